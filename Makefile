@@ -1,0 +1,38 @@
+# Each target works alone from a fresh clone, with Python 3.11+, pip and make.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO ?= runs/demo
+
+.PHONY: install demo test test-slow check format bench clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: install
+	$(BIN)/novelweights demo -o $(DEMO) --overwrite
+
+test: install
+	$(BIN)/pytest -q -m "not slow and not gpu"
+
+test-slow: install
+	$(BIN)/pytest -q -m "slow and not gpu"
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright --level error
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,32 @@
+"""`python -m benchmarks [NAME ...]`: run all benchmarks, or those named."""
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+
+import torch
+
+from benchmarks import population_evaluation, zoo_training
+
+BENCHMARKS: dict[str, Callable[[], None]] = {
+    "zoo-training": zoo_training.main,
+    "population-evaluation": population_evaluation.main,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks in the order of `BENCHMARKS`; 2 if a name is unknown."""
+    if unknown := sorted(set(names) - set(BENCHMARKS)):
+        print(f"unknown benchmark {', '.join(unknown)}: known are {', '.join(BENCHMARKS)}")
+        return 2
+    capability = torch.backends.cpu.get_cpu_capability()
+    print(f"{os.cpu_count()} cores, {platform.machine()}, {capability}, torch {torch.__version__}")
+    for name, run in BENCHMARKS.items():
+        if not names or name in names:
+            run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,101 @@
+"""The words of a verdict and the thresholds behind them.
+
+The defaults follow the trials on real zoos (DESIGN section 5); the paper states no threshold, so
+every one here is ours, and a report prints them all.
+"""
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """Where a checkpoint comes from, as far as these measures can tell."""
+
+    REPLICA = "replica"
+    INTERPOLATION = "interpolation"
+    BROKEN = "broken"
+    NOVEL = "novel"
+    UNDECIDED = "undecided"
+
+
+MEANING = {
+    Verdict.REPLICA: "near one training checkpoint, nearer than any fresh run comes",
+    Verdict.INTERPOLATION: "a mixture of several training checkpoints",
+    Verdict.BROKEN: "works worse than every fresh run",
+    Verdict.NOVEL: "indistinguishable from a fresh run by these measures",
+    Verdict.UNDECIDED: "a leg of the argument is missing, or there is too little data",
+}
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Thresholds of the verdict. Source: ours, from trials on real zoos of digit classifiers."""
+
+    min_heldout_runs: int = 20
+    """Fewer held-out runs than this: undecided."""
+    gross_copy: float = 0.5
+    """Nearest distance at most this share of the median held-out distance: a gross copy."""
+    dominant_weight: float = 0.4
+    """Largest hull weight of a checkpoint with one source is at least this ..."""
+    runner_up: float = 1 / 3
+    """... and the second at most this share of it."""
+    two_sided: float = 0.01
+    """A measure is like a fresh run's if its rank is above this on both sides."""
+    quality_margin: float = 2.0
+    """Below the worst held-out quality by more than this (percentage points): broken."""
+    max_share: float = 0.05
+    """Population novel: upper limits of the near, aligned and mixed shares at most this."""
+    distance_ratio: tuple[float, float] = (0.9, 1.1)
+    """Population novel: interval of median distance, generated over held-out, inside this."""
+    mean_quality_margin: float = 1.0
+    """Population novel: interval of the difference of mean quality inside plus or minus this."""
+    broken_share: float = 0.5
+    """Population broken: lower limit of the broken share above this."""
+
+
+DEFAULT_CRITERIA = Criteria()
+
+
+@dataclass(frozen=True)
+class CheckpointVerdict:
+    """The verdict on one generated checkpoint, with its reasons."""
+
+    origin: Verdict
+    works: bool | None
+    """Quality not below what fresh runs reach, less the margin; None without a task."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class PopulationVerdict:
+    """The verdict on the generator's samples together."""
+
+    origin: Verdict
+    sentence: str
+    """One sentence with its number and interval."""
+    reasons: tuple[str, ...]
+    would_decide: tuple[str, ...]
+    """What is missing for a firmer verdict."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """All verdicts of one audit and the thresholds they used."""
+
+    population: PopulationVerdict
+    checkpoints: tuple[CheckpointVerdict, ...]
+    criteria: Criteria
+
+    def counts(self) -> dict[str, int]:
+        """How many generated checkpoints got each verdict."""
+        origins = [checkpoint.origin for checkpoint in self.checkpoints]
+        return {str(kind): origins.count(kind) for kind in Verdict}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `audit.json`."""
+        return {
+            "population": asdict(self.population),
+            "counts": self.counts(),
+            "criteria": asdict(self.criteria),
+        }

@@ -1,0 +1,352 @@
+"""Population-level numbers of an audit, each with n, interval and definition.
+
+DESIGN section 5. Intervals of medians and means are bootstraps by run (2,000 draws); shares have
+exact limits.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from novelweights.audit.calibration import (
+    bootstrap,
+    clopper_pearson,
+    nearer_probability,
+    share_beyond,
+    smallest_detectable,
+)
+from novelweights.audit.criteria import DEFAULT_CRITERIA
+from novelweights.audit.result import Findings, Quantity
+from novelweights.metrics.agreement import expected_iou
+from novelweights.tasks.task import Measure
+
+SHARE_UNIT = "share"
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the numbers are made of."""
+
+    training: Findings
+    generated: Findings
+    yardstick: Findings
+    """Held-out runs; without them the training checkpoints, each against the other runs."""
+    scored: Findings
+    """The generated checkpoints as they compare with the yardstick (the same, unless held-out
+    runs are missing; then each is scored against the training runs but one)."""
+    has_heldout: bool
+    ranks: dict[str, np.ndarray]
+    quality: Measure | None
+    novelty: Measure | None
+    baselines: dict[str, Findings]
+
+
+def quantities(evidence: Evidence, *, rng: np.random.Generator) -> tuple[Quantity, ...]:
+    """All population-level numbers, in the order in which a reader wants them."""
+    found = _nearness(evidence, rng) + _shares(evidence)
+    if evidence.quality is not None and evidence.novelty is not None:
+        found += _behavior(evidence, rng)
+    return tuple(found + _coverage(evidence))
+
+
+def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
+    generated, training, yardstick = evidence.generated, evidence.training, evidence.yardstick
+    whose = "held-out runs" if evidence.has_heldout else "training runs, own run excluded"
+
+    def median(key: str, label: str, values: np.ndarray, of: str) -> Quantity:
+        lower, upper = bootstrap(_median, values, level=0.95, rng=rng)
+        return Quantity(
+            key=key,
+            label=label,
+            value=_median(values),
+            lower=lower,
+            upper=upper,
+            level=0.95,
+            n=len(values),
+            definition=f"Median over {of} of the declared distance to the nearest training "
+            "checkpoint. Weight units; bootstrap by run.",
+        )
+
+    found = [
+        median(
+            "median_distance_generated",
+            "Median distance, generated to training",
+            generated.distance,
+            "generated checkpoints",
+        )
+    ]
+    if evidence.has_heldout:
+        found.append(
+            median(
+                "median_distance_heldout",
+                "Median distance, held-out to training",
+                yardstick.distance,
+                "held-out runs",
+            )
+        )
+    found.append(
+        median(
+            "median_distance_training",
+            "Median distance, training to training",
+            training.distance,
+            "training runs, each against the other runs,",
+        )
+    )
+    scored = evidence.scored.distance
+    lower, upper = bootstrap(
+        lambda g, h: _median(g) / _median(h), scored, yardstick.distance, level=0.90, rng=rng
+    )
+    nearer, p_value = nearer_probability(scored, yardstick.distance)
+    gross = int((scored <= DEFAULT_CRITERIA.gross_copy * _median(yardstick.distance)).sum())
+    gross_lower, gross_upper = clopper_pearson(gross, len(scored))
+    return [
+        *found,
+        Quantity(
+            key="distance_ratio",
+            label="Median distance, generated over fresh",
+            value=_median(scored) / _median(yardstick.distance),
+            lower=lower,
+            upper=upper,
+            level=0.90,
+            n=len(scored),
+            definition="Median distance of generated checkpoints to the nearest training "
+            f"checkpoint over the same for {whose}. 1: as far as fresh runs. Bootstrap by run.",
+        ),
+        Quantity(
+            key="nearer_probability",
+            label="Chance that a sample is nearer than a fresh run",
+            value=nearer,
+            n=len(scored) + len(yardstick),
+            definition="Probability that a random generated checkpoint lies nearer to training "
+            f"than a random one of the {whose} (Mann-Whitney U / mn; 0.5: no difference).",
+            unit=SHARE_UNIT,
+        ),
+        Quantity(
+            key="nearer_p_value",
+            label="p-value of the rank test",
+            value=p_value,
+            n=len(scored) + len(yardstick),
+            definition="Two-sided Mann-Whitney test of those two sets of distances, one row per "
+            "run; exact unless there are ties.",
+        ),
+        Quantity(
+            key="gross_copy_share",
+            label="Gross copies",
+            value=gross / len(scored),
+            lower=gross_lower,
+            upper=gross_upper,
+            level=0.95,
+            n=len(scored),
+            definition="Share of generated checkpoints whose distance is at most "
+            f"{DEFAULT_CRITERIA.gross_copy:g} of the median for {whose}. Clopper-Pearson limits.",
+            unit=SHARE_UNIT,
+        ),
+    ]
+
+
+def _shares(evidence: Evidence) -> list[Quantity]:
+    n_h, m = len(evidence.yardstick), len(evidence.generated)
+    beyond = 1 / (n_h + 1) + 1e-12
+    found = []
+    if "raw_hull_near" in evidence.ranks:
+        plain = "nothing aligned, nearer to the convex hull of the training checkpoints, relative "
+        plain += "to the nearest one, than every fresh run of the same norm"
+        raw = [("mixed_share_raw", "raw_hull_near", "Mixed share, not aligned", plain)]
+    else:
+        raw = []
+    for key, rank, label, text in (
+        (
+            "copied_share",
+            "distance_near",
+            "Copied share, by distance",
+            "nearer to a training checkpoint than every fresh run",
+        ),
+        (
+            "aligned_share",
+            "cosine_near",
+            "Copied share, by direction",
+            "more aligned with a training checkpoint (scale-free nearness) than every fresh run",
+        ),
+        (
+            "mixed_share",
+            "hull_near",
+            "Mixed share",
+            "nearer to the convex hull of the training checkpoints, relative to the nearest one, "
+            "than every fresh run of the same norm",
+        ),
+        *raw,
+    ):
+        share = share_beyond(int((evidence.ranks[rank] <= beyond).sum()), m, n_h)
+        found.append(
+            Quantity(
+                key=key,
+                label=label,
+                value=share.estimate,
+                lower=share.lower,
+                upper=share.upper,
+                level=0.95,
+                n=m,
+                definition=f"Share of generated checkpoints that are {text}, less those expected "
+                f"by chance: {share.count} of {m} beyond {n_h} fresh runs, p = {share.p_value:.2g} "
+                "(beta-binomial, exact). The lower limit allows for the chance level's own "
+                "uncertainty; the upper holds for copies that this measure can see.",
+                unit=SHARE_UNIT,
+            )
+        )
+    smallest = smallest_detectable(m, n_h)
+    found.append(
+        Quantity(
+            key="smallest_detectable_share",
+            label="Smallest copied share this audit could detect",
+            value=None if smallest is None else smallest / m,
+            n=m,
+            definition=f"With {n_h} fresh runs and {m} samples at least {smallest} checkpoints "
+            "beyond all fresh runs are needed to reject chance at 5%."
+            if smallest is not None
+            else f"With {n_h} fresh runs and {m} samples no count can reject chance at 5%.",
+            unit=SHARE_UNIT,
+        )
+    )
+    return found
+
+
+def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
+    quality, novelty = evidence.quality, evidence.novelty
+    generated, training, yardstick = evidence.generated, evidence.training, evidence.yardstick
+    if quality is None or novelty is None:
+        raise ValueError("behavior needs a task")
+    found = []
+    groups = [("generated", "generated", generated), ("training", "training", training)]
+    if evidence.has_heldout:
+        groups.append(("heldout", "held-out", yardstick))
+    for key, name, findings in groups:
+        values = _of(findings.quality)
+        lower, upper = bootstrap(_mean, values, level=0.95, rng=rng)
+        found.append(
+            Quantity(
+                key=f"mean_quality_{key}",
+                label=f"Mean {quality.name}, {name}",
+                value=_mean(values),
+                lower=lower,
+                upper=upper,
+                level=0.95,
+                n=len(values),
+                unit=quality.unit,
+                definition=f"Mean {quality.name} of {name} checkpoints on the test examples.",
+            )
+        )
+    g, h = _of(generated.quality), _of(yardstick.quality)
+    lower, upper = bootstrap(lambda a, b: _mean(a) - _mean(b), g, h, level=0.90, rng=rng)
+    found.append(
+        Quantity(
+            key="quality_difference",
+            label=f"{quality.name.capitalize()}, generated less fresh",
+            value=_mean(g) - _mean(h),
+            lower=lower,
+            upper=upper,
+            level=0.90,
+            n=len(g),
+            unit="points" if quality.unit == "%" else quality.unit,
+            definition=f"Difference of mean {quality.name}, generated less "
+            f"{'held-out' if evidence.has_heldout else 'training'} runs.",
+        )
+    )
+    for key, name, findings in groups:
+        values = _of(findings.novelty)
+        lower, upper = bootstrap(_median, values, level=0.95, rng=rng)
+        found.append(
+            Quantity(
+                key=f"median_novelty_{key}",
+                label=f"Median {novelty.name}, {name}",
+                value=_median(values),
+                lower=lower,
+                upper=upper,
+                level=0.95,
+                n=len(values),
+                unit=novelty.unit,
+                definition=f"Median over {name} checkpoints of the {novelty.name}: the largest "
+                "overlap (IoU) of wrong test predictions with a training checkpoint of another "
+                "run (paper, Eq. 1). 1: same mistakes.",
+            )
+        )
+    if quality.unit == "%":
+        rate = torch.tensor([1 - _mean(g) / 100], dtype=torch.float64)
+        trained = torch.tensor([1 - _mean(_of(training.quality)) / 100], dtype=torch.float64)
+        found.append(
+            Quantity(
+                key="expected_similarity",
+                label="Error overlap expected by chance",
+                value=float(expected_iou(rate, trained)[0]),
+                n=len(g),
+                definition="Error IoU of two classifiers with these mean error rates whose "
+                "mistakes are independent: e1 e2 / (e1 + e2 - e1 e2). Fresh runs lie above it, "
+                "because some examples are hard for all.",
+            )
+        )
+    for key, name, findings in groups:
+        if findings.overlap is None:
+            continue
+        lower, upper = bootstrap(_mean, findings.overlap, level=0.95, rng=rng)
+        found.append(
+            Quantity(
+                key=f"prediction_overlap_{key}",
+                label=f"Prediction overlap with the nearest, {name}",
+                value=_mean(findings.overlap),
+                lower=lower,
+                upper=upper,
+                level=0.95,
+                n=len(findings.overlap),
+                unit=SHARE_UNIT,
+                definition=f"Mean share of test examples that a {name} checkpoint and its nearest "
+                "training checkpoint (of another run) predict alike (paper, Appendix C.3).",
+            )
+        )
+    if "noise" in evidence.baselines:
+        noised = _of(evidence.baselines["noise"].quality)
+        lower, upper = bootstrap(lambda a, b: _mean(a) - _mean(b), g, noised, level=0.95, rng=rng)
+        found.append(
+            Quantity(
+                key="advantage_over_noise",
+                label=f"{quality.name.capitalize()} over noise addition at matched novelty",
+                value=_mean(g) - _mean(noised),
+                lower=lower,
+                upper=upper,
+                level=0.95,
+                n=len(noised),
+                unit="points" if quality.unit == "%" else quality.unit,
+                definition=f"Mean {quality.name} of generated checkpoints less that of training "
+                f"checkpoints with noise chosen so that the median {novelty.name} is equal "
+                "(paper, figure 6). 0: the generator offers nothing beyond noise addition.",
+            )
+        )
+    return found
+
+
+def _coverage(evidence: Evidence) -> list[Quantity]:
+    n, hit = len(evidence.training), len(np.unique(evidence.generated.neighbor_rows[:, 0]))
+    return [
+        Quantity(
+            key="never_nearest_share",
+            label="Training checkpoints that are never nearest",
+            value=1 - hit / n,
+            n=n,
+            unit=SHARE_UNIT,
+            definition=f"Share of the {n} training checkpoints that are the nearest of none of "
+            f"the {len(evidence.generated)} generated checkpoints (paper, appendix H).",
+        )
+    ]
+
+
+def _of(values: np.ndarray | None) -> np.ndarray:
+    if values is None:
+        raise ValueError("the findings lack behavior")
+    return values
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values))
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values))

@@ -1,0 +1,247 @@
+"""What an audit found, as plain numbers: written once, drawn and judged as often as one likes.
+
+`AuditResult` goes to `audit.json` and `checkpoints.csv`; everything a report shows is read from
+there. Arrays are numpy, float64, one entry per checkpoint.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from novelweights.tasks.task import Measure
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One reported number with its interval, the count behind it and its definition."""
+
+    key: str
+    """Stable name, e.g. copied_share."""
+    label: str
+    """For people."""
+    value: float | None
+    """None: it could not be had; `definition` or a warning says why."""
+    n: int
+    """Checkpoints (or runs) the number rests on."""
+    definition: str
+    lower: float | None = None
+    upper: float | None = None
+    level: float | None = None
+    """Confidence level of [lower, upper]."""
+    unit: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """One population of n checkpoints measured against the training checkpoints.
+
+    For the training checkpoints themselves, all rows of the checkpoint's own run are excluded.
+    """
+
+    label: str
+    """training, heldout, generated, or a baseline."""
+    names: list[str]
+    """Run (or sample) of each row."""
+    neighbor_rows: np.ndarray
+    """(n, k) training rows, nearest first."""
+    neighbor_distances: np.ndarray
+    """(n, k) declared distance."""
+    distance_lower: np.ndarray
+    """(n,) certified lower bound of the nearest distance; equals it where the distance is exact."""
+    raw_distance: np.ndarray
+    """(n,) plain L2 to the nearest training checkpoint under plain L2."""
+    cosine: np.ndarray
+    """(n,) scale-free nearness: max_i cos(x - mu, t_i - mu), each t_i aligned to x."""
+    norm: np.ndarray
+    """(n,) |x - mu|, distance from the mean of the aligned training checkpoints."""
+    hull_ratio: np.ndarray | None = None
+    """(n,) distance to the convex hull of the aligned training checkpoints over `distance`."""
+    raw_hull_ratio: np.ndarray | None = None
+    """(n,) the same with nothing aligned: averages of unaligned checkpoints lie in that hull."""
+    raw_norm: np.ndarray | None = None
+    """(n,) distance from the plain mean of the training checkpoints."""
+    source_rows: np.ndarray | None = None
+    """(n, 3) training rows with the largest hull weights."""
+    source_weights: np.ndarray | None = None
+    """(n, 3) those weights; all weights of a checkpoint sum to 1."""
+    quality: np.ndarray | None = None
+    """(n,) the task's quality, in its unit."""
+    novelty: np.ndarray | None = None
+    """(n,) the task's novelty: maximum similarity to a training checkpoint's errors."""
+    overlap: np.ndarray | None = None
+    """(n,) share of test examples predicted as the nearest training checkpoint does."""
+
+    @property
+    def distance(self) -> np.ndarray:
+        """(n,) declared distance to the nearest training checkpoint."""
+        return self.neighbor_distances[:, 0]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class DistanceInfo:
+    """The declared distance of an audit: the same for T-T, H-T and G-T."""
+
+    name: str
+    """In words, e.g. "L2, minimized over permutations of the 10 hidden neurons"."""
+    is_exact: bool
+    """Whether the minimum over the symmetry group is exact or an upper bound."""
+    symmetry: str
+    """What was declared, e.g. "permutations of h (10 neurons)" or "none"."""
+
+
+@dataclass(frozen=True, eq=False)
+class AuditResult:
+    """Every number of one audit."""
+
+    training: Findings
+    generated: Findings
+    heldout: Findings | None
+    baselines: Mapping[str, Findings]
+    """noise (matched novelty), average of 2, average of 16, Gaussian."""
+    baseline_notes: Mapping[str, str]
+    """How each baseline was made, e.g. the noise found, or why it could not be matched."""
+    ranks: Mapping[str, np.ndarray]
+    """Per generated checkpoint, its place among held-out runs, each in (0, 1]:
+    distance_near, distance_far, cosine_near, cosine_far, hull_near, hull_far, raw_hull_near,
+    quality_low, similarity_high, similarity_low. Small = extreme on that side. Without held-out
+    runs: among training runs, each against the others."""
+    quantities: tuple[Quantity, ...]
+    distance: DistanceInfo
+    quality: Measure | None
+    novelty: Measure | None
+    warnings: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What was audited: architecture, task, data, seeds, and per population n, runs, recipe."""
+
+    def quantity(self, key: str) -> Quantity:
+        """The quantity of that key.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for quantity in self.quantities:
+            if quantity.key == key:
+                return quantity
+        raise KeyError(key)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `audit.json`."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "about": dict(self.about),
+            "distance": vars(self.distance),
+            "quality": vars(self.quality) if self.quality else None,
+            "novelty": vars(self.novelty) if self.novelty else None,
+            "quantities": [vars(quantity) for quantity in self.quantities],
+            "warnings": list(self.warnings),
+            "training": _findings_json(self.training),
+            "heldout": _findings_json(self.heldout) if self.heldout else None,
+            "generated": _findings_json(self.generated),
+            "baselines": {key: _findings_json(found) for key, found in self.baselines.items()},
+            "baseline_notes": dict(self.baseline_notes),
+            "ranks": {key: _list(values) for key, values in self.ranks.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "AuditResult":
+        """The result in plain data written by `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: The data are not of this form.
+        """
+        if data["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"schema version {data['schema_version']}, expected {SCHEMA_VERSION}")
+        heldout = data["heldout"]
+        return cls(
+            training=_findings(data["training"]),
+            generated=_findings(data["generated"]),
+            heldout=_findings(heldout) if heldout else None,
+            baselines={key: _findings(found) for key, found in data["baselines"].items()},
+            baseline_notes=data["baseline_notes"],
+            ranks={key: np.array(values, dtype=float) for key, values in data["ranks"].items()},
+            quantities=tuple(Quantity(**quantity) for quantity in data["quantities"]),
+            distance=DistanceInfo(**data["distance"]),
+            quality=Measure(**data["quality"]) if data["quality"] else None,
+            novelty=Measure(**data["novelty"]) if data["novelty"] else None,
+            warnings=tuple(data["warnings"]),
+            about=data["about"],
+        )
+
+    def table(self) -> pd.DataFrame:
+        """One row per generated checkpoint: the numbers of `checkpoints.csv` before the verdict."""
+        found, trained = self.generated, self.training.names
+        nearest = found.neighbor_rows[:, 0]
+        columns: dict[str, Any] = {
+            "row": np.arange(len(found)),
+            "name": found.names,
+            "nearest_row": nearest,
+            "nearest_run": [trained[row] for row in nearest],
+            "distance": found.distance,
+            "distance_lower": found.distance_lower,
+            "raw_distance": found.raw_distance,
+            "cosine": found.cosine,
+            "norm": found.norm,
+        }
+        for name in ("hull_ratio", "raw_hull_ratio"):
+            values = getattr(found, name)
+            if values is not None:
+                columns[name] = values
+        if found.source_rows is not None and found.source_weights is not None:
+            for j in range(found.source_rows.shape[1]):
+                columns[f"source_{j + 1}_run"] = [trained[row] for row in found.source_rows[:, j]]
+                columns[f"source_{j + 1}_weight"] = found.source_weights[:, j]
+        for name in ("quality", "novelty", "overlap"):
+            values = getattr(found, name)
+            if values is not None:
+                columns[name] = values
+        columns |= {f"p_{name}": values for name, values in self.ranks.items()}
+        return pd.DataFrame(columns)
+
+
+_ARRAYS = {
+    "neighbor_rows": np.int64,
+    "neighbor_distances": np.float64,
+    "distance_lower": np.float64,
+    "raw_distance": np.float64,
+    "cosine": np.float64,
+    "norm": np.float64,
+    "hull_ratio": np.float64,
+    "raw_hull_ratio": np.float64,
+    "raw_norm": np.float64,
+    "source_rows": np.int64,
+    "source_weights": np.float64,
+    "quality": np.float64,
+    "novelty": np.float64,
+    "overlap": np.float64,
+}
+
+
+def _list(values: np.ndarray) -> list:
+    """Nested lists with 9 significant digits: far below any difference that is discussed."""
+    if values.dtype.kind == "f":
+        return np.vectorize(lambda x: float(f"{x:.9g}"), otypes=[float])(values).tolist()
+    return values.tolist()
+
+
+def _findings_json(found: Findings) -> dict[str, Any]:
+    data: dict[str, Any] = {"label": found.label, "names": found.names}
+    for name in _ARRAYS:
+        values = getattr(found, name)
+        data[name] = None if values is None else _list(values)
+    return data
+
+
+def _findings(data: Mapping[str, Any]) -> Findings:
+    arrays = {
+        name: None if data[name] is None else np.array(data[name], dtype=dtype)
+        for name, dtype in _ARRAYS.items()
+    }
+    return Findings(**{"label": data["label"], "names": list(data["names"]), **arrays})

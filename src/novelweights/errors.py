@@ -1,0 +1,20 @@
+"""What a user can repair, as opposed to a programmer's mistake (which raises `ValueError`)."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(Exception):
+    """Wrong input from outside: a file, a flag, a layout, missing data.
+
+    The message is for the user: what was expected, what came, what to do. The command line prints
+    it and exits with code 2, without a traceback.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that is not in a registry, with the closest match if there is one."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return InputError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")

@@ -1,0 +1,78 @@
+"""The registry of generators: one line per method."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from novelweights.errors import InputError, unknown_name
+from novelweights.generators import hyperdiffusion
+from novelweights.generators.baselines import (
+    AddNoise,
+    AverageWeights,
+    FittedBaseline,
+    ParameterGaussian,
+)
+from novelweights.generators.generator import WeightGenerator
+from novelweights.generators.hyperdiffusion import FittedHyperDiffusion
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a generator is made by name and read back from disk."""
+
+    fitted: Any
+    """The fitted class; its `load` reads what `save` wrote."""
+    scales: Mapping[str, Any]
+    """Settings by scale; the first is used unless another is named."""
+    summary: str
+
+
+GENERATORS: dict[str, Method] = {
+    "hyperdiffusion": Method(
+        FittedHyperDiffusion,
+        {name: hyperdiffusion.SCALES[name] for name in ("laptop", "demo", "smoke", "paper")},
+        "unconditional diffusion over weights (HyperDiffusion)",
+    ),
+    "noise": Method(
+        FittedBaseline, {"paper": AddNoise()}, "training checkpoints plus Gaussian noise"
+    ),
+    "average": Method(
+        FittedBaseline, {"paper": AverageWeights()}, "means of random training checkpoints"
+    ),
+    "gaussian": Method(
+        FittedBaseline, {"paper": ParameterGaussian()}, "an independent Gaussian per parameter"
+    ),
+}
+
+
+def method_named(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        InputError: There is none; the closest name is suggested.
+    """
+    if name not in GENERATORS:
+        raise unknown_name("generator", name, GENERATORS)
+    return GENERATORS[name]
+
+
+def make_generator(name: str, scale: str | None = None, **settings: Any) -> WeightGenerator:
+    """A generator by name, with some settings changed.
+
+    Args:
+        name: A key of `GENERATORS`.
+        scale: A key of the method's scales; None is the first.
+        settings: Fields of the method's settings.
+
+    Raises:
+        InputError: Unknown name, scale or setting.
+    """
+    method = method_named(name)
+    scale = scale or next(iter(method.scales))
+    if scale not in method.scales:
+        raise unknown_name(f"scale of {name}", scale, method.scales)
+    base = method.scales[scale]
+    unknown = sorted(set(settings) - set(base.__dataclass_fields__))
+    if unknown:
+        raise InputError(f"{name} has no setting {', '.join(unknown)}")
+    return replace(base, **settings)

@@ -1,0 +1,64 @@
+"""What a generator of weights is: `fit` returns the fitted thing, and that samples.
+
+Anything with these methods takes part, from inside this package or outside; a baseline is a
+generator like any other.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from novelweights.generators.parts.training import Workspace
+from novelweights.weights.population import Population
+
+SampleProgress = Callable[[int, int], None]
+"""Called with (steps done, steps in all) while sampling."""
+
+
+@runtime_checkable
+class FittedGenerator(Protocol):
+    """A generator that has seen its training checkpoints."""
+
+    def sample(
+        self,
+        n: int,
+        *,
+        rng: torch.Generator,
+        start: Population | None = None,
+        progress: SampleProgress | None = None,
+    ) -> Population:
+        """n generated checkpoints.
+
+        Args:
+            n: How many.
+            rng: Source of all randomness.
+            start: Checkpoints that a conditional generator begins from; others refuse it.
+            progress: Told how far sampling is.
+        """
+        ...
+
+    def as_reference(self, population: Population) -> Population:
+        """What the population looks like through the generator: identity, unless it has a lossy
+        codec (Hyper-Representations), whose reconstruction it is then."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything `sample` needs into an existing folder, without pickle."""
+        ...
+
+
+@runtime_checkable
+class WeightGenerator(Protocol):
+    """A method of generating weights; its fields are its settings."""
+
+    def fit(
+        self,
+        training: Population,
+        *,
+        rng: torch.Generator,
+        workspace: Workspace | None = None,
+    ) -> FittedGenerator:
+        """Learn from training checkpoints; `workspace` keeps the state of a long fit."""
+        ...

@@ -1,0 +1,289 @@
+"""HyperDiffusion: unconditional diffusion over weight vectors with a transformer.
+
+One token per parameter of the target network (or per chunk of one) and one for the timestep; the
+clean weights are predicted; DDIM samples. The defaults are the paper's setting for neural fields
+(1.4 billion parameters); `SCALES` holds smaller ones. Departure: `weight_scale`, which the
+original does not have (1 = as published); networks with small weights train faster scaled up.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from jaxtyping import Float
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from novelweights.errors import InputError
+from novelweights.generators.parts.diffusion import add_noise_at, ddim_scheduler, sample_ddim
+from novelweights.generators.parts.training import TrainingSettings, Workspace, train
+from novelweights.generators.parts.transformer import (
+    SCALAR_FEATURES,
+    TokenTransformer,
+    scalar_features,
+    token_sizes,
+)
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.population import Population, PopulationInfo, sampled_records
+
+TIME_LOG2_MAX_FREQUENCY = 20.0
+
+
+@dataclass(frozen=True)
+class HyperDiffusion:
+    """Settings; the defaults are the paper's (HyperDiffusion's released code, airplanes)."""
+
+    width: int = 2880
+    """Transformer width (model dimension)."""
+    layers: int = 12
+    """Transformer blocks."""
+    heads: int = 16
+    """Attention heads."""
+    dropout: float = 0.0
+    """Dropout on attention, residuals and embeddings."""
+    chunk: int = 0
+    """Largest token, in weights; 0: one token per parameter tensor."""
+    timesteps: int = 500
+    """Diffusion timesteps T."""
+    weight_scale: float = 1.0
+    """Weights are multiplied by this for the diffusion; 0: by 1 over their standard deviation."""
+    steps: int = 516_000
+    """Optimizer steps."""
+    batch_size: int = 32
+    """Checkpoints per step."""
+    learning_rate: float = 2e-4
+    """AdamW learning rate."""
+    weight_decay: float = 0.01
+    """AdamW weight decay, on everything."""
+    warmup_steps: int = 0
+    """Steps of linear warm-up."""
+    schedule: str = "step"
+    """Learning-rate schedule: constant, cosine, or step."""
+    decay: float = 0.9
+    """Factor of the step schedule, applied every decay_steps."""
+    decay_steps: int = 17_200
+    """Steps between decays (200 epochs of 86 steps)."""
+    gradient_clip: float = 0.0
+    """Largest gradient norm; 0: no clipping."""
+    ema_decay: float = 0.0
+    """Moving average of the weights used for sampling; 0: off."""
+    noise: float = 0.0
+    """Standard deviation of Gaussian noise added to training weights (paper, Table 1)."""
+    sampling_steps: int = 500
+    """DDIM steps, at most the timesteps."""
+    precision: str = "no"
+    """no (float32) or bf16."""
+
+    def training_settings(self) -> TrainingSettings:
+        """The optimizer's part of the settings."""
+        return TrainingSettings(
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            warmup_steps=self.warmup_steps,
+            schedule=self.schedule,
+            decay=self.decay,
+            decay_steps=self.decay_steps,
+            gradient_clip=self.gradient_clip or None,
+            ema_decay=self.ema_decay or None,
+            precision=self.precision,
+        )
+
+    def network(self, layout: WeightLayout) -> TokenTransformer:
+        """The denoiser for a target network, freshly initialized from torch's global stream."""
+        tokens = token_sizes(layout, self.chunk)
+        return TokenTransformer(
+            [*tokens, SCALAR_FEATURES],
+            tokens,
+            width=self.width,
+            layers=self.layers,
+            heads=self.heads,
+            dropout=self.dropout,
+        )
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.sampling_steps <= self.timesteps:
+            raise InputError(
+                f"sampling steps: expected 1 to {self.timesteps} (the timesteps), "
+                f"got {self.sampling_steps}"
+            )
+        if self.width < 1 or self.heads < 1 or self.width % self.heads:
+            raise InputError(
+                f"width {self.width} with {self.heads} heads: expected heads that divide the width"
+            )
+        if min(self.steps, self.batch_size, self.layers) < 1:
+            raise InputError("steps, batch size and layers: expected at least 1 of each")
+
+    def fit(
+        self,
+        training: Population,
+        *,
+        rng: torch.Generator,
+        workspace: Workspace | None = None,
+    ) -> "FittedHyperDiffusion":
+        """Train the denoiser on the training checkpoints.
+
+        Args:
+            training: At least one checkpoint.
+            rng: Source of all randomness.
+            workspace: Where an unfinished fit is kept and continued.
+        """
+        scale = self.weight_scale or 1.0 / float(training.weights.std())
+        clean = training.weights * scale
+        seed = int(torch.randint(2**62, (1,), generator=rng))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = self.network(training.layout)
+        alphas = ddim_scheduler(self.timesteps).alphas_cumprod
+        n, d = clean.shape
+
+        def loss_at(model: nn.Module, draw: torch.Generator) -> Tensor:
+            rows = torch.randint(n, (self.batch_size,), generator=draw)
+            t = torch.randint(self.timesteps, (self.batch_size,), generator=draw)
+            target = clean[rows]
+            if self.noise:
+                target = target + scale * self.noise * torch.randn(
+                    self.batch_size, d, generator=draw
+                )
+            noised = add_noise_at(
+                target, torch.randn(self.batch_size, d, generator=draw), t, alphas
+            )
+            device = next(model.parameters()).device
+            predicted = _denoise(
+                model, noised.to(device), t.to(device), self.chunk, training.layout
+            )
+            return (predicted - target.to(device)).square().mean()
+
+        trained = train(network, loss_at, self.training_settings(), seed=seed, workspace=workspace)
+        return FittedHyperDiffusion(self, trained, training.layout, training.info, scale)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedHyperDiffusion:
+    """A trained denoiser and what its vectors mean."""
+
+    settings: HyperDiffusion
+    network: nn.Module
+    layout: WeightLayout
+    info: PopulationInfo
+    scale: float
+
+    def sample(
+        self,
+        n: int,
+        *,
+        rng: torch.Generator,
+        start: Population | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Population:
+        """n checkpoints from noise, by DDIM with eta 0.
+
+        Raises:
+            InputError: `start` is given; this generator is unconditional.
+        """
+        if start is not None:
+            raise InputError("hyperdiffusion begins from noise: leave --start out")
+        noise = torch.randn(n, self.layout.size, generator=rng)
+        weights = sample_ddim(
+            self._denoise, noise, self._scheduler(), self.settings.sampling_steps, progress=progress
+        )
+        info = replace(self.info, recipe="hyperdiffusion", settings=vars(self.settings))
+        return Population(weights / self.scale, self.layout, sampled_records(n), info)
+
+    def as_reference(self, population: Population) -> Population:
+        """The population itself: nothing is encoded."""
+        return population
+
+    @torch.no_grad()
+    def loss(
+        self, population: Population, *, timesteps: tuple[int, ...], rng: torch.Generator
+    ) -> Float[Tensor, "n levels"]:
+        """Mean squared denoising error of every checkpoint at each noise level.
+
+        All checkpoints get the same noise at a level, so that populations compare in pairs.
+        Lower on training than on held-out runs means memorization that distances may not show.
+        """
+        scheduler = self._scheduler()
+        clean = population.weights * self.scale
+        errors = []
+        for t in timesteps:
+            noise = torch.randn(1, clean.shape[1], generator=rng).expand_as(clean)
+            level = torch.full((len(clean),), t)
+            noised = add_noise_at(clean, noise, level, scheduler.alphas_cumprod)
+            errors.append((self._denoise(noised, level) - clean).square().mean(dim=1))
+        return torch.stack(errors, dim=1)
+
+    def save(self, folder: Path) -> None:
+        """Write the denoiser's weights and the scale."""
+        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+        save_file(state, folder / "denoiser.safetensors", {"weight_scale": repr(self.scale)})
+
+    @classmethod
+    def load(
+        cls, folder: Path, settings: HyperDiffusion, layout: WeightLayout, info: PopulationInfo
+    ) -> "FittedHyperDiffusion":
+        """A fitted generator from what `save` wrote."""
+        path = folder / "denoiser.safetensors"
+        network = settings.network(layout)
+        network.load_state_dict(load_file(path))
+        with safe_open(path, "pt") as file:
+            scale = float(file.metadata()["weight_scale"])
+        return cls(settings, network.eval(), layout, info, scale)
+
+    def _scheduler(self) -> DDIMScheduler:
+        return ddim_scheduler(self.settings.timesteps)
+
+    def _denoise(self, noised: Float[Tensor, "batch d"], t: Tensor) -> Float[Tensor, "batch d"]:
+        return _denoise(self.network, noised, t, self.settings.chunk, self.layout)
+
+
+def _denoise(
+    network: nn.Module, noised: Tensor, t: Tensor, chunk: int, layout: WeightLayout
+) -> Tensor:
+    time = scalar_features(t.float(), TIME_LOG2_MAX_FREQUENCY)
+    return network([*noised.split(token_sizes(layout, chunk), dim=1), time])
+
+
+SCALES = {
+    "paper": HyperDiffusion(),
+    "laptop": HyperDiffusion(
+        width=256,
+        layers=4,
+        heads=4,
+        weight_scale=0.0,
+        steps=6000,
+        batch_size=64,
+        learning_rate=1e-3,
+        warmup_steps=100,
+        schedule="cosine",
+        sampling_steps=100,
+    ),
+    "demo": HyperDiffusion(
+        width=192,
+        layers=3,
+        heads=4,
+        weight_scale=0.0,
+        steps=2000,
+        batch_size=64,
+        learning_rate=1e-3,
+        warmup_steps=100,
+        schedule="cosine",
+        sampling_steps=50,
+    ),
+    "smoke": HyperDiffusion(
+        width=32,
+        layers=1,
+        heads=2,
+        weight_scale=0.0,
+        timesteps=100,
+        steps=20,
+        batch_size=16,
+        schedule="constant",
+        sampling_steps=10,
+    ),
+}
+"""Settings by name: the paper's, and smaller ones that keep what matters for memorization (one
+projection per token, thousands of passes over each checkpoint)."""

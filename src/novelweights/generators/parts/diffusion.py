@@ -1,0 +1,69 @@
+"""Diffusion over weight vectors: the noising both methods share, and deterministic sampling.
+
+Schedules and samplers are diffusers'; what is said here is how the paper's methods use them:
+linear betas from 1e-4 to 0.02 whatever the number of timesteps, the clean weights predicted (x0),
+uniform timesteps, no clipping.
+"""
+
+from collections.abc import Callable
+
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Denoise = Callable[[Tensor, Tensor], Tensor]
+"""(noised weights (batch d), timesteps (batch)) -> predicted clean weights (batch d)."""
+
+
+def ddim_scheduler(timesteps: int) -> DDIMScheduler:
+    """The DDIM scheduler of HyperDiffusion: x0-prediction, linear betas, no clipping."""
+    return DDIMScheduler(
+        num_train_timesteps=timesteps,
+        beta_start=1e-4,
+        beta_end=0.02,
+        beta_schedule="linear",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        prediction_type="sample",
+        timestep_spacing="leading",
+    )
+
+
+def add_noise_at(
+    clean: Float[Tensor, "batch d"],
+    noise: Float[Tensor, "batch d"],
+    t: Int[Tensor, " batch"],
+    alphas_cumprod: Float[Tensor, " timesteps"],
+) -> Float[Tensor, "batch d"]:
+    """Weights noised to timestep t: sqrt(abar) clean + sqrt(1 - abar) noise."""
+    kept = alphas_cumprod[t][:, None]
+    return kept.sqrt() * clean + (1 - kept).sqrt() * noise
+
+
+@torch.no_grad()
+def sample_ddim(
+    denoise: Denoise,
+    noise: Float[Tensor, "n d"],
+    scheduler: DDIMScheduler,
+    steps: int,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Float[Tensor, "n d"]:
+    """Weights from noise by DDIM with eta 0.
+
+    Args:
+        denoise: Predicts the clean weights.
+        noise: Standard normal.
+        scheduler: Trained timesteps and betas.
+        steps: Sampling steps, at most the trained timesteps.
+        progress: Called with (steps done, steps in all).
+    """
+    scheduler.set_timesteps(steps)
+    x = noise
+    for i, t in enumerate(scheduler.timesteps):
+        predicted = denoise(x, t.expand(len(x)))
+        x = scheduler.step(predicted, int(t), x, eta=0.0, return_dict=False)[0]
+        if progress is not None:
+            progress(i + 1, steps)
+    return x

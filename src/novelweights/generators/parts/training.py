@@ -1,0 +1,239 @@
+"""The training loop of every neural generator: any loss, any device, logged, resumable.
+
+accelerate places the model (CPU, GPU, several GPUs) and sets the precision. Each step draws from
+its own random stream, so a run that was interrupted goes on exactly where it was and ends with
+the same weights as one that was not.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from novelweights.errors import InputError
+from novelweights.files import replacing
+from novelweights.seeding import seed_for
+
+Progress = Callable[[int, int, float], None]
+"""Called with (steps done, steps in all, smoothed loss)."""
+
+LossAt = Callable[[nn.Module, torch.Generator], Tensor]
+"""The mean loss of one batch, drawn with the given generator (on CPU)."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a generator is optimized; AdamW throughout, as in the paper's methods."""
+
+    steps: int
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int = 0
+    schedule: str = "constant"
+    """constant, cosine (to 0), or step (times decay every decay_steps)."""
+    decay: float = 1.0
+    decay_steps: int = 1
+    gradient_clip: float | None = None
+    """Largest gradient norm."""
+    ema_decay: float | None = None
+    """Exponential moving average of the weights, used for sampling; None: off."""
+    precision: str = "no"
+    """no (float32) or bf16."""
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step, counted from 0."""
+        rate = self.learning_rate
+        if step < self.warmup_steps:
+            return rate * step / self.warmup_steps
+        if self.schedule == "cosine":
+            span = max(1, self.steps - self.warmup_steps)
+            return rate * 0.5 * (1 + math.cos(math.pi * (step - self.warmup_steps) / span))
+        if self.schedule == "step":
+            return rate * self.decay ** (step // self.decay_steps)
+        return rate
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("constant", "cosine", "step"):
+            raise InputError(f"schedule {self.schedule!r}: expected constant, cosine or step")
+        if self.precision not in ("no", "bf16"):
+            raise InputError(f"precision {self.precision!r}: expected no (float32) or bf16")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a fit may keep its unfinished state, and whom it tells how far it is."""
+
+    folder: Path | None = None
+    """Holds training_state.pt and loss.csv; None: nothing is kept."""
+    progress: Progress | None = None
+    seconds_between_saves: float = 60.0
+
+
+@dataclass
+class _Log:
+    """Mean loss per span of steps; the text of loss.csv."""
+
+    every: int
+    rows: list[tuple[int, float]] = field(default_factory=list)
+
+    def text(self) -> str:
+        return "step,loss\n" + "".join(f"{step},{loss:.9g}\n" for step, loss in self.rows)
+
+
+def train(
+    model: nn.Module,
+    loss_at: LossAt,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    workspace: Workspace | None = None,
+) -> nn.Module:
+    """Optimize a model and return it, on CPU, in evaluation mode (its EMA where there is one).
+
+    Args:
+        model: Changed in place.
+        loss_at: Mean loss of one freshly drawn batch.
+        settings: How to optimize.
+        seed: Root of the per-step random streams.
+        workspace: Where to keep state; an unfinished run found there is continued.
+
+    Raises:
+        InputError: The loss became NaN or infinite, or the kept state is of another run.
+    """
+    workspace = workspace or Workspace()
+    accelerator = Accelerator(mixed_precision=settings.precision)
+    average = deepcopy(model) if settings.ema_decay is not None else None
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    log = _Log(every=max(1, settings.steps // 200))
+    state_path = workspace.folder / "training_state.pt" if workspace.folder else None
+    start = _restore(state_path, settings, seed, model, average, optimizer, log)
+    prepared, optimizer = accelerator.prepare(model, optimizer)
+    if average is not None:
+        average.to(accelerator.device)
+    bare = accelerator.unwrap_model(prepared)
+    prepared.train()
+
+    def save(step: int) -> None:
+        if state_path is not None and accelerator.is_main_process:
+            _save(state_path, settings, seed, step, bare, average, optimizer, log)
+
+    recent, count, saved_at = torch.zeros(()), 0, time.monotonic()
+    for step in range(start, settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate_at(step)
+        step_seed = seed_for(seed, "step", step, accelerator.process_index)
+        rng = torch.Generator().manual_seed(step_seed)
+        with accelerator.autocast(), _dropout_seeded(settings, step_seed, bare):
+            loss = loss_at(prepared, rng)
+        accelerator.backward(loss)
+        if settings.gradient_clip is not None:
+            accelerator.clip_grad_norm_(prepared.parameters(), settings.gradient_clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if average is not None and settings.ema_decay is not None:
+            _update_average(average, bare, settings.ema_decay)
+        recent, count = recent + loss.detach().float().cpu(), count + 1
+        if (step + 1) % log.every == 0 or step + 1 == settings.steps:
+            mean = float(recent) / count
+            if not math.isfinite(mean):
+                raise InputError(
+                    f"training diverged: loss is {mean} at step {step + 1}, expected a finite "
+                    f"number; lower the learning rate ({settings.learning_rate})"
+                )
+            log.rows.append((step + 1, mean))
+            recent, count = torch.zeros(()), 0
+            if workspace.progress is not None:
+                workspace.progress(step + 1, settings.steps, mean)
+            if time.monotonic() - saved_at > workspace.seconds_between_saves:
+                save(step + 1)
+                saved_at = time.monotonic()
+    save(settings.steps)
+    if workspace.folder is not None:
+        with replacing(workspace.folder / "loss.csv") as temporary:
+            temporary.write_text(log.text())
+    finished = average if average is not None else bare
+    return finished.to("cpu").eval()
+
+
+@contextmanager
+def _dropout_seeded(settings: TrainingSettings, step_seed: int, model: nn.Module) -> Iterator[None]:
+    """Dropout draws from the global stream; seed it per step, and leave it as it was."""
+    if not any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules()):
+        yield
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed(step_seed)
+        yield
+
+
+@torch.no_grad()
+def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    for ours, theirs in zip(average.parameters(), model.parameters(), strict=True):
+        ours.lerp_(theirs, 1 - decay)
+
+
+def _save(
+    path: Path,
+    settings: TrainingSettings,
+    seed: int,
+    step: int,
+    model: nn.Module,
+    average: nn.Module | None,
+    optimizer: Any,
+    log: _Log,
+) -> None:
+    state = {
+        "settings": vars(settings),
+        "seed": seed,
+        "step": step,
+        "model": model.state_dict(),
+        "average": average.state_dict() if average is not None else None,
+        "optimizer": optimizer.state_dict(),
+        "log": log.rows,
+    }
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _restore(
+    path: Path | None,
+    settings: TrainingSettings,
+    seed: int,
+    model: nn.Module,
+    average: nn.Module | None,
+    optimizer: torch.optim.Optimizer,
+    log: _Log,
+) -> int:
+    """Load an unfinished run into the objects; the step to go on from."""
+    if path is None or not path.exists():
+        return 0
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        same = state["settings"] == vars(settings) and state["seed"] == seed
+    except (RuntimeError, ValueError, TypeError, KeyError, EOFError, UnpicklingError) as error:
+        raise InputError(
+            f"{path}: the state of the unfinished training cannot be read ({error}); "
+            "delete it to begin anew"
+        ) from error
+    if not same:
+        raise InputError(
+            f"{path}: the unfinished training was begun with other settings; "
+            "give the same to go on, or delete it to begin anew"
+        )
+    model.load_state_dict(state["model"])
+    if average is not None:
+        average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    log.rows.extend((int(step), float(loss)) for step, loss in state["log"])
+    return int(state["step"])

@@ -1,0 +1,85 @@
+"""The model folder of a fitted generator: generator.json, layout.csv and the method's own files."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from novelweights.errors import InputError
+from novelweights.files import read_json, write_json, write_text
+from novelweights.generators import GENERATORS, method_named
+from novelweights.generators.generator import FittedGenerator
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.population import Population, PopulationInfo
+from novelweights.weights.symmetry import NeuronSymmetry
+
+SCHEMA_VERSION = 1
+
+
+def save_fitted(
+    fitted: FittedGenerator, folder: Path, *, method: str, settings: Any, training: Population
+) -> None:
+    """Write a fitted generator into an existing folder.
+
+    Args:
+        fitted: What `fit` returned.
+        folder: Where to.
+        method: Its key in `GENERATORS`.
+        settings: The generator's settings (a dataclass).
+        training: The population it was fitted to; described, not stored.
+    """
+    info = training.info
+    fitted.save(folder)
+    write_text(folder / "layout.csv", training.layout.to_csv())
+    write_json(
+        folder / "generator.json",
+        {
+            "schema_version": SCHEMA_VERSION,
+            "method": method,
+            "settings": asdict(settings),
+            "architecture": info.architecture,
+            "symmetry": info.symmetry.to_json() if info.symmetry else None,
+            "task": info.task,
+            "training": {"rows": len(training), "recipe": info.recipe},
+        },
+    )
+
+
+def load_fitted(folder: Path) -> tuple[FittedGenerator, str]:
+    """A fitted generator and the name of its method.
+
+    Raises:
+        InputError: The folder is not a model folder, or a file of it is missing or damaged.
+    """
+    if not (folder / "generator.json").is_file():
+        raise InputError(
+            f"{folder}: expected the folder of a fitted generator (with generator.json); "
+            "make one with `novelweights fit`"
+        )
+    described = read_json(folder / "generator.json")
+    if described.get("method") not in GENERATORS:
+        raise InputError(
+            f"{folder}: made by method {described.get('method')!r}, which is not installed; "
+            f"known are {', '.join(sorted(GENERATORS))}"
+        )
+    method = method_named(described["method"])
+    layout_path = folder / "layout.csv"
+    if not layout_path.is_file():
+        raise InputError(f"{layout_path}: expected this file, it is missing; fit again")
+    layout = WeightLayout.from_csv(layout_path.read_text(), str(layout_path))
+    try:
+        settings = type(next(iter(method.scales.values())))(**described["settings"])
+        symmetry = described["symmetry"]
+        info = PopulationInfo(
+            recipe=described["method"],
+            settings=described["settings"],
+            architecture=described["architecture"],
+            symmetry=NeuronSymmetry.from_json(symmetry) if symmetry else None,
+            task=described["task"],
+        )
+        return method.fitted.load(folder, settings, layout, info), described["method"]
+    except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+        raise InputError(
+            f"{folder}: the fitted generator cannot be read ({error}); fit it again"
+        ) from error

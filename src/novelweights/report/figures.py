@@ -1,0 +1,249 @@
+"""The figures of a report: the numbers of an audit drawn, nothing computed beyond what is drawn.
+
+They follow figures 2, 4, 5 and 6 of the paper, with held-out runs beside the training checkpoints
+and one color per population in all of them. Equal input gives equal bytes.
+"""
+
+import itertools
+import warnings
+from collections.abc import Callable, Mapping
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float, Integer, Num
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
+from scipy.ndimage import distance_transform_edt
+
+from novelweights.audit.result import AuditResult, Findings
+from novelweights.report.look import (
+    BLUE,
+    PANEL,
+    RED,
+    STYLE,
+    Drawing,
+    finish,
+    groups_of,
+    window,
+)
+from novelweights.report.tables import number, percent, short
+from novelweights.report.trade_off import draw_trade_off, has_behavior, needs_zoom
+
+CLASS_COLORS = mpl.colormaps["tab10"]
+BINS = 30
+MAX_SAMPLES = 4  # drawn in heatmaps and decision regions
+MAX_BARS = 20
+
+
+def draw(result: AuditResult, plot_data: Mapping[str, np.ndarray]) -> dict[str, Drawing]:
+    """Every figure these data allow, by name; a figure without data is absent.
+
+    Args:
+        result: The audit.
+        plot_data: What pictures need beyond the numbers, as in a run folder's `plot_data.npz`.
+    """
+    figures: dict[str, tuple[Figure, str]] = {}
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # names in other scripts
+        figures["distances"] = draw_distances(result)
+        figures["cosines"] = draw_cosines(result)
+        if "heatmap_values" in plot_data and len(plot_data["heatmap_values"]):
+            figures["weights"] = draw_weights(
+                result,
+                plot_data["heatmap_values"],
+                plot_data["heatmap_parameters"],
+                plot_data["heatmap_rows"],
+            )
+        if has_behavior(result):
+            figures["trade_off"] = draw_trade_off(result)
+            if needs_zoom(result):
+                figures["trade_off_zoom"] = draw_trade_off(result, zoom=True)
+        if "regions" in plot_data and len(plot_data["regions"]):
+            figures["regions"] = draw_regions(
+                result, plot_data["regions"], plot_data["region_rows"]
+            )
+        figures["nearest"] = draw_nearest(result)
+        if result.generated.source_weights is not None:
+            figures["sources"] = draw_sources(result)
+        return {name: finish(*drawn) for name, drawn in figures.items()}
+
+
+def draw_distances(result: AuditResult) -> tuple[Figure, str]:
+    """How far each checkpoint is from the nearest training checkpoint. Source: paper, figure 4."""
+    return _histogram(
+        result,
+        lambda found: found.neighbor_distances[:, :1],
+        "distance to the nearest training checkpoint",
+    )
+
+
+def draw_cosines(result: AuditResult) -> tuple[Figure, str]:
+    """The same without scale: the largest cosine to a training checkpoint, both centered."""
+    return _histogram(
+        result,
+        lambda found: found.cosine,
+        "largest cosine to a training checkpoint",
+    )
+
+
+def draw_weights(
+    result: AuditResult,
+    values: Float[np.ndarray, "s 4 p"],
+    parameters: Integer[np.ndarray, " p"],
+    rows: Integer[np.ndarray, " s"],
+) -> tuple[Figure, str]:
+    """Some weights of samples above those of their three nearest. Source: paper, figure 2."""
+    found, n = result.generated, min(len(values), MAX_SAMPLES)
+    figure = Figure(figsize=(2 * PANEL, 1.2 * n + 0.4))
+    for i in range(n):
+        ax = figure.add_subplot(n, 1, i + 1)
+        image = ax.imshow(values[i], aspect="auto", cmap="viridis", interpolation="none")
+        for y in (0.5, 1.5, 2.5):
+            ax.axhline(y, color="white", linewidth=3)
+        frame = Rectangle((-0.5, -0.5), len(parameters), 1, fill=False, edgecolor=RED, linewidth=2)
+        frame.set_zorder(3)
+        frame.set_clip_on(False)
+        ax.add_patch(frame)
+        ax.spines[:].set_visible(False)
+        ax.tick_params(length=0)
+        near = found.neighbor_rows[rows[i], :3]
+        far = found.neighbor_distances[rows[i], :3]
+        labels = [short(found.names[rows[i]])]
+        labels += [
+            f"{short(result.training.names[row])}   d = {number(d)}"
+            for row, d in zip(near, far, strict=True)
+        ]
+        ax.set_yticks(range(len(labels)), labels)
+        ax.get_yticklabels()[0].set_color(RED)
+        ticks = range(0, len(parameters), 8)
+        ax.set_xticks(ticks, [f"{parameters[t]:,}" for t in ticks] if i == n - 1 else [""] * 8)
+        figure.colorbar(image, ax=ax, pad=0.01, aspect=9, format="%.2g").outline.set_visible(False)
+        if i == n - 1:
+            ax.set_xlabel(f"index of the parameter, {len(parameters)} drawn at random")
+    return figure, (
+        f"{n} heatmaps of {len(parameters)} weights. In each, the top row, framed red, is a "
+        "generated checkpoint; the three rows below are its nearest training checkpoints."
+    )
+
+
+def draw_regions(
+    result: AuditResult, regions: Integer[np.ndarray, "s 2 h w"], rows: Integer[np.ndarray, " s"]
+) -> tuple[Figure, str]:
+    """Predicted class on a plane of inputs, sample and nearest training. Source: paper, figure 5.
+
+    Departure: drawn cell by cell; contours of class numbers show false bands between classes.
+    """
+    n = min(len(regions), MAX_SAMPLES)
+    classes = np.unique(regions[:n])
+    figure = Figure(figsize=(max(2.4 * n + 0.7, PANEL), 5.4))
+    axes = figure.subplots(2, n, squeeze=False)
+    same = [float((regions[i, 0] == regions[i, 1]).mean()) for i in range(n)]
+    for i in range(n):
+        nearest = result.training.names[result.generated.neighbor_rows[rows[i], 0]]
+        names = (short(result.generated.names[rows[i]]), short(nearest))
+        for row, (name, color) in enumerate(zip(names, (RED, BLUE), strict=True)):
+            ax = axes[row, i]
+            ax.imshow(CLASS_COLORS(regions[i, row] % 10), alpha=0.55, interpolation="none")
+            ax.set(xticks=[], yticks=[])
+            ax.set_title(name, color=color, fontsize=9)
+            ax.spines[:].set(visible=True, color=color, linewidth=1.6)
+            for label in classes:
+                _name_region(ax, regions[i, row] == label, str(label))
+        axes[1, i].set_xlabel(f"same class on {percent(same[i])}")
+    axes[0, 0].set_ylabel("generated")
+    axes[1, 0].set_ylabel("nearest training")
+    patches = [Patch(color=CLASS_COLORS(int(c) % 10), alpha=0.55, label=str(c)) for c in classes]
+    figure.legend(handles=patches, title="class", loc="outside right center")
+    return figure, (
+        f"Decision regions of {n} generated checkpoints above those of their nearest training "
+        f"checkpoint; same class on {', '.join(percent(share) for share in same)}."
+    )
+
+
+def draw_nearest(result: AuditResult) -> tuple[Figure, str]:
+    """How often each training checkpoint is the nearest one of a generated checkpoint."""
+    nearest = result.generated.neighbor_rows[:, 0]
+    hits = np.bincount(nearest, minlength=len(result.training))
+    order = np.argsort(-hits, kind="stable")[:MAX_BARS]
+    order = order[hits[order] > 0]
+    figure = Figure(figsize=(PANEL, 4.4))
+    ax = figure.add_subplot()
+    ax.barh(range(len(order)), hits[order], color=BLUE, height=0.7)
+    ax.set_yticks(range(len(order)), [short(result.training.names[row]) for row in order])
+    ax.tick_params(axis="y", length=0, labelsize=8)
+    ax.set_ylim(max(len(order), 8) - 0.4, -0.6)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel(f"generated checkpoints nearest to it (of {len(nearest)})")
+    return figure, (
+        f"The {len(order)} training checkpoints that are nearest most often; "
+        f"most: {hits.max()} of {len(nearest)}. {(hits == 0).sum()} of {len(hits)} never are."
+    )
+
+
+def draw_sources(result: AuditResult) -> tuple[Figure, str]:
+    """Whom checkpoints are made of: mean weights of the closest mixture of training checkpoints."""
+    rows = [
+        (group, group.found.source_weights.mean(axis=0))
+        for group in groups_of(result)
+        if group.found.source_weights is not None and len(group.found)
+    ]
+    figure = Figure(figsize=(PANEL, 4.4))
+    ax = figure.add_subplot()
+    for y, (group, weights) in enumerate(rows):
+        edges = np.concatenate([[0], np.cumsum(weights), [1]])
+        for j, (left, right) in enumerate(itertools.pairwise(edges)):
+            is_rest = j == len(weights)
+            look = (
+                {"facecolor": "#F1F1F1", "edgecolor": "#BBBBBB", "linewidth": 0.6}
+                if is_rest
+                else {"facecolor": group.color, "alpha": (1.0, 0.6, 0.35)[j], "linewidth": 0}
+            )
+            ax.barh(y, max(right - left, 0), left=left, height=0.55, **look)
+        ax.text(0, y - 0.34, f"{group.label}: largest {weights[0]:.2f}", va="bottom")
+    ax.set(ylim=(max(len(rows), 4) - 0.5, -0.8), xlim=(0, 1), yticks=[])
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("mean weight of 1st, 2nd, 3rd source (dark to light), rest in white")
+    told = "; ".join(f"{g.label} {', '.join(f'{w:.2f}' for w in weights)}" for g, weights in rows)
+    return figure, f"Mean weights of the three largest sources: {told}."
+
+
+def _histogram(
+    result: AuditResult, measure: Callable[[Findings], Num[np.ndarray, "..."]], label: str
+) -> tuple[Figure, str]:
+    """Training, held-out and generated on shared bins, in percent of each, medians dashed."""
+    groups = [(group, _finite(measure(group.found))) for group in groups_of(result)[:3]]
+    groups = [(g, v) for g, v in groups if len(v) and g.key in ("training", "heldout", "generated")]
+    figure = Figure(figsize=(PANEL, 3.7))
+    ax = figure.add_subplot()
+    told = []
+    low, high = window(np.concatenate([v for _, v in groups] or [np.zeros(1)]), pad=0.0)
+    edges = np.linspace(0 if 0 < low < high / 2 else low, high, BINS + 1)
+    for group, values in groups:
+        share = 100 * np.histogram(values, edges)[0] / len(values)
+        is_line = group.key == "heldout"  # an outline stays visible over the other two
+        ax.stairs(share, edges, fill=not is_line, color=group.color, alpha=1 if is_line else 0.55)
+        median = float(np.median(values))
+        ax.axvline(median, color=group.color, linewidth=1.1, linestyle=(0, (4, 2)))
+        told.append(f"{group.label}, n = {len(values)}, median {number(median)}")
+    looks = [
+        Patch(facecolor="none" if g.key == "heldout" else g.color, edgecolor=g.color, alpha=0.8)
+        for g, _ in groups
+    ]
+    figure.legend(looks, told, loc="outside upper left")
+    ax.set(xlabel=label, ylabel="% of checkpoints", ylim=(0, None))
+    return figure, f"Histogram of {label}: {'; '.join(told)}."
+
+
+def _finite(values: Num[np.ndarray, "..."]) -> Float[np.ndarray, " n"]:
+    flat = values.reshape(-1).astype(float)
+    return flat[np.isfinite(flat)]
+
+
+def _name_region(ax: Axes, inside: np.ndarray, label: str) -> None:
+    """Write the class into the roomiest spot of its region, unless the region is a sliver."""
+    depth = np.asarray(distance_transform_edt(np.pad(inside, 1)))[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    if depth[y, x] >= 5:
+        ax.text(int(x), int(y), label, ha="center", va="center", color="#222222")

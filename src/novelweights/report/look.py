@@ -1,0 +1,89 @@
+"""How every figure of a report looks: one color and marker per population, one style, equal bytes.
+
+Nothing is drawn here; `figures` draws.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from novelweights.audit.result import AuditResult, Findings
+
+BLUE, TEAL, RED = "#0077BB", "#009988", "#CC3311"
+"""Training, held-out, generated. Source: Paul Tol's vibrant scheme, safe for the color-blind."""
+BASELINE_STYLES = (("#EE7733", "^"), ("#444444", "s"), ("#8C8C8C", "D"), ("#B8860B", "v"))
+PANEL = 5.2  # inches, half the width of the page
+
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so it is the same everywhere
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "axes.linewidth": 0.8,
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "text.parse_math": False,  # a "$" in a name is a dollar sign
+    "svg.fonttype": "path",
+    "svg.hashsalt": "novelweights",
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One finished figure."""
+
+    svg: str
+    png: bytes
+    alt: str
+    """What a reader sees in it, in words."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A population with the look it has in every figure."""
+
+    key: str
+    label: str
+    found: Findings
+    color: str
+    marker: str
+
+
+def groups_of(result: AuditResult) -> list[Group]:
+    """Training, held-out, generated, then the baselines, in the order of the result."""
+    groups = [Group("training", "training", result.training, BLUE, "o")]
+    if result.heldout is not None:
+        groups.append(Group("heldout", "held-out", result.heldout, TEAL, "P"))
+    groups.append(Group("generated", "generated", result.generated, RED, "X"))
+    known = list(dict.fromkeys((*result.baseline_notes, *result.baselines)))
+    for key, found in result.baselines.items():  # one that could not be made keeps its color
+        color, marker = BASELINE_STYLES[known.index(key) % len(BASELINE_STYLES)]
+        groups.append(Group(key, found.label.replace("_", " "), found, color, marker))
+    return groups
+
+
+def finish(figure: Figure, alt: str) -> Drawing:
+    """The figure as SVG and PNG, without dates or versions in the files."""
+    svg, png = io.StringIO(), io.BytesIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(svg, format="svg", metadata=nothing)
+    figure.savefig(png, format="png", metadata={"Software": None})
+    return Drawing(svg.getvalue(), png.getvalue(), alt)
+
+
+def window(values: Float[np.ndarray, " n"], pad: float = 0.06) -> tuple[float, float]:
+    """Range of the values, widened a little; never empty."""
+    low, high = float(values.min()), float(values.max())
+    margin = pad * (high - low) if high > low else max(abs(high) * 0.05, 1e-6)
+    return low - margin, high + margin

@@ -1,0 +1,237 @@
+"""Reading the folder that an audit leaves: everything a report is made from, checked once, here.
+
+A file that is missing or damaged is the user's to repair, so it ends in `InputError`; data that an
+audit may lack (a task, held-out runs, pictures) are simply absent.
+"""
+
+import csv
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from novelweights.audit.criteria import Verdict
+from novelweights.audit.result import AuditResult, Findings
+from novelweights.errors import InputError
+from novelweights.files import read_json
+
+REMEDY = "run `novelweights audit` again, or restore the file"
+TEXT_COLUMNS = ("verdict", "works", "reason", "name")
+COLUMNS = (*TEXT_COLUMNS, "nearest_run", "distance", "distance_lower", "cosine")
+PLOT_SHAPES = {
+    "heatmap_parameters": ("p",),
+    "heatmap_values": ("s", 4, "p"),
+    "heatmap_rows": ("s",),
+    "regions": ("r", 2, "h", "w"),
+    "region_rows": ("r",),
+}
+PLOT_PARTNERS = (
+    ("heatmap_parameters", "heatmap_values", "heatmap_rows"),
+    ("regions", "region_rows"),
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StoredVerdict:
+    """The verdict on the population, as `audit.json` holds it."""
+
+    origin: Verdict
+    sentence: str
+    reasons: tuple[str, ...]
+    would_decide: tuple[str, ...]
+    counts: Mapping[Verdict, int]
+    criteria: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """How the audit was run, as `manifest.json` holds it."""
+
+    command: str
+    settings: Mapping[str, Any]
+    seed: int | None
+    versions: Mapping[str, str]
+    git_commit: str | None
+    inputs: Mapping[str, Mapping[str, Any]]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class RunFolder:
+    """Everything a report is made from."""
+
+    result: AuditResult
+    verdict: StoredVerdict
+    checkpoints: list[dict[str, str]]
+    """Lines of `checkpoints.csv`, as text, in row order."""
+    manifest: Manifest
+    plot_data: Mapping[str, np.ndarray]
+    """Empty where the audit left no pictures."""
+
+
+def read_run_folder(folder: Path) -> RunFolder:
+    """The contents of a run folder.
+
+    Raises:
+        InputError: It is no run folder, or a file is missing, damaged or does not fit the others.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: expected a run folder, it is not there; "
+            "name the folder that `novelweights audit` wrote with -o"
+        )
+    audit_path, table_path = folder / "audit.json", folder / "checkpoints.csv"
+    audit = _json(audit_path)
+    result = _parsed(audit_path, "the result of an audit", lambda: _result(audit))
+    verdict = _parsed(audit_path, "a verdict", lambda: _verdict(audit["verdict"]))
+    checkpoints = _parsed(table_path, "a table of checkpoints", lambda: _table(table_path))
+    if len(checkpoints) != len(result.generated):
+        raise InputError(
+            f"{table_path}: expected the {len(result.generated)} checkpoints of audit.json, "
+            f"got {len(checkpoints)}; {REMEDY}"
+        )
+    manifest_path, plot_path = folder / "manifest.json", folder / "plot_data.npz"
+    manifest = _json(manifest_path)
+    return RunFolder(
+        result=result,
+        verdict=verdict,
+        checkpoints=checkpoints,
+        manifest=_parsed(manifest_path, "a manifest", lambda: _manifest(manifest)),
+        plot_data=_parsed(plot_path, "arrays to draw", lambda: _plot_data(plot_path, result)),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}; {REMEDY}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a JSON object, got {type(data).__name__}; {REMEDY}")
+    return data
+
+
+def _parsed(path: Path, expected: str, parse: Callable[[], T]) -> T:
+    """What `parse` returns; what it stumbles over becomes a message about the file."""
+    try:
+        return parse()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: expected this file, it is not there; {REMEDY}") from error
+    except KeyError as error:
+        raise InputError(f"{path}: expected {expected}, got no entry {error}; {REMEDY}") from error
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        EOFError,
+        OSError,
+        csv.Error,
+        zipfile.BadZipFile,
+    ) as error:
+        raise InputError(
+            f"{path}: expected {expected}, got something else ({error}); {REMEDY}"
+        ) from error
+
+
+def _result(data: Mapping[str, Any]) -> AuditResult:
+    result = AuditResult.from_json(data)
+    if not isinstance(result.about, Mapping):
+        raise ValueError("'about' is not an object")
+    populations = {"training": result.training, "generated": result.generated}
+    populations |= dict(result.baselines)
+    if result.heldout is not None:
+        populations["heldout"] = result.heldout
+    for key, found in populations.items():
+        _check(key, found, len(result.training))
+    for name, ranks in result.ranks.items():
+        if ranks.shape != (len(result.generated),):
+            raise ValueError(f"ranks {name!r}: {ranks.shape} for {len(result.generated)} rows")
+    return result
+
+
+def _check(key: str, found: Findings, n_training: int) -> None:
+    """Refuse arrays that do not fit the names, or neighbors that do not exist."""
+    for name, values in vars(found).items():
+        if isinstance(values, np.ndarray) and len(values) != len(found.names):
+            raise ValueError(f"{key}: {len(values)} {name} for {len(found.names)} checkpoints")
+    if found.neighbor_rows.shape != found.neighbor_distances.shape or found.neighbor_rows.ndim != 2:
+        raise ValueError(f"{key}: neighbor_rows and neighbor_distances differ in shape")
+    for name in ("neighbor_rows", "source_rows"):
+        rows = getattr(found, name)
+        if rows is not None and rows.size and not 0 <= rows.min() <= rows.max() < n_training:
+            raise ValueError(f"{key}: {name} beyond the {n_training} training checkpoints")
+
+
+def _verdict(data: Mapping[str, Any]) -> StoredVerdict:
+    population = data["population"]
+    return StoredVerdict(
+        origin=Verdict(population["origin"]),
+        sentence=str(population["sentence"]),
+        reasons=tuple(map(str, population["reasons"])),
+        would_decide=tuple(map(str, population["would_decide"])),
+        counts={Verdict(key): int(count) for key, count in data["counts"].items()},
+        criteria=dict(data["criteria"]),
+    )
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file, strict=True)
+        rows = list(reader)
+    for column in COLUMNS:
+        if column not in (reader.fieldnames or ()):
+            raise KeyError(column)
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise ValueError(f"line {line} has another number of columns than the header")
+        Verdict(row["verdict"])
+        for column, text in row.items():
+            if column in TEXT_COLUMNS or column.endswith("_run"):
+                continue
+            if text or column == "distance":
+                float(text)
+    return rows
+
+
+def _manifest(data: Mapping[str, Any]) -> Manifest:
+    return Manifest(
+        command=str(data["command"]),
+        settings=dict(data["settings"]),
+        seed=data["seed"],
+        versions=dict(data["versions"]),
+        git_commit=data["git_commit"],
+        inputs={role: dict(entry) for role, entry in data["inputs"].items()},
+        seconds={stage: float(seconds) for stage, seconds in data["seconds"].items()},
+    )
+
+
+def _plot_data(path: Path, result: AuditResult) -> dict[str, np.ndarray]:
+    """The arrays to draw; none where the file is absent."""
+    if not path.exists():
+        return {}
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files if key in PLOT_SHAPES}
+    sizes: dict[str | int, int] = {}
+    for key, values in arrays.items():
+        shape = PLOT_SHAPES[key]
+        if len(shape) != values.ndim:
+            raise ValueError(f"{key} has {values.ndim} axes, not {len(shape)}")
+        if values.dtype.kind not in ("f" if key == "heatmap_values" else "iu"):
+            raise ValueError(f"{key} holds {values.dtype}")
+        for axis, size in zip(shape, values.shape, strict=True):
+            wanted = axis if isinstance(axis, int) else sizes.setdefault(axis, size)
+            if size != wanted:
+                raise ValueError(f"{key} has shape {values.shape}, which does not fit")
+    for partners in PLOT_PARTNERS:
+        if 0 < sum(key in arrays for key in partners) < len(partners):
+            raise ValueError(f"only some of {', '.join(partners)}")
+    for key in ("heatmap_rows", "region_rows"):
+        rows = arrays.get(key, np.zeros(0))
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(result.generated):
+            raise ValueError(f"{key} beyond the {len(result.generated)} generated checkpoints")
+    return arrays

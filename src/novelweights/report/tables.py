@@ -1,0 +1,287 @@
+"""The tables of a report, as text: numbers rounded for people, nothing else computed.
+
+Every number shown here stands with more digits in `audit.json` or `checkpoints.csv`.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from novelweights.audit.result import AuditResult, Quantity
+
+MISSING = "\u2013"
+SHARE_UNITS = ("share", "fraction")
+"""Units of numbers in [0, 1] that are shown as percentages."""
+
+CRITERIA = {
+    "min_heldout_runs": "Fewer held-out runs than this: undecided.",
+    "gross_copy": "Nearest distance at most this share of the median held-out distance: a gross "
+    "copy.",
+    "dominant_weight": "One source: the largest weight in the mixture of training checkpoints is "
+    "at least this ...",
+    "runner_up": "... and the second at most this share of the largest.",
+    "two_sided": "A measure is like a fresh run's if its rank is above this on both sides.",
+    "quality_margin": "Below the worst held-out quality by more than this, in percentage points: "
+    "broken.",
+    "max_share": "Population novel: the upper limits of the near, aligned and mixed shares are at "
+    "most this.",
+    "distance_ratio": "Population novel: the interval of the median distance, generated over "
+    "held-out, lies inside this range.",
+    "mean_quality_margin": "Population novel: the interval of the difference of mean quality lies "
+    "within plus or minus this, in percentage points.",
+    "broken_share": "Population broken: the lower limit of the broken share is above this.",
+}
+"""What each threshold of the verdict means."""
+
+RANKS = {
+    "distance_near": "distance, near",
+    "distance_far": "distance, far",
+    "cosine_near": "cosine, near",
+    "cosine_far": "cosine, far",
+    "hull_near": "hull, near",
+    "hull_far": "hull, far",
+    "quality_low": "quality, low",
+    "similarity_high": "similarity, high",
+    "similarity_low": "similarity, low",
+}
+
+
+class QuantityRow(NamedTuple):
+    """One line of the table of numbers."""
+
+    key: str
+    label: str
+    value: str
+    interval: str
+    n: str
+    definition: str
+
+
+class PopulationRow(NamedTuple):
+    """One line of the table that sets the populations side by side: medians."""
+
+    label: str
+    key: str
+    n: str
+    runs: str
+    distance: str
+    cosine: str
+    hull_ratio: str
+    quality: str
+    novelty: str
+    overlap: str
+    note: str
+
+
+class Column(NamedTuple):
+    """One column of the table of checkpoints."""
+
+    title: str
+    kind: str
+    """"number", "text" or "rank"; the page styles by it."""
+    cells: list[str]
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for people: `digits` significant digits, whole numbers whole, 2.5e-07 if tiny."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e6:
+        return f"{value:.{digits - 1}e}"
+    if value == round(value):
+        return f"{value:,.0f}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def percent(share: float | None) -> str:
+    """A share in [0, 1] as a percentage; 0% and 100% are said only where they hold exactly."""
+    if share is None or not math.isfinite(share):
+        return MISSING
+    if share in (0, 1):
+        return f"{100 * share:.0f}%"
+    if 0 < share < 0.001:
+        return "<0.1%"
+    if 0.999 < share < 1:
+        return ">99.9%"
+    return f"{100 * share:.1f}%"
+
+
+def with_unit(value: float | None, unit: str) -> str:
+    """A number with its unit: "%" directly behind it, shares in [0, 1] as percentages."""
+    if unit in SHARE_UNITS:
+        return percent(value)
+    text = number(value)
+    if text == MISSING or not unit:
+        return text
+    return f"{text}%" if unit == "%" else f"{text} {unit}"
+
+
+def short(name: str, length: int = 22) -> str:
+    """A name that fits beside a bar: its middle left out where it is longer than `length`."""
+    return name if len(name) <= length else f"{name[: length - 9]}\u2026{name[-8:]}"
+
+
+def quantity_rows(quantities: Iterable[Quantity]) -> list[QuantityRow]:
+    """All numbers of the audit, in its order."""
+    return [
+        QuantityRow(
+            key=quantity.key,
+            label=quantity.label,
+            value="not available"
+            if quantity.value is None
+            else with_unit(quantity.value, quantity.unit),
+            interval=_interval(quantity),
+            n=f"{quantity.n:,}",
+            definition=quantity.definition,
+        )
+        for quantity in quantities
+    ]
+
+
+def population_rows(result: AuditResult) -> list[PopulationRow]:
+    """Medians of every population, so that any two can be compared."""
+    populations = {"training": ("training", result.training)}
+    if result.heldout is not None:
+        populations["heldout"] = ("held-out", result.heldout)
+    populations["generated"] = ("generated", result.generated)
+    populations |= {key: (f.label.replace("_", " "), f) for key, f in result.baselines.items()}
+    notes = {"training": "own run left out"} | dict(result.baseline_notes)
+    quality, novelty = (m.unit if m else "" for m in (result.quality, result.novelty))
+    return [
+        PopulationRow(
+            label=label,
+            key=key,
+            n=f"{len(found):,}",
+            runs=f"{len(set(found.names)):,}" if key in ("training", "heldout") else MISSING,
+            distance=number(_median(found.neighbor_distances[:, :1])),
+            cosine=number(_median(found.cosine)),
+            hull_ratio=number(_median(found.hull_ratio)),
+            quality=with_unit(_median(found.quality), quality),
+            novelty=with_unit(_median(found.novelty), novelty),
+            overlap=percent(_median(found.overlap)),
+            note=notes.get(key, ""),
+        )
+        for key, (label, found) in populations.items()
+    ]
+
+
+def checkpoint_columns(rows: Sequence[Mapping[str, str]], result: AuditResult) -> list[Column]:
+    """The table of checkpoints, one entry per row; columns that the rows lack are left out.
+
+    Args:
+        rows: Lines of `checkpoints.csv` as text.
+        result: Names and units of quality and novelty are read from it.
+
+    Raises:
+        ValueError: A cell that should be a number is not.
+    """
+    present = rows[0].keys() if rows else ()
+    works = {"True": "yes", "False": "no"}
+    columns = [
+        Column("verdict", "text", [row["verdict"] for row in rows]),
+        Column("works", "text", [works.get(row["works"], MISSING) for row in rows]),
+        Column("name", "text", [row["name"] for row in rows]),
+        Column("nearest run", "text", [row["nearest_run"] for row in rows]),
+        Column("distance", "number", [_distance(row) for row in rows]),
+        Column("cosine", "number", [_fixed(row["cosine"], 3) for row in rows]),
+    ]
+    if "hull_ratio" in present:
+        cells = [_fixed(row["hull_ratio"], 3) for row in rows]
+        columns.append(Column("hull ratio", "number", cells))
+    if "source_1_run" in present:
+        columns.append(Column("sources (weight)", "text", [_sources(row) for row in rows]))
+    for name, measure in (("quality", result.quality), ("novelty", result.novelty)):
+        if name in present and measure is not None:
+            cells = [with_unit(_float(row[name]), measure.unit) for row in rows]
+            columns.append(Column(measure.name, "number", cells))
+    if "overlap" in present:
+        cells = [percent(_float(row["overlap"])) for row in rows]
+        columns.append(Column("overlap", "number", cells))
+    for name in present:
+        if name.startswith("p_"):
+            title = f"rank: {RANKS.get(name[2:], name[2:].replace('_', ' '))}"
+            columns.append(Column(title, "rank", [_fixed(row[name], 3) for row in rows]))
+    columns.append(Column("reason", "text", [row["reason"] for row in rows]))
+    return columns
+
+
+def criteria_rows(criteria: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Name, value and meaning of each threshold."""
+    rows = []
+    for key, value in criteria.items():
+        is_range = isinstance(value, list | tuple)
+        text = " to ".join(map(plain, value)) if is_range else plain(value)
+        rows.append((key, text, CRITERIA.get(key, "")))
+    return rows
+
+
+def plain_rows(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested plain data as lines of (what, value)."""
+    rows: list[tuple[str, str]] = []
+    for key, value in data.items():
+        name = f"{prefix}{str(key).replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            rows += plain_rows(value, prefix=f"{name}, ")
+        else:
+            rows.append((name, plain(value)))
+    return rows
+
+
+def plain(value: Any) -> str:
+    """Plain data in words."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    return str(value)
+
+
+def _interval(quantity: Quantity) -> str:
+    if quantity.lower is None and quantity.upper is None:
+        return MISSING
+    unit = quantity.unit if quantity.unit in ("%", *SHARE_UNITS) else ""  # words are said once
+    lower, upper = (
+        MISSING if limit is None else with_unit(limit, unit)
+        for limit in (quantity.lower, quantity.upper)
+    )
+    level = f" at {number(100 * quantity.level)}%" if quantity.level is not None else ""
+    return f"[{lower}, {upper}]{level}"
+
+
+def _median(values: np.ndarray | None) -> float | None:
+    finite = np.zeros(0) if values is None else values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else None
+
+
+def _float(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _fixed(text: str, decimals: int) -> str:
+    """A number in [-1, 1], or near it, with fixed decimals, so that a column can be compared."""
+    value = _float(text)
+    return MISSING if value is None or not math.isfinite(value) else f"{value:.{decimals}f}"
+
+
+def _distance(row: Mapping[str, str]) -> str:
+    """The distance, with its lower bound where that differs."""
+    upper, lower = number(_float(row["distance"])), number(_float(row["distance_lower"]))
+    return upper if lower in (upper, MISSING) else f"{upper} (at least {lower})"
+
+
+def _sources(row: Mapping[str, str]) -> str:
+    parts = []
+    for j in range(1, 4):
+        weight = _float(row.get(f"source_{j}_weight", ""))
+        if weight is not None and weight >= 0.01:
+            parts.append(f"{row[f'source_{j}_run']} ({weight:.2f})")
+    return ", ".join(parts) or MISSING

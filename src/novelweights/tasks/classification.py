@@ -1,0 +1,101 @@
+"""Image classification: what checkpoints predict on the test images, and which they get wrong.
+
+Paper, Appendix C.1: quality is test accuracy, novelty the maximum similarity of error sets.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from novelweights.data.images import ImageData
+from novelweights.errors import InputError
+from novelweights.metrics.agreement import max_similarity
+from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.tasks.task import Measure
+from novelweights.weights.population import Population
+
+BLOCK_CHECKPOINTS, BLOCK_EXAMPLES = 1024, 2048  # logits and activations of a block: 2 x 80 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """Classifies the test images of a data set with every checkpoint of a population."""
+
+    name: str
+    network: OneHiddenMLP
+    data: ImageData
+
+    quality = Measure("accuracy", "%", higher_is_better=True)
+    novelty = Measure("maximum similarity", "", higher_is_better=False)
+
+    def __post_init__(self) -> None:
+        if self.network.inputs != self.data.test_x.shape[1] or self.network.classes > 256:
+            raise ValueError(f"{self.network.name} does not fit the images of {self.data.name}")
+
+    def behave(self, population: Population) -> UInt8[Tensor, "n examples"]:
+        """The predicted class of every test image.
+
+        Raises:
+            InputError: The population holds other networks.
+        """
+        expected = [shape for _, shape in self.network.layout.shapes]
+        if [shape for _, shape in population.layout.shapes] != expected:
+            raise InputError(
+                f"task {self.name} judges {self.network.name} ({self.network.layout.size} "
+                f"weights), the population holds other networks ({population.layout.size} "
+                "weights); name the task that fits it"
+            )
+        weights = population.weights
+        out = torch.empty(len(weights), len(self.data.test_y), dtype=torch.uint8)
+        for rows, examples, logits in _logits(self.network, weights, self.data.test_x):
+            out[rows, examples] = logits.max(dim=1).indices.to(torch.uint8)
+        return out
+
+    def score(self, behavior: UInt8[Tensor, "n examples"]) -> Float[Tensor, " n"]:
+        """Test accuracy of each checkpoint in percent."""
+        right = len(self.data.test_y) - self.errors(behavior).sum(dim=1)
+        return 100 * right.double() / len(self.data.test_y)
+
+    def errors(self, behavior: UInt8[Tensor, "n examples"]) -> Bool[Tensor, "n examples"]:
+        """True where a checkpoint's prediction is wrong: its error set."""
+        return behavior != self.data.test_y.to(torch.uint8)
+
+    def novelty_against(
+        self,
+        behavior: UInt8[Tensor, "n examples"],
+        reference: UInt8[Tensor, "m examples"],
+        *,
+        exclude: Bool[Tensor, "n m"] | None = None,
+    ) -> Float[Tensor, " n"]:
+        """The largest error IoU with a reference checkpoint that is not excluded; low is novel."""
+        return max_similarity(self.errors(behavior), self.errors(reference), exclude=exclude)
+
+
+def loss_and_accuracy(
+    network: OneHiddenMLP,
+    weights: Float[Tensor, "n d"],
+    x: Float[Tensor, "examples inputs"],
+    y: Int[Tensor, " examples"],
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """Mean cross-entropy (nats) and accuracy (percent) of every checkpoint on labelled images."""
+    loss = torch.zeros(len(weights), dtype=torch.float64)
+    right = torch.zeros(len(weights), dtype=torch.float64)
+    for rows, examples, logits in _logits(network, weights, x):
+        labels = y[examples].expand(len(logits), 1, -1)
+        loss[rows] += (logits.logsumexp(dim=1) - logits.gather(1, labels)[:, 0]).double().sum(dim=1)
+        right[rows] += (logits.max(dim=1).indices == labels[:, 0]).sum(dim=1)
+    return loss / len(y), 100 * right / len(y)
+
+
+def _logits(
+    network: OneHiddenMLP, weights: Tensor, x: Tensor
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Blocks of logits (checkpoints, classes, examples) and where they belong."""
+    for row in range(0, len(weights), BLOCK_CHECKPOINTS):
+        rows = slice(row, row + BLOCK_CHECKPOINTS)
+        for start in range(0, len(x), BLOCK_EXAMPLES):
+            examples = slice(start, start + BLOCK_EXAMPLES)
+            yield rows, examples, network.forward(weights[rows], x[examples]).transpose(1, 2)

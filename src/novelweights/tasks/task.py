@@ -1,0 +1,46 @@
+"""What a checkpoint does: the protocol that every task follows."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from novelweights.weights.population import Population
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number with a name, a unit and a direction; arrows and axes are drawn from it."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Runs checkpoints and says how well they do and how new their behavior is."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def quality(self) -> Measure: ...
+
+    @property
+    def novelty(self) -> Measure: ...
+
+    def behave(self, population: Population) -> Tensor:
+        """Outputs, checkpoints first: predictions, or point clouds."""
+        ...
+
+    def score(self, behavior: Tensor) -> Float[Tensor, " n"]:
+        """Quality of each checkpoint."""
+        ...
+
+    def novelty_against(
+        self, behavior: Tensor, reference: Tensor, *, exclude: Bool[Tensor, "n m"] | None = None
+    ) -> Float[Tensor, " n"]:
+        """Behavior against the most similar reference checkpoint that is not excluded."""
+        ...

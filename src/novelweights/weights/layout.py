@@ -1,0 +1,110 @@
+"""Order, names and shapes of the parameters inside a weight vector.
+
+A checkpoint is a state dict to its owner and a vector to a generator; `WeightLayout` is the
+bridge, in both directions, for one checkpoint or for a whole population at once.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from novelweights.errors import InputError
+
+
+@dataclass(frozen=True)
+class WeightLayout:
+    """Order, names and shapes of the parameters in a weight vector; buffers only if listed.
+
+    Source: ours; the file form is DESIGN section 3, `layout.csv`.
+    """
+
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+
+    def __post_init__(self) -> None:
+        names = [name for name, _ in self.shapes]
+        if len(set(names)) != len(names):
+            raise ValueError(f"a layout names each parameter once, got {names}")
+
+    @property
+    def size(self) -> int:
+        """Number of weights in the vector (d)."""
+        return sum(math.prod(shape) for _, shape in self.shapes)
+
+    @property
+    def slices(self) -> dict[str, slice]:
+        """Where each parameter lies in the vector."""
+        where, start = {}, 0
+        for name, shape in self.shapes:
+            end = start + math.prod(shape)
+            where[name] = slice(start, end)
+            start = end
+        return where
+
+    def flatten(self, state: Mapping[str, Tensor]) -> Float[Tensor, " d"]:
+        """The weight vector of a state dict, float32, row-major.
+
+        Raises:
+            InputError: A parameter is missing, or has another shape than the layout says.
+        """
+        faults = []
+        for name, shape in self.shapes:
+            if name not in state:
+                faults.append(f"{name} is missing")
+            elif tuple(state[name].shape) != shape:
+                faults.append(f"{name} has shape {tuple(state[name].shape)}, expected {shape}")
+        faults += [f"{name} is not in the layout" for name in state if name not in self.slices]
+        if faults:
+            raise InputError("the state dict does not fit the layout: " + "; ".join(faults))
+        return torch.cat([state[name].reshape(-1).float() for name, _ in self.shapes])
+
+    def unflatten(self, weights: Float[Tensor, "*batch d"]) -> dict[str, Tensor]:
+        """Views of the parameters, each with the leading axes of `weights` kept."""
+        if weights.shape[-1] != self.size:
+            raise ValueError(f"expected {self.size} weights, got {weights.shape[-1]}")
+        leading = weights.shape[:-1]
+        return {
+            name: weights[..., where].reshape(*leading, *shape)
+            for (name, shape), where in zip(self.shapes, self.slices.values(), strict=True)
+        }
+
+    def to_csv(self) -> str:
+        """The text of `layout.csv`: parameter, shape (10x784), start, end."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["parameter", "shape", "start", "end"])
+        for (name, shape), where in zip(self.shapes, self.slices.values(), strict=True):
+            writer.writerow([name, "x".join(map(str, shape)), where.start, where.stop])
+        return out.getvalue()
+
+    @classmethod
+    def from_csv(cls, text: str, source: str = "layout.csv") -> "WeightLayout":
+        """The layout in the text of a `layout.csv`.
+
+        Raises:
+            InputError: A column is missing, or start and end do not follow from the shapes.
+        """
+        try:
+            rows = list(csv.DictReader(io.StringIO(text)))
+            layout = cls(
+                tuple(
+                    (row["parameter"], tuple(int(n) for n in row["shape"].split("x") if n))
+                    for row in rows
+                )
+            )
+            stated = [(int(row["start"]), int(row["end"])) for row in rows]
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{source}: expected columns parameter, shape (10x784), start, end; "
+                f"could not read them ({error})"
+            ) from error
+        if stated != [(where.start, where.stop) for where in layout.slices.values()]:
+            raise InputError(f"{source}: start and end do not follow from the shapes")
+        if not layout.shapes:
+            raise InputError(f"{source}: no parameters listed")
+        return layout

@@ -1,0 +1,146 @@
+"""Function-preserving transformations of a network, written as a table.
+
+One dict from parameter to its axes says which group of neurons each axis counts: neurons of a
+group may be reordered together everywhere, and, where the activation is odd, change sign. The
+paper's section 2.3 names both; the table form makes every network of ours a few lines of data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from novelweights.weights.layout import WeightLayout
+
+
+@dataclass(frozen=True)
+class NeuronSymmetry:
+    """Per parameter, per axis: the group of neurons counted there, or None.
+
+    Example: a one-hidden-layer MLP is
+    ``{"hidden.weight": ("h", None), "hidden.bias": ("h",), "out.weight": (None, "h"), ...}``.
+
+    Source: paper, section 2.3; the table is ours.
+    """
+
+    axes: Mapping[str, tuple[str | None, ...]]
+    sign_groups: frozenset[str] = field(default_factory=frozenset)
+    """Groups whose neurons may flip sign (odd activation: tanh, sine)."""
+
+    def sizes(self, layout: WeightLayout) -> dict[str, int]:
+        """Number of neurons in each group.
+
+        Raises:
+            ValueError: The table and the layout do not describe the same parameters, or an axis
+                disagrees with another about the size of a group.
+        """
+        sizes: dict[str, int] = {}
+        shapes = dict(layout.shapes)
+        if set(shapes) != set(self.axes):
+            raise ValueError(
+                f"the table has {sorted(self.axes)}, the layout {sorted(shapes)}: not one network"
+            )
+        for name, axes in self.axes.items():
+            if len(axes) != len(shapes[name]):
+                raise ValueError(f"{name} has {len(shapes[name])} axes, the table says {len(axes)}")
+            for group, size in zip(axes, shapes[name], strict=True):
+                if group is not None and sizes.setdefault(group, size) != size:
+                    raise ValueError(f"{name}: group {group} has {size} and {sizes[group]} neurons")
+        return sizes
+
+    def to_json(self) -> dict:
+        """Plain data for `population.json`."""
+        return {
+            "axes": {name: list(axes) for name, axes in self.axes.items()},
+            "sign_groups": sorted(self.sign_groups),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping) -> "NeuronSymmetry":
+        """The table in plain data written by `to_json`."""
+        return cls(
+            {name: tuple(axes) for name, axes in data["axes"].items()},
+            frozenset(data.get("sign_groups", ())),
+        )
+
+
+def transform(
+    weights: Float[Tensor, "n d"],
+    layout: WeightLayout,
+    symmetry: NeuronSymmetry,
+    permutations: Mapping[str, Int[Tensor, "n neurons"]],
+    signs: Mapping[str, Float[Tensor, "n neurons"]] | None = None,
+) -> Float[Tensor, "n d"]:
+    """Every checkpoint with its neurons reordered (and flipped): the same functions.
+
+    Args:
+        weights: Weight vectors.
+        layout: Their parameters.
+        symmetry: The table that says which axes move together.
+        permutations: Per group and checkpoint, the old index of each new neuron.
+        signs: Per group and checkpoint, +1 or -1 for each new neuron.
+    """
+    moved = []
+    state = layout.unflatten(weights)
+    for name, _ in layout.shapes:
+        value = state[name]
+        for axis, group in enumerate(symmetry.axes[name], start=1):
+            if group is None:
+                continue
+            shape = [len(value)] + [1] * (value.ndim - 1)
+            shape[axis] = -1
+            if group in permutations:
+                index = permutations[group].reshape(shape).expand(value.shape)
+                value = value.gather(axis, index)
+            if signs is not None and group in signs:
+                value = value * signs[group].reshape(shape)
+        moved.append(value.reshape(len(weights), -1))
+    return torch.cat(moved, dim=1)
+
+
+def random_transform(
+    weights: Float[Tensor, "n d"],
+    layout: WeightLayout,
+    symmetry: NeuronSymmetry,
+    *,
+    rng: torch.Generator,
+) -> Float[Tensor, "n d"]:
+    """Every checkpoint moved by a random element of its symmetry group, uniform over the group."""
+    permutations, signs = {}, {}
+    for group, size in symmetry.sizes(layout).items():
+        permutations[group] = torch.rand(len(weights), size, generator=rng).argsort(dim=1)
+        if group in symmetry.sign_groups:
+            coin = torch.randint(0, 2, (len(weights), size), generator=rng)
+            signs[group] = (2 * coin - 1).to(weights.dtype)
+    return transform(weights, layout, symmetry, permutations, signs)
+
+
+def neuron_features(
+    weights: Float[Tensor, "n d"], layout: WeightLayout, symmetry: NeuronSymmetry
+) -> tuple[Float[Tensor, "n neurons features"], Float[Tensor, "n rest"]]:
+    """Weights gathered by neuron, for a network with one group, and the weights outside it.
+
+    With one hidden layer each weight touches at most one neuron of the group, so squared distance
+    is a sum over neurons plus the rest, and the best permutation is a linear assignment.
+
+    Raises:
+        ValueError: Not exactly one group, or a parameter with the group on two axes.
+    """
+    sizes = symmetry.sizes(layout)
+    if len(sizes) != 1:
+        raise ValueError(f"expected one group of neurons, got {sorted(sizes)}")
+    [(group, neurons)] = sizes.items()
+    features, rest = [], []
+    state = layout.unflatten(weights)
+    for name, _ in layout.shapes:
+        axes = [axis for axis, g in enumerate(symmetry.axes[name], start=1) if g == group]
+        if len(axes) > 1:
+            raise ValueError(f"{name} counts group {group} on two axes: not one hidden layer")
+        if axes:
+            features.append(state[name].movedim(axes[0], 1).reshape(len(weights), neurons, -1))
+        else:
+            rest.append(state[name].reshape(len(weights), -1))
+    outside = torch.cat(rest, dim=1) if rest else weights.new_zeros(len(weights), 0)
+    return torch.cat(features, dim=2), outside

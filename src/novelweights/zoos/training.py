@@ -1,0 +1,188 @@
+"""The one loop that trains target networks: many runs of a recipe as one computation.
+
+Every run has its own initialization and its own data order, drawn from its own seed, so a run is
+the same alone or among thousands. `train_one` is the plain PyTorch loop for the same recipe: the
+reference that the fast one is tested and timed against.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from novelweights.data.images import ImageData
+from novelweights.errors import InputError
+from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.zoos.sgd_kernel import train_epoch
+
+RUNS_AT_ONCE = 32  # bounds memory (data orders, saved steps); results do not depend on it
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a target network is trained: SGD with Nesterov momentum and a cosine schedule.
+
+    Source: the defaults are G.pt's MNIST recipe (released code).
+    """
+
+    epochs: int = 25
+    batch_size: int = 128
+    """An incomplete last batch is dropped."""
+    learning_rate: float = 0.1
+    """At the start; falls to 0 along a cosine, constant inside an epoch."""
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    """On all parameters, biases included."""
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise InputError(
+                f"expected at least 1 epoch and a batch of at least 1, got {self.epochs} and "
+                f"{self.batch_size}; give positive numbers"
+            )
+
+    def learning_rate_in(self, epoch: int) -> float:
+        """The learning rate inside an epoch, counted from 0."""
+        return self.learning_rate / 2 * (1 + math.cos(math.pi * epoch / self.epochs))
+
+    def steps(self, n_examples: int) -> int:
+        """Optimizer steps of a whole run.
+
+        Raises:
+            InputError: Not even one full batch.
+        """
+        if n_examples < self.batch_size:
+            raise InputError(
+                f"a batch of {self.batch_size} does not fit into {n_examples} training examples; "
+                "choose a smaller batch"
+            )
+        return self.epochs * (n_examples // self.batch_size)
+
+
+def train_batched(
+    network: OneHiddenMLP,
+    data: ImageData,
+    recipe: Recipe,
+    run_seeds: Sequence[int],
+    *,
+    on_epoch: Callable[[int, int], None] | None = None,
+) -> Float[Tensor, "n d"]:
+    """The last checkpoint of every run, n runs trained together.
+
+    Args:
+        network: Target network.
+        data: Its training examples are used.
+        recipe: How to train.
+        run_seeds: One seed per run, for initialization and data order.
+        on_epoch: Called after each epoch of a group of runs with (epochs done, epochs in all),
+            counted over all runs.
+    """
+    last = torch.full((len(run_seeds), 1), recipe.steps(len(data.train_y)))
+    return train_trajectories(network, data, recipe, run_seeds, last, on_epoch=on_epoch)[:, 0]
+
+
+def train_trajectories(
+    network: OneHiddenMLP,
+    data: ImageData,
+    recipe: Recipe,
+    run_seeds: Sequence[int],
+    save_steps: Int[Tensor, "n saves"],
+    *,
+    on_epoch: Callable[[int, int], None] | None = None,
+) -> Float[Tensor, "n saves d"]:
+    """Checkpoints along every run, at steps chosen for each run; step 0 is the initialization.
+
+    Args:
+        network: Target network.
+        data: Its training examples are used.
+        recipe: How to train.
+        run_seeds: One seed per run, for initialization and data order.
+        save_steps: Optimizer steps after which the weights are kept, ascending in each row.
+        on_epoch: As in `train_batched`.
+
+    Raises:
+        ValueError: Network and data do not fit, or a step is out of order or beyond the last.
+    """
+    _require_fit(network, data)
+    n_steps = recipe.steps(len(data.train_y))
+    if save_steps.numel() and (save_steps.min() < 0 or save_steps.max() > n_steps):
+        raise ValueError(f"steps to save must be in 0..{n_steps}")
+    if (save_steps.diff(dim=1) < 0).any():
+        raise ValueError("steps to save must ascend in each row")
+    saved = np.empty((*save_steps.shape, network.layout.size), np.float32)
+    x = np.ascontiguousarray(data.train_x.numpy())
+    y = data.train_y.numpy()
+    per_epoch = n_steps // recipe.epochs
+    for start in range(0, len(run_seeds), RUNS_AT_ONCE):
+        group = slice(start, min(start + RUNS_AT_ONCE, len(run_seeds)))
+        rngs = [torch.Generator().manual_seed(seed) for seed in run_seeds[group]]
+        weights = torch.stack([network.initial(rng) for rng in rngs]).numpy()
+        velocity = np.zeros_like(weights)
+        steps = np.ascontiguousarray(save_steps[group].numpy().astype(np.int64))
+        kept = saved[group]
+        for run, at in enumerate(steps):
+            kept[run, at == 0] = weights[run]
+        for epoch in range(recipe.epochs):
+            order = torch.stack([torch.randperm(len(y), generator=rng) for rng in rngs])
+            train_epoch(
+                x,
+                y,
+                order.numpy(),
+                weights,
+                velocity,
+                kept,
+                steps,
+                epoch * per_epoch,
+                recipe.batch_size,
+                network.hidden,
+                network.classes,
+                network.activation == "tanh",
+                np.float32(recipe.learning_rate_in(epoch)),
+                np.float32(recipe.momentum),
+                np.float32(recipe.weight_decay),
+            )
+            if on_epoch is not None:
+                done = start * recipe.epochs + len(rngs) * (epoch + 1)
+                on_epoch(done, len(run_seeds) * recipe.epochs)
+    return torch.from_numpy(saved)
+
+
+def train_one(
+    network: OneHiddenMLP, data: ImageData, recipe: Recipe, run_seed: int
+) -> Float[Tensor, " d"]:
+    """The last checkpoint of one run, by an ordinary PyTorch loop: slow, and easy to believe."""
+    _require_fit(network, data)
+    rng = torch.Generator().manual_seed(run_seed)
+    module = network.module()
+    module.load_state_dict(network.layout.unflatten(network.initial(rng)))
+    optimizer = torch.optim.SGD(
+        module.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.momentum > 0,
+    )
+    per_epoch = recipe.steps(len(data.train_y)) // recipe.epochs
+    for epoch in range(recipe.epochs):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate_in(epoch)
+        order = torch.randperm(len(data.train_y), generator=rng)
+        for batch in order.split(recipe.batch_size)[:per_epoch]:
+            optimizer.zero_grad()
+            logits = module(data.train_x[batch])
+            torch.nn.functional.cross_entropy(logits, data.train_y[batch]).backward()
+            optimizer.step()
+    return network.layout.flatten(module.state_dict())
+
+
+def _require_fit(network: OneHiddenMLP, data: ImageData) -> None:
+    inputs, classes = data.train_x.shape[1], int(data.train_y.max()) + 1
+    if network.inputs != inputs or network.classes < classes or data.train_y.min() < 0:
+        raise ValueError(
+            f"{network.name} takes {network.inputs} inputs and has {network.classes} classes; "
+            f"{data.name} has {inputs} and {classes}"
+        )

@@ -1,0 +1,293 @@
+"""Run folders of invented audits, as an audit would leave them, for the tests of the report."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from novelweights.audit.criteria import (
+    DEFAULT_CRITERIA,
+    CheckpointVerdict,
+    PopulationVerdict,
+    Verdict,
+    Verdicts,
+)
+from novelweights.audit.result import AuditResult, DistanceInfo, Findings, Quantity
+from novelweights.tasks.task import Measure
+
+KINDS = ("copies", "novel", "bare")
+RANKS = ("distance", "cosine", "hull")
+
+
+def write_run(folder: Path, kind: str = "copies", *, n: int = 200, prefix: str = "sample") -> Path:
+    """A run folder of an audit of `n` checkpoints.
+
+    Args:
+        folder: Where to write it.
+        kind: "copies", "novel", or "bare" (no task, no held-out runs, no plot data).
+        n: Generated checkpoints.
+        prefix: Of their names.
+    """
+    rng = np.random.default_rng(7)
+    is_bare, is_novel = kind == "bare", kind == "novel"
+    training = _findings(rng, "training", 300, 17.8, 0.35, rng_quality=95.2)
+    heldout = None if is_bare else _findings(rng, "heldout", 100, 17.8, 0.35, rng_quality=95.1)
+    generated = (
+        _findings(rng, "generated", n, 17.75, 0.35, rng_quality=95.1, prefix=prefix)
+        if is_novel
+        else _findings(rng, "generated", n, 0.5, 0.985, rng_quality=95.3, prefix=prefix)
+    )
+    baselines = {
+        "noise": _findings(rng, "noise, matched novelty", 100, 3.1, 0.97, rng_quality=94.9),
+        "average_2": _findings(rng, "average of 2", 100, 8.9, 0.71, rng_quality=71.0),
+        "average_16": _findings(rng, "average of 16", 100, 12.6, 0.3, rng_quality=38.0),
+        "gaussian": _findings(rng, "Gaussian per parameter", 100, 21.4, 0.2, rng_quality=24.0),
+    }
+    if is_bare:
+        for found in (training, generated):
+            _without_task(found)
+        baselines = {}
+    result = AuditResult(
+        training=training,
+        generated=generated,
+        heldout=heldout,
+        baselines=baselines,
+        baseline_notes={
+            "noise": "isotropic noise of standard deviation 0.112, found by bisection",
+            "average_2": "means of 2 distinct training checkpoints, aligned to the first",
+            "average_16": "means of 16 distinct training checkpoints, aligned to the first",
+            "gaussian": "an independent Gaussian per parameter",
+            "average_99": "needs 990 training runs, there are 300",
+        }
+        if baselines
+        else {},
+        ranks={} if heldout is None else _ranks(generated, heldout),
+        quantities=_quantities(generated, training, heldout),
+        distance=DistanceInfo(
+            "L2, minimized over permutations of the 10 hidden neurons",
+            True,
+            "permutations of hidden (10 neurons)",
+        ),
+        quality=None if is_bare else Measure("accuracy", "%", True),
+        novelty=None if is_bare else Measure("maximum similarity", "", False),
+        warnings=() if is_novel else ("the training runs share one recipe; others were not tried",),
+        about={
+            "generator": "diffusion over weights, 3.6M parameters",
+            "architecture": "MLP 64-10-10, 760 weights",
+            "task": "digits, 8x8 pixels, 360 test images",
+            "data": "scikit-learn digits, in place of MNIST",
+            "training": {"checkpoints": 300, "runs": 300, "recipe": "Adam, 20 epochs"},
+            "seeds": {"audit": 0, "zoo": 1},
+        },
+    )
+    verdicts = _verdicts(kind, n)
+    folder.mkdir(parents=True)
+    data = result.to_json() | {"verdict": verdicts.to_json()}
+    _write_json(folder / "audit.json", data)
+    table = result.table()
+    table["verdict"] = [str(checkpoint.origin) for checkpoint in verdicts.checkpoints]
+    table["works"] = [checkpoint.works for checkpoint in verdicts.checkpoints]
+    table["reason"] = [checkpoint.reason for checkpoint in verdicts.checkpoints]
+    table.to_csv(folder / "checkpoints.csv", index=False)
+    manifest = {
+        "command": "novelweights audit --train zoo/train --generated zoo/generated -o runs/demo",
+        "settings": {"task": "digits", "symmetry": "auto", "neighbors": 3},
+        "seed": 0,
+        "versions": {"novelweights": "0.1.0", "torch": "2.13.0", "numpy": "2.3.1"},
+        "git_commit": "0123456789abcdef0123456789abcdef01234567",
+        "inputs": {
+            "train": {"path": "zoo/train", "sha256": "ab" * 32, "rows": 300},
+            "generated": {"path": "zoo/generated", "sha256": "cd" * 32, "rows": n},
+        },
+        "seconds": {"neighbors": 1.3712, "behavior": 0.42, "hull": 11.9},
+    }
+    _write_json(folder / "manifest.json", manifest)
+    if not is_bare:
+        arrays: dict[str, Any] = _plot_data(rng, is_novel)
+        np.savez_compressed(folder / "plot_data.npz", **arrays)
+    return folder
+
+
+def edit_json(path: Path, **changes: object) -> None:
+    """Replace some top-level entries of a JSON file."""
+    _write_json(path, json.loads(path.read_text()) | changes)
+
+
+def edit_csv(path: Path, column: str, value: str) -> None:
+    """Set one column of the first row of a CSV file."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[0][column] = value
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_json(path: Path, data: object) -> None:
+    path.write_text(json.dumps(data, allow_nan=False))
+
+
+def _findings(
+    rng: np.random.Generator,
+    label: str,
+    n: int,
+    distance: float,
+    cosine: float,
+    *,
+    rng_quality: float,
+    prefix: str = "run",
+) -> Findings:
+    is_near = distance < 2
+    first = rng.normal(distance, 0.06 if is_near else 0.35, n).clip(0.1)
+    distances = np.stack([first, rng.normal(17.9, 0.2, n), rng.normal(18.3, 0.2, n)], 1)
+    distances.sort(axis=1)
+    weights = np.array([0.96, 0.012, 0.008]) if is_near else np.array([0.21, 0.12, 0.09])
+    if label.startswith("average of 2"):
+        weights = np.array([0.5, 0.49, 0.005])
+    rows = np.stack([rng.permutation(300)[:3] for _ in range(n)])
+    if is_near:
+        rows[:, 0] = (300 * rng.beta(1, 3, n)).astype(int)
+    novelty = rng.normal(0.88 if is_near else 0.45 if distance > 5 else 0.86, 0.04, n)
+    return Findings(
+        label=label,
+        names=[f"{prefix}-{i:04d}" for i in range(n)],
+        neighbor_rows=rows,
+        neighbor_distances=distances,
+        distance_lower=distances[:, 0],
+        raw_distance=distances[:, 0] * 1.1,
+        cosine=rng.normal(cosine, 0.03 * (1.02 - cosine) + 0.002, n).clip(-1, 1),
+        norm=rng.normal(18, 0.5, n),
+        hull_ratio=rng.normal(0.97, 0.01, n),
+        source_rows=rows,
+        source_weights=np.tile(weights, (n, 1)),
+        quality=rng.normal(rng_quality, 0.6 if rng_quality > 90 else 7, n).clip(5, 99),
+        novelty=novelty.clip(0, 1),
+        overlap=rng.normal(0.985 if is_near else 0.94, 0.004, n),
+    )
+
+
+def _without_task(found: Findings) -> None:
+    for name in ("quality", "novelty", "overlap", "hull_ratio", "source_rows", "source_weights"):
+        object.__setattr__(found, name, None)
+
+
+def _ranks(generated: Findings, heldout: Findings) -> dict[str, np.ndarray]:
+    ranks = {}
+    for name in RANKS:
+        attribute = "hull_ratio" if name == "hull" else name
+        mine, theirs = getattr(generated, attribute), getattr(heldout, attribute)
+        near = mine[:, None] <= theirs if name == "cosine" else mine[:, None] >= theirs
+        ranks[f"{name}_near"] = (1 + near.sum(axis=1)) / (len(heldout) + 1)
+        ranks[f"{name}_far"] = (1 + (~near).sum(axis=1)) / (len(heldout) + 1)
+    return ranks
+
+
+def _quantities(
+    generated: Findings, training: Findings, heldout: Findings | None
+) -> tuple[Quantity, ...]:
+    n = len(generated)
+    return (
+        Quantity(
+            "copied_share",
+            "Copied share",
+            None if heldout is None else 0.985,
+            n,
+            "Share of generated checkpoints nearer than the nearest held-out run, less chance.",
+            None if heldout is None else 0.958,
+            None if heldout is None else 1.0,
+            None if heldout is None else 0.95,
+            "share",
+        ),
+        Quantity(
+            "median_distance",
+            "Median distance, generated",
+            float(np.median(generated.distance)),
+            n,
+            "Median over generated checkpoints of the distance to the nearest training one.",
+            0.492,
+            0.508,
+            0.95,
+        ),
+        Quantity(
+            "median_distance_training",
+            "Median distance, training",
+            float(np.median(training.distance)),
+            len(training),
+            "The same for training checkpoints; all rows of the checkpoint's own run excluded.",
+        ),
+        Quantity(
+            "quality_difference",
+            "Quality, generated less noise at equal novelty",
+            None if generated.quality is None else 0.3712,
+            n,
+            "Difference of mean accuracy at matched novelty, bootstrap by run.",
+            None if generated.quality is None else -0.1,
+            None if generated.quality is None else 0.8,
+            None if generated.quality is None else 0.95,
+            "%",
+        ),
+    )
+
+
+def _verdicts(kind: str, n: int) -> Verdicts:
+    if kind == "novel":
+        checkpoints = [CheckpointVerdict(Verdict.NOVEL, True, "inside the held-out range")] * n
+        population = PopulationVerdict(
+            Verdict.NOVEL,
+            "Indistinguishable from fresh runs by these measures: copied share 0% [0%, 1.8%].",
+            ("no measure lies outside the central 98% of held-out runs",),
+            (),
+        )
+    elif kind == "bare":
+        checkpoints = [CheckpointVerdict(Verdict.UNDECIDED, None, "no held-out runs")] * n
+        population = PopulationVerdict(
+            Verdict.UNDECIDED,
+            "Undecided: there are no held-out runs to compare with.",
+            ("200 of 200 checkpoints are nearer than any pair of training runs",),
+            ("at least 20 held-out runs of the same recipe (--heldout)", "a task (--task)"),
+        )
+    else:
+        copy = CheckpointVerdict(
+            Verdict.REPLICA, True, "distance 0.50, under half of 17.8; one source of weight 0.96"
+        )
+        unclear = CheckpointVerdict(Verdict.UNDECIDED, True, "near, but two sources")
+        checkpoints = [unclear if i % 40 == 0 else copy for i in range(n)]
+        population = PopulationVerdict(
+            Verdict.REPLICA,
+            "98.5% [95.8%, 100%] of the generated checkpoints are copies of one training "
+            "checkpoint each.",
+            (
+                "197 of 200 are nearer to a training checkpoint than every one of 100 held-out "
+                "runs (1.98 expected by chance)",
+                "their cosines are beyond those of held-out runs and one source dominates",
+            ),
+            (),
+        )
+    return Verdicts(population, tuple(checkpoints), DEFAULT_CRITERIA)
+
+
+def _plot_data(rng: np.random.Generator, is_novel: bool) -> dict[str, np.ndarray]:
+    base = rng.normal(0, 0.6, (3, 1, 64)).astype(np.float32)
+    values = rng.normal(0, 0.6, (3, 4, 64)).astype(np.float32)
+    if not is_novel:
+        values[:, :1] = base
+        values[:, 1:2] = base + rng.normal(0, 0.02, (3, 1, 64)).astype(np.float32)
+    grid = np.stack(np.meshgrid(np.linspace(-1, 1, 100), np.linspace(-1, 1, 100)), -1)
+    regions = np.zeros((3, 2, 100, 100), np.uint8)
+    for i in range(3):
+        centers = rng.uniform(-1.2, 1.2, (10, 2))
+        for j in range(2):
+            moved = centers + rng.normal(0, 0.3 if is_novel else 0.01, (10, 2)) * j
+            distance = ((grid[:, :, None] - moved) ** 2).sum(-1)
+            bend = 0.15 * np.sin(6 * grid[:, :, :1] + np.arange(10))
+            regions[i, j] = (distance + bend).argmin(-1)
+    return {
+        "heatmap_parameters": np.sort(rng.permutation(760)[:64]),
+        "heatmap_values": values,
+        "heatmap_rows": np.array([0, 1, 2]),
+        "regions": regions,
+        "region_rows": np.array([0, 1, 2]),
+    }

@@ -1,0 +1,104 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from novelweights.data.images import ImageData, load_data
+from novelweights.errors import InputError
+from novelweights.networks.mlp import DIGITS_MLP, OneHiddenMLP
+from novelweights.tasks.classification import loss_and_accuracy
+from novelweights.zoos import training
+from novelweights.zoos.training import Recipe, train_batched, train_one, train_trajectories
+
+
+@pytest.fixture
+def data():
+    rng = torch.Generator().manual_seed(0)
+    x, y = torch.randn(70, 13, generator=rng), torch.randint(0, 3, (70,), generator=rng)
+    return ImageData("tiny", "random", "", x, y, x[:20], y[:20], (13,))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("batch_size", [1, 8, 21, 70])  # 21: groups of 8, 8, 5; last batch dropped
+def test_batched_runs_equal_the_plain_loop(data, activation, batch_size):
+    network = OneHiddenMLP(13, 5, 3, activation)
+    recipe = Recipe(epochs=3, batch_size=batch_size, learning_rate=0.02)
+    together = train_batched(network, data, recipe, [3, 1, 4])
+    alone = torch.stack([train_one(network, data, recipe, seed) for seed in (3, 1, 4)])
+    assert torch.allclose(together, alone, atol=2e-5)
+    assert not torch.allclose(together[0], together[1], atol=0.1)
+
+
+def test_plain_sgd_and_no_weight_decay_equal_the_plain_loop(data):
+    network = OneHiddenMLP(13, 5, 3)
+    recipe = Recipe(epochs=2, batch_size=16, momentum=0.0, weight_decay=0.0)
+    assert torch.allclose(
+        train_batched(network, data, recipe, [5])[0],
+        train_one(network, data, recipe, 5),
+        atol=1e-5,
+    )
+
+
+def test_a_run_does_not_depend_on_its_neighbors(data, monkeypatch):
+    network, recipe = OneHiddenMLP(13, 5, 3), Recipe(epochs=2, batch_size=10)
+    seeds = list(range(7))
+    together = train_batched(network, data, recipe, seeds)
+    monkeypatch.setattr(training, "RUNS_AT_ONCE", 3)
+    assert torch.equal(train_batched(network, data, recipe, seeds), together)
+    assert torch.equal(train_batched(network, data, recipe, seeds[::-1]).flip(0), together)
+
+
+def test_data_order_is_each_runs_own(data, monkeypatch):
+    network, recipe = OneHiddenMLP(13, 5, 3), Recipe(epochs=1, batch_size=10)
+    same = network.initial(torch.Generator().manual_seed(0))
+    monkeypatch.setattr(OneHiddenMLP, "initial", lambda self, rng: same.clone())
+    first, second = train_batched(network, data, recipe, [1, 2])
+    assert not torch.allclose(first, second, atol=1e-4)
+
+
+def test_trajectory_starts_at_the_initialization_and_ends_at_the_last_checkpoint(data):
+    network, recipe = OneHiddenMLP(13, 5, 3), Recipe(epochs=3, batch_size=10)
+    steps = torch.tensor([[0, 5, 7, 21], [0, 0, 14, 21]])
+    saved = train_trajectories(network, data, recipe, [8, 9], steps)
+    assert torch.equal(saved[0, 0], network.initial(torch.Generator().manual_seed(8)))
+    assert torch.equal(saved[1, 0], saved[1, 1])
+    assert torch.equal(saved[:, -1], train_batched(network, data, recipe, [8, 9]))
+    # seven steps are one epoch: stop there, at the first epoch's learning rate
+    first_epoch = train_batched(network, data, replace(recipe, epochs=1), [8])
+    assert torch.equal(saved[0, 2], first_epoch[0])
+
+
+def test_loss_goes_down_and_progress_is_told():
+    data, told = load_data("digits"), []
+    recipe = Recipe(epochs=10, batch_size=32)
+    last = torch.full((4, 2), recipe.steps(1000))
+    last[:, 0] = 0
+    saved = train_trajectories(
+        DIGITS_MLP, data, recipe, range(4), last, on_epoch=lambda *now: told.append(now)
+    )
+    before, _ = loss_and_accuracy(DIGITS_MLP, saved[:, 0], data.train_x, data.train_y)
+    after, accuracy = loss_and_accuracy(DIGITS_MLP, saved[:, 1], data.train_x, data.train_y)
+    assert (before > 2).all()
+    assert (after < 0.2).all()
+    assert (accuracy > 95).all()
+    assert told == [(4 * (epoch + 1), 40) for epoch in range(10)]
+
+
+def test_learning_rate_follows_a_cosine_by_epoch():
+    recipe = Recipe(epochs=4, learning_rate=0.1)
+    rates = [recipe.learning_rate_in(epoch) for epoch in range(4)]
+    assert rates == pytest.approx([0.1, 0.0853553, 0.05, 0.0146447], rel=1e-5)
+
+
+def test_impossible_requests_are_refused(data):
+    network = OneHiddenMLP(13, 5, 3)
+    with pytest.raises(InputError, match="smaller batch"):
+        train_batched(network, data, Recipe(batch_size=71), [0])
+    with pytest.raises(InputError, match="at least 1 epoch"):
+        Recipe(epochs=0)
+    with pytest.raises(ValueError, match="takes 12 inputs"):
+        train_batched(OneHiddenMLP(12, 5, 3), data, Recipe(batch_size=7), [0])
+    with pytest.raises(ValueError, match="ascend"):
+        train_trajectories(network, data, Recipe(1, 10), [0], torch.tensor([[3, 2]]))
+    with pytest.raises(ValueError, match=r"in 0\.\.7"):
+        train_trajectories(network, data, Recipe(1, 10), [0], torch.tensor([[8]]))
