@@ -60,13 +60,18 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+OURS = ("population.json", "generator.json", "audit.json", "demo.json")
+"""Files by which a folder of ours is known; no other folder is ever replaced."""
+
+
 def require_new(folder: Path, *, overwrite: bool = False) -> None:
     """Refuse an output folder that exists and is not empty, unless it may be overwritten.
 
     With `overwrite` nothing is removed here: the old folder is replaced when the new is complete.
 
     Raises:
-        InputError: The folder holds something, or is a file.
+        InputError: The folder holds something, or is a file, or is to be overwritten and was not
+            written by this program.
     """
     if folder.is_file():
         raise InputError(f"{folder}: expected a folder to write to, it is a file; name another")
@@ -74,6 +79,11 @@ def require_new(folder: Path, *, overwrite: bool = False) -> None:
         raise InputError(
             f"{folder}: expected a new or empty folder, it holds files; "
             "name another with -o, or add --overwrite to replace it"
+        )
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / f).exists() for f in OURS):
+        raise InputError(
+            f"{folder}: --overwrite replaces only folders that novelweights wrote (with one of "
+            f"{', '.join(OURS)}), and this is none; name another with -o"
         )
 
 

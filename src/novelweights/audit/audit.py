@@ -325,7 +325,10 @@ def _about(
             "settings": dict(population.info.settings),
         }
 
+    data = train.info.settings.get("data")
+    known = {"data": f"{data['name']} ({data['source']})"} if data else {}
     return {
+        **known,
         "architecture": train.info.architecture or "unknown",
         "weights": train.layout.size,
         "task": task.name if task is not None else None,

@@ -11,6 +11,7 @@ from novelweights.audit.result import Findings
 from novelweights.metrics.agreement import prediction_overlap
 from novelweights.metrics.neighbors import Alignment, nearest
 from novelweights.metrics.sources import find_sources, shrunk_towards_mean
+from novelweights.metrics.threads import map_small
 from novelweights.tasks.task import Task
 from novelweights.weights.population import Population
 
@@ -121,7 +122,7 @@ def hull_ratio_at_norm(
         order = np.argsort(sources.norm, kind="stable")
         return np.interp(norms, sources.norm[order], ratios[order])
 
-    return np.stack([ratios_of(weights) for weights in heldout.weights])
+    return np.stack(map_small(ratios_of, heldout.weights))
 
 
 def same_run(one: Population, other: Population) -> Bool[np.ndarray, "n m"]:

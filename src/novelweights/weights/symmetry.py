@@ -144,3 +144,18 @@ def neuron_features(
             rest.append(state[name].reshape(len(weights), -1))
     outside = torch.cat(rest, dim=1) if rest else weights.new_zeros(len(weights), 0)
     return torch.cat(features, dim=2), outside
+
+
+def one_hidden_layer(layout: WeightLayout) -> NeuronSymmetry | None:
+    """The permutations of a network with one hidden layer, where the layout shows that it is one.
+
+    That is: a matrix, a vector as long as it has rows, a matrix with that many columns, and a
+    vector as long as that one has rows, in this order. None for anything else. Sign flips depend
+    on the activation, which a layout does not tell.
+    """
+    if [len(shape) for _, shape in layout.shapes] != [2, 1, 2, 1]:
+        return None
+    (w1, a), (b1, b), (w2, c), (b2, d) = layout.shapes
+    if a[0] != b[0] or c[1] != a[0] or d[0] != c[0]:
+        return None
+    return NeuronSymmetry({w1: ("h", None), b1: ("h",), w2: (None, "h"), b2: (None,)})

@@ -21,7 +21,7 @@ from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.seeding import seed_for
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.weights.population import PopulationInfo, Records
-from novelweights.weights.store import PopulationWriter
+from novelweights.weights.writer import PopulationWriter
 from novelweights.zoos.training import RUNS_AT_ONCE, Recipe, train_batched
 
 BLOCK_RUNS = RUNS_AT_ONCE

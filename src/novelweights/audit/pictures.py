@@ -1,0 +1,67 @@
+"""What the pictures of a report need beyond the numbers: a few weights, a few decision regions.
+
+Bounded in size and written to `plot_data.npz`, so that a report can be drawn again without the
+checkpoints. Source: paper, figures 2 and 5.
+"""
+
+import numpy as np
+import torch
+
+from novelweights.audit.result import AuditResult
+from novelweights.metrics.neighbors import Alignment, aligned_to
+from novelweights.seeding import numpy_rng_for
+from novelweights.tasks.classification import Classification
+from novelweights.tasks.decision_regions import decision_regions
+from novelweights.tasks.task import Task
+from novelweights.weights.population import Population, last_of_each_run
+from novelweights.weights.symmetry import NeuronSymmetry
+
+N_SAMPLES, N_PARAMETERS = 3, 64
+
+
+def pictures(
+    result: AuditResult,
+    train: Population,
+    generated: Population,
+    *,
+    task: Task | None = None,
+    symmetry: NeuronSymmetry | None = None,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Arrays for `plot_data.npz`.
+
+    Args:
+        result: The audit of these populations.
+        train: The training checkpoints, as given to the audit.
+        generated: The generated checkpoints.
+        task: Decision regions are drawn for classifiers.
+        symmetry: Training checkpoints are drawn aligned to their sample.
+        seed: Chooses the samples and the parameters.
+    """
+    train = train.select(last_of_each_run(train.records))
+    rng = numpy_rng_for(seed, "pictures")
+    rows = np.sort(rng.permutation(len(generated))[:N_SAMPLES])
+    neighbors = result.generated.neighbor_rows[rows]  # (s, k)
+    parameters = np.sort(rng.permutation(train.layout.size)[:N_PARAMETERS])
+    arrays: dict[str, np.ndarray] = {}
+    if neighbors.shape[1] == 3:
+        alignment = Alignment(train.layout, symmetry) if symmetry is not None else None
+        values = []
+        for row, near in zip(rows, neighbors, strict=True):
+            sample = generated.weights[int(row)]
+            others = train.weights[torch.from_numpy(near)]
+            if alignment is not None:
+                others = aligned_to(sample, others, alignment)
+            panel = torch.cat([sample[None], others])
+            values.append(panel.numpy()[:, parameters])
+        arrays["heatmap_parameters"] = parameters
+        arrays["heatmap_values"] = np.stack(values).astype(np.float32)
+        arrays["heatmap_rows"] = rows
+    if isinstance(task, Classification):
+        pairs = [
+            decision_regions(task, population.select(chosen))
+            for population, chosen in ((generated, rows), (train, neighbors[:, 0]))
+        ]
+        arrays["regions"] = np.stack(pairs, axis=1)  # (s, 2, resolution, resolution)
+        arrays["region_rows"] = rows
+    return arrays

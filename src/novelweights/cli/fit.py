@@ -1,0 +1,133 @@
+"""`novelweights fit METHOD`: one command per generator, every field of its settings a flag."""
+
+import ast
+import inspect
+from collections.abc import Callable
+from dataclasses import fields, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from novelweights.cli.show import progress_bar, say
+from novelweights.errors import InputError
+
+
+class FitGroup(TyperGroup):
+    """Looks its commands up in the registry of generators, when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of all methods."""
+        from novelweights.generators import GENERATORS
+
+        return list(GENERATORS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of one method.
+
+        Raises:
+            InputError: There is no such method; the closest name is suggested.
+        """
+        from novelweights.generators import method_named
+
+        method = method_named(cmd_name)
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(name=cmd_name, help=method.summary[0].upper() + method.summary[1:] + ".")(
+            _command_for(cmd_name, method.scales)
+        )
+        command = typer.main.get_command(single)
+        command.name = cmd_name
+        return command
+
+
+def _command_for(name: str, scales: Any) -> Callable[..., None]:
+    """A function whose signature has a flag for every field of the settings."""
+    first = next(iter(scales))
+    settings_class = type(scales[first])
+    texts = field_texts(settings_class)
+
+    def option(flag: str, kind: Any, default: Any, text: str, *extra: str) -> inspect.Parameter:
+        return inspect.Parameter(
+            flag,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=typer.Option(default, f"--{flag.replace('_', '-')}", *extra, help=text),
+            annotation=kind,
+        )
+
+    parameters = [
+        option("population", Path, ..., "Population folder (or folder of state dicts)."),
+        option("output", Path, ..., "Folder for the fitted generator.", "-o"),
+        option("scale", str, first, f"Start from these settings: {', '.join(scales)}."),
+        option("seed", int, 0, "Root of all randomness."),
+        option("resume", bool, False, "Go on with an unfinished fit."),
+        option("overwrite", bool, False, "Replace the output folder if novelweights wrote it."),
+    ]
+    named = {
+        field.name: type(getattr(scales[first], field.name)) for field in fields(settings_class)
+    }
+    for flag, kind in named.items():
+        values = ", ".join(f"{scale} {getattr(scales[scale], flag)}" for scale in scales)
+        if len({getattr(settings, flag) for settings in scales.values()}) == 1:
+            values = f"default {getattr(scales[first], flag)}"
+        parameters.append(option(flag, kind | None, None, f"{texts.get(flag, '')} [{values}]"))
+
+    def run(
+        *,
+        population: Path,
+        output: Path,
+        scale: str,
+        seed: int,
+        resume: bool,
+        overwrite: bool,
+        **given: Any,
+    ) -> None:
+        from novelweights.errors import unknown_name
+        from novelweights.evaluate import fit_to_folder
+        from novelweights.weights.population import require_finite
+        from novelweights.weights.readers import read_checkpoints
+
+        if scale not in scales:
+            raise unknown_name(f"scale of {name}", scale, scales)
+        chosen = {flag: value for flag, value in given.items() if value is not None}
+        settings = replace(scales[scale], **chosen)
+        training = read_checkpoints(population, split="train")
+        require_finite(training, str(population))
+        with progress_bar() as tell:
+            fit_to_folder(
+                output,
+                name,
+                settings,
+                training,
+                seed=seed,
+                resume=resume,
+                overwrite=overwrite,
+                progress=lambda done, total, loss: tell(f"fitting: loss {loss:.4g}", done, total),
+            )
+        say(f"{output}: {name} fitted to {len(training)} checkpoints")
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # read by typer
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def field_texts(settings: type) -> dict[str, str]:
+    """The string under each field of a dataclass, which documents it."""
+    try:
+        tree = ast.parse(inspect.getsource(settings))
+    except (OSError, IndentationError) as problem:
+        raise InputError(
+            f"settings {settings.__name__}: no source to read ({problem})"
+        ) from problem
+    [body] = [node.body for node in tree.body if isinstance(node, ast.ClassDef)]
+    texts = {}
+    for field, below in pairwise(body):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+        ):
+            texts[field.target.id] = " ".join(str(below.value.value).split())
+    return texts

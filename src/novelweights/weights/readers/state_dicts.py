@@ -1,0 +1,115 @@
+"""A folder of state dicts, one file per checkpoint, read without running anybody's code."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from novelweights.errors import InputError
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.population import Population, PopulationInfo, Records
+from novelweights.weights.symmetry import one_hidden_layer
+
+SUFFIXES = (".safetensors", ".pt", ".pth")
+WRAPPERS = ("state_dict", "model")
+"""Keys under which training code keeps the state dict inside a larger dict."""
+SHOWN_FAULTS = 3
+
+
+def state_dict_files(folder: Path) -> list[Path]:
+    """The checkpoint files directly in a folder, by name."""
+    return sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file())
+
+
+def read_state_dicts(folder: Path) -> Population:
+    """One checkpoint per file; the file's name is the name of the run.
+
+    The first file says which parameters there are; the others must agree. Integer buffers (such
+    as num_batches_tracked) are left out. The symmetry is known for networks of one hidden layer.
+
+    Raises:
+        InputError: A file is damaged, needs code to be read, or holds other parameters; the
+            first few are named.
+    """
+    files = state_dict_files(folder)
+    if not files:
+        raise InputError(f"{folder}: expected .safetensors, .pt or .pth files, found none")
+    layout: WeightLayout | None = None
+    weights = np.empty((0, 0), dtype=np.float32)
+    faults: list[str] = []
+    for row, (path, state) in enumerate(_states(files, faults)):
+        if layout is None:
+            layout = WeightLayout(tuple((k, tuple(v.shape)) for k, v in state.items()))
+            weights = np.empty((len(files), layout.size), dtype=np.float32)
+        try:
+            weights[row] = layout.flatten(state).numpy()
+        except InputError as error:
+            faults.append(f"{path.name}: {error}")
+    if faults or layout is None:
+        shown = "; ".join(faults[:SHOWN_FAULTS])
+        more = f"; and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
+        raise InputError(f"{folder}: {len(faults)} of {len(files)} files: {shown}{more}")
+    return Population(
+        torch.from_numpy(weights),
+        layout,
+        Records.of([path.stem for path in files], split="unknown"),
+        PopulationInfo(
+            recipe=f"folder of {len(files)} state dicts", symmetry=one_hidden_layer(layout)
+        ),
+    )
+
+
+def _states(files: list[Path], faults: list[str]) -> Iterator[tuple[Path, Mapping[str, Tensor]]]:
+    """The readable files; what is wrong with the others is added to `faults`."""
+    for path in files:
+        try:
+            yield path, _floats(_load(path), path)
+        except InputError as error:
+            faults.append(str(error))
+
+
+def _load(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
+            raise InputError(
+                f"{path.name}: needs code to be read, and a pickle can run anything: refused. "
+                "Save the state dict alone: torch.save(model.state_dict(), path)"
+            ) from error
+        raise InputError(f"{path.name}: damaged or not a torch file ({_short(error)})") from error
+    except (SafetensorError, RuntimeError, EOFError, BadZipFile, ValueError, KeyError) as error:
+        raise InputError(f"{path.name}: damaged or truncated ({_short(error)})") from error
+
+
+def _floats(state: Any, path: Path) -> dict[str, Tensor]:
+    """The floating-point tensors of a state dict."""
+    if isinstance(state, Mapping):
+        for key in WRAPPERS:
+            if isinstance(state.get(key), Mapping):
+                state = state[key]
+                break
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise InputError(
+            f"{path.name}: expected a state dict (names to tensors), got {type(state).__name__}"
+        )
+    floats = {str(name): value for name, value in state.items() if value.is_floating_point()}
+    if any(value.is_complex() for value in state.values()):
+        raise InputError(f"{path.name}: complex weights; expected real numbers")
+    if not floats:
+        raise InputError(f"{path.name}: no floating-point tensors in it")
+    return floats
+
+
+def _short(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__

@@ -1,0 +1,64 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from planted import Zoo, make_zoo
+
+from novelweights.data.images import load_data
+from novelweights.networks.mlp import DIGITS_MLP, OneHiddenMLP
+from novelweights.tasks.classification import Classification
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.population import Population, PopulationInfo, Records
+from novelweights.zoos.training import Recipe, train_batched
+
+TINY = OneHiddenMLP(5, 4, 3, "tanh")
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def tiny_network() -> OneHiddenMLP:
+    """5-4-3 tanh: small enough to try every permutation and sign."""
+    return TINY
+
+
+@pytest.fixture
+def tiny_layout() -> WeightLayout:
+    return TINY.layout
+
+
+@pytest.fixture
+def make_population() -> Callable[..., Population]:
+    """Makes a population of random tiny networks."""
+
+    def make(n: int, *, seed: int = 0, split: str = "train") -> Population:
+        rng = torch.Generator().manual_seed(seed)
+        weights = torch.randn(n, TINY.layout.size, generator=rng)
+        records = Records.of(
+            [f"{split}-{i}" for i in range(n)],
+            split=split,
+            step=7,
+            scores={"test_accuracy": torch.rand(n, generator=rng).double().tolist()},
+        )
+        info = PopulationInfo("random", {"seed": seed}, TINY.name, TINY.symmetry, "none")
+        return Population(weights, TINY.layout, records, info)
+
+    return make
+
+
+@pytest.fixture
+def tiny_population(make_population: Callable[..., Population]) -> Population:
+    return make_population(6)
+
+
+@pytest.fixture(scope="session")
+def digits_zoo() -> Zoo:
+    """Real digit classifiers: 128 training, 200 held-out and 200 further fresh runs."""
+    data = load_data("digits")
+    weights = train_batched(DIGITS_MLP, data, Recipe(epochs=30, batch_size=32), range(528))
+    return make_zoo(
+        DIGITS_MLP, Classification("digits", DIGITS_MLP, data), weights, (128, 200, 200)
+    )

@@ -1,0 +1,160 @@
+import itertools
+
+import pytest
+import torch
+
+from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.symmetry import (
+    NeuronSymmetry,
+    neuron_features,
+    one_hidden_layer,
+    random_transform,
+    transform,
+)
+
+
+def networks(activation):
+    network = OneHiddenMLP(5, 4, 3, activation)
+    rng = torch.Generator().manual_seed(0)
+    weights = torch.randn(6, network.layout.size, generator=rng)
+    return network, weights, torch.randn(20, 5, generator=rng)
+
+
+def largest_change(network, before, after, x):
+    return float((network.forward(before, x) - network.forward(after, x)).abs().max())
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_permuted_neurons_compute_the_same_function(activation, rng):
+    network, weights, x = networks(activation)
+    moved = random_transform(weights, network.layout, network.symmetry, rng=rng)
+    assert (moved != weights).any(dim=1).sum() >= 4  # one in 24 permutations moves nothing
+    assert largest_change(network, weights, moved, x) < 1e-5
+
+
+def test_flipped_neurons_compute_the_same_function_only_if_the_activation_is_odd(rng):
+    signs = {"h": torch.tensor([[1.0, -1, -1, 1]]).expand(6, 4)}
+    for activation, limit in (("tanh", True), ("relu", False)):
+        network, weights, x = networks(activation)
+        assert ("h" in network.symmetry.sign_groups) is limit
+        moved = transform(weights, network.layout, network.symmetry, {}, signs)
+        assert (largest_change(network, weights, moved, x) < 1e-5) is limit
+
+
+@pytest.mark.parametrize("forgotten", ["hidden.weight", "hidden.bias", "out.weight"])
+@pytest.mark.parametrize("move", ["permute", "flip"])
+def test_moving_all_but_one_axis_changes_the_function(forgotten, move):
+    network, weights, x = networks("tanh")
+    axes = dict(network.symmetry.axes)
+    axes[forgotten] = tuple(None for _ in axes[forgotten])
+    broken = NeuronSymmetry(axes, frozenset({"h"}))
+    permutation = {"h": torch.tensor([[1, 2, 3, 0]]).expand(6, 4)} if move == "permute" else {}
+    signs = {"h": -torch.ones(6, 4)} if move == "flip" else None
+    moved = transform(weights, network.layout, broken, permutation, signs)
+    assert largest_change(network, weights, moved, x) > 0.1
+
+
+def test_a_permutation_says_where_each_new_neuron_comes_from():
+    layout = WeightLayout((("w", (3, 1)), ("b", (3,)), ("v", (1, 3))))
+    symmetry = NeuronSymmetry({"w": ("h", None), "b": ("h",), "v": (None, "h")}, frozenset({"h"}))
+    weights = torch.tensor([[1.0, 2, 3, 4, 5, 6, 7, 8, 9]])
+    permutation = {"h": torch.tensor([[2, 0, 1]])}
+    assert transform(weights, layout, symmetry, permutation).tolist() == [
+        [3, 1, 2, 6, 4, 5, 9, 7, 8]
+    ]
+    signs = {"h": torch.tensor([[-1.0, 1, 1]])}
+    assert transform(weights, layout, symmetry, permutation, signs).tolist() == [
+        [-3, 1, 2, -6, 4, 5, -9, 7, 8]
+    ]
+
+
+def test_every_permutation_and_sign_is_drawn_about_equally_often(rng):
+    layout = WeightLayout((("w", (3,)),))
+    symmetry = NeuronSymmetry({"w": ("h",)}, frozenset({"h"}))
+    weights = torch.tensor([[1.0, 2.0, 3.0]]).expand(9600, 3)
+    drawn = random_transform(weights, layout, symmetry, rng=rng)
+    seen, counts = drawn.unique(dim=0, return_counts=True)
+    expected = {
+        tuple(s * v for s, v in zip(signs, order, strict=True))
+        for order in itertools.permutations((1.0, 2.0, 3.0))
+        for signs in itertools.product((-1, 1), repeat=3)
+    }
+    assert {tuple(row) for row in seen.tolist()} == expected
+    # 48 moves, 200 draws each: a standard deviation of 14
+    assert counts.min() > 130
+    assert counts.max() < 270
+
+
+def test_a_network_with_two_hidden_layers_moves_both_groups(rng):
+    layout = WeightLayout((("a", (4, 3)), ("b", (5, 4)), ("c", (2, 5))))
+    symmetry = NeuronSymmetry({"a": ("h1", None), "b": ("h2", "h1"), "c": (None, "h2")})
+    weights = torch.randn(7, layout.size, generator=rng)
+    moved = random_transform(weights, layout, symmetry, rng=rng)
+    x = torch.randn(3, generator=rng)
+
+    def outputs(rows):
+        state = layout.unflatten(rows)
+        return torch.stack(
+            [c @ (b @ (a @ x).relu()).relu() for a, b, c in zip(*state.values(), strict=True)]
+        )
+
+    assert torch.allclose(outputs(weights), outputs(moved), atol=1e-5)
+    assert not torch.allclose(weights, moved, atol=0.1)
+
+
+def test_json_round_trip():
+    symmetry = OneHiddenMLP(5, 4, 3, "tanh").symmetry
+    assert NeuronSymmetry.from_json(symmetry.to_json()) == symmetry
+    assert NeuronSymmetry.from_json({"axes": {"w": ["h", None]}}) == NeuronSymmetry(
+        {"w": ("h", None)}
+    )
+
+
+def test_a_table_that_does_not_fit_the_layout_is_a_mistake():
+    layout = WeightLayout((("w", (3, 2)), ("b", (4,))))
+    with pytest.raises(ValueError, match="not one network"):
+        NeuronSymmetry({"w": ("h", None)}).sizes(layout)
+    with pytest.raises(ValueError, match="w has 2 axes, the table says 1"):
+        NeuronSymmetry({"w": ("h",), "b": (None,)}).sizes(layout)
+    with pytest.raises(ValueError, match="group h has 4 and 3 neurons"):
+        NeuronSymmetry({"w": ("h", None), "b": ("h",)}).sizes(layout)
+    assert NeuronSymmetry({"w": ("h", "i"), "b": (None,)}).sizes(layout) == {"h": 3, "i": 2}
+
+
+def test_features_hold_every_weight_once():
+    network, _, _ = networks("tanh")
+    weights = torch.arange(float(network.layout.size))[None]
+    features, rest = neuron_features(weights, network.layout, network.symmetry)
+    assert features.shape == (1, 4, 5 + 1 + 3)
+    state = network.layout.unflatten(weights[0])
+    assert features[0, 2].tolist() == [
+        *state["hidden.weight"][2].tolist(),
+        state["hidden.bias"][2].item(),
+        *state["out.weight"][:, 2].tolist(),
+    ]
+    assert rest[0].tolist() == state["out.bias"].tolist()
+    every = torch.cat([features.flatten(), rest.flatten()])
+    assert torch.equal(every.sort().values, weights[0])
+
+
+def test_features_need_one_hidden_layer():
+    layout = WeightLayout((("w", (3, 3)),))
+    with pytest.raises(ValueError, match="one group"):
+        neuron_features(torch.zeros(1, 9), layout, NeuronSymmetry({"w": ("h", "i")}))
+    with pytest.raises(ValueError, match="two axes"):
+        neuron_features(torch.zeros(1, 9), layout, NeuronSymmetry({"w": ("h", "h")}))
+
+
+def test_a_hidden_layer_is_recognized_by_its_shapes():
+    layout = OneHiddenMLP(5, 4, 3, "relu").layout
+    assert one_hidden_layer(layout) == OneHiddenMLP(5, 4, 3, "relu").symmetry
+    renamed = WeightLayout(tuple((f"net.{n}", shape) for n, shape in layout.shapes))
+    found = one_hidden_layer(renamed)
+    assert found is not None
+    assert found.axes["net.out.weight"] == (None, "h")
+    shapes = dict(layout.shapes)
+    for name, shape in [("hidden.bias", (5,)), ("out.weight", (3, 5)), ("out.bias", (4,))]:
+        other = WeightLayout(tuple({**shapes, name: shape}.items()))
+        assert one_hidden_layer(other) is None
+    assert one_hidden_layer(WeightLayout(layout.shapes[:2])) is None
