@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks import population_evaluation, zoo_training
+from benchmarks import aligned_neighbors, population_evaluation, zoo_training
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "zoo-training": zoo_training.main,
     "population-evaluation": population_evaluation.main,
+    "aligned-neighbors": aligned_neighbors.main,
 }
 
 

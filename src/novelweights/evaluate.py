@@ -111,7 +111,7 @@ def fit_to_folder(
     """
     require_new(folder, overwrite=overwrite)
     partial = folder.with_name(folder.name + ".partial")
-    if partial.exists() and not resume:
+    if (partial / "training_state.pt").exists() and not resume:
         raise InputError(
             f"{partial}: an unfinished fit is there; add --resume to go on with it, "
             "or delete it to begin anew"
@@ -133,8 +133,8 @@ def demo(
     folder: Path,
     *,
     runs: int = 64,
-    heldout_runs: int = 100,
-    samples: int = 100,
+    heldout_runs: int = 200,
+    samples: int = 200,
     scale: str = "demo",
     seed: int = 0,
     resume: bool = False,
@@ -167,6 +167,11 @@ def demo(
                 "give the same to go on, or name another folder with -o"
             )
     else:
+        if marker.exists() and not overwrite:
+            raise InputError(
+                f"{folder}: a demo is there already; add --resume to go on with it, --overwrite "
+                "to begin anew, or name another folder with -o"
+            )
         require_new(folder, overwrite=overwrite)
         if folder.exists():
             shutil.rmtree(folder)

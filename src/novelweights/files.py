@@ -1,6 +1,7 @@
 """Writing files so that a reader never sees half of one, and a full disk loses nothing old."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from novelweights.errors import InputError
 
@@ -27,6 +30,17 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def telling_full_disk(path: Path) -> Iterator[None]:
+    """Writing by a library that reports a full disk in words of its own: make it an OSError."""
+    try:
+        yield
+    except (RuntimeError, SafetensorError) as error:
+        if shutil.disk_usage(path.parent).free < 1 << 20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -88,11 +88,11 @@ def audit(
     _check(train, generated, heldout)
     train = train.select(last_of_each_run(train.records))
     heldout = heldout.select(last_of_each_run(heldout.records)) if heldout is not None else None
-    if len(train) < 2:
+    if len(train) < 3:
         raise InputError(
-            f"training checkpoints come from {len(train)} run; expected at least 2 runs, since "
-            "the distance between runs is the yardstick. Give checkpoints of more runs, or name "
-            "the runs apart"
+            f"training checkpoints come from {len(train)} run{'s' * (len(train) != 1)}; expected "
+            "at least 3 runs, since each is compared with the others and their mixtures. Give "
+            "checkpoints of more runs, or name the runs apart"
         )
     alignment, distance, warnings = _declared(train, symmetry)
     with clock.stage("training against training"):

@@ -64,7 +64,7 @@ def share_beyond(count: int, m: int, n_heldout: int, *, r: int = 1) -> Share:
     if not 0 <= count <= m or m < 1 or n_heldout < r:
         raise ValueError(f"{count} of {m} with {n_heldout} held-out runs, r = {r}")
     f = r / (n_heldout + 1)
-    p_value = float(betabinom.sf(count - 1, m, r, n_heldout + 1 - r)) if count else 1.0
+    p_value = float(_tails(m, n_heldout, r)[count])
     u = beta.ppf((_NODES + 1) / 2, r, n_heldout + 1 - r)
 
     def excess(pi: float) -> float:
@@ -90,9 +90,14 @@ def share_beyond(count: int, m: int, n_heldout: int, *, r: int = 1) -> Share:
 
 def smallest_detectable(m: int, n_heldout: int, *, r: int = 1, size: float = 0.05) -> int | None:
     """The smallest count K that the share test calls more than chance; None if even m is not."""
-    tails = betabinom.sf(np.arange(m), m, r, n_heldout + 1 - r)  # P(K >= 1), ..., P(K >= m)
-    rejected = np.flatnonzero(tails <= size)
-    return int(rejected[0]) + 1 if len(rejected) else None
+    rejected = np.flatnonzero(_tails(m, n_heldout, r) <= size)
+    return int(rejected[0]) if len(rejected) else None
+
+
+def _tails(m: int, n_heldout: int, r: int) -> Float[np.ndarray, " counts"]:
+    """P(K >= 0), ..., P(K >= m) for fresh runs, summed from the small end to keep their digits."""
+    mass = betabinom.pmf(np.arange(m + 1), m, r, n_heldout + 1 - r)
+    return np.minimum(np.cumsum(mass[::-1])[::-1], 1.0)
 
 
 def clopper_pearson(count: int, m: int, *, level: float = 0.95) -> tuple[float, float]:
@@ -105,7 +110,7 @@ def clopper_pearson(count: int, m: int, *, level: float = 0.95) -> tuple[float, 
 
 def bootstrap(
     statistic: Callable[..., float],
-    *samples: Float[np.ndarray, " n"],
+    *samples: Float[np.ndarray, " _"],
     level: float,
     rng: np.random.Generator,
     draws: int = 2000,

@@ -70,7 +70,7 @@ def match_noise(
             high, value = middle, at_middle
         else:
             low = middle
-        if abs(at_middle - target) < 1e-3 or high - low < 1e-4 * high:
+        if abs(value - target) < 1e-3 or high - low < 1e-4 * high:
             break
     return MatchedNoise(
         high, value, f"Gaussian noise of standard deviation {high:.4g} on training checkpoints"

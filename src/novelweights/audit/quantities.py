@@ -150,9 +150,9 @@ def _shares(evidence: Evidence) -> list[Quantity]:
     beyond = 1 / (n_h + 1) + 1e-12
     found = []
     if "raw_hull_near" in evidence.ranks:
-        plain = "nothing aligned, nearer to the convex hull of the training checkpoints, relative "
-        plain += "to the nearest one, than every fresh run of the same norm"
-        raw = [("mixed_share_raw", "raw_hull_near", "Mixed share, not aligned", plain)]
+        plain = "nearer to the convex hull of the training checkpoints as they are (no neurons "
+        plain += "reordered), relative to the nearest one, than every fresh run of the same norm"
+        raw = [("mixed_share_raw", "raw_hull_near", "Mixed share, nothing aligned", plain)]
     else:
         raw = []
     for key, rank, label, text in (

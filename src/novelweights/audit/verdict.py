@@ -192,8 +192,9 @@ def _reasons(result: AuditResult) -> list[str]:
     fresh = "held-out runs" if result.heldout is not None else "other training runs"
     ratio = result.quantity("distance_ratio")
     reasons = [
-        f"The median sample lies at {ratio.value:.3g} of the distance of {fresh} from the nearest "
-        f"training checkpoint (90% interval {ratio.lower:.3g} to {ratio.upper:.3g})."
+        f"The median sample is {_percent(ratio.value)} as far from its nearest training "
+        f"checkpoint as {fresh} are (90% interval {_percent(ratio.lower)} to "
+        f"{_percent(ratio.upper)})."
     ]
     for quantity in _share_quantities(result):
         reasons.append(
@@ -222,4 +223,4 @@ def _inside(quantity: Quantity, low: float, high: float) -> bool:
 
 
 def _percent(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.1%}"
+    return "unknown" if value is None else f"{100 * value:.3g}%"

@@ -36,10 +36,11 @@ class Group(TyperGroup):
             error(str(problem))
             raise typer.Exit(2) from None
         except OSError as problem:
-            text = OS_ERRORS.get(problem.errno or 0)
-            if text is None:
-                raise
-            error(text.format(path=problem.filename or "the output"))
+            text = OS_ERRORS.get(
+                problem.errno or 0, "{path}: {reason}; check the path and the disk"
+            )
+            path = problem.filename or "the output folder"
+            error(text.format(path=path, reason=problem.strerror or problem))
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             error("interrupted; finished parts are kept: run again, with --resume to go on")
@@ -77,8 +78,8 @@ def demo(
         "novelweights-demo"
     ),
     runs: Annotated[int, typer.Option(min=2, help="Training runs.")] = 64,
-    heldout_runs: Annotated[int, typer.Option(min=1, help="Held-out runs.")] = 100,
-    samples: Annotated[int, typer.Option(min=1, help="Checkpoints to generate.")] = 100,
+    heldout_runs: Annotated[int, typer.Option(min=1, help="Held-out runs.")] = 200,
+    samples: Annotated[int, typer.Option(min=1, help="Checkpoints to generate.")] = 200,
     scale: Annotated[str, typer.Option(help="Settings of the generator.")] = "demo",
     seed: Seed = 0,
     resume: Resume = False,
@@ -98,6 +99,8 @@ def demo(
             resume=resume,
             overwrite=overwrite,
             tell=tell,
+            command=f"novelweights demo -o {output} --runs {runs} --heldout-runs {heldout_runs} "
+            f"--samples {samples} --scale {scale} --seed {seed}",
         )
     _say_verdict(verdicts, output / "audit")
 

@@ -65,9 +65,9 @@ def _lines() -> Tell:
     said: dict[str, float] = {}
 
     def tell(stage: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if stage not in said or now - said[stage] >= SECONDS_BETWEEN_LINES:
-            said[stage] = now
+        now, key = time.monotonic(), stage.partition(": loss")[0]
+        if key not in said or now - said[key] >= SECONDS_BETWEEN_LINES:
+            said[key] = now
             print(f"{stage} {done}/{total}", file=sys.stderr, flush=True)
 
     return tell

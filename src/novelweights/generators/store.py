@@ -7,7 +7,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from novelweights.errors import InputError
-from novelweights.files import read_json, write_json, write_text
+from novelweights.files import read_json, telling_full_disk, write_json, write_text
 from novelweights.generators import GENERATORS, method_named
 from novelweights.generators.generator import FittedGenerator
 from novelweights.weights.layout import WeightLayout
@@ -30,7 +30,8 @@ def save_fitted(
         training: The population it was fitted to; described, not stored.
     """
     info = training.info
-    fitted.save(folder)
+    with telling_full_disk(folder):
+        fitted.save(folder)
     write_text(folder / "layout.csv", training.layout.to_csv())
     write_json(
         folder / "generator.json",
@@ -58,6 +59,12 @@ def load_fitted(folder: Path) -> tuple[FittedGenerator, str]:
             "make one with `novelweights fit`"
         )
     described = read_json(folder / "generator.json")
+    version = described.get("schema_version") if isinstance(described, dict) else None
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"{folder}: generator.json has schema version {version}, this program reads "
+            f"{SCHEMA_VERSION}; use the version of novelweights that wrote it"
+        )
     if described.get("method") not in GENERATORS:
         raise InputError(
             f"{folder}: made by method {described.get('method')!r}, which is not installed; "

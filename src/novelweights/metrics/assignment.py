@@ -6,12 +6,15 @@ solver is the reference in the tests. Source of the method: the Hungarian algori
 (shortest augmenting paths), O(neurons^3) per pair.
 """
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Float, Int
 from numba import njit, prange
 
 
 @njit(cache=True, nogil=True)
+@no_type_check
 def _solve(cost: np.ndarray, columns: np.ndarray) -> float:  # pragma: no cover - compiled
     """Assign row i to columns[i] at least total cost; returns the total."""
     n = cost.shape[0]
@@ -59,11 +62,13 @@ def _solve(cost: np.ndarray, columns: np.ndarray) -> float:  # pragma: no cover 
     return total
 
 
+@no_type_check
 def _solve_all(costs: np.ndarray, columns: np.ndarray, totals: np.ndarray) -> None:
     for pair in prange(costs.shape[0]):
         totals[pair] = _solve(costs[pair], columns[pair])
 
 
+@no_type_check
 def _solve_promising(
     costs: np.ndarray, offset: np.ndarray, error: np.ndarray, k: int, totals: np.ndarray
 ) -> None:

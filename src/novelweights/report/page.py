@@ -111,7 +111,8 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "columns": tables.checkpoint_columns(nearest_first[:MAX_ROWS], result),
         "shown": min(MAX_ROWS, len(nearest_first)),
         "criteria": tables.criteria_rows(verdict.criteria),
-        "about": tables.plain_rows(result.about),
+        "about": tables.plain_rows(_without_settings(result.about)),
+        "recipes": _recipes(result.about),
         "data": data if isinstance(data := result.about.get("data"), str) else "",
         "manifest": manifest,
         "settings": tables.plain_rows(manifest.settings),
@@ -119,6 +120,31 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "total_seconds": tables.number(sum(manifest.seconds.values())),
         "single_run": len(set(result.training.names)) < 2,
     }
+
+
+def _without_settings(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What was audited, short: how each population was made is said apart."""
+    return {
+        key: {k: v for k, v in value.items() if k != "settings"}
+        if isinstance(value, Mapping)
+        else value
+        for key, value in about.items()
+    }
+
+
+def _recipes(about: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Per population the settings that made it; equal settings are said once."""
+    found: list[tuple[str, Any]] = []
+    for role, value in about.items():
+        settings = value.get("settings") if isinstance(value, Mapping) else None
+        if not isinstance(settings, Mapping) or not settings:
+            continue
+        twin = next((i for i, (_, known) in enumerate(found) if known == settings), None)
+        if twin is None:
+            found.append((role, settings))
+        else:
+            found[twin] = (f"{found[twin][0]} and {role}", settings)
+    return [(roles, tables.plain_rows(settings)) for roles, settings in found]
 
 
 def _subject(result: AuditResult) -> str:

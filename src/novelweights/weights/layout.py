@@ -69,7 +69,7 @@ class WeightLayout:
             raise ValueError(f"expected {self.size} weights, got {weights.shape[-1]}")
         leading = weights.shape[:-1]
         return {
-            name: weights[..., where].reshape(*leading, *shape)
+            name: weights[..., where].reshape((*leading, *shape))
             for (name, shape), where in zip(self.shapes, self.slices.values(), strict=True)
         }
 

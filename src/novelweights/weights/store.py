@@ -87,10 +87,11 @@ def open_population(folder: Path, *, verify: bool = True) -> StoredPopulation:
         hint = "an unfinished build; go on with --resume" if partial else "no population.json"
         raise InputError(f"{folder}: expected a population folder, got {hint}")
     described = read_json(folder / "population.json")
-    if described.get("schema_version") != SCHEMA_VERSION:
+    version = described.get("schema_version") if isinstance(described, dict) else None
+    if version != SCHEMA_VERSION:
         raise InputError(
-            f"{folder}: population.json has schema version {described.get('schema_version')}, "
-            f"this program reads {SCHEMA_VERSION}; use the version of novelweights that wrote it"
+            f"{folder}: population.json has schema version {version}, this program reads "
+            f"{SCHEMA_VERSION}; use the version of novelweights that wrote it"
         )
     try:
         sums = dict(described["sha256"])

@@ -6,6 +6,8 @@ the same weights as one that was not.
 """
 
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from types import FrameType
 from typing import Any
 
 import torch
@@ -20,7 +23,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from novelweights.errors import InputError
-from novelweights.files import replacing
+from novelweights.files import replacing, telling_full_disk
 from novelweights.seeding import seed_for
 
 Progress = Callable[[int, int, float], None]
@@ -129,35 +132,39 @@ def train(
             _save(state_path, settings, seed, step, bare, average, optimizer, log)
 
     recent, count, saved_at = torch.zeros(()), 0, time.monotonic()
-    for step in range(start, settings.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.rate_at(step)
-        step_seed = seed_for(seed, "step", step, accelerator.process_index)
-        rng = torch.Generator().manual_seed(step_seed)
-        with accelerator.autocast(), _dropout_seeded(settings, step_seed, bare):
-            loss = loss_at(prepared, rng)
-        accelerator.backward(loss)
-        if settings.gradient_clip is not None:
-            accelerator.clip_grad_norm_(prepared.parameters(), settings.gradient_clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if average is not None and settings.ema_decay is not None:
-            _update_average(average, bare, settings.ema_decay)
-        recent, count = recent + loss.detach().float().cpu(), count + 1
-        if (step + 1) % log.every == 0 or step + 1 == settings.steps:
-            mean = float(recent) / count
-            if not math.isfinite(mean):
-                raise InputError(
-                    f"training diverged: loss is {mean} at step {step + 1}, expected a finite "
-                    f"number; lower the learning rate ({settings.learning_rate})"
-                )
-            log.rows.append((step + 1, mean))
-            recent, count = torch.zeros(()), 0
-            if workspace.progress is not None:
-                workspace.progress(step + 1, settings.steps, mean)
-            if time.monotonic() - saved_at > workspace.seconds_between_saves:
+    with _PatientInterrupt() as interrupt:
+        for step in range(start, settings.steps):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.rate_at(step)
+            step_seed = seed_for(seed, "step", step, accelerator.process_index)
+            rng = torch.Generator().manual_seed(step_seed)
+            with accelerator.autocast(), _dropout_seeded(step_seed, bare):
+                loss = loss_at(prepared, rng)
+            accelerator.backward(loss)
+            if settings.gradient_clip is not None:
+                accelerator.clip_grad_norm_(prepared.parameters(), settings.gradient_clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            if average is not None and settings.ema_decay is not None:
+                _update_average(average, bare, settings.ema_decay)
+            recent, count = recent + loss.detach().float().cpu(), count + 1
+            if (step + 1) % log.every == 0 or step + 1 == settings.steps:
+                mean = float(recent) / count
+                if not math.isfinite(mean):
+                    raise InputError(
+                        f"training diverged: loss is {mean} at step {step + 1}, expected a finite "
+                        f"number; lower the learning rate ({settings.learning_rate})"
+                    )
+                log.rows.append((step + 1, mean))
+                recent, count = torch.zeros(()), 0
+                if workspace.progress is not None:
+                    workspace.progress(step + 1, settings.steps, mean)
+                if time.monotonic() - saved_at > workspace.seconds_between_saves:
+                    save(step + 1)
+                    saved_at = time.monotonic()
+            if interrupt.asked:
                 save(step + 1)
-                saved_at = time.monotonic()
+                raise KeyboardInterrupt
     save(settings.steps)
     if workspace.folder is not None:
         with replacing(workspace.folder / "loss.csv") as temporary:
@@ -166,8 +173,30 @@ def train(
     return finished.to("cpu").eval()
 
 
+class _PatientInterrupt:
+    """Lets a step finish when Ctrl-C is pressed, so that whole state can be saved; the second
+    Ctrl-C is not patient. In another thread than the main one nothing changes."""
+
+    asked = False
+
+    def __enter__(self) -> "_PatientInterrupt":
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *error: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGINT, self._before)
+
+
 @contextmanager
-def _dropout_seeded(settings: TrainingSettings, step_seed: int, model: nn.Module) -> Iterator[None]:
+def _dropout_seeded(step_seed: int, model: nn.Module) -> Iterator[None]:
     """Dropout draws from the global stream; seed it per step, and leave it as it was."""
     if not any(isinstance(m, nn.Dropout) and m.p > 0 for m in model.modules()):
         yield
@@ -202,7 +231,7 @@ def _save(
         "optimizer": optimizer.state_dict(),
         "log": log.rows,
     }
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, telling_full_disk(temporary):
         torch.save(state, temporary)
 
 

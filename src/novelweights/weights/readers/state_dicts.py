@@ -1,5 +1,6 @@
 """A folder of state dicts, one file per checkpoint, read without running anybody's code."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -79,7 +80,9 @@ def _load(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols; a refusal says it better
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
             raise InputError(
@@ -111,5 +114,6 @@ def _floats(state: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _short(error: Exception) -> str:
+    """The first sentence of a library's message."""
     lines = str(error).strip().splitlines()
-    return lines[0][:120] if lines else type(error).__name__
+    return lines[0].split(". ")[0][:120] if lines else type(error).__name__

@@ -1,0 +1,116 @@
+"""Audit results made by hand: numbers like those of fresh runs, unless a test says otherwise."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from novelweights.audit.result import AuditResult, DistanceInfo, Findings, Quantity
+from novelweights.tasks.task import Measure
+
+ACCURACY = Measure("accuracy", "%", higher_is_better=True)
+SIMILARITY = Measure("maximum similarity", "", higher_is_better=False)
+ORDINARY = 0.5
+"""A rank in the middle of the held-out runs."""
+RANKS = (
+    "distance_near",
+    "distance_far",
+    "cosine_near",
+    "cosine_far",
+    "hull_near",
+    "hull_far",
+    "raw_hull_near",
+)
+TASK_RANKS = ("quality_low", "similarity_high", "similarity_low")
+QUANTITIES = {
+    "distance_ratio": (1.0, 0.97, 1.03),
+    "copied_share": (0.0, 0.0, 0.02),
+    "aligned_share": (0.0, 0.0, 0.02),
+    "mixed_share": (0.0, 0.0, 0.02),
+    "mixed_share_raw": (0.0, 0.0, 0.02),
+    "quality_difference": (0.0, -0.3, 0.3),
+    "mean_quality_generated": (95.0, 94.8, 95.2),
+    "mean_quality_training": (95.0, 94.8, 95.2),
+    "median_novelty_generated": (0.5, 0.49, 0.51),
+    "median_novelty_heldout": (0.5, 0.49, 0.51),
+}
+
+
+def invented_findings(
+    label: str,
+    n: int,
+    *,
+    distance: float | Sequence[float] = 10.0,
+    sources: Sequence[float] = (0.2, 0.15, 0.1),
+    quality: float | Sequence[float] | None = 95.0,
+) -> Findings:
+    """n checkpoints that are all alike."""
+    first = np.broadcast_to(np.asarray(distance, dtype=float), n)
+    rows = np.arange(3 * n).reshape(n, 3) % 3
+    return Findings(
+        label=label,
+        names=[f"{label}-{i}" for i in range(n)],
+        neighbor_rows=rows,
+        neighbor_distances=first[:, None] * np.array([1.0, 1.1, 1.2]),
+        distance_lower=first.copy(),
+        raw_distance=first * 1.2,
+        cosine=np.full(n, 0.3),
+        norm=np.full(n, 12.0),
+        hull_ratio=np.full(n, 0.9),
+        raw_hull_ratio=np.full(n, 0.9),
+        raw_norm=np.full(n, 12.5),
+        source_rows=rows,
+        source_weights=np.tile(np.asarray(sources, dtype=float), (n, 1)),
+        quality=None
+        if quality is None
+        else np.broadcast_to(np.asarray(quality, dtype=float), n).copy(),
+        novelty=None if quality is None else np.full(n, 0.5),
+        overlap=None if quality is None else np.full(n, 0.95),
+    )
+
+
+def invented_result(
+    n: int = 5,
+    *,
+    n_heldout: int = 30,
+    heldout: bool = True,
+    task: bool = True,
+    distance: float | Sequence[float] = 10.0,
+    sources: Sequence[float] = (0.2, 0.15, 0.1),
+    quality: float | Sequence[float] = 95.0,
+    ranks: Mapping[str, float | Sequence[float]] | None = None,
+    quantities: Mapping[str, tuple[float, float | None, float | None]] | None = None,
+) -> AuditResult:
+    """A result that is novel in every respect but those that are given.
+
+    The fresh runs (held-out, or training without) number `n_heldout`; all lie at distance 10 and
+    have quality 95.
+    """
+    names = [*RANKS, *(TASK_RANKS if task else ())]
+    given = dict(ranks or {})
+    assert set(given) <= set(names)
+    numbers = {**QUANTITIES, **(quantities or {})}
+    assert set(numbers) == set(QUANTITIES)
+    fresh_quality = 95.0 if task else None
+    return AuditResult(
+        training=invented_findings("training", n_heldout, quality=fresh_quality),
+        generated=invented_findings(
+            "generated", n, distance=distance, sources=sources, quality=quality if task else None
+        ),
+        heldout=invented_findings("heldout", n_heldout, quality=fresh_quality) if heldout else None,
+        baselines={"Gaussian": invented_findings("Gaussian", 4)} if task else {},
+        baseline_notes={"Gaussian": "one per parameter"} if task else {},
+        ranks={
+            name: np.broadcast_to(np.asarray(given.get(name, ORDINARY), dtype=float), n).copy()
+            for name in names
+        },
+        quantities=tuple(
+            Quantity(key, key, value, n, "by hand", lower, upper, 0.95)
+            for key, (value, lower, upper) in numbers.items()
+            if task or not ("quality" in key or "novelty" in key)
+        ),
+        distance=DistanceInfo("L2", True, "none"),
+        quality=ACCURACY if task else None,
+        novelty=SIMILARITY if task else None,
+        warnings=("by hand",),
+        about={"architecture": "none", "training": {"n": n_heldout}},
+    )

@@ -1,0 +1,266 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from invented import invented_result
+
+from novelweights.audit.criteria import DEFAULT_CRITERIA, MEANING, Verdict
+from novelweights.audit.verdict import judge
+from novelweights.tasks.task import Measure
+
+BEYOND = 1 / 31  # past all 30 held-out runs
+INSIDE = 2 / 31  # past all but one
+ONE_SOURCE = (0.9, 0.05, 0.05)
+
+
+def only(result):
+    """The verdict on checkpoints that are all alike."""
+    checkpoints = judge(result).checkpoints
+    assert len({checkpoint.origin for checkpoint in checkpoints}) == 1
+    return checkpoints[0]
+
+
+def test_numbers_like_those_of_fresh_runs_are_novel():
+    verdict = only(invented_result())
+    assert verdict.origin is Verdict.NOVEL
+    assert verdict.works is True
+    assert verdict.reason == MEANING[Verdict.NOVEL]
+
+
+def test_a_gross_copy_with_one_source_is_a_replica():
+    assert only(invented_result(distance=5.0, sources=ONE_SOURCE)).origin is Verdict.REPLICA
+    assert only(invented_result(distance=5.01, sources=ONE_SOURCE)).origin is Verdict.NOVEL
+
+
+def test_a_direction_beyond_fresh_runs_with_one_source_is_a_replica():
+    far = {"cosine_near": BEYOND}
+    assert only(invented_result(ranks=far, sources=ONE_SOURCE)).origin is Verdict.REPLICA
+    near = {"cosine_near": INSIDE}
+    assert only(invented_result(ranks=near, sources=ONE_SOURCE)).origin is Verdict.NOVEL
+
+
+@pytest.mark.parametrize(
+    ("sources", "is_one"),
+    [
+        ((0.4, 0.13, 0.1), True),
+        ((0.39, 0.13, 0.1), False),
+        ((0.6, 0.199, 0.1), True),
+        ((0.6, 0.21, 0.1), False),
+        ((0.5, 0.5, 0.0), False),
+        ((1.0, 0.0, 0.0), True),
+    ],
+)
+def test_one_source_dominates_or_it_is_a_mixture(sources, is_one):
+    verdict = only(invented_result(distance=1.0, sources=sources))
+    assert verdict.origin is (Verdict.REPLICA if is_one else Verdict.INTERPOLATION)
+
+
+@pytest.mark.parametrize("leg", ["hull_near", "raw_hull_near"])
+def test_nearer_to_the_mixtures_than_fresh_runs_is_an_interpolation(leg):
+    assert only(invented_result(ranks={leg: BEYOND})).origin is Verdict.INTERPOLATION
+    assert only(invented_result(ranks={leg: INSIDE})).origin is Verdict.NOVEL
+
+
+def test_copy_goes_before_mixture_and_both_before_broken():
+    ranks = {"hull_near": BEYOND, "cosine_near": BEYOND, "distance_near": BEYOND}
+    result = invented_result(ranks=ranks, sources=ONE_SOURCE, quality=10.0)
+    assert only(result).origin is Verdict.REPLICA
+    assert only(result).works is False
+    result = invented_result(ranks=ranks, quality=10.0)
+    assert only(result).origin is Verdict.INTERPOLATION
+
+
+def test_near_without_a_reason_is_undecided_before_broken():
+    result = invented_result(ranks={"distance_near": BEYOND}, quality=10.0)
+    assert only(result).origin is Verdict.UNDECIDED
+    assert "shrunk" in only(result).reason
+
+
+def test_worse_than_every_fresh_run_is_broken():
+    assert only(invented_result(quality=92.9)).origin is Verdict.BROKEN
+    assert only(invented_result(quality=92.9)).works is False
+    assert only(invented_result(quality=93.0)).origin is Verdict.NOVEL
+
+
+def test_where_less_is_better_more_is_broken():
+    loss = Measure("loss", "", higher_is_better=False)
+    result = invented_result(quality=97.1)
+    assert only(dataclasses.replace(result, quality=loss)).origin is Verdict.BROKEN
+    result = invented_result(quality=10.0)
+    assert only(dataclasses.replace(result, quality=loss)).origin is Verdict.NOVEL
+
+
+@pytest.mark.parametrize(
+    "leg",
+    [
+        "distance_near",
+        "distance_far",
+        "cosine_near",
+        "cosine_far",
+        "hull_near",
+        "hull_far",
+        "raw_hull_near",
+        "similarity_high",
+        "similarity_low",
+    ],
+)
+def test_extreme_on_any_side_is_not_novel(leg):
+    # of 300 held-out runs two lie further out: inside, but not in the central 98 %
+    extreme = invented_result(n_heldout=300, ranks={leg: 3 / 301})
+    assert only(extreme).origin is Verdict.UNDECIDED
+    assert leg.replace("_", " ") in only(extreme).reason
+    ordinary = invented_result(n_heldout=300, ranks={leg: 4 / 301})
+    assert only(ordinary).origin is Verdict.NOVEL
+
+
+def test_low_quality_alone_is_judged_by_its_margin_not_by_rank():
+    result = invented_result(n_heldout=300, ranks={"quality_low": 1 / 301}, quality=94.0)
+    assert only(result).origin is Verdict.NOVEL
+
+
+def test_without_held_out_runs_or_task_nothing_is_novel():
+    verdict = only(invented_result(heldout=False))
+    assert verdict.origin is Verdict.UNDECIDED
+    assert "held-out runs are missing" in verdict.reason
+    verdict = only(invented_result(task=False))
+    assert verdict.origin is Verdict.UNDECIDED
+    assert verdict.works is None
+    assert "task is missing" in verdict.reason
+    population = judge(invented_result(heldout=False, task=False)).population
+    assert population.origin is Verdict.UNDECIDED
+    assert population.sentence.startswith("Exploratory")
+    assert len(population.would_decide) >= 2
+
+
+def test_but_copies_are_still_seen():
+    result = invented_result(20, heldout=False, task=False, distance=0.0, sources=ONE_SOURCE)
+    assert only(result).origin is Verdict.REPLICA
+    population = judge(result).population
+    assert population.origin is Verdict.REPLICA
+    assert population.sentence.startswith("Exploratory, without held-out runs: 20 of 20")
+
+
+def test_too_few_fresh_runs_decide_nothing():
+    few = invented_result(n_heldout=19, distance=0.0, sources=ONE_SOURCE)
+    verdicts = judge(few)
+    assert {checkpoint.origin for checkpoint in verdicts.checkpoints} == {Verdict.UNDECIDED}
+    assert verdicts.population.origin is Verdict.UNDECIDED
+    assert "at least 20 held-out runs" in verdicts.population.would_decide[0]
+    enough = invented_result(n_heldout=20, distance=0.0, sources=ONE_SOURCE)
+    assert only(enough).origin is Verdict.REPLICA
+
+
+def some(n, count, value, other):
+    """`value` for the first `count` of n checkpoints."""
+    return np.where(np.arange(n) < count, value, other)
+
+
+@pytest.mark.parametrize(("count", "is_shown"), [(0, False), (5, False), (12, True)])
+def test_the_population_is_a_replica_when_chance_cannot_explain_the_count(count, is_shown):
+    result = invented_result(
+        100, n_heldout=100, distance=some(100, count, 1.0, 10.0), sources=ONE_SOURCE
+    )
+    verdicts = judge(result)
+    assert verdicts.counts()["replica"] == count
+    assert (verdicts.population.origin is Verdict.REPLICA) is is_shown
+    if is_shown:
+        assert f"{count} of 100" in verdicts.population.sentence
+        assert "95% interval" in verdicts.population.sentence
+    else:
+        assert verdicts.population.origin is Verdict.NOVEL
+
+
+def test_mixtures_need_one_more_because_they_have_two_chances():
+    # 6 of 100 beyond 100 runs: shown for one measure, not for the worse of two
+    copied = invented_result(
+        100, n_heldout=100, distance=some(100, 6, 1.0, 10.0), sources=ONE_SOURCE
+    )
+    assert judge(copied).population.origin is Verdict.REPLICA
+    beyond = {"hull_near": some(100, 6, 1 / 101, 0.5)}
+    assert judge(invented_result(100, n_heldout=100, ranks=beyond)).population.origin is (
+        Verdict.NOVEL
+    )
+    beyond = {"hull_near": some(100, 12, 1 / 101, 0.5)}
+    assert judge(invented_result(100, n_heldout=100, ranks=beyond)).population.origin is (
+        Verdict.INTERPOLATION
+    )
+
+
+def test_the_more_frequent_origin_names_the_population():
+    result = invented_result(
+        100,
+        n_heldout=100,
+        distance=some(100, 60, 1.0, 10.0),
+        sources=ONE_SOURCE,
+        ranks={"hull_near": 1 / 101},
+    )
+    population = judge(result).population
+    assert population.origin is Verdict.REPLICA
+    assert "40 more are mixtures" in population.sentence
+
+
+def test_a_population_is_broken_when_most_of_it_surely_is():
+    for count, origin in ((60, Verdict.NOVEL), (61, Verdict.BROKEN), (100, Verdict.BROKEN)):
+        result = invented_result(100, quality=some(100, count, 10.0, 95.0))
+        assert judge(result).population.origin is origin, count
+    sentence = judge(result).population.sentence
+    assert "100 of 100" in sentence
+    assert "none is shown to be a copy" in sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "number"),
+    [
+        ("copied_share", (0.0, 0.0, 0.051)),
+        ("aligned_share", (0.0, 0.0, 0.06)),
+        ("mixed_share", (0.0, 0.0, 0.06)),
+        ("mixed_share_raw", (0.0, 0.0, 0.06)),
+        ("copied_share", (0.0, 0.0, None)),
+        ("distance_ratio", (1.0, 0.89, 1.03)),
+        ("distance_ratio", (1.0, 0.97, 1.11)),
+        ("quality_difference", (-0.6, -1.1, -0.1)),
+        ("quality_difference", (0.6, 0.1, 1.1)),
+        ("median_novelty_generated", (0.6, 0.52, 0.7)),
+    ],
+)
+def test_every_open_leg_keeps_a_population_from_being_novel(key, number):
+    population = judge(invented_result(quantities={key: number})).population
+    assert population.origin is Verdict.UNDECIDED
+    assert len(population.would_decide) == 1
+    assert population.would_decide[0].startswith(key.lower())
+    assert judge(invented_result()).population.origin is Verdict.NOVEL
+    assert judge(invented_result()).population.would_decide == ()
+
+
+def test_the_novel_sentence_names_the_share_that_is_not_excluded():
+    result = invented_result(quantities={"mixed_share": (0.0, 0.0, 0.049)})
+    population = judge(result).population
+    assert population.origin is Verdict.NOVEL
+    assert "up to 4.9% is not excluded" in population.sentence
+
+
+def test_thresholds_are_those_of_the_criteria():
+    result = invented_result(distance=3.0, sources=ONE_SOURCE)
+    strict = dataclasses.replace(DEFAULT_CRITERIA, gross_copy=0.2)
+    assert judge(result).checkpoints[0].origin is Verdict.REPLICA
+    assert judge(result, strict).checkpoints[0].origin is Verdict.NOVEL
+    assert judge(result, strict).criteria == strict
+    stricter = dataclasses.replace(DEFAULT_CRITERIA, max_share=0.01)
+    assert judge(invented_result(), stricter).population.origin is Verdict.UNDECIDED
+
+
+def test_reasons_hold_the_numbers_and_json_holds_everything():
+    verdicts = judge(invented_result())
+    reasons = " ".join(verdicts.population.reasons)
+    for text in ("97%", "103%", "copied_share", "95 generated"):
+        assert text in reasons
+    data = verdicts.to_json()
+    assert data["population"]["origin"] == "novel"
+    assert data["counts"] == {
+        "replica": 0,
+        "interpolation": 0,
+        "broken": 0,
+        "novel": 5,
+        "undecided": 0,
+    }
+    assert data["criteria"]["gross_copy"] == 0.5

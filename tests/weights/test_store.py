@@ -1,0 +1,230 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from novelweights.errors import InputError
+from novelweights.weights.population import Population, PopulationInfo, Records
+from novelweights.weights.store import is_population_folder, open_population
+from novelweights.weights.writer import PopulationWriter, save_population
+
+RUNS = ["NA", "nan", "a,b", 'quo"te', "Zürich-图", " spaced ", "007", "None"]
+
+
+@pytest.fixture
+def population(tiny_network):
+    rng = torch.Generator().manual_seed(0)
+    weights = torch.randn(8, tiny_network.layout.size, generator=rng)
+    records = Records(
+        run=np.array(RUNS, dtype=object),
+        split=np.array(["train"] * 5 + ["heldout"] * 3, dtype=object),
+        step=np.arange(8) * 10**12,
+        scores={
+            "test_accuracy": np.array([1 / 3, np.nan, 1e-300, -0.0, 100, 95.1, np.nan, 2.0]),
+            "NA": np.full(8, np.nan),
+        },
+    )
+    info = PopulationInfo(
+        "digits-mlp",
+        {"seed": 3, "nested": {"lr": 0.1, "list": [1, 2]}},
+        tiny_network.name,
+        tiny_network.symmetry,
+        "digits",
+    )
+    return Population(weights, tiny_network.layout, records, info)
+
+
+def same(one, other):
+    assert torch.equal(one.weights, other.weights)
+    assert one.layout == other.layout
+    assert one.info == other.info
+    for name in ("run", "split", "step"):
+        assert getattr(one.records, name).tolist() == getattr(other.records, name).tolist()
+    assert list(one.records.scores) == list(other.records.scores)
+    for name, column in one.records.scores.items():
+        np.testing.assert_array_equal(column, other.records.scores[name])
+
+
+def two_shards(population, folder):
+    """Rows 0-4 in one file, 5-7 in the next."""
+    size = 5 * 4 * population.layout.size
+    with PopulationWriter(
+        folder, population.layout, population.info, len(population), shard_bytes=size
+    ) as writer:
+        for start in range(0, len(population), 3):  # blocks straddle the files
+            part = population.select(slice(start, start + 3))
+            writer.append(part.weights, part.records)
+        writer.finish()
+    return folder
+
+
+def test_a_population_comes_back_as_it_was(population, tmp_path):
+    folder = save_population(population, tmp_path / "zoo")
+    same(open_population(folder).load(), population)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["zoo"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "layout.csv",
+        "population.json",
+        "records.csv",
+        "weights-00001-of-00001.safetensors",
+    ]
+
+
+def test_without_symmetry_task_or_scores_too(population, tmp_path):
+    bare = replace(
+        population,
+        records=Records.of(RUNS, split="generated"),
+        info=PopulationInfo("elsewhere"),
+    )
+    same(open_population(save_population(bare, tmp_path / "zoo")).load(), bare)
+
+
+def test_several_shards_are_one_population(population, tmp_path):
+    stored = open_population(two_shards(population, tmp_path / "zoo"))
+    assert [len(shard) for shard in stored.shards] == [5, 3]
+    same(stored.load(), population)
+    same(stored.load([6, 0, 4, 5, 0]), population.select([6, 0, 4, 5, 0]))
+    heldout = stored.records.split == "heldout"
+    same(stored.load(heldout), population.select(heldout))
+    blocks = list(stored.blocks(3))
+    assert [len(block) for block in blocks] == [3, 3, 2]
+    assert torch.equal(torch.cat([block.weights for block in blocks]), population.weights)
+
+
+def test_shards_are_ordinary_safetensors_files(population, tmp_path):
+    folder = two_shards(population, tmp_path / "zoo")
+    parts = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
+    assert [set(part) for part in parts] == [{"weights"}, {"weights"}]
+    assert torch.equal(torch.cat([part["weights"] for part in parts]), population.weights)
+
+
+def test_the_description_is_complete_and_has_no_time(population, tmp_path):
+    folder = two_shards(population, tmp_path / "zoo")
+    described = json.loads((folder / "population.json").read_text())
+    assert set(described) == {
+        "schema_version",
+        "recipe",
+        "settings",
+        "architecture",
+        "symmetry",
+        "task",
+        "rows",
+        "weights",
+        "shards",
+        "sha256",
+    }
+    assert (described["rows"], described["weights"]) == (8, population.layout.size)
+    again = two_shards(population, tmp_path / "again")
+    assert (again / "population.json").read_bytes() == (folder / "population.json").read_bytes()
+    header, first = (folder / "records.csv").read_text().splitlines()[:2]
+    assert header == "row,run,step,split,test_accuracy,NA"
+    assert first == "0,NA,0,train,0.3333333333333333,"
+
+
+def test_opening_maps_the_weights_and_loads_none(population, tmp_path):
+    folder = save_population(population, tmp_path / "zoo")
+    stored = open_population(folder, verify=False)
+    assert isinstance(stored.shards[0], np.memmap)
+    loaded = stored.load()
+    assert loaded.weights.data_ptr() == stored.shards[0].ctypes.data
+    before = (folder / "weights-00001-of-00001.safetensors").read_bytes()
+    loaded.weights.zero_()  # a private copy of the page, never the file
+    assert (folder / "weights-00001-of-00001.safetensors").read_bytes() == before
+
+
+def test_a_flipped_bit_is_found_in_its_shard(population, tmp_path):
+    folder = two_shards(population, tmp_path / "zoo")
+    shard = folder / "weights-00002-of-00002.safetensors"
+    data = bytearray(shard.read_bytes())
+    data[-3] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(InputError, match=r"weights-00002-of-00002.*damaged or edited"):
+        open_population(folder)
+    assert len(open_population(folder, verify=False)) == 8
+
+
+@pytest.mark.parametrize("name", ["layout.csv", "records.csv"])
+def test_an_edited_table_is_found(population, tmp_path, name):
+    folder = save_population(population, tmp_path / "zoo")
+    path = folder / name
+    path.write_text(path.read_text().replace("0", "1", 1))
+    with pytest.raises(InputError, match=rf"{name}: damaged or edited"):
+        open_population(folder)
+
+
+@pytest.mark.parametrize("change", [-1, -200, 1])
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_shard_of_another_size_is_named(population, tmp_path, change, verify):
+    folder = two_shards(population, tmp_path / "zoo")
+    shard = folder / "weights-00001-of-00002.safetensors"
+    data = shard.read_bytes()
+    shard.write_bytes(data[:change] if change < 0 else data + b"\0")
+    with pytest.raises(InputError, match=r"weights-00001-of-00002.*truncated or extended"):
+        open_population(folder, verify=verify)
+
+
+@pytest.mark.parametrize(
+    "name", ["layout.csv", "records.csv", "weights-00002-of-00002.safetensors"]
+)
+def test_a_missing_file_is_named(population, tmp_path, name):
+    folder = two_shards(population, tmp_path / "zoo")
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=rf"{name}: expected this file, it is missing"):
+        open_population(folder)
+
+
+def test_another_header_of_the_same_size_is_named(population, tmp_path):
+    folder = save_population(population, tmp_path / "zoo")
+    shard = folder / "weights-00001-of-00001.safetensors"
+    shard.write_bytes(shard.read_bytes().replace(b'"F32"', b'"I32"', 1))
+    with pytest.raises(InputError, match="does not announce one float32 tensor"):
+        open_population(folder, verify=False)
+
+
+def test_a_population_of_another_version_is_refused(population, tmp_path):
+    folder = save_population(population, tmp_path / "zoo")
+    path = folder / "population.json"
+    described = json.loads(path.read_text())
+    path.write_text(json.dumps({**described, "schema_version": 2}))
+    with pytest.raises(InputError, match="schema version 2, this program reads 1"):
+        open_population(folder)
+    for key in ("shards", "sha256", "symmetry", "recipe"):
+        path.write_text(json.dumps({k: v for k, v in described.items() if k != key}))
+        with pytest.raises(InputError, match=key):
+            open_population(folder)
+    path.write_text("[]")
+    with pytest.raises(InputError, match=r"population\.json"):
+        open_population(folder)
+    path.write_text("{")
+    with pytest.raises(InputError, match="expected JSON"):
+        open_population(folder)
+
+
+def test_records_and_shards_must_have_as_many_rows(population, tmp_path):
+    folder = save_population(population, tmp_path / "zoo")
+    records = folder / "records.csv"
+    records.write_text("\n".join(records.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(InputError, match="has 7 rows, the shards hold 8"):
+        open_population(folder, verify=False)
+    for broken in ("row,run\n0,a\n", "row,run,step,split\n0,a,soon,train\n", ""):
+        records.write_text(broken)
+        with pytest.raises(InputError, match=r"records\.csv: expected columns"):
+            open_population(folder, verify=False)
+    records.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match=r"records\.csv"):
+        open_population(folder, verify=False)
+
+
+def test_other_folders_are_no_population(tmp_path):
+    with pytest.raises(InputError, match="nothing of that name"):
+        open_population(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    assert not is_population_folder(tmp_path / "empty")
+    with pytest.raises(InputError, match=r"no population\.json"):
+        open_population(tmp_path / "empty")
+    (tmp_path / "zoo.partial").mkdir()
+    with pytest.raises(InputError, match="--resume"):
+        open_population(tmp_path / "zoo.partial")

@@ -1,0 +1,159 @@
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from novelweights.errors import InputError
+from novelweights.weights.population import Records
+from novelweights.weights.store import open_population
+from novelweights.weights.writer import PopulationWriter, save_population
+
+BLOCK = 3
+
+
+def writer_for(population, folder, **options):
+    """Files of 4 rows, so that blocks of 3 straddle them."""
+    options = {"shard_bytes": 4 * 4 * population.layout.size, **options}
+    return PopulationWriter(folder, population.layout, population.info, len(population), **options)
+
+
+def append_rest(writer, population, *, blocks=99):
+    for _ in range(blocks):
+        if writer.rows_done == len(population):
+            break
+        part = population.select(slice(writer.rows_done, writer.rows_done + BLOCK))
+        writer.append(part.weights, part.records)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture
+def population(make_population):
+    return make_population(10)
+
+
+@pytest.fixture
+def undisturbed(population, tmp_path):
+    with writer_for(population, tmp_path / "whole") as writer:
+        append_rest(writer, population)
+        return contents(writer.finish())
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_killed_build_ends_with_the_same_bytes(population, undisturbed, tmp_path, blocks, torn):
+    folder = tmp_path / "killed"
+    with writer_for(population, folder) as writer:
+        append_rest(writer, population, blocks=blocks)
+    assert not folder.exists()
+    partial = tmp_path / "killed.partial"
+    if torn:  # killed inside the next block, after some of its bytes and before the journal
+        for path in [*partial.glob("*.safetensors"), partial / "records.csv"]:
+            with path.open("ab") as file:
+                file.write(b"half a block")
+    with writer_for(population, folder, resume=True) as writer:
+        assert writer.rows_done == min(BLOCK * blocks, 10)
+        append_rest(writer, population)
+        writer.finish()
+    assert contents(folder) == undisturbed
+    assert not partial.exists()
+    assert torch.equal(open_population(folder).load().weights, population.weights)
+
+
+def test_it_may_be_killed_again_and_again(population, undisturbed, tmp_path):
+    for _ in range(5):
+        with writer_for(population, tmp_path / "zoo", resume=True) as writer:
+            append_rest(writer, population, blocks=1)
+    assert contents(writer.finish()) == undisturbed
+
+
+def test_resume_without_anything_unfinished_begins(population, undisturbed, tmp_path):
+    with writer_for(population, tmp_path / "zoo", resume=True) as writer:
+        append_rest(writer, population)
+        assert contents(writer.finish()) == undisturbed
+
+
+def test_an_unfinished_build_is_not_thrown_away_unasked(population, tmp_path):
+    with writer_for(population, tmp_path / "zoo") as writer:
+        append_rest(writer, population, blocks=2)
+    before = contents(tmp_path / "zoo.partial")
+    with pytest.raises(InputError, match="unfinished build with 6 of 10 checkpoints"):
+        writer_for(population, tmp_path / "zoo")
+    assert contents(tmp_path / "zoo.partial") == before
+
+
+def test_other_settings_do_not_continue_it(population, make_population, tmp_path):
+    with writer_for(population, tmp_path / "zoo") as writer:
+        append_rest(writer, population, blocks=2)
+    before = contents(tmp_path / "zoo.partial")
+    others = [
+        (replace(population, info=replace(population.info, settings={"seed": 1})), {}),
+        (make_population(11), {}),
+        (population, {"shard_bytes": 8 * 4 * population.layout.size}),
+    ]
+    for other, options in others:
+        with pytest.raises(InputError, match="begun with other settings"):
+            writer_for(other, tmp_path / "zoo", resume=True, **options)
+    assert contents(tmp_path / "zoo.partial") == before
+
+
+def test_a_damaged_unfinished_build_is_named(population, tmp_path):
+    for name in ("records.csv", "weights-00002-of-00003.safetensors"):
+        with writer_for(population, tmp_path / "zoo") as writer:
+            append_rest(writer, population, blocks=2)
+        path = tmp_path / "zoo.partial" / name
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(InputError, match=rf"{name}.*damaged"):
+            writer_for(population, tmp_path / "zoo", resume=True)
+        path.unlink()
+        with pytest.raises(InputError, match=rf"{name}.*damaged"):
+            writer_for(population, tmp_path / "zoo", resume=True)
+        shutil.rmtree(tmp_path / "zoo.partial")
+
+
+def test_a_finished_folder_is_replaced_only_if_asked_and_only_at_the_end(
+    population, make_population, tmp_path
+):
+    folder = save_population(population, tmp_path / "zoo")
+    before = contents(folder)
+    other = make_population(10, seed=1)
+    with pytest.raises(InputError, match="holds files"):
+        save_population(other, folder)
+    with writer_for(other, folder, overwrite=True) as writer:
+        append_rest(writer, other)
+        assert contents(folder) == before
+        writer.finish()
+    assert torch.equal(open_population(folder).load().weights, other.weights)
+    assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
+
+
+def test_a_foreign_folder_is_never_replaced(population, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="this is none"):
+        save_population(population, tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+def test_an_empty_population_is_refused(make_population, tmp_path):
+    with pytest.raises(InputError, match="at least 1 checkpoint, got 0"):
+        save_population(make_population(0), tmp_path / "zoo")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_that_do_not_fit_are_mistakes(population, tmp_path):
+    with writer_for(population, tmp_path / "zoo") as writer:
+        with pytest.raises(ValueError, match="0 of 10 rows were written"):
+            writer.finish()
+        append_rest(writer, population, blocks=3)
+        with pytest.raises(ValueError, match="does not fit"):
+            writer.append(population.weights[:2], population.records.select(slice(0, 2)))
+        with pytest.raises(ValueError, match="does not fit"):
+            writer.append(population.weights[:1, :-1], population.records.select(slice(0, 1)))
+        with pytest.raises(ValueError, match="scores"):
+            writer.append(population.weights[:1], Records.of(["r"], split="train"))
+        append_rest(writer, population)
+        writer.finish()
