@@ -5,6 +5,7 @@ counts. Equal run folders give equal bytes.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
