@@ -3,12 +3,14 @@ from collections.abc import Callable
 
 # Tests are many small computations: threads that wait for each other would cost more than they
 # bring, and far more on a busy machine. Set the variables to run the suite with more.
-for _name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+for _name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import pytest  # noqa: E402
+import scipy.linalg  # noqa: E402, F401
 import torch  # noqa: E402
 from planted import Zoo, make_zoo  # noqa: E402
+from threadpoolctl import threadpool_limits  # noqa: E402
 
 from novelweights.data.images import load_data  # noqa: E402
 from novelweights.networks.mlp import DIGITS_MLP, OneHiddenMLP  # noqa: E402
@@ -16,6 +18,8 @@ from novelweights.tasks.classification import Classification  # noqa: E402
 from novelweights.weights.layout import WeightLayout  # noqa: E402
 from novelweights.weights.population import Population, PopulationInfo, Records  # noqa: E402
 from novelweights.zoos.training import Recipe, train_batched  # noqa: E402
+
+threadpool_limits(1, user_api="blas")  # numpy may be loaded already, so no variable would help
 
 TINY = OneHiddenMLP(5, 4, 3, "tanh")
 

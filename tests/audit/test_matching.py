@@ -27,7 +27,7 @@ def test_and_where_novelty_rises():
 @pytest.mark.parametrize("target", [0.01, 0.1, 0.3, 6.0])
 def test_every_scale_up_to_the_largest_is_searched(target):
     found = match_noise(target, lambda std: np.array([std]), largest=7.0, higher_is_novel=True)
-    assert found.std == pytest.approx(target, abs=1e-3)
+    assert found.std == pytest.approx(target, rel=1e-3)
 
 
 def test_the_median_decides():

@@ -92,7 +92,7 @@ def test_direction_and_sources_do_not_shrink_with_the_checkpoint(reference):
         NETWORK.layout.size, generator=torch.Generator().manual_seed(1)
     )
     factors = (0.2, 0.5, 1.0, 2.0)
-    ladder = shrunk_towards_mean(query, reference, factors)
+    [ladder] = shrunk_towards_mean(query[None], reference, factors)
     assert torch.allclose(ladder[2], query, atol=1e-6)
     found = find_sources(ladder, reference)
     np.testing.assert_allclose(found.cosine, found.cosine[2], rtol=1e-5)
@@ -103,7 +103,7 @@ def test_direction_and_sources_do_not_shrink_with_the_checkpoint(reference):
 def test_an_aligned_checkpoint_shrinks_towards_the_mean_of_the_aligned(reference, rng):
     query = move(reference[4:5], rng)[0]
     mu = aligned_to(query, reference, ALIGNMENT).mean(dim=0)
-    ladder = shrunk_towards_mean(query, reference, (0.0, 1.0), alignment=ALIGNMENT)
+    [ladder] = shrunk_towards_mean(query[None], reference, (0.0, 1.0), alignment=ALIGNMENT)
     assert torch.allclose(ladder[0], mu, atol=1e-6)
     assert torch.allclose(ladder[1], query, atol=1e-6)
     assert not torch.allclose(mu, reference.mean(dim=0), atol=0.1)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import brentq
 from scipy.stats import beta, betabinom, binom, mannwhitneyu
+from threadpoolctl import threadpool_limits
 
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(200)
 
@@ -139,7 +140,8 @@ def nearer_probability(
     """
     joint = np.concatenate([values, heldout])
     exact = len(np.unique(joint)) == len(joint) and min(len(values), len(heldout)) <= 500
-    test = mannwhitneyu(
-        heldout, values, alternative="two-sided", method="exact" if exact else "asymptotic"
-    )
+    with threadpool_limits(1, "blas"):  # hundreds of tiny products: a second thread only waits
+        test = mannwhitneyu(
+            heldout, values, alternative="two-sided", method="exact" if exact else "asymptotic"
+        )
     return float(test.statistic / (len(values) * len(heldout))), float(test.pvalue)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 NoveltyAt = Callable[[float], Float[np.ndarray, " n"]]
 """Novelty of the noised checkpoints at a noise of this standard deviation."""
 
-DOUBLINGS, BISECTIONS = 12, 20
+DOUBLINGS, BISECTIONS, TOLERANCE = 12, 20, 1e-3
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def match_noise(
             high, value = middle, at_middle
         else:
             low = middle
-        if abs(value - target) < 1e-3 or high - low < 1e-4 * high:
+        if abs(value - target) < TOLERANCE * abs(target) or high - low < 1e-4 * high:
             break
     return MatchedNoise(
         high, value, f"Gaussian noise of standard deviation {high:.4g} on training checkpoints"

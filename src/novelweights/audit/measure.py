@@ -11,11 +11,11 @@ from novelweights.audit.result import Findings
 from novelweights.metrics.agreement import prediction_overlap
 from novelweights.metrics.neighbors import Alignment, nearest
 from novelweights.metrics.sources import find_sources, shrunk_towards_mean
-from novelweights.metrics.threads import map_small
 from novelweights.tasks.task import Task
 from novelweights.weights.population import Population
 
 N_NEIGHBORS = 3
+HELDOUT_BLOCK = 64
 SHRINK_FACTORS = (0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.25)
 """Held-out runs are shrunk by these to compare hull ratios at equal norm (DESIGN section 5)."""
 
@@ -111,18 +111,20 @@ def hull_ratio_at_norm(
     checkpoint is compared with held-out runs of its own norm: each is shrunk towards the mean by
     several factors, aligned and measured again, and interpolated.
     """
-    trained = reference.training.weights
+    trained, n_factors = reference.training.weights, len(SHRINK_FACTORS)
     alignment = reference.alignment if aligned else None
-
-    def ratios_of(weights: Tensor) -> np.ndarray:
-        ladder = shrunk_towards_mean(weights, trained, SHRINK_FACTORS, alignment=alignment)
+    out = np.empty((len(heldout), len(norms)))
+    for start in range(0, len(heldout), HELDOUT_BLOCK):
+        block = heldout.weights[start : start + HELDOUT_BLOCK]
+        ladder = shrunk_towards_mean(block, trained, SHRINK_FACTORS, alignment=alignment)
+        ladder = ladder.reshape(-1, ladder.shape[2])  # (block factors, d)
         sources = find_sources(ladder, trained, alignment=alignment)
         near = nearest(ladder, trained, alignment=alignment)
-        ratios = hull_ratio(sources.hull_distance, near.distances[:, 0])
-        order = np.argsort(sources.norm, kind="stable")
-        return np.interp(norms, sources.norm[order], ratios[order])
-
-    return np.stack(map_small(ratios_of, heldout.weights))
+        ratios = hull_ratio(sources.hull_distance, near.distances[:, 0]).reshape(-1, n_factors)
+        for i, at in enumerate(sources.norm.reshape(-1, n_factors)):
+            order = np.argsort(at, kind="stable")
+            out[start + i] = np.interp(norms, at[order], ratios[i][order])
+    return out
 
 
 def same_run(one: Population, other: Population) -> Bool[np.ndarray, "n m"]:

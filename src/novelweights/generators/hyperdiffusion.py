@@ -6,6 +6,7 @@ clean weights are predicted; DDIM samples. The defaults are the paper's setting 
 original does not have (1 = as published); networks with small weights train faster scaled up.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,7 +158,15 @@ class HyperDiffusion:
             )
             return (predicted - target.to(device)).square().mean()
 
-        trained = train(network, loss_at, self.training_settings(), seed=seed, workspace=workspace)
+        data = training.weights.contiguous().numpy()
+        trained = train(
+            network,
+            loss_at,
+            self.training_settings(),
+            seed=seed,
+            identity=f"{self} {hashlib.sha256(data.tobytes()).hexdigest()}",
+            workspace=workspace,
+        )
         return FittedHyperDiffusion(self, trained, training.layout, training.info, scale)
 
 

@@ -12,13 +12,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from novelweights.metrics.assignment import assign
 from novelweights.metrics.hull import hull_weights
-from novelweights.metrics.neighbors import Alignment, aligned_to
+from novelweights.metrics.neighbors import Alignment
 from novelweights.metrics.threads import map_small
 
 HULL_ROWS = 256
 """At most this many nearest training checkpoints span the hull."""
 N_SOURCES = 3
+MAX_FIXED_ROWS = 2048
+COSINE_CANDIDATES = 8
+"""The best cosines by float32 products are measured again in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,83 +55,196 @@ def find_sources(
         reference: Checkpoints to explain them by; at least 2 must remain for each query.
         alignment: Symmetry under which reference checkpoints are moved towards each query.
         exclude: True where a reference checkpoint may not explain a query.
+
+    Raises:
+        ValueError: Fewer than two reference checkpoints remain for a query.
     """
-    shared = None
-    if alignment is None and exclude is None:
-        shared = _Vertices.of(reference, with_gram=len(reference) <= 4 * HULL_ROWS)
+    if len(reference) - (0 if exclude is None else int(exclude.sum(axis=1).max())) < 2:
+        raise ValueError("at least two reference checkpoints are needed to explain another")
+    moved = _Movable.of(reference, alignment)
 
     def explain(i: int) -> tuple[float, float, float, np.ndarray, np.ndarray]:
-        banned = None if exclude is None else exclude[i]
-        near, allowed = shared, np.arange(len(reference))
-        if near is None:
-            near, allowed = _vertices(queries[i], reference, alignment, banned)
-        return _explain(queries[i].double(), near, allowed)
+        allowed = np.arange(len(reference)) if exclude is None else np.flatnonzero(~exclude[i])
+        return _explain(moved.towards(queries[i]), torch.from_numpy(allowed))
 
     found = map_small(explain, range(len(queries)))
     return Sources(*(np.array(column) for column in zip(*found, strict=True)))
 
 
-@dataclass(frozen=True, eq=False)
-class _Vertices:
-    """Training checkpoints around their mean, with all inner products."""
-
-    mu: Float[Tensor, " d"]
-    directions: Float[Tensor, "m d"]
-    squared: Float[Tensor, " m"]
-    gram: Float[Tensor, "m m"] | None
-
-    @classmethod
-    def of(cls, reference: Float[Tensor, "m d"], *, with_gram: bool = False) -> "_Vertices":
-        mu = reference.double().mean(dim=0)
-        directions = reference.double() - mu
-        gram = directions @ directions.T if with_gram else None
-        return cls(mu, directions, directions.square().sum(dim=1), gram)
-
-
-def _vertices(
-    query: Float[Tensor, " d"],
-    reference: Float[Tensor, "m d"],
-    alignment: Alignment | None,
-    exclude: Bool[np.ndarray, " m"] | None,
-) -> tuple[_Vertices, Int[np.ndarray, " allowed"]]:
-    """The reference checkpoints that may explain a query, aligned to it, and their rows."""
-    allowed = np.arange(len(reference)) if exclude is None else np.flatnonzero(~exclude)
-    if len(allowed) < 2:
-        raise ValueError("at least two reference checkpoints are needed to explain another")
-    near = reference if len(allowed) == len(reference) else reference[torch.from_numpy(allowed)]
-    if alignment is not None:
-        near = aligned_to(query, near, alignment)
-    return _Vertices.of(near), allowed
-
-
-def _explain(
-    query: Float[Tensor, " d"], near: _Vertices, allowed: Int[np.ndarray, " m"]
-) -> tuple[float, float, float, np.ndarray, np.ndarray]:
-    """Cosine, norm, hull distance, source rows and source weights of one query."""
-    direction = query - near.mu
-    inner = near.directions @ direction
-    norm = float(direction.norm())
-    lengths = (near.squared.sqrt() * norm).clamp_min(1e-300)
-    nearest = (near.squared - 2 * inner).argsort(stable=True)[:HULL_ROWS]
-    hull = near.directions[nearest]
-    gram = hull @ hull.T if near.gram is None else near.gram[nearest][:, nearest]
-    w = hull_weights(gram.numpy(), inner[nearest].numpy())
-    distance = float((direction - torch.from_numpy(w) @ hull).norm())
-    order = np.argsort(-w, kind="stable")[:N_SOURCES]
-    rows, weights = np.zeros(N_SOURCES, np.int64), np.zeros(N_SOURCES)
-    rows[: len(order)] = allowed[nearest.numpy()[order]]
-    weights[: len(order)] = w[order]
-    return float((inner / lengths).max()), norm, distance, rows, weights
-
-
 def shrunk_towards_mean(
-    query: Float[Tensor, " d"],
+    queries: Float[Tensor, "n d"],
     reference: Float[Tensor, "m d"],
     factors: tuple[float, ...],
     *,
     alignment: Alignment | None = None,
-) -> Float[Tensor, "factors d"]:
-    """A checkpoint shrunk towards mu, the mean of the reference aligned to it, by each factor."""
-    near = reference if alignment is None else aligned_to(query, reference, alignment)
-    mu = near.mean(dim=0)
-    return torch.stack([mu + factor * (query - mu) for factor in factors])
+) -> Float[Tensor, "n factors d"]:
+    """Checkpoints shrunk towards mu, the mean of the reference aligned to each, by each factor."""
+    moved = _Movable.of(reference, alignment)
+    everything = torch.arange(len(reference))
+
+    def shrink(query: Tensor) -> Tensor:
+        mu = torch.empty_like(query)
+        mu[moved.order] = moved.towards(query).mean(everything).to(query.dtype)
+        return torch.stack([mu + factor * (query - mu) for factor in factors])
+
+    return torch.stack(map_small(shrink, queries))
+
+
+@dataclass(frozen=True, eq=False)
+class _Fixed:
+    """A reference that never moves: its mean, and all inner products around it."""
+
+    center: Float[Tensor, " d"]
+    around: Float[Tensor, "m d"]
+    gram: Float[Tensor, "m m"]
+
+    @classmethod
+    def of(cls, reference: Float[Tensor, "m d"]) -> "_Fixed | None":
+        """None where all inner products would take too much memory."""
+        if len(reference) > MAX_FIXED_ROWS:
+            return None
+        center = reference.double().mean(dim=0)
+        around = reference.double() - center
+        return cls(center, around, around @ around.T)
+
+
+@dataclass(frozen=True, eq=False)
+class _Movable:
+    """The reference by neuron, so that aligning it to a query is choosing rows, not copying."""
+
+    alignment: Alignment | None
+    order: Int[Tensor, " d"]
+    """Which weight stands at each place when weights are ordered by neuron, the rest last."""
+    neurons: Float[Tensor, "m neurons features"]
+    rest: Float[Tensor, "m rest"]
+    squared: Float[Tensor, " m"]
+    """Squared norms, float64."""
+    fixed: "_Fixed | None"
+    """What need not be computed for every query where nothing moves."""
+
+    @classmethod
+    def of(cls, reference: Float[Tensor, "m d"], alignment: Alignment | None) -> "_Movable":
+        """Without an alignment a checkpoint is one neuron, which never moves."""
+        d = reference.shape[1]
+        if alignment is None:
+            order, neurons, rest = torch.arange(d), reference[:, None], reference[:, :0]
+        else:
+            places = torch.arange(d, dtype=torch.float64)[None]
+            order = torch.cat([part.flatten() for part in alignment.features(places)]).long()
+            neurons, rest = alignment.features(reference)
+        squared = reference.double().square().sum(dim=1)
+        fixed = _Fixed.of(reference) if alignment is None else None
+        return cls(alignment, order, neurons.contiguous(), rest, squared, fixed)
+
+    def towards(self, query: Float[Tensor, " d"]) -> "_Moved":
+        """The reference aligned to a query: which neuron goes where, with which sign."""
+        m, n, _ = self.neurons.shape
+        mine = query[self.order][: self.neurons[0].numel()].reshape(n, -1)
+        outside = query[self.order][self.neurons[0].numel() :]
+        products = self._products(mine)
+        flips = self.alignment is not None and self.alignment.flips
+        chosen = torch.zeros(m, n, dtype=torch.int64)
+        if n > 1:
+            gain = products.abs() if flips else products
+            chosen = torch.from_numpy(assign(-gain.double().numpy())[0])
+        picked = products.gather(2, chosen[:, :, None])[:, :, 0]
+        signs = torch.where(picked < 0, -1.0, 1.0).to(picked.dtype) if flips else None
+        return _Moved(self, mine, outside, chosen, signs)
+
+    def _products(self, mine: Float[Tensor, "neurons features"]) -> Float[Tensor, "m n n"]:
+        """Inner product of every neuron of a query with every neuron of the reference."""
+        m, n, length = self.neurons.shape
+        flat = self.neurons.reshape(-1, length)
+        return (mine @ flat.T).reshape(n, m, n).transpose(0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Moved:
+    """The reference aligned to one query; vectors are ordered by neuron."""
+
+    movable: _Movable
+    mine: Float[Tensor, "neurons features"]
+    outside: Float[Tensor, " rest"]
+    chosen: Int[Tensor, "m neurons"]
+    signs: Float[Tensor, "m neurons"] | None
+
+    @property
+    def query(self) -> Float[Tensor, " d"]:
+        """The query, float64."""
+        return torch.cat([self.mine.flatten(), self.outside]).double()
+
+    def rows(self, rows: Int[Tensor, " k"]) -> Float[Tensor, "k d"]:
+        """Aligned reference checkpoints, float64."""
+        neurons = self.movable.neurons[rows[:, None], self.chosen[rows]]
+        if self.signs is not None:
+            neurons = neurons * self.signs[rows][:, :, None]
+        flat = neurons.reshape(len(rows), -1)
+        return torch.cat([flat, self.movable.rest[rows]], dim=1).double()
+
+    def mean(self, rows: Int[Tensor, " k"]) -> Float[Tensor, " d"]:
+        """Mean of aligned reference checkpoints, float64."""
+        fixed, m = self.movable.fixed, len(self.movable.neurons)
+        if fixed is not None and 2 * len(rows) > m:  # the mean of all, less those left out
+            out = torch.ones(m, dtype=torch.bool)
+            out[rows] = False
+            return fixed.center - fixed.around[out].sum(dim=0) / len(rows)
+        total = torch.zeros(self.movable.order.shape, dtype=torch.float64)
+        step = 64
+        for start in range(0, len(rows), step):
+            total += self.rows(rows[start : start + step]).sum(dim=0)
+        return total / len(rows)
+
+    def inner(self, vector: Float[Tensor, " d"]) -> Float[Tensor, " m"]:
+        """Inner products of all aligned reference checkpoints with a vector, in float32."""
+        dtype, size = self.movable.neurons.dtype, self.mine.numel()
+        part = vector[:size].reshape(self.mine.shape).to(dtype)
+        picked = self.movable._products(part).gather(2, self.chosen[:, :, None])[:, :, 0]
+        if self.signs is not None:
+            picked = picked * self.signs
+        return picked.double().sum(dim=1) + self.movable.rest.double() @ vector[size:]
+
+
+def _explain(
+    moved: _Moved, allowed: Int[Tensor, " k"]
+) -> tuple[float, float, float, np.ndarray, np.ndarray]:
+    """Cosine, norm, hull distance, source rows and source weights of one query."""
+    mu, query = moved.mean(allowed), moved.query
+    direction = query - mu
+    norm = float(direction.norm())
+    with_mu = moved.inner(mu)[allowed]
+    with_query = moved.inner(query)[allowed]
+    squared = moved.movable.squared[allowed]
+    lengths = (squared - 2 * with_mu + mu.square().sum()).clamp_min(0).sqrt()
+    cosines = (with_query - with_mu - direction @ mu) / (lengths * norm).clamp_min(1e-300)
+    best = moved.rows(allowed[cosines.topk(min(COSINE_CANDIDATES, len(allowed))).indices]) - mu
+    cosine = (best @ direction) / (best.norm(dim=1) * norm).clamp_min(1e-300)
+    nearest = (squared - 2 * with_query).argsort(stable=True)[:HULL_ROWS]
+    vertices = allowed[nearest]
+    w = _hull_weights(moved, vertices, query, mu)
+    support = torch.from_numpy(np.flatnonzero(w))
+    mixture = torch.from_numpy(w)[support] @ moved.rows(vertices[support])
+    distance = float((query - mixture).norm())
+    order = np.argsort(-w, kind="stable")[:N_SOURCES]
+    rows, weights = np.zeros(N_SOURCES, np.int64), np.zeros(N_SOURCES)
+    rows[: len(order)] = vertices.numpy()[order]
+    weights[: len(order)] = w[order]
+    return float(cosine.max()), norm, distance, rows, weights
+
+
+def _hull_weights(
+    moved: _Moved,
+    vertices: Int[Tensor, " k"],
+    query: Float[Tensor, " d"],
+    mu: Float[Tensor, " d"],
+) -> Float[np.ndarray, " k"]:
+    """Weights of the mixture nearest to the query; any origin gives the same, near ones exactly."""
+    fixed = moved.movable.fixed
+    if fixed is not None:
+        gram, inner = (
+            fixed.gram[vertices][:, vertices],
+            fixed.around[vertices] @ (query - fixed.center),
+        )
+    else:
+        hull = moved.rows(vertices) - mu
+        gram, inner = hull @ hull.T, hull @ (query - mu)
+    return hull_weights(gram.numpy(), inner.numpy())

@@ -98,6 +98,7 @@ def train(
     settings: TrainingSettings,
     *,
     seed: int,
+    identity: str = "",
     workspace: Workspace | None = None,
 ) -> nn.Module:
     """Optimize a model and return it, on CPU, in evaluation mode (its EMA where there is one).
@@ -107,6 +108,8 @@ def train(
         loss_at: Mean loss of one freshly drawn batch.
         settings: How to optimize.
         seed: Root of the per-step random streams.
+        identity: Whatever else the outcome depends on (model, data); other than that of an
+            unfinished run, it is not continued.
         workspace: Where to keep state; an unfinished run found there is continued.
 
     Raises:
@@ -120,7 +123,7 @@ def train(
     )
     log = _Log(every=max(1, settings.steps // 200))
     state_path = workspace.folder / "training_state.pt" if workspace.folder else None
-    start = _restore(state_path, settings, seed, model, average, optimizer, log)
+    start = _restore(state_path, settings, seed, identity, model, average, optimizer, log)
     prepared, optimizer = accelerator.prepare(model, optimizer)
     if average is not None:
         average.to(accelerator.device)
@@ -129,7 +132,7 @@ def train(
 
     def save(step: int) -> None:
         if state_path is not None and accelerator.is_main_process:
-            _save(state_path, settings, seed, step, bare, average, optimizer, log)
+            _save(state_path, settings, seed, identity, step, bare, average, optimizer, log)
 
     recent, count, saved_at = torch.zeros(()), 0, time.monotonic()
     with _PatientInterrupt() as interrupt:
@@ -216,6 +219,7 @@ def _save(
     path: Path,
     settings: TrainingSettings,
     seed: int,
+    identity: str,
     step: int,
     model: nn.Module,
     average: nn.Module | None,
@@ -225,6 +229,7 @@ def _save(
     state = {
         "settings": vars(settings),
         "seed": seed,
+        "identity": identity,
         "step": step,
         "model": model.state_dict(),
         "average": average.state_dict() if average is not None else None,
@@ -239,6 +244,7 @@ def _restore(
     path: Path | None,
     settings: TrainingSettings,
     seed: int,
+    identity: str,
     model: nn.Module,
     average: nn.Module | None,
     optimizer: torch.optim.Optimizer,
@@ -249,16 +255,16 @@ def _restore(
         return 0
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        same = state["settings"] == vars(settings) and state["seed"] == seed
+        begun = state["settings"], state["seed"], state["identity"]
     except (RuntimeError, ValueError, TypeError, KeyError, EOFError, UnpicklingError) as error:
         raise InputError(
             f"{path}: the state of the unfinished training cannot be read ({error}); "
             "delete it to begin anew"
         ) from error
-    if not same:
+    if begun != (vars(settings), seed, identity):
         raise InputError(
-            f"{path}: the unfinished training was begun with other settings; "
-            "give the same to go on, or delete it to begin anew"
+            f"{path}: the unfinished training was begun with other settings or "
+            "checkpoints; give the same to go on, or delete it to begin anew"
         )
     model.load_state_dict(state["model"])
     if average is not None:

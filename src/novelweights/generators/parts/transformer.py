@@ -121,7 +121,9 @@ class _Block(nn.Module):
     ) -> Float[Tensor, "batch tokens width"]:
         batch, tokens, width = x.shape
         qkv = self.query_key_value(self.attention_norm(x))
-        q, k, v = qkv.reshape(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.reshape(batch, tokens, 3, self.heads, width // self.heads).permute(
+            2, 0, 3, 1, 4
+        )
         p = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=p)  # (batch, heads, tokens, d)
         mixed = self.attention_out(mixed.transpose(1, 2).reshape(batch, tokens, width))

@@ -1,0 +1,270 @@
+"""The commands as a user gives them: the whole chain at smoke scale, and what goes wrong."""
+
+import csv
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from novelweights import evaluate
+from novelweights.cli.main import app
+from novelweights.weights.readers import read_checkpoints
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def fails(*words: object, says: str, code: int = 2) -> None:
+    """The command ends with one clear line and no traceback."""
+    result = run(*words)
+    assert result.exit_code == code, result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert says in lines[0]
+    assert "Traceback" not in result.output
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A zoo, a fitted generator, its samples and the audit of them."""
+    folder = tmp_path_factory.mktemp("chain")
+    zoo, model, samples = folder / "zoo", folder / "model", folder / "samples"
+    built = run("zoo", "build", "digits-mlp", "-o", zoo, "--runs", 30, "--heldout-runs", 25)
+    assert built.exit_code == 0, built.output
+    fitted = run("fit", "noise", "--population", zoo, "-o", model, "--std", 0.01)
+    assert fitted.exit_code == 0, fitted.output
+    sampled = run("sample", model, "-n", 40, "-o", samples)
+    assert sampled.exit_code == 0, sampled.output
+    audited = run("audit", "--train", zoo, "--generated", samples, "-o", folder / "run")
+    assert audited.exit_code == 0, audited.output
+    assert "verdict: replica" in audited.stdout
+    return folder
+
+
+def test_audit_leaves_the_numbers_the_table_and_the_page(chain: Path) -> None:
+    audit = json.loads((chain / "run" / "audit.json").read_text())
+    assert audit["verdict"]["population"]["origin"] == "replica"
+    assert audit["about"]["heldout"]["n"] == 25
+    with (chain / "run" / "checkpoints.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 40
+    assert {row["verdict"] for row in rows} == {"replica"}
+    manifest = json.loads((chain / "run" / "manifest.json").read_text())
+    assert set(manifest["inputs"]) == {"train", "generated", "heldout"}
+    assert manifest["inputs"]["train"]["rows"] == 30
+    page = (chain / "run" / "report.html").read_text()
+    assert "copies its training checkpoints" in page
+
+
+def test_generator_never_sees_held_out_runs(chain: Path) -> None:
+    model = json.loads((chain / "model" / "generator.json").read_text())
+    assert model["training"]["rows"] == 30
+
+
+def test_report_is_rebuilt_from_the_numbers_alone(chain: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "run"
+    shutil.copytree(chain / "run", copied)
+    page = (copied / "report.html").read_bytes()
+    (copied / "report.html").unlink()
+    shutil.rmtree(copied / "figures")
+    assert run("report", copied).exit_code == 0
+    assert (copied / "report.html").read_bytes() == page
+
+
+def test_fail_on_ends_with_code_1_only_for_the_named_verdicts(chain: Path, tmp_path: Path) -> None:
+    words = ("audit", "--train", chain / "zoo", "--generated", chain / "samples")
+    assert run(*words, "-o", tmp_path / "a", "--fail-on", "replica").exit_code == 1
+    assert run(*words, "-o", tmp_path / "b", "--fail-on", "novel,broken").exit_code == 0
+
+
+def test_folder_of_state_dicts_is_audited(chain: Path, tmp_path: Path) -> None:
+    samples = read_checkpoints(chain / "samples")
+    (tmp_path / "states").mkdir()
+    for i in range(3):
+        state = samples.layout.unflatten(samples.weights[i])
+        torch.save({k: v.clone() for k, v in state.items()}, tmp_path / "states" / f"{i}.pt")
+    result = run(
+        "audit", "--train", chain / "zoo", "--generated", tmp_path / "states", "-o", tmp_path / "r"
+    )
+    assert result.exit_code == 0
+    assert "replica" in result.stdout
+
+
+def test_without_symmetry_and_task_the_page_says_what_is_missing(
+    chain: Path, tmp_path: Path
+) -> None:
+    result = run(
+        *("audit", "--train", chain / "zoo", "--generated", chain / "samples"),
+        *("-o", tmp_path / "r", "--symmetry", "none", "--task", "none"),
+    )
+    assert result.exit_code == 0
+    warnings = json.loads((tmp_path / "r" / "audit.json").read_text())["warnings"]
+    assert any("No symmetry" in text for text in warnings)
+    assert any("No task" in text for text in warnings)
+
+
+def test_hyperdiffusion_is_fitted_from_flags(chain: Path, tmp_path: Path) -> None:
+    result = run(
+        *("fit", "hyperdiffusion", "--population", chain / "zoo", "-o", tmp_path / "m"),
+        *("--scale", "smoke", "--steps", 3, "--width", 16),
+    )
+    assert result.exit_code == 0, result.output
+    described = json.loads((tmp_path / "m" / "generator.json").read_text())
+    assert described["settings"]["steps"] == 3
+    assert described["settings"]["width"] == 16
+    assert (tmp_path / "m" / "loss.csv").read_text().startswith("step,loss\n1,")
+    assert run("sample", tmp_path / "m", "-n", 2, "-o", tmp_path / "s").exit_code == 0
+    assert len(read_checkpoints(tmp_path / "s")) == 2
+
+
+def test_every_setting_has_a_flag_with_an_explanation() -> None:
+    text = run("fit", "hyperdiffusion", "--help").stdout
+    for flag in ("--width", "--sampling-steps", "--ema-decay", "--precision", "--resume"):
+        assert flag in text
+    assert "DDIM steps" in text
+
+
+@pytest.mark.parametrize("what", ["zoos", "generators", "tasks", "data"])
+def test_lists_name_what_there_is(what: str) -> None:
+    result = run("ls", what)
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) >= 3
+
+
+def test_demo_runs_at_smoke_scale_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["demo", "-o", tmp_path / "d", "--runs", 24, "--heldout-runs", 24, "--samples", 10]
+    words += ["--scale", "smoke"]
+
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "audit_to_folder", interrupted)
+        fails(*words, says="interrupted", code=130)
+    before = (tmp_path / "d" / "model" / "denoiser.safetensors").stat().st_mtime_ns
+    fails(*words, says="--resume")
+    result = run(*words, "--resume")
+    assert result.exit_code == 0, result.output
+    # after 20 steps a denoiser knows little more than the mean of its training checkpoints
+    assert "verdict: interpolation" in result.stdout
+    with (tmp_path / "d" / "audit" / "checkpoints.csv").open() as file:
+        assert {row["works"] for row in csv.DictReader(file)} == {"False"}
+    assert (tmp_path / "d" / "model" / "denoiser.safetensors").stat().st_mtime_ns == before
+    fails(*words, "--seed", 1, "--resume", says="other settings")
+
+
+def test_wrong_words_are_answered_with_the_closest_name(chain: Path, tmp_path: Path) -> None:
+    zoo, samples, out = chain / "zoo", chain / "samples", tmp_path / "out"
+    fails("zoo", "build", "digit-mlp", "-o", out, says="did you mean 'digits-mlp'")
+    fails("fit", "hyperdifusion", says="did you mean 'hyperdiffusion'")
+    fails("ls", "zoo", says="did you mean 'zoos'")
+    fails("data", "fetch", "mnits", says="mnist")
+    audit = ("audit", "--train", zoo, "--generated", samples, "-o", out)
+    fails(*audit, "--task", "digit", says="did you mean 'digits'")
+    fails(*audit, "--symmetry", "atuo", says="did you mean 'auto'")
+    fails(*audit, "--fail-on", "replicas", says="did you mean 'replica'")
+    fit = ("fit", "hyperdiffusion", "--population", zoo, "-o", out)
+    fails(*fit, "--scale", "smok", says="did you mean 'smoke'")
+    fails(*fit, "--width", 30, "--heads", 4, says="divide the width")
+    assert not out.exists()
+
+
+def test_wrong_folders_are_refused_in_one_line(chain: Path, tmp_path: Path) -> None:
+    zoo, samples, out = chain / "zoo", chain / "samples", tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    fails("audit", "--train", zoo, "--generated", tmp_path / "empty", "-o", out, says="empty")
+    fails("audit", "--train", tmp_path / "no", "--generated", samples, "-o", out, says="nothing")
+    fails("sample", zoo, "-o", out, says="generator.json")
+    fails("report", zoo, says="audit.json")
+    fails("audit", "--train", zoo, "--generated", samples, "-o", zoo, says="--overwrite")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    fails("sample", chain / "model", "-o", tmp_path / "mine", "--overwrite", says="none; name")
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+    assert not out.exists()
+
+
+def test_damaged_nan_and_foreign_checkpoints_are_refused(chain: Path, tmp_path: Path) -> None:
+    zoo, out = chain / "zoo", tmp_path / "out"
+
+    def audit_fails(folder: Path, says: str) -> None:
+        fails("audit", "--train", zoo, "--generated", folder, "-o", out, says=says)
+
+    flipped = tmp_path / "flipped"
+    shutil.copytree(chain / "samples", flipped)
+    [shard] = flipped.glob("*.safetensors")
+    content = bytearray(shard.read_bytes())
+    content[4000] ^= 1
+    shard.write_bytes(content)
+    audit_fails(flipped, says=f"{shard.name}: damaged")
+    shard.write_bytes(content[:-8])
+    audit_fails(flipped, says=f"{shard.name}: truncated")
+    samples = read_checkpoints(chain / "samples")
+    for name, change in (("nan", float("nan")), ("foreign", None)):
+        (tmp_path / name).mkdir()
+        state = {k: v.clone() for k, v in samples.layout.unflatten(samples.weights[0]).items()}
+        if change is None:
+            state = {"other.weight": torch.zeros(2, 2)}
+        else:
+            state["hidden.bias"][2] = change
+        torch.save(state, tmp_path / name / "one.pt")
+    audit_fails(tmp_path / "nan", says="NaN or infinite weights in row 0 (run one)")
+    audit_fails(tmp_path / "foreign", says="different networks")
+    assert not out.exists()
+
+
+def test_one_training_run_is_too_few(chain: Path, tmp_path: Path) -> None:
+    single = tmp_path / "single"
+    assert run("zoo", "build", "digits-mlp", "-o", single, "--runs", 1).exit_code == 0
+    fails(
+        *("audit", "--train", single, "--generated", chain / "samples", "-o", tmp_path / "out"),
+        says="come from 1 run; expected at least 3",
+    )
+
+
+def test_full_disk_is_one_line_and_loses_nothing(
+    chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = (chain / "run" / "audit.json").read_bytes()
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
+
+    monkeypatch.setattr(evaluate, "write_run", full)
+    fails(
+        *("audit", "--train", chain / "zoo", "--generated", chain / "samples"),
+        *("-o", chain / "run", "--overwrite"),
+        says="the disk is full",
+    )
+    assert (chain / "run" / "audit.json").read_bytes() == old
+    assert not list(chain.glob(".run.*"))
+
+
+def test_unfinished_zoo_asks_for_resume_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from novelweights.zoos import independent_runs
+
+    words = ("zoo", "build", "digits-mlp", "-o", tmp_path / "z", "--runs", 40, "--heldout-runs", 0)
+    real = independent_runs.train_batched
+    calls = []
+
+    def second_call_is_interrupted(*args: object, **kwargs: object) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)  # pyright: ignore[reportArgumentType]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(independent_runs, "train_batched", second_call_is_interrupted)
+        fails(*words, says="interrupted", code=130)
+    fails(*words, says="--resume")
+    assert run(*words, "--resume").exit_code == 0
+    assert len(read_checkpoints(tmp_path / "z")) == 40
