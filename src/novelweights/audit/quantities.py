@@ -4,6 +4,7 @@ DESIGN section 5. Intervals of medians and means are bootstraps by run (2,000 dr
 exact limits.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,49 +51,70 @@ def quantities(evidence: Evidence, *, rng: np.random.Generator) -> tuple[Quantit
     return tuple(found + _coverage(evidence))
 
 
+def _summary(
+    key: str,
+    label: str,
+    statistic: Callable[[np.ndarray], float],
+    values: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    definition: str,
+    unit: str = "",
+) -> Quantity:
+    """A mean or median with its 95% bootstrap interval."""
+    lower, upper = bootstrap(statistic, values, level=0.95, rng=rng)
+    value, n = statistic(values), len(values)
+    return Quantity(
+        key, label, value, n, definition, lower=lower, upper=upper, level=0.95, unit=unit
+    )
+
+
+def _difference(
+    key: str,
+    label: str,
+    one: np.ndarray,
+    other: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    level: float,
+    n: int,
+    definition: str,
+    quality: Measure,
+) -> Quantity:
+    """A difference of means with its bootstrap interval."""
+    lower, upper = bootstrap(lambda a, b: _mean(a) - _mean(b), one, other, level=level, rng=rng)
+    return Quantity(
+        key=key,
+        label=label,
+        value=_mean(one) - _mean(other),
+        lower=lower,
+        upper=upper,
+        level=level,
+        n=n,
+        unit="points" if quality.unit == "%" else quality.unit,
+        definition=definition,
+    )
+
+
 def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
     generated, training, yardstick = evidence.generated, evidence.training, evidence.yardstick
     whose = "held-out runs" if evidence.has_heldout else "training runs, own run excluded"
-
-    def median(key: str, label: str, values: np.ndarray, of: str) -> Quantity:
-        lower, upper = bootstrap(_median, values, level=0.95, rng=rng)
-        return Quantity(
-            key=key,
-            label=label,
-            value=_median(values),
-            lower=lower,
-            upper=upper,
-            level=0.95,
-            n=len(values),
+    groups = [("generated", "generated", generated, "generated checkpoints")]
+    if evidence.has_heldout:
+        groups.append(("heldout", "held-out", yardstick, "held-out runs"))
+    groups.append(("training", "training", training, "training runs, each against the other runs,"))
+    found = [
+        _summary(
+            f"median_distance_{key}",
+            f"Median distance, {name} to training",
+            _median,
+            findings.distance,
+            rng,
             definition=f"Median over {of} of the declared distance to the nearest training "
             "checkpoint. Weight units; bootstrap by run.",
         )
-
-    found = [
-        median(
-            "median_distance_generated",
-            "Median distance, generated to training",
-            generated.distance,
-            "generated checkpoints",
-        )
+        for key, name, findings, of in groups
     ]
-    if evidence.has_heldout:
-        found.append(
-            median(
-                "median_distance_heldout",
-                "Median distance, held-out to training",
-                yardstick.distance,
-                "held-out runs",
-            )
-        )
-    found.append(
-        median(
-            "median_distance_training",
-            "Median distance, training to training",
-            training.distance,
-            "training runs, each against the other runs,",
-        )
-    )
     scored = evidence.scored.distance
     lower, upper = bootstrap(
         lambda g, h: _median(g) / _median(h), scored, yardstick.distance, level=0.90, rng=rng
@@ -216,105 +238,90 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
     generated, training, yardstick = evidence.generated, evidence.training, evidence.yardstick
     if quality is None or novelty is None:
         raise ValueError("behavior needs a task")
-    found = []
     groups = [("generated", "generated", generated), ("training", "training", training)]
     if evidence.has_heldout:
         groups.append(("heldout", "held-out", yardstick))
-    for key, name, findings in groups:
-        values = _of(findings.quality)
-        lower, upper = bootstrap(_mean, values, level=0.95, rng=rng)
-        found.append(
-            Quantity(
-                key=f"mean_quality_{key}",
-                label=f"Mean {quality.name}, {name}",
-                value=_mean(values),
-                lower=lower,
-                upper=upper,
-                level=0.95,
-                n=len(values),
-                unit=quality.unit,
-                definition=f"Mean {quality.name} of {name} checkpoints on the test examples.",
-            )
-        )
     g, h = _of(generated.quality), _of(yardstick.quality)
-    lower, upper = bootstrap(lambda a, b: _mean(a) - _mean(b), g, h, level=0.90, rng=rng)
+    found = [
+        _summary(
+            f"mean_quality_{key}",
+            f"Mean {quality.name}, {name}",
+            _mean,
+            _of(findings.quality),
+            rng,
+            unit=quality.unit,
+            definition=f"Mean {quality.name} of {name} checkpoints on the test examples.",
+        )
+        for key, name, findings in groups
+    ]
     found.append(
-        Quantity(
-            key="quality_difference",
-            label=f"{quality.name.capitalize()}, generated less fresh",
-            value=_mean(g) - _mean(h),
-            lower=lower,
-            upper=upper,
+        _difference(
+            "quality_difference",
+            f"{quality.name.capitalize()}, generated less fresh",
+            g,
+            h,
+            rng,
             level=0.90,
             n=len(g),
-            unit="points" if quality.unit == "%" else quality.unit,
+            quality=quality,
             definition=f"Difference of mean {quality.name}, generated less "
             f"{'held-out' if evidence.has_heldout else 'training'} runs.",
         )
     )
-    for key, name, findings in groups:
-        values = _of(findings.novelty)
-        lower, upper = bootstrap(_median, values, level=0.95, rng=rng)
-        found.append(
-            Quantity(
-                key=f"median_novelty_{key}",
-                label=f"Median {novelty.name}, {name}",
-                value=_median(values),
-                lower=lower,
-                upper=upper,
-                level=0.95,
-                n=len(values),
-                unit=novelty.unit,
-                definition=f"Median over {name} checkpoints of the {novelty.name}: the largest "
-                "overlap (IoU) of wrong test predictions with a training checkpoint of another "
-                "run (paper, Eq. 1). 1: same mistakes.",
-            )
+    found += [
+        _summary(
+            f"median_novelty_{key}",
+            f"Median {novelty.name}, {name}",
+            _median,
+            _of(findings.novelty),
+            rng,
+            unit=novelty.unit,
+            definition=f"Median over {name} checkpoints of the {novelty.name}: the largest "
+            f"overlap (IoU) of wrong test predictions with a training checkpoint{_other(key)} "
+            "(paper, Eq. 1). 1: same mistakes.",
         )
+        for key, name, findings in groups
+    ]
     if quality.unit == "%":
-        rate = torch.tensor([1 - _mean(g) / 100], dtype=torch.float64)
-        trained = torch.tensor([1 - _mean(_of(training.quality)) / 100], dtype=torch.float64)
+        rates = [1 - _mean(values) / 100 for values in (g, _of(training.quality))]
+        chance = expected_iou(*(torch.tensor([rate], dtype=torch.float64) for rate in rates))
         found.append(
             Quantity(
                 key="expected_similarity",
                 label="Error overlap expected by chance",
-                value=float(expected_iou(rate, trained)[0]),
+                value=float(chance[0]),
                 n=len(g),
                 definition="Error IoU of two classifiers with these mean error rates whose "
                 "mistakes are independent: e1 e2 / (e1 + e2 - e1 e2). Fresh runs lie above it, "
                 "because some examples are hard for all.",
             )
         )
-    for key, name, findings in groups:
-        if findings.overlap is None:
-            continue
-        lower, upper = bootstrap(_mean, findings.overlap, level=0.95, rng=rng)
-        found.append(
-            Quantity(
-                key=f"prediction_overlap_{key}",
-                label=f"Prediction overlap with the nearest, {name}",
-                value=_mean(findings.overlap),
-                lower=lower,
-                upper=upper,
-                level=0.95,
-                n=len(findings.overlap),
-                unit=SHARE_UNIT,
-                definition=f"Mean share of test examples that a {name} checkpoint and its nearest "
-                "training checkpoint (of another run) predict alike (paper, Appendix C.3).",
-            )
+    found += [
+        _summary(
+            f"prediction_overlap_{key}",
+            f"Prediction overlap with the nearest, {name}",
+            _mean,
+            findings.overlap,
+            rng,
+            unit=SHARE_UNIT,
+            definition=f"Mean share of test examples that a {name} checkpoint and its nearest "
+            f"training checkpoint{_other(key)} predict alike (paper, Appendix C.3).",
         )
+        for key, name, findings in groups
+        if findings.overlap is not None
+    ]
     if "noise" in evidence.baselines:
         noised = _of(evidence.baselines["noise"].quality)
-        lower, upper = bootstrap(lambda a, b: _mean(a) - _mean(b), g, noised, level=0.95, rng=rng)
         found.append(
-            Quantity(
-                key="advantage_over_noise",
-                label=f"{quality.name.capitalize()} over noise addition at matched novelty",
-                value=_mean(g) - _mean(noised),
-                lower=lower,
-                upper=upper,
+            _difference(
+                "advantage_over_noise",
+                f"{quality.name.capitalize()} over noise addition at matched novelty",
+                g,
+                noised,
+                rng,
                 level=0.95,
                 n=len(noised),
-                unit="points" if quality.unit == "%" else quality.unit,
+                quality=quality,
                 definition=f"Mean {quality.name} of generated checkpoints less that of training "
                 f"checkpoints with noise chosen so that the median {novelty.name} is equal "
                 "(paper, figure 6). 0: the generator offers nothing beyond noise addition.",
@@ -336,6 +343,10 @@ def _coverage(evidence: Evidence) -> list[Quantity]:
             f"the {len(evidence.generated)} generated checkpoints (paper, appendix H).",
         )
     ]
+
+
+def _other(key: str) -> str:
+    return " of another run" if key == "training" else ""
 
 
 def _of(values: np.ndarray | None) -> np.ndarray:

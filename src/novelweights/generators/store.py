@@ -11,8 +11,8 @@ from novelweights.files import read_json, telling_full_disk, write_json, write_t
 from novelweights.generators import GENERATORS, method_named
 from novelweights.generators.generator import FittedGenerator
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import Population, PopulationInfo
-from novelweights.weights.symmetry import NeuronSymmetry
+from novelweights.weights.population import Population
+from novelweights.weights.store import info_from_json
 
 SCHEMA_VERSION = 1
 
@@ -77,14 +77,7 @@ def load_fitted(folder: Path) -> tuple[FittedGenerator, str]:
     layout = WeightLayout.from_csv(layout_path.read_text(), str(layout_path))
     try:
         settings = type(next(iter(method.scales.values())))(**described["settings"])
-        symmetry = described["symmetry"]
-        info = PopulationInfo(
-            recipe=described["method"],
-            settings=described["settings"],
-            architecture=described["architecture"],
-            symmetry=NeuronSymmetry.from_json(symmetry) if symmetry else None,
-            task=described["task"],
-        )
+        info = info_from_json({**described, "recipe": described["method"]})
         return method.fitted.load(folder, settings, layout, info), described["method"]
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise InputError(

@@ -5,7 +5,7 @@ No pickle, readable without our code, opened as a memory map. Format: DESIGN sec
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,14 +96,7 @@ def open_population(folder: Path, *, verify: bool = True) -> StoredPopulation:
     try:
         sums = dict(described["sha256"])
         shards = [(shard["file"], shard["rows"], shard["sha256"]) for shard in described["shards"]]
-        symmetry = described["symmetry"]
-        info = PopulationInfo(
-            recipe=described["recipe"],
-            settings=described["settings"],
-            architecture=described["architecture"],
-            symmetry=NeuronSymmetry.from_json(symmetry) if symmetry else None,
-            task=described["task"],
-        )
+        info = info_from_json(described)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder}: population.json lacks or misstates {error}") from error
     for name in ("layout.csv", "records.csv"):
@@ -201,3 +194,19 @@ def info_json(info: PopulationInfo) -> dict[str, Any]:
         "symmetry": info.symmetry.to_json() if info.symmetry else None,
         "task": info.task,
     }
+
+
+def info_from_json(described: Mapping[str, Any]) -> PopulationInfo:
+    """What `info_json` wrote.
+
+    Raises:
+        KeyError, TypeError, AttributeError: An entry is missing or of another kind.
+    """
+    symmetry = described["symmetry"]
+    return PopulationInfo(
+        recipe=described["recipe"],
+        settings=described["settings"],
+        architecture=described["architecture"],
+        symmetry=NeuronSymmetry.from_json(symmetry) if symmetry else None,
+        task=described["task"],
+    )
