@@ -5,6 +5,7 @@ unexplained, broken, novel. Any leg that is missing leads to `undecided`, never 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,7 +28,9 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
     Pure: depends on the numbers and the thresholds alone. Source: ours.
     """
     checkpoints = tuple(_judge_one(result, criteria, j) for j in range(len(result.generated)))
-    return Verdicts(_judge_all(result, criteria, checkpoints), checkpoints, criteria)
+    population = _judge_all(result, criteria, checkpoints)
+    sentence = population.sentence[:1].upper() + population.sentence[1:]
+    return Verdicts(replace(population, sentence=sentence), checkpoints, criteria)
 
 
 def _judge_one(result: AuditResult, criteria: Criteria, j: int) -> CheckpointVerdict:
@@ -95,11 +98,11 @@ def _judge_all(
 ) -> PopulationVerdict:
     n, yardstick = len(checkpoints), result.heldout or result.training
     counts = {kind: sum(c.origin is kind for c in checkpoints) for kind in Verdict}
-    exploratory = "" if result.heldout is not None else "Exploratory, without held-out runs: "
+    exploratory = "" if result.heldout is not None else "exploratory, without held-out runs: "
     if len(yardstick) < criteria.min_heldout_runs:
         return PopulationVerdict(
             Verdict.UNDECIDED,
-            f"Undecided: {len(yardstick)} fresh runs are too few to compare with.",
+            f"{len(yardstick)} fresh runs are too few to compare with.",
             (),
             (f"at least {criteria.min_heldout_runs} held-out runs, better 100",),
         )
@@ -150,8 +153,8 @@ def _judge_all(
         )
     return PopulationVerdict(
         Verdict.UNDECIDED,
-        f"{exploratory}Undecided: no copying, mixing or breakage is shown in {n} samples, and "
-        "they are not shown to be like fresh runs either.",
+        f"{exploratory}no copying, mixing or breakage is shown in {n} samples, and they are not "
+        "shown to be like fresh runs either.",
         reasons,
         tuple(open_points),
     )
