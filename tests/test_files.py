@@ -57,7 +57,7 @@ def test_files_and_folders_get_the_usual_permissions(tmp_path):
     write_text(tmp_path / "ours", "")
     assert (tmp_path / "ours").stat().st_mode == plain.stat().st_mode
     (tmp_path / "folder").mkdir()
-    with new_folder(tmp_path / "new"):
+    with new_folder(tmp_path / "new", kind="audit.json"):
         pass
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "folder").stat().st_mode
     mask = os.umask(0o022)
@@ -92,7 +92,7 @@ def test_the_checksum_is_sha256(tmp_path):
 
 def test_a_folder_appears_when_it_is_complete(tmp_path):
     folder = tmp_path / "deep" / "run"
-    with new_folder(folder) as temporary:
+    with new_folder(folder, kind="audit.json") as temporary:
         (temporary / "audit.json").write_text("{}")
         assert not folder.exists()
     assert names(folder) == ["audit.json"]
@@ -101,41 +101,51 @@ def test_a_folder_appears_when_it_is_complete(tmp_path):
 
 def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path):
     folder = tmp_path / "run"
-    with new_folder(folder) as temporary:
+    with new_folder(folder, kind="audit.json") as temporary:
         (temporary / "audit.json").write_text("old")
-    with pytest.raises(FullDisk), new_folder(folder, overwrite=True) as temporary:
+    with (
+        pytest.raises(FullDisk),
+        new_folder(folder, kind="audit.json", overwrite=True) as temporary,
+    ):
         write_half_of(temporary / "audit.json")
     assert (folder / "audit.json").read_text() == "old"
-    with pytest.raises(FullDisk), new_folder(tmp_path / "other"):
+    with pytest.raises(FullDisk), new_folder(tmp_path / "other", kind="audit.json"):
         raise FullDisk
     assert names(tmp_path) == ["run"]
 
 
 def test_an_overwritten_folder_keeps_nothing_of_the_old(tmp_path):
     folder = tmp_path / "run"
-    with new_folder(folder) as temporary:
+    with new_folder(folder, kind="audit.json") as temporary:
         (temporary / "audit.json").write_text("old")
-        (temporary / "extra.txt").write_text("old")
-    with new_folder(folder, overwrite=True) as temporary:
+        (temporary / "report.html").write_text("old")
+    with new_folder(folder, kind="audit.json", overwrite=True) as temporary:
         (temporary / "audit.json").write_text("new")
-        assert (folder / "extra.txt").exists()
+        assert (folder / "report.html").exists()
     assert names(folder) == ["audit.json"]
     assert (folder / "audit.json").read_text() == "new"
     assert names(tmp_path) == ["run"]
 
 
 def test_an_output_folder_must_be_new_empty_or_ours(tmp_path):
-    require_new(tmp_path / "absent")
+    require_new(tmp_path / "absent", kind="audit.json")
     (tmp_path / "empty").mkdir()
-    require_new(tmp_path / "empty")
+    require_new(tmp_path / "empty", kind="audit.json")
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="it is a file"):
-        require_new(tmp_path / "file", overwrite=True)
+        require_new(tmp_path / "file", kind="audit.json", overwrite=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "photo.jpg").write_text("")
     with pytest.raises(InputError, match="add --overwrite"):
-        require_new(tmp_path / "full")
-    with pytest.raises(InputError, match="only folders that novelweights wrote"):
-        require_new(tmp_path / "full", overwrite=True)
-    (tmp_path / "full" / "population.json").write_text("{}")
-    require_new(tmp_path / "full", overwrite=True)
+        require_new(tmp_path / "full", kind="audit.json")
+    with pytest.raises(
+        InputError, match=r"only what the same command wrote, and it holds photo\.jpg"
+    ):
+        require_new(tmp_path / "full", kind="audit.json", overwrite=True)
+    (tmp_path / "full" / "audit.json").write_text("{}")  # a name alone does not make it ours
+    with pytest.raises(InputError, match=r"it holds photo\.jpg"):
+        require_new(tmp_path / "full", kind="audit.json", overwrite=True)
+    (tmp_path / "full" / "photo.jpg").unlink()
+    require_new(tmp_path / "full", kind="audit.json", overwrite=True)
+    with pytest.raises(InputError, match=r"it holds audit\.json"):
+        require_new(tmp_path / "full", kind="population.json", overwrite=True)

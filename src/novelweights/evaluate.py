@@ -32,6 +32,9 @@ from novelweights.weights.writer import save_population
 from novelweights.zoos import find_zoo
 from novelweights.zoos.independent_runs import build
 
+FIT_FILES = ("training_state.pt", "loss.csv")
+"""What an unfinished fit keeps."""
+
 Tell = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
@@ -68,13 +71,15 @@ def audit_to_folder(
     Raises:
         InputError: The populations do not fit together, or the folder exists.
     """
-    require_new(folder, overwrite=overwrite)
+    require_new(folder, kind="audit.json", overwrite=overwrite)
+    generated = generated.in_order_of(train.layout)
+    heldout = heldout.in_order_of(train.layout) if heldout is not None else None
     clock = Clock(tell)
     result = audit(
         train, generated, heldout=heldout, task=task, symmetry=symmetry, seed=seed, clock=clock
     )
     verdicts = judge(result)
-    with new_folder(folder, overwrite=overwrite) as temporary:
+    with new_folder(folder, kind="audit.json", overwrite=overwrite) as temporary:
         with clock.stage("pictures"):
             drawn = pictures(result, train, generated, task=task, symmetry=symmetry, seed=seed)
         manifest = describe_run(
@@ -109,18 +114,20 @@ def fit_to_folder(
     Raises:
         InputError: The folder exists, or an unfinished fit is there and `resume` is off.
     """
-    require_new(folder, overwrite=overwrite)
+    require_new(folder, kind="generator.json", overwrite=overwrite)
     partial = folder.with_name(folder.name + ".partial")
     if (partial / "training_state.pt").exists() and not resume:
         raise InputError(
             f"{partial}: an unfinished fit is there; add --resume to go on with it, "
             "or delete it to begin anew"
         )
+    if partial.exists() and {path.name for path in partial.iterdir()} - set(FIT_FILES):
+        raise InputError(f"{partial}: the folder to work in holds other files; move them away")
     partial.mkdir(parents=True, exist_ok=True)
     fitted = settings.fit(
         training, rng=rng_for(seed, "fit", method), workspace=Workspace(partial, progress)
     )
-    with new_folder(folder, overwrite=overwrite) as temporary:
+    with new_folder(folder, kind="generator.json", overwrite=overwrite) as temporary:
         save_fitted(fitted, temporary, method=method, settings=settings, training=training)
         loss = partial / "loss.csv"
         if loss.exists():
@@ -152,6 +159,7 @@ def demo(
         InputError: The folder exists, or an unfinished demo there had other settings.
     """
     tell = tell or (lambda stage, done, total: None)
+    generator = make_generator("hyperdiffusion", scale)  # a wrong name must remove nothing
     marker = folder / "demo.json"
     settings = {
         "runs": runs,
@@ -172,7 +180,7 @@ def demo(
                 f"{folder}: a demo is there already; add --resume to go on with it, --overwrite "
                 "to begin anew, or name another folder with -o"
             )
-        require_new(folder, overwrite=overwrite)
+        require_new(folder, kind="demo.json", overwrite=overwrite)
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
@@ -193,7 +201,7 @@ def demo(
         fit_to_folder(
             folder / "model",
             "hyperdiffusion",
-            make_generator("hyperdiffusion", scale),
+            generator,
             train,
             seed=seed,
             resume=True,

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -74,40 +75,56 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-OURS = ("population.json", "generator.json", "audit.json", "demo.json")
-"""Files by which a folder of ours is known; no other folder is ever replaced."""
+KINDS: dict[str, tuple[str, ...]] = {
+    "population.json": ("layout.csv", "records.csv", "weights-*.safetensors"),
+    "generator.json": ("layout.csv", "loss.csv", "*.safetensors"),
+    "audit.json": ("checkpoints.csv", "manifest.json", "plot_data.npz", "report.html", "figures"),
+    "demo.json": ("zoo", "model", "samples", "audit", "*.partial"),
+}
+"""What each kind of folder of ours holds, by the file it is known by."""
 
 
-def require_new(folder: Path, *, overwrite: bool = False) -> None:
+def require_new(folder: Path, *, kind: str, overwrite: bool = False) -> None:
     """Refuse an output folder that exists and is not empty, unless it may be overwritten.
 
-    With `overwrite` nothing is removed here: the old folder is replaced when the new is complete.
+    Only a folder of the same kind that holds nothing else may be: neither an input of another
+    kind nor anybody's other files are ever removed. With `overwrite` nothing is removed here: the
+    old folder is replaced when the new is complete.
+
+    Args:
+        folder: The output.
+        kind: A key of `KINDS`.
+        overwrite: Whether the user asked for it.
 
     Raises:
-        InputError: The folder holds something, or is a file, or is to be overwritten and was not
-            written by this program.
+        InputError: The folder holds something, or is a file, or may not be overwritten.
     """
     if folder.is_file():
         raise InputError(f"{folder}: expected a folder to write to, it is a file; name another")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not overwrite:
         raise InputError(
             f"{folder}: expected a new or empty folder, it holds files; "
             "name another with -o, or add --overwrite to replace it"
         )
-    if folder.is_dir() and any(folder.iterdir()) and not any((folder / f).exists() for f in OURS):
+    known = (kind, *KINDS[kind])
+    foreign = [p.name for p in folder.iterdir() if not any(fnmatch(p.name, k) for k in known)]
+    if foreign or not (folder / kind).is_file():
+        what = f"it holds {foreign[0]}" if foreign else f"it has no {kind}"
         raise InputError(
-            f"{folder}: --overwrite replaces only folders that novelweights wrote (with one of "
-            f"{', '.join(OURS)}), and this is none; name another with -o"
+            f"{folder}: --overwrite replaces only what the same command wrote, and {what}; "
+            "name another folder with -o"
         )
 
 
 @contextlib.contextmanager
-def new_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def new_folder(folder: Path, *, kind: str, overwrite: bool = False) -> Iterator[Path]:
     """A temporary folder beside `folder` that takes its place once everything in it is written.
 
     An interruption leaves the old folder as it was.
     """
-    require_new(folder, overwrite=overwrite)
+    require_new(folder, kind=kind, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
     try:

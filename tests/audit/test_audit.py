@@ -14,6 +14,7 @@ from novelweights.audit.result import AuditResult
 from novelweights.audit.verdict import judge
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.weights.layout import WeightLayout
 from novelweights.weights.perturb import parameter_gaussian
 from novelweights.weights.population import Population, Records, sampled_records
 
@@ -36,7 +37,7 @@ def plant(zoo):
         "averages of 4": planted.averages(zoo, N, of=4, rng=seeded(6)),
         "averages of 16": planted.averages(zoo, N, of=16, rng=seeded(7)),
         "fresh": planted.invented(zoo, N),
-        "shrunk": planted.shrunk(zoo, N, 0.8),
+        "shrunk": 0.8 * planted.invented(zoo, 2 * N)[N:],  # other runs: twins are no fresh runs
         "noise": planted.white_noise(zoo, N, rng=seeded(8)),
         "gaussian": parameter_gaussian(zoo.training.weights, N, rng=seeded(9)),
     }
@@ -408,3 +409,68 @@ def test_networks_of_absurd_size_are_broken_and_stop_nothing(small):
     assert verdicts[1].works is False
     assert np.isfinite(result.generated.distance).all()
     assert Verdict.NOVEL not in {verdicts[0].origin, verdicts[1].origin}
+
+
+def audit_of(zoo, weights, heldout=None):
+    return audit(
+        zoo.training,
+        zoo.population(weights),
+        heldout=heldout or zoo.heldout,
+        task=zoo.task,
+        symmetry=zoo.network.symmetry,
+    )
+
+
+def test_untrained_networks_are_broken_and_accused_of_nothing(digits_zoo):
+    network = digits_zoo.network
+    initial = torch.stack([network.initial(seeded(i)) for i in range(60)])
+    verdicts = judge(audit_of(digits_zoo, initial))
+    assert verdicts.population.origin is Verdict.BROKEN
+    assert verdicts.counts()["replica"] == verdicts.counts()["interpolation"] == 0
+
+
+def test_a_generator_that_repeats_one_fresh_run_is_not_novel(digits_zoo):
+    one = planted.invented(digits_zoo, 1).repeat(40, 1)
+    noised = one + 1e-3 * torch.randn(one.shape, generator=seeded(0))
+    result = audit_of(digits_zoo, noised)
+    verdicts = judge(result)
+    assert verdicts.population.origin is Verdict.UNDECIDED
+    assert verdicts.counts()["novel"] == 0
+    assert any("repeat each other" in point for point in verdicts.population.would_decide)
+
+
+def test_held_out_runs_that_are_nearly_training_runs_are_refused(digits_zoo):
+    rounded = digits_zoo.population(digits_zoo.training.weights.half().float())
+    with pytest.raises(InputError, match="or nearly"):
+        audit_of(digits_zoo, planted.invented(digits_zoo, 30), heldout=rounded)
+
+
+def test_samples_given_as_held_out_runs_are_refused(digits_zoo):
+    with pytest.raises(InputError, match="generated checkpoints are held-out checkpoints"):
+        audit_of(digits_zoo, digits_zoo.heldout.weights[:30])
+
+
+def test_held_out_runs_of_another_recipe_do_not_allow_novel(digits_zoo):
+    other = digits_zoo.population(1.3 * digits_zoo.heldout.weights)
+    verdicts = judge(audit_of(digits_zoo, 1.3 * planted.invented(digits_zoo, 200), heldout=other))
+    assert verdicts.population.origin is not Verdict.NOVEL
+    assert any("same recipe" in point for point in verdicts.population.would_decide)
+
+
+def test_few_held_out_runs_still_see_a_checkpoint_that_is_too_far(digits_zoo):
+    few = digits_zoo.heldout.select(slice(0, 40))
+    verdicts = judge(audit_of(digits_zoo, 1.5 * planted.invented(digits_zoo, 60), heldout=few))
+    assert verdicts.counts()["novel"] < 6
+
+
+def test_parameters_in_another_order_are_put_in_order(digits_zoo):
+    copies = planted.copies(digits_zoo, 20, rng=seeded(0))
+    population = digits_zoo.population(copies)
+    layout = WeightLayout(tuple(sorted(population.layout.shapes)))
+    result = audit(
+        digits_zoo.training,
+        population.in_order_of(layout),
+        heldout=digits_zoo.heldout,
+        symmetry=digits_zoo.network.symmetry,
+    )
+    assert (result.generated.distance == 0).all()

@@ -133,7 +133,7 @@ def test_a_finished_folder_is_replaced_only_if_asked_and_only_at_the_end(
 def test_a_foreign_folder_is_never_replaced(population, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="this is none"):
+    with pytest.raises(InputError, match=r"it holds thesis\.tex"):
         save_population(population, tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
 

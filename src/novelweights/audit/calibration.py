@@ -14,6 +14,9 @@ from scipy.optimize import brentq
 from scipy.stats import beta, betabinom, binom, mannwhitneyu
 from threadpoolctl import threadpool_limits
 
+EXACT_PAIRS = 100_000
+"""Up to this many pairs the rank test is exact; beyond, its normal approximation is as good."""
+
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(200)
 
 
@@ -136,10 +139,10 @@ def nearer_probability(
 ) -> tuple[float, float]:
     """P(a value is below a held-out value), ties counted half, and the two-sided p-value.
 
-    Exact Mann-Whitney where there are no ties, the normal approximation where there are.
+    Exact Mann-Whitney up to `EXACT_PAIRS` pairs without ties, else the normal approximation.
     """
     joint = np.concatenate([values, heldout])
-    exact = len(np.unique(joint)) == len(joint) and min(len(values), len(heldout)) <= 500
+    exact = len(np.unique(joint)) == len(joint) and len(values) * len(heldout) <= EXACT_PAIRS
     with threadpool_limits(1, "blas"):  # hundreds of tiny products: a second thread only waits
         test = mannwhitneyu(
             heldout, values, alternative="two-sided", method="exact" if exact else "asymptotic"

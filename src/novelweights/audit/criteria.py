@@ -20,11 +20,11 @@ class Verdict(StrEnum):
 
 
 MEANING = {
-    Verdict.REPLICA: "near one training checkpoint, nearer than any fresh run comes",
+    Verdict.REPLICA: "near one training checkpoint, or in its direction, as no fresh run is",
     Verdict.INTERPOLATION: "a mixture of several training checkpoints",
     Verdict.BROKEN: "works worse than every fresh run",
     Verdict.NOVEL: "indistinguishable from a fresh run by these measures",
-    Verdict.UNDECIDED: "a leg of the argument is missing, or there is too little data",
+    Verdict.UNDECIDED: "the measures disagree, some are missing, or there is too little data",
 }
 
 
@@ -50,6 +50,8 @@ class Criteria:
     """Population novel: interval of median distance, generated over held-out, inside this."""
     mean_quality_margin: float = 1.0
     """Population novel: interval of the difference of mean quality inside plus or minus this."""
+    recipe_p_value: float = 0.001
+    """Population novel: the rank test of held-out against training distances is not below this."""
     broken_share: float = 0.5
     """Population broken: lower limit of the broken share above this."""
 

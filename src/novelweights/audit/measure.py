@@ -103,7 +103,12 @@ def hull_ratio(hull_distance: np.ndarray, distance: np.ndarray) -> np.ndarray:
 
 
 def hull_ratio_at_norm(
-    heldout: Population, reference: Reference, norms: np.ndarray, *, aligned: bool
+    heldout: Population,
+    reference: Reference,
+    norms: np.ndarray,
+    *,
+    aligned: bool,
+    exclude: Bool[np.ndarray, "n m"] | None = None,
 ) -> np.ndarray:
     """Hull ratio of every held-out run if it had another norm, (n_heldout, norms).
 
@@ -118,8 +123,11 @@ def hull_ratio_at_norm(
         block = heldout.weights[start : start + HELDOUT_BLOCK]
         ladder = shrunk_towards_mean(block, trained, SHRINK_FACTORS, alignment=alignment)
         ladder = ladder.reshape(-1, ladder.shape[2])  # (block factors, d)
-        sources = find_sources(ladder, trained, alignment=alignment)
-        near = nearest(ladder, trained, alignment=alignment)
+        banned = None
+        if exclude is not None:  # each run against the others, where training runs stand in
+            banned = np.repeat(exclude[start : start + HELDOUT_BLOCK], n_factors, axis=0)
+        sources = find_sources(ladder, trained, alignment=alignment, exclude=banned)
+        near = nearest(ladder, trained, alignment=alignment, exclude=banned)
         ratios = hull_ratio(sources.hull_distance, near.distances[:, 0]).reshape(-1, n_factors)
         for i, at in enumerate(sources.norm.reshape(-1, n_factors)):
             order = np.argsort(at, kind="stable")

@@ -115,10 +115,20 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         )
         for key, name, findings, of in groups
     ]
+    if evidence.has_heldout:
+        found.append(
+            Quantity(
+                key="recipe_p_value",
+                label="Held-out against training runs, p-value",
+                value=nearer_probability(yardstick.distance, training.distance)[1],
+                n=len(yardstick) + len(training),
+                definition="Two-sided rank test of the held-out runs' distances to training "
+                "against those of training runs to the other runs. Small: the held-out runs are "
+                "of another recipe.",
+            )
+        )
     scored = evidence.scored.distance
-    lower, upper = bootstrap(
-        lambda g, h: _median(g) / _median(h), scored, yardstick.distance, level=0.90, rng=rng
-    )
+    lower, upper = bootstrap(_ratio, scored, yardstick.distance, level=0.90, rng=rng)
     nearer, p_value = nearer_probability(scored, yardstick.distance)
     gross = int((scored <= DEFAULT_CRITERIA.gross_copy * _median(yardstick.distance)).sum())
     gross_lower, gross_upper = clopper_pearson(gross, len(scored))
@@ -127,7 +137,7 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         Quantity(
             key="distance_ratio",
             label="Median distance, generated over fresh",
-            value=_median(scored) / _median(yardstick.distance),
+            value=_ratio(scored, yardstick.distance),
             lower=lower,
             upper=upper,
             level=0.90,
@@ -150,7 +160,7 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
             value=p_value,
             n=len(scored) + len(yardstick),
             definition="Two-sided Mann-Whitney test of those two sets of distances, one row per "
-            "run; exact unless there are ties.",
+            "run; exact without ties up to 100,000 pairs.",
         ),
         Quantity(
             key="gross_copy_share",
@@ -216,7 +226,24 @@ def _shares(evidence: Evidence) -> list[Quantity]:
                 unit=SHARE_UNIT,
             )
         )
-    smallest = smallest_detectable(m, n_h)
+    if "twin_near" in evidence.ranks:
+        twins = share_beyond(int((evidence.ranks["twin_near"] <= beyond).sum()), m, n_h)
+        found.append(
+            Quantity(
+                key="repeated_share",
+                label="Samples that repeat each other",
+                value=twins.estimate,
+                lower=twins.lower,
+                upper=twins.upper,
+                level=0.95,
+                n=m,
+                unit=SHARE_UNIT,
+                definition="Share of generated checkpoints nearer to another sample than any "
+                "held-out run is to another held-out run, among equally many others, less those "
+                "expected by chance.",
+            )
+        )
+    smallest = smallest_detectable(m, n_h, size=0.025)
     found.append(
         Quantity(
             key="smallest_detectable_share",
@@ -224,9 +251,9 @@ def _shares(evidence: Evidence) -> list[Quantity]:
             value=None if smallest is None else smallest / m,
             n=m,
             definition=f"With {n_h} fresh runs and {m} samples at least {smallest} checkpoints "
-            "beyond all fresh runs are needed to reject chance at 5%."
+            "beyond all fresh runs are needed for a lower limit above 0."
             if smallest is not None
-            else f"With {n_h} fresh runs and {m} samples no count can reject chance at 5%.",
+            else f"With {n_h} fresh runs and {m} samples no count can have a lower limit above 0.",
             unit=SHARE_UNIT,
         )
     )
@@ -292,8 +319,9 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
                 value=float(chance[0]),
                 n=len(g),
                 definition="Error IoU of two classifiers with these mean error rates whose "
-                "mistakes are independent: e1 e2 / (e1 + e2 - e1 e2). Fresh runs lie above it, "
-                "because some examples are hard for all.",
+                "mistakes are independent: e1 e2 / (e1 + e2 - e1 e2), for one pair. Fresh runs "
+                "lie above it: their maximum is over all training runs, and some examples are "
+                "hard for all.",
             )
         )
     found += [
@@ -353,6 +381,10 @@ def _of(values: np.ndarray | None) -> np.ndarray:
     if values is None:
         raise ValueError("the findings lack behavior")
     return values
+
+
+def _ratio(one: np.ndarray, other: np.ndarray) -> float:
+    return _median(one) / max(_median(other), 1e-300)
 
 
 def _median(values: np.ndarray) -> float:

@@ -111,8 +111,8 @@ class AuditResult:
     ranks: Mapping[str, np.ndarray]
     """Per generated checkpoint, its place among held-out runs, each in (0, 1]:
     distance_near, distance_far, cosine_near, cosine_far, hull_near, hull_far, raw_hull_near,
-    quality_low, similarity_high, similarity_low. Small = extreme on that side. Without held-out
-    runs: among training runs, each against the others."""
+    twin_near (nearest other sample), quality_low, similarity_high, similarity_low. Small =
+    extreme on that side. Without held-out runs: among training runs, each against the others."""
     quantities: tuple[Quantity, ...]
     distance: DistanceInfo
     quality: Measure | None

@@ -57,13 +57,20 @@ def _judge_one(result: AuditResult, criteria: Criteria, j: int) -> CheckpointVer
             works,
             f"distance is {share:.2g} of a fresh run's, {first:.0%} of it is one training run",
         )
-    if min(ranks["hull_near"], ranks.get("raw_hull_near", 1.0)) <= beyond:
+    if ranks.get("raw_hull_near", 1.0) <= beyond:
         return CheckpointVerdict(
-            Verdict.INTERPOLATION, works, "nearer to the training runs' mixtures than fresh runs"
+            Verdict.INTERPOLATION,
+            works,
+            "nearer to mixtures of training runs, nothing aligned, than fresh runs are",
+        )
+    # aligned to an untrained or broken network, training runs surround it: no proof of mixing
+    if ranks["hull_near"] <= beyond and works is not False:
+        return CheckpointVerdict(
+            Verdict.INTERPOLATION, works, "nearer to mixtures of training runs than fresh runs are"
         )
     if copied:
         return CheckpointVerdict(
-            Verdict.INTERPOLATION, works, "aligned with several training runs, more than fresh runs"
+            Verdict.INTERPOLATION, works, "near several training runs, beyond fresh runs"
         )
     if ranks["distance_near"] <= beyond:
         return CheckpointVerdict(
@@ -77,7 +84,7 @@ def _judge_one(result: AuditResult, criteria: Criteria, j: int) -> CheckpointVer
     odd = [
         name.replace("_", " ")
         for name, rank in ranks.items()
-        if name not in ("quality_low",) and rank <= criteria.two_sided
+        if name != "quality_low" and rank <= max(criteria.two_sided, beyond)
     ]
     if odd:
         return CheckpointVerdict(Verdict.UNDECIDED, works, f"unlike fresh runs: {', '.join(odd)}")
@@ -128,6 +135,8 @@ def _judge_all(
             f"(share beyond chance {share.estimate:.0%}, 95% interval {share.lower:.0%} to "
             f"{share.upper:.0%})"
         )
+        if counts[Verdict.BROKEN] > counts[kind]:
+            sentence += f"; {counts[Verdict.BROKEN]} work worse than every fresh run"
         if len(shown) > 1:
             sentence += f"; {counts[shown[1]]} more are {what[shown[1]]}"
         return PopulationVerdict(kind, sentence + ".", reasons, ())
@@ -184,10 +193,29 @@ def _open_points(result: AuditResult, criteria: Criteria) -> list[str]:
                 f"{difference.label.lower()}: interval [{difference.lower:.3g}, "
                 f"{difference.upper:.3g}] is not inside [-{margin:g}, {margin:g}]"
             )
+    if result.heldout is not None:
+        points += _unlike_held_out(result, criteria)
     if result.heldout is not None and result.novelty is not None:
         made, fresh = (result.quantity(f"median_novelty_{k}") for k in ("generated", "heldout"))
         if made.lower is not None and fresh.upper is not None and made.lower > fresh.upper:
             points.append(f"{made.label.lower()} is above that of held-out runs")
+    return points
+
+
+def _unlike_held_out(result: AuditResult, criteria: Criteria) -> list[str]:
+    """Held-out runs of another recipe, and samples that repeat each other."""
+    points = []
+    for quantity in result.quantities:
+        if quantity.key == "recipe_p_value" and (quantity.value or 0.0) < criteria.recipe_p_value:
+            points.append(
+                "held-out runs lie at other distances from training than training runs do; are "
+                "they of the same recipe?"
+            )
+        if quantity.key == "repeated_share" and (quantity.lower or 0.0) > 0:
+            points.append(
+                f"samples repeat each other: {_percent(quantity.value)} lie nearer to another "
+                "sample than any held-out run to another held-out run"
+            )
     return points
 
 

@@ -62,7 +62,7 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
         option("scale", str, first, f"Start from these settings: {', '.join(scales)}."),
         option("seed", int, 0, "Root of all randomness."),
         option("resume", bool, False, "Go on with an unfinished fit."),
-        option("overwrite", bool, False, "Replace the output folder if novelweights wrote it."),
+        option("overwrite", bool, False, "Replace what the same command wrote before."),
     ]
     named = {
         field.name: type(getattr(scales[first], field.name)) for field in fields(settings_class)

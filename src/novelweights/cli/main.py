@@ -66,7 +66,7 @@ app.add_typer(
 )
 
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace the output folder if novelweights wrote it.")
+    bool, typer.Option("--overwrite", help="Replace what the same command wrote before.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")]
 Seed = Annotated[int, typer.Option(help="Root of all randomness.")]
@@ -77,7 +77,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path(
         "novelweights-demo"
     ),
-    runs: Annotated[int, typer.Option(min=2, help="Training runs.")] = 64,
+    runs: Annotated[int, typer.Option(min=3, help="Training runs.")] = 64,
     heldout_runs: Annotated[int, typer.Option(min=1, help="Held-out runs.")] = 200,
     samples: Annotated[int, typer.Option(min=1, help="Checkpoints to generate.")] = 200,
     scale: Annotated[str, typer.Option(help="Settings of the generator.")] = "demo",
@@ -150,10 +150,11 @@ def sample(
     from novelweights.files import require_new
     from novelweights.generators.store import load_fitted
     from novelweights.seeding import rng_for
+    from novelweights.weights.population import require_finite
     from novelweights.weights.readers import read_checkpoints
     from novelweights.weights.writer import save_population
 
-    require_new(output, overwrite=overwrite)
+    require_new(output, kind="population.json", overwrite=overwrite)
     fitted, method = load_fitted(model)
     begin = read_checkpoints(start, split="start") if start is not None else None
     with progress_bar() as tell:
@@ -163,6 +164,7 @@ def sample(
             start=begin,
             progress=lambda done, total: tell("sampling", done, total),
         )
+        require_finite(generated, f"samples of {method}")
         save_population(generated, output, overwrite=overwrite)
     say(f"{output}: {n} checkpoints by {method} written")
 
@@ -205,7 +207,7 @@ def audit(
     for word in wanted:
         if word not in list(Verdict):
             raise unknown_name("verdict", word, map(str, Verdict))
-    require_new(output, overwrite=overwrite)
+    require_new(output, kind="audit.json", overwrite=overwrite)
     trained = read_checkpoints(train, split="train")
     made = read_checkpoints(generated, split="generated")
     if heldout is None and heldout_rows(train):

@@ -39,6 +39,10 @@ class AddNoise:
     std: float = 0.02
     """Standard deviation of the noise, in raw weight units."""
 
+    def __post_init__(self) -> None:
+        if self.std < 0:
+            raise InputError(f"std: expected 0 or more, got {self.std}")
+
     def fit(
         self,
         training: Population,
@@ -62,6 +66,10 @@ class AverageWeights:
 
     of: int = 16
     """Checkpoints in each mean."""
+
+    def __post_init__(self) -> None:
+        if self.of < 1:
+            raise InputError(f"of: expected at least 1, got {self.of}")
 
     def fit(
         self,

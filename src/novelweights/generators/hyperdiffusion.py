@@ -115,8 +115,15 @@ class HyperDiffusion:
             raise InputError(
                 f"width {self.width} with {self.heads} heads: expected heads that divide the width"
             )
-        if min(self.steps, self.batch_size, self.layers) < 1:
-            raise InputError("steps, batch size and layers: expected at least 1 of each")
+        if min(self.steps, self.batch_size, self.layers, self.decay_steps) < 1:
+            raise InputError("steps, batch, layers and decay steps: expected at least 1 of each")
+        least_zero = ("chunk", "weight_scale", "warmup_steps", "gradient_clip", "noise")
+        for name in (*least_zero, "learning_rate", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name}: expected 0 or more, got {getattr(self, name)}")
+        for name in ("dropout", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name}: expected 0 to below 1, got {getattr(self, name)}")
 
     def fit(
         self,

@@ -98,9 +98,12 @@ def nearest(
     distances = np.empty((len(queries), k))
     for block, candidates in _candidates(queries, reference, k, exclude, alignment):
         q, m = np.nonzero(candidates)
-        exact = pair_distances(
-            queries[torch.from_numpy(block[q])], reference[torch.from_numpy(m)], alignment=alignment
-        )
+        exact = np.empty(len(q))
+        step = max(1, BLOCK_BYTES // (4 * queries.shape[1]))  # many pairs may be candidates
+        for start in range(0, len(q), step):
+            some = slice(start, start + step)
+            mine, theirs = torch.from_numpy(block[q[some]]), torch.from_numpy(m[some])
+            exact[some] = pair_distances(queries[mine], reference[theirs], alignment=alignment)
         for i, row in enumerate(block):
             mine = q == i
             order = np.argsort(exact[mine], kind="stable")[:k]

@@ -111,5 +111,3 @@ MNIST_MLP = OneHiddenMLP(784, 10, 10)
 """The paper's G.pt target network, 7,960 weights."""
 DIGITS_MLP = OneHiddenMLP(64, 10, 10)
 """Its sibling for 8x8 digits, 760 weights."""
-
-NETWORKS = {network.name: network for network in (MNIST_MLP, DIGITS_MLP)}

@@ -82,6 +82,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
     result, verdict = run.result, run.verdict
     nearest_first = sorted(run.checkpoints, key=lambda row: float(row["distance"]))
     manifest = run.manifest
+    yardstick = result.heldout or result.training
     return {
         "title": str(result.about.get("title", "Do the generated networks copy?")),
         "subject": _subject(result),
@@ -119,7 +120,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "settings": tables.plain_rows(manifest.settings),
         "seconds": [(stage, tables.number(s)) for stage, s in manifest.seconds.items()],
         "total_seconds": tables.number(sum(manifest.seconds.values())),
-        "single_run": len(set(result.training.names)) < 2,
+        "by_chance": tables.number(2 * len(result.generated) / (1 + len(yardstick))),
     }
 
 

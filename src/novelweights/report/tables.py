@@ -31,6 +31,8 @@ CRITERIA = {
     "held-out, lies inside this range.",
     "mean_quality_margin": "Population novel: the interval of the difference of mean quality lies "
     "within plus or minus this, in percentage points.",
+    "recipe_p_value": "Population novel: the rank test of held-out against training distances is "
+    "not below this.",
     "broken_share": "Population broken: the lower limit of the broken share is above this.",
 }
 """What each threshold of the verdict means."""
@@ -39,6 +41,8 @@ RANKS = {
     "distance_near": "distance, near",
     "distance_far": "distance, far",
     "cosine_near": "cosine, near",
+    "raw_hull_near": "hull, nothing aligned, near",
+    "twin_near": "nearest other sample, near",
     "cosine_far": "cosine, far",
     "hull_near": "hull, near",
     "hull_far": "hull, far",

@@ -15,7 +15,9 @@ from novelweights.errors import InputError
 from novelweights.metrics.agreement import max_similarity
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.tasks.task import Measure
+from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population
+from novelweights.weights.symmetry import hidden_and_output
 
 BLOCK_CHECKPOINTS, BLOCK_EXAMPLES = 1024, 2048  # logits and activations of a block: 2 x 80 MB
 
@@ -41,18 +43,28 @@ class Classification:
         Raises:
             InputError: The population holds other networks.
         """
-        expected = [shape for _, shape in self.network.layout.shapes]
-        if [shape for _, shape in population.layout.shapes] != expected:
-            raise InputError(
-                f"task {self.name} judges {self.network.name} ({self.network.layout.size} "
-                f"weights), the population holds other networks ({population.layout.size} "
-                "weights); name the task that fits it"
-            )
-        weights = population.weights
+        weights = self.weights_of(population)
         out = torch.empty(len(weights), len(self.data.test_y), dtype=torch.uint8)
         for rows, examples, logits in _logits(self.network, weights, self.data.test_x):
             out[rows, examples] = logits.max(dim=1).indices.to(torch.uint8)
         return out
+
+    def weights_of(self, population: Population) -> Float[Tensor, "n d"]:
+        """The population's weights in the order of this task's network, by role, not by name.
+
+        Raises:
+            InputError: The population holds other networks.
+        """
+        wanted, roles = self.network.layout, hidden_and_output(population.layout)
+        shapes = dict(population.layout.shapes)
+        if roles is None or [shapes[role] for role in roles] != [s for _, s in wanted.shapes]:
+            raise InputError(
+                f"task {self.name} judges {self.network.name} ({wanted.size} weights), the "
+                f"population holds other networks ({population.layout.size} weights in "
+                f"{len(shapes)} parameters); name the task that fits it"
+            )
+        ordered = WeightLayout(tuple((role, shapes[role]) for role in roles))
+        return population.in_order_of(ordered).weights
 
     def score(self, behavior: UInt8[Tensor, "n examples"]) -> Float[Tensor, " n"]:
         """Test accuracy of each checkpoint in percent."""

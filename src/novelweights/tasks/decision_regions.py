@@ -34,6 +34,8 @@ def decision_regions(
     task: Classification, population: Population, *, resolution: int = 100
 ) -> UInt8[np.ndarray, "n resolution resolution"]:
     """The class that each checkpoint predicts at every point of the plane."""
-    logits = task.network.forward(population.weights, principal_plane(task.data.test_x, resolution))
+    logits = task.network.forward(
+        task.weights_of(population), principal_plane(task.data.test_x, resolution)
+    )
     classes = logits.argmax(dim=2).to(torch.uint8)
     return classes.reshape(len(population), resolution, resolution).numpy()

@@ -143,6 +143,18 @@ class Population:
             picked = self.weights[torch.from_numpy(rows)]
         return replace(self, weights=picked, records=self.records.select(rows))
 
+    def in_order_of(self, layout: WeightLayout) -> "Population":
+        """The same checkpoints with their parameters in the order of a layout that names the same.
+
+        File formats differ in the order they keep (safetensors sorts by name). A population that
+        names other parameters is returned as it is.
+        """
+        if self.layout == layout or dict(self.layout.shapes) != dict(layout.shapes):
+            return self
+        state = self.layout.unflatten(self.weights)
+        parts = [state[name].reshape(len(self), -1) for name, _ in layout.shapes]
+        return replace(self, weights=torch.cat(parts, dim=1), layout=layout)
+
     def with_weights(self, weights: Float[Tensor, "n d"], *, split: str) -> "Population":
         """The same runs with other weights, e.g. noised; scores no longer hold and are dropped."""
         records = Records.of(
@@ -205,10 +217,7 @@ def require_same_layout(one: Population, other: Population, names: tuple[str, st
                 f"{_shape_text(yours.get(name))} in {names[1]}. Expected the same parameters in "
                 "both; give checkpoints of one architecture"
             )
-    raise InputError(
-        f"{names[0]} and {names[1]} list the same parameters in a different order; "
-        "expected one order. Rewrite one of them"
-    )
+    raise ValueError("the same parameters in another order: use `in_order_of` first")
 
 
 def _shape_text(shape: tuple[int, ...] | None) -> str:

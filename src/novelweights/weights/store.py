@@ -95,9 +95,12 @@ def open_population(folder: Path, *, verify: bool = True) -> StoredPopulation:
         )
     try:
         sums = dict(described["sha256"])
-        shards = [(shard["file"], shard["rows"], shard["sha256"]) for shard in described["shards"]]
+        shards = [
+            (Path(shard["file"]).name, int(shard["rows"]), shard["sha256"])
+            for shard in described["shards"]
+        ]
         info = info_from_json(described)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{folder}: population.json lacks or misstates {error}") from error
     for name in ("layout.csv", "records.csv"):
         _check_file(folder / name, sums.get(name), verify)

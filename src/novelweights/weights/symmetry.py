@@ -146,16 +146,43 @@ def neuron_features(
     return torch.cat(features, dim=2), outside
 
 
+def hidden_and_output(layout: WeightLayout) -> tuple[str, str, str, str] | None:
+    """The parameters of a network with one hidden layer, whatever their order in the layout.
+
+    Returns:
+        Names of the hidden weight and bias and the output weight and bias, where exactly one
+        reading fits: two matrices, each with a vector of its own (the longest common beginning
+        of their names) as long as it has rows, the second with a column per row of the first.
+        None otherwise.
+    """
+    matrices = [(name, shape) for name, shape in layout.shapes if len(shape) == 2]
+    vectors = [(name, shape) for name, shape in layout.shapes if len(shape) == 1]
+    if len(matrices) != 2 or len(vectors) != 2 or len(layout.shapes) != 4:
+        return None
+    found = []
+    for first, second in ((0, 1), (1, 0)):
+        (w1, a), (w2, c) = matrices[first], matrices[second]
+        for (b1, b), (b2, d) in (vectors, vectors[::-1]):
+            fits = b[0] == a[0] and c[1] == a[0] and d[0] == c[0]
+            if fits and _same_module(w1, b1) and _same_module(w2, b2):
+                found.append((w1, b1, w2, b2))
+    if len(found) == 2:  # square layers: as many inputs, neurons and classes; trust the order
+        found = [names for names in found if names[0] == matrices[0][0]]
+    return found[0] if len(found) == 1 else None
+
+
+def _same_module(weight: str, bias: str) -> bool:
+    return weight.rpartition(".")[0] == bias.rpartition(".")[0]
+
+
 def one_hidden_layer(layout: WeightLayout) -> NeuronSymmetry | None:
     """The permutations of a network with one hidden layer, where the layout shows that it is one.
 
-    That is: a matrix, a vector as long as it has rows, a matrix with that many columns, and a
-    vector as long as that one has rows, in this order. None for anything else. Sign flips depend
-    on the activation, which a layout does not tell.
+    Sign flips depend on the activation, which a layout does not tell.
     """
-    if [len(shape) for _, shape in layout.shapes] != [2, 1, 2, 1]:
+    names = hidden_and_output(layout)
+    if names is None:
         return None
-    (w1, a), (b1, b), (w2, c), (b2, d) = layout.shapes
-    if a[0] != b[0] or c[1] != a[0] or d[0] != c[0]:
-        return None
-    return NeuronSymmetry({w1: ("h", None), b1: ("h",), w2: (None, "h"), b2: (None,)})
+    w1, b1, w2, b2 = names
+    axes = {w1: ("h", None), b1: ("h",), w2: (None, "h"), b2: (None,)}
+    return NeuronSymmetry({name: axes[name] for name, _ in layout.shapes})

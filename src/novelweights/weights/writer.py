@@ -63,7 +63,7 @@ class PopulationWriter:
     ) -> None:
         if n_rows < 1:
             raise InputError(f"{folder}: a population needs at least 1 checkpoint, got {n_rows}")
-        require_new(folder, overwrite=overwrite)
+        require_new(folder, kind="population.json", overwrite=overwrite)
         self.folder = folder
         self.rows_done = 0
         self._partial = folder.with_name(folder.name + ".partial")
@@ -105,6 +105,12 @@ class PopulationWriter:
             self._score_names = state["score_names"]
             self._truncate(self._partial / "records.csv", state["records_bytes"])
         else:
+            ours = {"layout.csv", "records.csv", *(name for name, _ in self._shards)}
+            there = self._partial.iterdir() if self._partial.exists() else ()
+            if {path.name for path in there} - ours:
+                raise InputError(
+                    f"{self._partial}: the folder to work in holds other files; move them away"
+                )
             self._partial.mkdir(parents=True, exist_ok=True)
             (self._partial / "records.csv").unlink(missing_ok=True)
         self._plan = plan

@@ -152,5 +152,21 @@ def test_split_of_a_population_folder_is_chosen_by_role(tmp_path: Path) -> None:
     save_population(Population(weights, NETWORK.layout, records), tmp_path / "p")
     assert list(read_checkpoints(tmp_path / "p", split="train").records.run) == ["a", "b", "c"]
     assert list(read_checkpoints(tmp_path / "p", split="heldout").records.run) == ["d", "e"]
-    assert len(read_checkpoints(tmp_path / "p", split="generated")) == 5
+    assert len(read_checkpoints(tmp_path / "p")) == 5
+    with pytest.raises(InputError, match="expected generated checkpoints, the folder holds"):
+        read_checkpoints(tmp_path / "p", split="generated")
     assert heldout_rows(tmp_path / "p") == 2
+
+
+def test_files_that_differ_only_in_their_ending_are_two_runs(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    for i, state in enumerate(states(2)):
+        torch.save(state, tmp_path / "c" / ("a.pt" if i else "a.pth"))
+    assert sorted(read_checkpoints(tmp_path / "c").records.run) == ["a.pt", "a.pth"]
+
+
+def test_running_statistics_are_no_weights(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    state = {"bn.weight": torch.ones(3), "bn.running_mean": torch.ones(3)}
+    torch.save(state, tmp_path / "c" / "a.pt")
+    assert read_checkpoints(tmp_path / "c").layout.shapes == (("bn.weight", (3,)),)

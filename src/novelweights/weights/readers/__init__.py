@@ -6,6 +6,8 @@ checkpoint. A pickle that needs code is refused.
 
 from pathlib import Path
 
+import numpy as np
+
 from novelweights.errors import InputError
 from novelweights.weights.population import Population
 from novelweights.weights.readers.state_dicts import read_state_dicts, state_dict_files
@@ -36,9 +38,24 @@ def read_checkpoints(path: Path, *, split: str | None = None) -> Population:
                 f"{'the folder is empty' if not any(path.iterdir()) else 'found neither'}"
             )
         stored = open_population(path)
-        rows = stored.records.split == split
-        return stored.load(rows if split is not None and rows.any() else None)
+        return stored.load(_rows_of(path, stored.records.split, split))
     return read_state_dicts(path)
+
+
+def _rows_of(path: Path, splits: np.ndarray, split: str | None) -> np.ndarray | None:
+    """Rows of one role; None for all, where the folder does not tell roles apart."""
+    if split is None:
+        return None
+    rows = splits == split
+    if rows.any():
+        return rows
+    there = sorted(set(map(str, splits)))
+    if len(there) > 1 or (split == "train" and there == ["heldout"]):
+        raise InputError(
+            f"{path}: expected {split} checkpoints, the folder holds {' and '.join(there)}; "
+            "name the folder that holds them"
+        )
+    return None
 
 
 def heldout_rows(path: Path) -> int:

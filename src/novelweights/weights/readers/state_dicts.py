@@ -5,11 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -21,6 +19,8 @@ from novelweights.weights.symmetry import one_hidden_layer
 SUFFIXES = (".safetensors", ".pt", ".pth")
 WRAPPERS = ("state_dict", "model")
 """Keys under which training code keeps the state dict inside a larger dict."""
+BUFFERS = ("running_mean", "running_var")
+"""Statistics of normalization layers: measured, not trained, so they are no weights."""
 SHOWN_FAULTS = 3
 
 
@@ -60,11 +60,17 @@ def read_state_dicts(folder: Path) -> Population:
     return Population(
         torch.from_numpy(weights),
         layout,
-        Records.of([path.stem for path in files], split="unknown"),
+        Records.of(_run_names(files), split="unknown"),
         PopulationInfo(
             recipe=f"folder of {len(files)} state dicts", symmetry=one_hidden_layer(layout)
         ),
     )
+
+
+def _run_names(files: list[Path]) -> list[str]:
+    """File names without their ending, unless two files differ in nothing else."""
+    stems = [path.stem for path in files]
+    return stems if len(set(stems)) == len(stems) else [path.name for path in files]
 
 
 def _states(files: list[Path], faults: list[str]) -> Iterator[tuple[Path, Mapping[str, Tensor]]]:
@@ -90,7 +96,7 @@ def _load(path: Path) -> Any:
                 "Save the state dict alone: torch.save(model.state_dict(), path)"
             ) from error
         raise InputError(f"{path.name}: damaged or not a torch file ({_short(error)})") from error
-    except (SafetensorError, RuntimeError, EOFError, BadZipFile, ValueError, KeyError) as error:
+    except Exception as error:  # torch meets damage with a dozen kinds of errors; all mean this
         raise InputError(f"{path.name}: damaged or truncated ({_short(error)})") from error
 
 
@@ -105,7 +111,11 @@ def _floats(state: Any, path: Path) -> dict[str, Tensor]:
         raise InputError(
             f"{path.name}: expected a state dict (names to tensors), got {type(state).__name__}"
         )
-    floats = {str(name): value for name, value in state.items() if value.is_floating_point()}
+    floats = {
+        str(name): value
+        for name, value in state.items()
+        if value.is_floating_point() and str(name).rpartition(".")[2] not in BUFFERS
+    }
     if any(value.is_complex() for value in state.values()):
         raise InputError(f"{path.name}: complex weights; expected real numbers")
     if not floats:
