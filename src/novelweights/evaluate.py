@@ -72,8 +72,6 @@ def audit_to_folder(
         InputError: The populations do not fit together, or the folder exists.
     """
     require_new(folder, kind="audit.json", overwrite=overwrite)
-    generated = generated.in_order_of(train.layout)
-    heldout = heldout.in_order_of(train.layout) if heldout is not None else None
     clock = Clock(tell)
     result = audit(
         train, generated, heldout=heldout, task=task, symmetry=symmetry, seed=seed, clock=clock

@@ -178,7 +178,8 @@ def _declared(
     train: Population, symmetry: NeuronSymmetry | None
 ) -> tuple[Alignment | None, DistanceInfo, list[str]]:
     """The distance of this audit."""
-    if symmetry is None:
+    alignment = Alignment.where_exact(train.layout, symmetry)
+    if alignment is None:
         info = DistanceInfo(name="L2", is_exact=True, symmetry="none")
         return (
             None,
@@ -188,9 +189,6 @@ def _declared(
                 "Alignment is exact for networks with one hidden layer and is left out for others."
             ],
         )
-    if len(symmetry.sizes(train.layout)) != 1:
-        return _declared(train, None)
-    alignment = Alignment(train.layout, symmetry)
     text = alignment.describe()
     return alignment, DistanceInfo(f"L2, minimized over {text}", is_exact=True, symmetry=text), []
 

@@ -39,13 +39,14 @@ def pictures(
         seed: Chooses the samples and the parameters.
     """
     train = train.select(last_of_each_run(train.records))
+    generated = generated.in_order_of(train.layout)
     rng = numpy_rng_for(seed, "pictures")
     rows = np.sort(rng.permutation(len(generated))[:N_SAMPLES])
     neighbors = result.generated.neighbor_rows[rows]  # (s, k)
     parameters = np.sort(rng.permutation(train.layout.size)[:N_PARAMETERS])
     arrays: dict[str, np.ndarray] = {}
     if neighbors.shape[1] == 3:
-        alignment = Alignment(train.layout, symmetry) if symmetry is not None else None
+        alignment = Alignment.where_exact(train.layout, symmetry)
         values = []
         for row, near in zip(rows, neighbors, strict=True):
             sample = generated.weights[int(row)]

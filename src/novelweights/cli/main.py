@@ -210,9 +210,9 @@ def audit(
     require_new(output, kind="audit.json", overwrite=overwrite)
     trained = read_checkpoints(train, split="train")
     made = read_checkpoints(generated, split="generated")
-    if heldout is None and heldout_rows(train):
+    if heldout is None and (found := heldout_rows(train)):
         heldout = train
-        say(f"held-out runs: {heldout_rows(train)} found in {train}")
+        say(f"held-out runs: {found} found in {train}")
     fresh = read_checkpoints(heldout, split="heldout") if heldout is not None else None
     roles = {"train": (train, trained), "generated": (generated, made)}
     if fresh is not None and heldout is not None:

@@ -42,6 +42,15 @@ class Alignment:
         if len(self.symmetry.sizes(self.layout)) != 1:
             raise ValueError("exact alignment needs one group of neurons (one hidden layer)")
 
+    @classmethod
+    def where_exact(
+        cls, layout: WeightLayout, symmetry: NeuronSymmetry | None
+    ) -> "Alignment | None":
+        """The alignment to a symmetry, None (plain L2) where it would not be exact."""
+        if symmetry is None or len(symmetry.sizes(layout)) != 1:
+            return None
+        return cls(layout, symmetry)
+
     @property
     def group(self) -> str:
         """The one group of neurons."""

@@ -118,7 +118,9 @@ def draw_weights(
         ax.set_yticks(range(len(labels)), labels)
         ax.get_yticklabels()[0].set_color(RED)
         ticks = range(0, len(parameters), 8)
-        ax.set_xticks(ticks, [f"{parameters[t]:,}" for t in ticks] if i == n - 1 else [""] * 8)
+        ax.set_xticks(
+            ticks, [f"{parameters[t]:,}" for t in ticks] if i == n - 1 else [""] * len(ticks)
+        )
         figure.colorbar(image, ax=ax, pad=0.01, aspect=9, format="%.2g").outline.set_visible(False)
         if i == n - 1:
             ax.set_xlabel(f"index of the parameter, {len(parameters)} drawn at random")
