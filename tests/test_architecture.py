@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "zoos": {"weights", "networks", "tasks", "data", "engine"},
     "generators": {"weights"},  # a generator never sees data, tasks or metrics
     "audit": {"weights", "metrics", "tasks", "engine"},  # an audit never sees generators
+    "calibrate": {"weights", "metrics", "networks", "tasks", "data", "zoos", "audit"},
     "report": {"audit"},  # a report never sees weights
     "evaluate": {"weights", "tasks", "zoos", "generators", "audit", "report"},
     "reproduce": {
@@ -39,6 +40,7 @@ MAY_IMPORT = {
         "audit",
         "report",
         "evaluate",
+        "calibrate",
         "reproduce",
         "engine",
     },

@@ -19,8 +19,9 @@ from novelweights.errors import InputError
 from novelweights.files import new_folder, read_json, require_new, write_json
 from novelweights.generators import make_generator
 from novelweights.generators.generator import FittedGenerator
+from novelweights.generators.parts.gap import HasLoss, final_gap
 from novelweights.generators.parts.training import Workspace
-from novelweights.generators.store import load_fitted, save_fitted
+from novelweights.generators.store import load_fitted, save_fitted, with_provenance
 from novelweights.report.page import build_report
 from novelweights.seeding import rng_for
 from novelweights.tasks import TASKS, make_task
@@ -32,7 +33,7 @@ from novelweights.weights.writer import save_population
 from novelweights.zoos import find_zoo
 from novelweights.zoos.independent_runs import build
 
-FIT_FILES = ("training_state.pt", "loss.csv")
+FIT_FILES = ("training_state.pt", "loss.csv", "gap.csv")
 """What an unfinished fit keeps."""
 
 Tell = Callable[[str, int, int], None]
@@ -100,6 +101,7 @@ def fit_to_folder(
     settings: Any,
     training: Population,
     *,
+    heldout: Population | None = None,
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -107,10 +109,13 @@ def fit_to_folder(
 ) -> FittedGenerator:
     """Fit a generator and write its model folder.
 
-    The unfinished state lives in `folder` + ".partial"; with `resume` it is continued.
+    The unfinished state lives in `folder` + ".partial"; with `resume` it is continued. From
+    held-out runs nothing is learned: the loss on them is logged (gap.csv) and compared in the end
+    with that on training checkpoints (generator.json), where the generator has a loss.
 
     Raises:
-        InputError: The folder exists, or an unfinished fit is there and `resume` is off.
+        InputError: The folder exists, an unfinished fit is there and `resume` is off, or the
+            held-out checkpoints are of another network or not finite.
     """
     require_new(folder, kind="generator.json", overwrite=overwrite)
     partial = folder.with_name(folder.name + ".partial")
@@ -122,14 +127,20 @@ def fit_to_folder(
     if partial.exists() and {path.name for path in partial.iterdir()} - set(FIT_FILES):
         raise InputError(f"{partial}: the folder to work in holds other files; move them away")
     partial.mkdir(parents=True, exist_ok=True)
-    fitted = settings.fit(
-        training, rng=rng_for(seed, "fit", method), workspace=Workspace(partial, progress)
+    heldout = heldout if heldout is not None and len(heldout) else None
+    fitted: FittedGenerator = settings.fit(
+        training,
+        rng=rng_for(seed, "fit", method),
+        workspace=Workspace(partial, progress, watch=heldout),
     )
+    gap = None
+    if heldout is not None and isinstance(fitted, HasLoss):
+        gap = final_gap(fitted, training, heldout, seed=seed)
     with new_folder(folder, kind="generator.json", overwrite=overwrite) as temporary:
-        save_fitted(fitted, temporary, method=method, settings=settings, training=training)
-        loss = partial / "loss.csv"
-        if loss.exists():
-            shutil.copy(loss, temporary / "loss.csv")
+        save_fitted(fitted, temporary, method=method, settings=settings, training=training, gap=gap)
+        for log in ("loss.csv", "gap.csv") if gap else ("loss.csv",):
+            if (partial / log).exists():
+                shutil.copy(partial / log, temporary / log)
     shutil.rmtree(partial)
     return fitted
 
@@ -201,6 +212,7 @@ def demo(
             "hyperdiffusion",
             generator,
             train,
+            heldout=heldout,  # logged, never learned from
             seed=seed,
             resume=True,
             progress=lambda done, total, loss: tell("fitting the generator", done, total),
@@ -212,7 +224,7 @@ def demo(
             rng=rng_for(seed, "sample"),
             progress=lambda done, total: tell("sampling", done, total),
         )
-        save_population(sampled, folder / "samples")
+        save_population(with_provenance(sampled, folder / "model"), folder / "samples")
     generated = read_checkpoints(folder / "samples")
     return audit_to_folder(
         folder / "audit",

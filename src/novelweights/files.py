@@ -77,7 +77,7 @@ def sha256_of(path: Path) -> str:
 
 KINDS: dict[str, tuple[str, ...]] = {
     "population.json": ("layout.csv", "records.csv", "weights-*.safetensors"),
-    "generator.json": ("layout.csv", "loss.csv", "*.safetensors"),
+    "generator.json": ("layout.csv", "loss.csv", "gap.csv", "*.safetensors"),
     "audit.json": ("checkpoints.csv", "manifest.json", "plot_data.npz", "report.html", "figures"),
     "demo.json": ("zoo", "model", "samples", "audit", "*.partial"),
 }

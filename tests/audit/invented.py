@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from novelweights.audit.result import AuditResult, DistanceInfo, Findings, Quantity
+from novelweights.audit.result import AuditResult, DistanceInfo, Findings, Planted, Quantity
 from novelweights.tasks.task import Measure
 
 ACCURACY = Measure("accuracy", "%", higher_is_better=True)
@@ -14,11 +14,16 @@ ORDINARY = 0.5
 RANKS = (
     "distance_near",
     "distance_far",
-    "cosine_near",
+    "direction_near",
     "cosine_far",
-    "hull_near",
+    "mixture_near",
+    "raw_mixture_near",
+    "unmatched_mixture_near",
     "hull_far",
-    "raw_hull_near",
+    "pca_far",
+    "layers_all_near",
+    "layers_any_near",
+    "twin_near",
 )
 TASK_RANKS = ("quality_low", "similarity_high", "similarity_low")
 QUANTITIES = {
@@ -26,7 +31,7 @@ QUANTITIES = {
     "copied_share": (0.0, 0.0, 0.02),
     "aligned_share": (0.0, 0.0, 0.02),
     "mixed_share": (0.0, 0.0, 0.02),
-    "mixed_share_raw": (0.0, 0.0, 0.02),
+    "mosaic_share": (0.0, 0.0, 0.02),
     "quality_difference": (0.0, -0.3, 0.3),
     "mean_quality_generated": (95.0, 94.8, 95.2),
     "mean_quality_training": (95.0, 94.8, 95.2),
@@ -40,8 +45,10 @@ def invented_findings(
     n: int,
     *,
     distance: float | Sequence[float] = 10.0,
-    sources: Sequence[float] = (0.2, 0.15, 0.1),
+    sources: Sequence[float] | np.ndarray = (0.2, 0.15, 0.1),
     quality: float | Sequence[float] | None = 95.0,
+    layer_rows: Sequence[int] = (0, 0),
+    layer_distance: float = 5.0,
 ) -> Findings:
     """n checkpoints that are all alike."""
     first = np.broadcast_to(np.asarray(distance, dtype=float), n)
@@ -59,7 +66,10 @@ def invented_findings(
         raw_hull_ratio=np.full(n, 0.9),
         raw_norm=np.full(n, 12.5),
         source_rows=rows,
-        source_weights=np.tile(np.asarray(sources, dtype=float), (n, 1)),
+        source_weights=np.broadcast_to(np.asarray(sources, dtype=float), (n, 3)).copy(),
+        layer_distance=np.full((n, 2), layer_distance),
+        layer_cosine=np.full((n, 2), 0.3),
+        layer_rows=np.tile(np.asarray(layer_rows), (n, 1)),
         quality=None
         if quality is None
         else np.broadcast_to(np.asarray(quality, dtype=float), n).copy(),
@@ -75,10 +85,14 @@ def invented_result(
     heldout: bool = True,
     task: bool = True,
     distance: float | Sequence[float] = 10.0,
-    sources: Sequence[float] = (0.2, 0.15, 0.1),
+    sources: Sequence[float] | np.ndarray = (0.2, 0.15, 0.1),
     quality: float | Sequence[float] = 95.0,
     ranks: Mapping[str, float | Sequence[float]] | None = None,
     quantities: Mapping[str, tuple[float, float | None, float | None]] | None = None,
+    layer_rows: Sequence[int] = (0, 0),
+    layer_distance: float = 5.0,
+    controls: Mapping[str, Planted] | None = None,
+    n_runs: int | None = None,
 ) -> AuditResult:
     """A result that is novel in every respect but those that are given.
 
@@ -94,7 +108,13 @@ def invented_result(
     return AuditResult(
         training=invented_findings("training", n_heldout, quality=fresh_quality),
         generated=invented_findings(
-            "generated", n, distance=distance, sources=sources, quality=quality if task else None
+            "generated",
+            n,
+            distance=distance,
+            sources=sources,
+            quality=quality if task else None,
+            layer_rows=layer_rows,
+            layer_distance=layer_distance,
         ),
         heldout=invented_findings("heldout", n_heldout, quality=fresh_quality) if heldout else None,
         baselines={"Gaussian": invented_findings("Gaussian", 4)} if task else {},
@@ -111,6 +131,32 @@ def invented_result(
         distance=DistanceInfo("L2", True, "none"),
         quality=ACCURACY if task else None,
         novelty=SIMILARITY if task else None,
+        layers=("hidden", "out"),
+        controls=controls or {},
+        n_runs=n_runs,
         warnings=("by hand",),
         about={"architecture": "none", "training": {"n": n_heldout}},
+    )
+
+
+def invented_control(
+    n: int = 20,
+    *,
+    wanted: tuple[str, ...] = ("replica",),
+    distance: float | Sequence[float] = 1.0,
+    ranks: Mapping[str, float | Sequence[float]] | None = None,
+    can_veto: bool = True,
+    noise: float | None = None,
+    n_chance: int | None = None,
+) -> Planted:
+    """n planted checkpoints with one source, otherwise like fresh runs."""
+    values = {name: ORDINARY for name in (*RANKS, *TASK_RANKS)} | dict(ranks or {})
+    return Planted(
+        label=f"planted {'or '.join(wanted)}",
+        found=invented_findings("controls", n, distance=distance, sources=(0.9, 0.05, 0.05)),
+        ranks={k: np.broadcast_to(np.asarray(v, dtype=float), n).copy() for k, v in values.items()},
+        wanted=wanted,
+        can_veto=can_veto,
+        noise=noise,
+        n_chance=n_chance,
     )

@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from invented import invented_result
+from invented import invented_control, invented_result
 
 from novelweights.audit.criteria import DEFAULT_CRITERIA, MEANING, Verdict
 from novelweights.audit.verdict import judge
@@ -33,9 +33,9 @@ def test_a_gross_copy_with_one_source_is_a_replica():
 
 
 def test_a_direction_beyond_fresh_runs_with_one_source_is_a_replica():
-    far = {"cosine_near": BEYOND}
+    far = {"direction_near": BEYOND}
     assert only(invented_result(ranks=far, sources=ONE_SOURCE)).origin is Verdict.REPLICA
-    near = {"cosine_near": INSIDE}
+    near = {"direction_near": INSIDE}
     assert only(invented_result(ranks=near, sources=ONE_SOURCE)).origin is Verdict.NOVEL
 
 
@@ -55,14 +55,53 @@ def test_one_source_dominates_or_it_is_a_mixture(sources, is_one):
     assert verdict.origin is (Verdict.REPLICA if is_one else Verdict.INTERPOLATION)
 
 
-@pytest.mark.parametrize("leg", ["hull_near", "raw_hull_near"])
-def test_nearer_to_the_mixtures_than_fresh_runs_is_an_interpolation(leg):
-    assert only(invented_result(ranks={leg: BEYOND})).origin is Verdict.INTERPOLATION
-    assert only(invented_result(ranks={leg: INSIDE})).origin is Verdict.NOVEL
+def test_better_explained_by_mixtures_than_fresh_runs_is_an_interpolation():
+    beyond = only(invented_result(ranks={"mixture_near": BEYOND}))
+    assert (beyond.origin, beyond.kind) == (Verdict.INTERPOLATION, "average")
+    assert only(invented_result(ranks={"mixture_near": INSIDE})).origin is Verdict.NOVEL
+    noisy_copy = invented_result(ranks={"mixture_near": BEYOND}, sources=ONE_SOURCE)
+    assert only(noisy_copy).origin is Verdict.REPLICA
+
+
+def test_of_a_broken_network_only_the_mixtures_of_what_is_not_aligned_count():
+    aligned = invented_result(ranks={"mixture_near": BEYOND}, quality=10.0)
+    assert only(aligned).origin is Verdict.BROKEN
+    raw = {"mixture_near": BEYOND, "raw_mixture_near": BEYOND}
+    assert only(invented_result(ranks=raw, quality=10.0)).origin is Verdict.INTERPOLATION
+    assert only(invented_result(ranks={"raw_mixture_near": BEYOND})).origin is Verdict.NOVEL
+
+
+def test_layers_from_different_runs_beyond_fresh_runs_are_a_mosaic():
+    ranks = {"layers_all_near": BEYOND, "layers_any_near": BEYOND}
+    mosaic = only(invented_result(ranks=ranks, layer_rows=(0, 1)))
+    assert (mosaic.origin, mosaic.kind) == (Verdict.INTERPOLATION, "mosaic")
+    assert "training-0 and training-1" in mosaic.reason
+    one_source = invented_result(
+        ranks=ranks, layer_rows=(0, 1), sources=ONE_SOURCE, distance=1.0, layer_distance=1.0
+    )
+    assert only(one_source).kind == "mosaic"
+    agree = invented_result(ranks=ranks, layer_rows=(1, 1))
+    assert (only(agree).origin, only(agree).kind) == (Verdict.UNDECIDED, "partial copy")
+    disagree = invented_result(layer_rows=(0, 1))
+    assert only(disagree).origin is Verdict.NOVEL
+
+
+def test_a_mixture_is_called_a_mosaic_only_where_every_layer_is_a_copy():
+    ranks = {"layers_all_near": BEYOND, "mixture_near": BEYOND}
+    assert only(invented_result(ranks=ranks, layer_rows=(0, 1))).kind == "average"
+    copied = invented_result(ranks=ranks, layer_rows=(0, 1), layer_distance=2.0)
+    assert only(copied).kind == "mosaic"
+
+
+def test_one_layer_beyond_fresh_runs_is_a_partial_copy_and_not_novel():
+    partial = only(invented_result(ranks={"layers_any_near": BEYOND}, layer_rows=(0, 1)))
+    assert (partial.origin, partial.kind) == (Verdict.UNDECIDED, "partial copy")
+    assert "one layer" in partial.reason
 
 
 def test_copy_goes_before_mixture_and_both_before_broken():
-    ranks = {"hull_near": BEYOND, "cosine_near": BEYOND, "distance_near": BEYOND}
+    legs = ("raw_mixture_near", "mixture_near", "direction_near", "distance_near")
+    ranks = dict.fromkeys(legs, BEYOND)
     result = invented_result(ranks=ranks, sources=ONE_SOURCE, quality=10.0)
     assert only(result).origin is Verdict.REPLICA
     assert only(result).works is False
@@ -95,11 +134,14 @@ def test_where_less_is_better_more_is_broken():
     [
         "distance_near",
         "distance_far",
-        "cosine_near",
+        "direction_near",
         "cosine_far",
-        "hull_near",
+        "mixture_near",
+        "unmatched_mixture_near",
         "hull_far",
-        "raw_hull_near",
+        "pca_far",
+        "layers_any_near",
+        "twin_near",
         "similarity_high",
         "similarity_low",
     ],
@@ -176,11 +218,11 @@ def test_mixtures_need_one_more_because_they_have_two_chances():
         100, n_heldout=100, distance=some(100, 6, 1.0, 10.0), sources=ONE_SOURCE
     )
     assert judge(copied).population.origin is Verdict.REPLICA
-    beyond = {"hull_near": some(100, 6, 1 / 101, 0.5)}
+    beyond = {"mixture_near": some(100, 6, 1 / 101, 0.5)}
     assert judge(invented_result(100, n_heldout=100, ranks=beyond)).population.origin is (
         Verdict.NOVEL
     )
-    beyond = {"hull_near": some(100, 12, 1 / 101, 0.5)}
+    beyond = {"mixture_near": some(100, 12, 1 / 101, 0.5)}
     assert judge(invented_result(100, n_heldout=100, ranks=beyond)).population.origin is (
         Verdict.INTERPOLATION
     )
@@ -191,8 +233,8 @@ def test_the_more_frequent_origin_names_the_population():
         100,
         n_heldout=100,
         distance=some(100, 60, 1.0, 10.0),
-        sources=ONE_SOURCE,
-        ranks={"hull_near": 1 / 101},
+        sources=np.where(some(100, 60, 1, 0)[:, None], ONE_SOURCE, (0.2, 0.15, 0.1)),
+        ranks={"mixture_near": 1 / 101},
     )
     population = judge(result).population
     assert population.origin is Verdict.REPLICA
@@ -214,7 +256,7 @@ def test_a_population_is_broken_when_most_of_it_surely_is():
         ("copied_share", (0.0, 0.0, 0.051)),
         ("aligned_share", (0.0, 0.0, 0.06)),
         ("mixed_share", (0.0, 0.0, 0.06)),
-        ("mixed_share_raw", (0.0, 0.0, 0.06)),
+        ("mosaic_share", (0.0, 0.0, 0.06)),
         ("copied_share", (0.0, 0.0, None)),
         ("distance_ratio", (1.0, 0.89, 1.03)),
         ("distance_ratio", (1.0, 0.97, 1.11)),
@@ -264,3 +306,64 @@ def test_reasons_hold_the_numbers_and_json_holds_everything():
         "undecided": 0,
     }
     assert data["criteria"]["gross_copy"] == 0.5
+
+
+# --- when nothing can be said ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_runs", "is_known"), [(1, False), (2, False), (3, True), (None, True)])
+def test_too_few_training_runs_identify_nothing(n_runs, is_known):
+    verdicts = judge(invented_result(distance=1.0, sources=ONE_SOURCE, n_runs=n_runs))
+    if is_known:
+        assert verdicts.counts()["replica"] == 5
+        return
+    assert verdicts.counts()["undecided"] == 5
+    assert verdicts.population.origin is Verdict.UNDECIDED
+    assert verdicts.population.sentence.startswith("Not identifiable")
+    assert f"{n_runs} run" in verdicts.population.sentence
+    assert "at least 3 independent runs" in verdicts.population.would_decide[0]
+
+
+def test_a_misjudged_control_that_can_veto_withholds_the_verdict():
+    copies = invented_control(distance=some(20, 17, 1.0, 10.0))
+    verdicts = judge(invented_result(distance=1.0, sources=ONE_SOURCE, controls={"c": copies}))
+    assert verdicts.counts()["undecided"] == 5
+    assert verdicts.population.origin is Verdict.UNDECIDED
+    assert "withheld" in verdicts.population.sentence
+    assert "planted replica: 17 of 20" in verdicts.population.sentence
+    [control] = verdicts.controls
+    assert (control.right, control.n, control.passed) == (17, 20, False)
+    assert control.counts["replica"] == 17
+    blind = dataclasses.replace(copies, can_veto=False)
+    verdicts = judge(invented_result(distance=1.0, sources=ONE_SOURCE, controls={"c": blind}))
+    assert verdicts.counts()["replica"] == 5
+    assert not verdicts.controls[0].passed
+    enough = invented_control(distance=some(20, 18, 1.0, 10.0))
+    assert judge(invented_result(controls={"c": enough})).controls[0].passed
+
+
+def test_fresh_runs_may_be_accused_as_often_as_chance_does():
+    def judged(accused):
+        ranks = {"mixture_near": some(50, accused, 1 / 51, 0.5)}
+        fresh = invented_control(
+            50, wanted=("novel", "undecided"), distance=10.0, ranks=ranks, n_chance=50
+        )
+        return judge(invented_result(controls={"heldout": fresh})).controls[0]
+
+    assert judged(0).passed
+    assert judged(6).passed
+    assert not judged(25).passed
+    assert judged(25).right == 25
+
+
+def test_the_largest_noise_seen_is_the_last_rung_before_one_that_is_missed():
+    rungs = {0.1: 1.0, 0.5: 1.0, 0.6: 10.0, 0.75: 1.0}
+    controls = {
+        str(noise): invented_control(distance=distance, noise=noise, can_veto=False)
+        for noise, distance in rungs.items()
+    }
+    assert judge(invented_result(controls=controls)).largest_noise_seen == 0.5
+    assert judge(invented_result()).largest_noise_seen is None
+    data = judge(invented_result(controls=controls)).to_json()
+    assert data["largest_noise_seen"] == 0.5
+    assert [control["passed"] for control in data["controls"]] == [True, True, False, True]

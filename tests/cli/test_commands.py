@@ -276,7 +276,7 @@ def test_one_training_run_is_too_few(chain: Path, tmp_path: Path) -> None:
     assert run("zoo", "build", "digits-mlp", "-o", single, "--runs", 1).exit_code == 0
     fails(
         *("audit", "--train", single, "--generated", chain / "samples", "-o", tmp_path / "out"),
-        says="come from 1 run; expected at least 3",
+        says="1 checkpoint; expected at least 3",
     )
 
 

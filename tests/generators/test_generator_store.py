@@ -5,7 +5,9 @@ import torch
 
 from novelweights.errors import InputError
 from novelweights.generators import make_generator
-from novelweights.generators.store import load_fitted, save_fitted
+from novelweights.generators.parts.gap import final_gap
+from novelweights.generators.parts.transformer import parameter_count
+from novelweights.generators.store import load_fitted, save_fitted, with_provenance
 
 METHODS = {
     "hyperdiffusion": {"scale": "smoke", "steps": 3, "width": 16},
@@ -85,7 +87,7 @@ def test_missing_and_wrong_descriptions_are_named(model_folder, tmp_path):
     assert "sampling steps" in broken(settings={**described["settings"], "sampling_steps": 0})
     for key in described:
         path.write_text(json.dumps({k: v for k, v in described.items() if k != key}))
-        if key == "training":  # told to people, not needed
+        if key in ("training", "parameters", "values_in_training", "gap"):  # told, not needed
             continue
         with pytest.raises(InputError):
             load_fitted(folder)
@@ -103,3 +105,47 @@ def test_missing_and_wrong_descriptions_are_named(model_folder, tmp_path):
         load_fitted(folder)
     with pytest.raises(InputError, match="expected the folder of a fitted generator"):
         load_fitted(tmp_path)
+
+
+def test_samples_tell_what_is_known_of_their_generator(model_folder, make_population):
+    folder, fitted = model_folder("noise")
+    sampled = fitted.sample(2, rng=torch.Generator().manual_seed(2))
+    told = with_provenance(sampled, folder)
+    assert told.info.settings == {
+        "std": 0.3,
+        "generator": {
+            "method": "noise",
+            "parameters": None,
+            "values_in_training": 6 * 39,
+            "gap": None,
+        },
+    }
+    assert torch.equal(told.weights, sampled.weights)
+    folder, fitted = model_folder("hyperdiffusion")
+    described = json.loads((folder / "generator.json").read_text())
+    assert described["parameters"] == parameter_count(fitted.network)
+    described["gap"] = final_gap(fitted, make_population(6), make_population(5, seed=1))
+    (folder / "generator.json").write_text(json.dumps(described))
+    told = with_provenance(sampled, folder).info.settings["generator"]
+    assert told["gap"] == {**described["gap"], "history": []}
+    header = "step,timestep,loss_train,loss_heldout,n_train,n_heldout\n"
+    (folder / "gap.csv").write_text(header + "1,5,0.123456789,2,6,5\n2,5,nan,1,6,5\n")
+    told = with_provenance(sampled, folder).info.settings["generator"]
+    assert told["gap"]["history"] == [[1, 5, 0.123457, 2.0], [2, 5, None, 1.0]]
+    (folder / "gap.csv").write_text("step,loss\n1,2\n")
+    with pytest.raises(InputError, match=r"gap\.csv: expected columns step, timestep"):
+        with_provenance(sampled, folder)
+
+
+def test_a_model_folder_from_before_the_gap_still_samples(model_folder):
+    folder, fitted = model_folder("gaussian")
+    described = json.loads((folder / "generator.json").read_text())
+    for key in ("parameters", "values_in_training", "gap"):
+        del described[key]
+    (folder / "generator.json").write_text(json.dumps(described))
+    load_fitted(folder)
+    sampled = fitted.sample(2, rng=torch.Generator().manual_seed(2))
+    told = with_provenance(sampled, folder).info.settings["generator"]
+    assert told == {"method": "gaussian"} | dict.fromkeys(
+        ("parameters", "values_in_training", "gap")
+    )

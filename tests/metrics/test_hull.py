@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, nnls
 
-from novelweights.metrics.hull import hull_weights
+from novelweights.metrics.hull import hull_weights, sparse_residuals
 
 
 def project(vertices, target):
@@ -114,3 +114,29 @@ def test_a_target_far_away_is_nearest_to_the_vertex_on_its_side(length):
         w, _ = project(vertices, length * direction)
         assert w.max() == pytest.approx(1)
         assert w.argmax() == (vertices @ direction).argmax()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pursuit_agrees_with_a_plain_one_that_asks_scipy_for_every_fit(seed):
+    rng = np.random.default_rng(seed)
+    atoms, target = rng.normal(size=(12, 30)), rng.normal(size=30)
+    target = target + atoms[:3].sum(axis=0)
+    found = sparse_residuals(atoms @ atoms.T, atoms @ target, float(target @ target), 6)
+    chosen, residual, expected = [], target, []
+    for _ in range(6):
+        slopes = atoms @ residual / np.linalg.norm(atoms, axis=1)
+        slopes[chosen] = -np.inf
+        if slopes.max() > 1e-9:
+            chosen.append(int(slopes.argmax()))
+            weights, _ = nnls(atoms[chosen].T, target)
+            residual = target - weights @ atoms[chosen]
+            chosen = [row for row, weight in zip(chosen, weights, strict=True) if weight > 0]
+        expected.append(residual @ residual)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert (np.diff(found) <= 1e-9).all()
+
+
+def test_pursuit_of_what_no_atom_points_to_leaves_everything():
+    atoms = np.eye(3)
+    found = sparse_residuals(atoms @ atoms.T, atoms @ np.array([-1.0, -2.0, -2.0]), 9.0, 4)
+    assert found.tolist() == [9.0] * 4

@@ -2,23 +2,26 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from synthetic_verdicts import gap_told, quantities, verdicts_of
 
-from novelweights.audit.criteria import (
-    DEFAULT_CRITERIA,
-    CheckpointVerdict,
-    PopulationVerdict,
-    Verdict,
-    Verdicts,
-)
-from novelweights.audit.result import AuditResult, DistanceInfo, Findings, Quantity
+from novelweights.audit.result import AuditResult, DistanceInfo, Findings, Planted
 from novelweights.tasks.task import Measure
 
-KINDS = ("copies", "novel", "bare")
-RANKS = ("distance", "cosine", "hull")
+KINDS = ("copies", "novel", "mosaic", "withheld", "one_run", "bare")
+LAYERS = ("hidden", "out")
+RANKS = {
+    "distance": "distance",
+    "cosine": "cosine",
+    "recentred": "recentred_cosine",
+    "hull": "hull_ratio",
+    "sparse": "sparse_ratio",
+    "pca": "pca_residual",
+}
 
 
 def write_run(folder: Path, kind: str = "copies", *, n: int = 200, prefix: str = "sample") -> Path:
@@ -26,19 +29,26 @@ def write_run(folder: Path, kind: str = "copies", *, n: int = 200, prefix: str =
 
     Args:
         folder: Where to write it.
-        kind: "copies", "novel", or "bare" (no task, no held-out runs, no plot data).
+        kind: "copies", "novel", "mosaic" (layers of several runs), "withheld" (as copies, with a
+            control misjudged), "one_run" (training checkpoints of one run) or "bare" (no task, no
+            held-out runs, no controls, no plot data).
         n: Generated checkpoints.
         prefix: Of their names.
     """
     rng = np.random.default_rng(7)
-    is_bare, is_novel = kind == "bare", kind == "novel"
-    training = _findings(rng, "training", 300, 17.8, 0.35, rng_quality=95.2)
+    is_bare, is_novel = kind == "bare", kind in ("novel", "mosaic")
+    if kind == "one_run":
+        training = _findings(rng, "training", 300, 0.3, 0.995, rng_quality=95.2, prefix="step")
+    else:
+        training = _findings(rng, "training", 300, 17.8, 0.35, rng_quality=95.2)
     heldout = None if is_bare else _findings(rng, "heldout", 100, 17.8, 0.35, rng_quality=95.1)
     generated = (
         _findings(rng, "generated", n, 17.75, 0.35, rng_quality=95.1, prefix=prefix)
         if is_novel
         else _findings(rng, "generated", n, 0.5, 0.985, rng_quality=95.3, prefix=prefix)
     )
+    if kind == "mosaic":
+        generated = _mosaic(generated)
     baselines = {
         "noise": _findings(rng, "noise, matched novelty", 100, 3.1, 0.97, rng_quality=94.9),
         "average_2": _findings(rng, "average of 2", 100, 8.9, 0.71, rng_quality=71.0),
@@ -64,7 +74,10 @@ def write_run(folder: Path, kind: str = "copies", *, n: int = 200, prefix: str =
         if baselines
         else {},
         ranks={} if heldout is None else _ranks(generated, heldout),
-        quantities=_quantities(generated, training, heldout),
+        layers=() if is_bare else LAYERS,
+        controls={} if heldout is None else _controls(rng, heldout, kind),
+        n_runs=1 if kind == "one_run" else 300,
+        quantities=quantities(generated, training, heldout),
         distance=DistanceInfo(
             "L2, minimized over permutations of the 10 hidden neurons",
             True,
@@ -80,14 +93,19 @@ def write_run(folder: Path, kind: str = "copies", *, n: int = 200, prefix: str =
             "data": "scikit-learn digits, in place of MNIST",
             "training": {"checkpoints": 300, "runs": 300, "recipe": "Adam, 20 epochs"},
             "seeds": {"audit": 0, "zoo": 1},
+            "generated": {"settings": {"generator": {"parameters": 3600000, "gap": gap_told()}}}
+            if kind == "copies"
+            else None,
+            "shared_initialization": {"novel": False, "withheld": True}.get(kind),
         },
     )
-    verdicts = _verdicts(kind, n)
+    verdicts = verdicts_of(kind, n, result)
     folder.mkdir(parents=True)
     data = result.to_json() | {"verdict": verdicts.to_json()}
     _write_json(folder / "audit.json", data)
     table = result.table()
     table["verdict"] = [str(checkpoint.origin) for checkpoint in verdicts.checkpoints]
+    table["kind"] = [checkpoint.kind for checkpoint in verdicts.checkpoints]
     table["works"] = [checkpoint.works for checkpoint in verdicts.checkpoints]
     table["reason"] = [checkpoint.reason for checkpoint in verdicts.checkpoints]
     table.to_csv(folder / "checkpoints.csv", index=False)
@@ -150,6 +168,7 @@ def _findings(
     rows = np.stack([rng.permutation(300)[:3] for _ in range(n)])
     if is_near:
         rows[:, 0] = (300 * rng.beta(1, 3, n)).astype(int)
+    layer_rows = np.stack([rows[:, 0], rows[:, 0] if is_near else rng.integers(300, size=n)], 1)
     novelty = rng.normal(0.88 if is_near else 0.45 if distance > 5 else 0.86, 0.04, n)
     return Findings(
         label=label,
@@ -161,112 +180,104 @@ def _findings(
         cosine=rng.normal(cosine, 0.03 * (1.02 - cosine) + 0.002, n).clip(-1, 1),
         norm=rng.normal(18, 0.5, n),
         hull_ratio=rng.normal(0.97, 0.01, n),
+        raw_hull_ratio=rng.normal(0.98, 0.01, n),
+        sparse_ratio=rng.normal(0.9, 0.02, n),
+        raw_sparse_ratio=rng.normal(0.95, 0.02, n),
+        pca_residual=rng.normal(0.6, 0.03, n),
+        raw_pca_residual=rng.normal(0.7, 0.03, n),
+        recentred_cosine=rng.normal(cosine, 0.01, n).clip(-1, 1),
+        layer_distance=distances[:, :1] * np.array([0.8, 0.6]),
+        layer_cosine=rng.normal(cosine, 0.01, (n, 2)).clip(-1, 1),
+        layer_rows=layer_rows,
         source_rows=rows,
         source_weights=np.tile(weights, (n, 1)),
         quality=rng.normal(rng_quality, 0.6 if rng_quality > 90 else 7, n).clip(5, 99),
         novelty=novelty.clip(0, 1),
         overlap=rng.normal(0.985 if is_near else 0.94, 0.004, n),
+        expected_novelty=rng.normal(0.03, 0.002, n).clip(0, 1),
     )
 
 
+def _mosaic(found: Findings) -> Findings:
+    """Each layer a copy of a layer of another of twelve runs."""
+    n = np.arange(len(found))
+    rows = np.stack([n % 12, (5 * n + 3) % 12], 1)
+    return replace(found, layer_rows=rows, layer_cosine=np.full((len(found), 2), 0.99))
+
+
 def _without_task(found: Findings) -> None:
-    for name in ("quality", "novelty", "overlap", "hull_ratio", "source_rows", "source_weights"):
+    names = ("quality", "novelty", "overlap", "expected_novelty", "hull_ratio", "source_rows")
+    for name in (*names, "source_weights", "layer_distance", "layer_cosine", "layer_rows"):
         object.__setattr__(found, name, None)
 
 
 def _ranks(generated: Findings, heldout: Findings) -> dict[str, np.ndarray]:
     ranks = {}
-    for name in RANKS:
-        attribute = "hull_ratio" if name == "hull" else name
+    for name, attribute in RANKS.items():
         mine, theirs = getattr(generated, attribute), getattr(heldout, attribute)
-        near = mine[:, None] <= theirs if name == "cosine" else mine[:, None] >= theirs
+        near = mine[:, None] <= theirs if "cosine" in attribute else mine[:, None] >= theirs
         ranks[f"{name}_near"] = (1 + near.sum(axis=1)) / (len(heldout) + 1)
         ranks[f"{name}_far"] = (1 + (~near).sum(axis=1)) / (len(heldout) + 1)
+    ranks["direction_near"] = np.minimum(ranks["cosine_near"], ranks["recentred_near"])
+    ranks["mixture_near"] = np.minimum(ranks["hull_near"], ranks["pca_near"])
+    assert generated.layer_cosine is not None
+    assert heldout.layer_cosine is not None
+    for name, extreme in (("layers_any", np.max), ("layers_all", np.min)):
+        mine, theirs = (extreme(found.layer_cosine, axis=1) for found in (generated, heldout))
+        near = (mine[:, None] <= theirs).sum(axis=1)
+        ranks[f"{name}_near"] = (1 + near) / (len(heldout) + 1)
+    ranks["quality_low"] = np.linspace(0.1, 1, len(generated))
+    ranks["similarity_high"] = np.linspace(0.2, 1, len(generated))
     return ranks
 
 
-def _quantities(
-    generated: Findings, training: Findings, heldout: Findings | None
-) -> tuple[Quantity, ...]:
-    n = len(generated)
-    return (
-        Quantity(
-            "copied_share",
-            "Copied share",
-            None if heldout is None else 0.985,
-            n,
-            "Share of generated checkpoints nearer than the nearest held-out run, less chance.",
-            None if heldout is None else 0.958,
-            None if heldout is None else 1.0,
-            None if heldout is None else 0.95,
-            "share",
-        ),
-        Quantity(
-            "median_distance",
-            "Median distance, generated",
-            float(np.median(generated.distance)),
-            n,
-            "Median over generated checkpoints of the distance to the nearest training one.",
-            0.492,
-            0.508,
-            0.95,
-        ),
-        Quantity(
-            "median_distance_training",
-            "Median distance, training",
-            float(np.median(training.distance)),
-            len(training),
-            "The same for training checkpoints; all rows of the checkpoint's own run excluded.",
-        ),
-        Quantity(
-            "quality_difference",
-            "Quality, generated less noise at equal novelty",
-            None if generated.quality is None else 0.3712,
-            n,
-            "Difference of mean accuracy at matched novelty, bootstrap by run.",
-            None if generated.quality is None else -0.1,
-            None if generated.quality is None else 0.8,
-            None if generated.quality is None else 0.95,
-            "%",
-        ),
+def _controls(rng: np.random.Generator, heldout: Findings, kind: str) -> dict[str, Planted]:
+    """Checkpoints of known origin; which verdicts they get is in `control_verdicts`."""
+
+    def plant(label: str, distance: float, cosine: float, *wanted: str, **more: Any) -> Planted:
+        share = distance / 17.8
+        quality, novelty = 95.3 - 30 * share**2, 0.98 - 0.6 * share
+        found = _findings(rng, label, 40, max(distance, 0.2), cosine, rng_quality=quality)
+        found = replace(found, novelty=rng.normal(novelty, 0.01, 40).clip(0, 1))
+        return Planted(label, found, _ranks(found, heldout), wanted, **more)
+
+    noise = "a training checkpoint plus isotropic noise of this length over the median distance"
+    ladder = {
+        f"noise_{share:g}": plant(
+            f"copies + noise of {share:g}",
+            17.8 * share,
+            1 - 0.4 * share,
+            "replica",
+            noise=share,
+            can_veto=share == 0.1,
+            note=noise,
+        )
+        for share in (0.1, 0.25, 0.5, 0.75, 1.0)
+    }
+    fresh = Planted(
+        "held-out runs, half judged by the other half",
+        heldout,
+        _ranks(heldout, heldout),
+        ("novel", "undecided", "broken"),
+        can_veto=True,
+        n_chance=len(heldout) - 1,
     )
-
-
-def _verdicts(kind: str, n: int) -> Verdicts:
-    if kind == "novel":
-        checkpoints = [CheckpointVerdict(Verdict.NOVEL, True, "inside the held-out range")] * n
-        population = PopulationVerdict(
-            Verdict.NOVEL,
-            "Indistinguishable from fresh runs by these measures: copied share 0% [0%, 1.8%].",
-            ("no measure lies outside the central 98% of held-out runs",),
-            (),
-        )
-    elif kind == "bare":
-        checkpoints = [CheckpointVerdict(Verdict.UNDECIDED, None, "no held-out runs")] * n
-        population = PopulationVerdict(
-            Verdict.UNDECIDED,
-            "Undecided: there are no held-out runs to compare with.",
-            ("200 of 200 checkpoints are nearer than any pair of training runs",),
-            ("at least 20 held-out runs of the same recipe (--heldout)", "a task (--task)"),
-        )
-    else:
-        copy = CheckpointVerdict(
-            Verdict.REPLICA, True, "distance 0.50, under half of 17.8; one source of weight 0.96"
-        )
-        unclear = CheckpointVerdict(Verdict.UNDECIDED, True, "near, but two sources")
-        checkpoints = [unclear if i % 40 == 0 else copy for i in range(n)]
-        population = PopulationVerdict(
-            Verdict.REPLICA,
-            "98.5% [95.8%, 100%] of the generated checkpoints are copies of one training "
-            "checkpoint each.",
-            (
-                "197 of 200 are nearer to a training checkpoint than every one of 100 held-out "
-                "runs (1.98 expected by chance)",
-                "their cosines are beyond those of held-out runs and one source dominates",
-            ),
-            (),
-        )
-    return Verdicts(population, tuple(checkpoints), DEFAULT_CRITERIA)
+    return {
+        "copies": plant("exact copies", 0.0, 1.0, "replica", can_veto=True, noise=0.0),
+        **ladder,
+        "permuted": plant(
+            "copies with permuted neurons",
+            0.0,
+            1.0,
+            "replica",
+            can_veto=True,
+            note="moved by the declared symmetry group",
+        ),
+        "average_2": plant("averages of 2", 8.9, 0.7, "interpolation", can_veto=True),
+        "mosaic": plant("mosaics", 12.0, 0.6, "interpolation", note="layers of two runs each"),
+        "shrunk": plant("shrunk fresh runs", 14.0, 0.35, "novel", "undecided", "broken"),
+        "heldout": fresh,
+    }
 
 
 def _plot_data(rng: np.random.Generator, is_novel: bool) -> dict[str, np.ndarray]:

@@ -1,57 +1,27 @@
-"""The page: what it says, what it must not contain, and what it refuses."""
+"""The page: what it says, and what it must not contain."""
 
-import html
 import json
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import fields
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from synthetic import KINDS, edit_csv, edit_json, write_run
+from pages import page_of, text_of, unbalanced
+from synthetic import KINDS, edit_json, write_run
 
 from novelweights.audit.criteria import Criteria
-from novelweights.errors import InputError
-from novelweights.report.page import MAX_ROWS, build_report
-from novelweights.report.tables import CRITERIA, number, percent, with_unit
+from novelweights.report.page import MAX_ROWS, NOT_IDENTIFIABLE, build_report
+from novelweights.report.tables import column_meanings, number, percent, with_unit
+from novelweights.report.texts import CRITERIA, JUDGING, RANKS
 
 MEBIBYTE = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A run folder of each kind, with its report."""
-    root = tmp_path_factory.mktemp("runs")
-    folders = {kind: write_run(root / kind, kind) for kind in KINDS}
-    for folder in folders.values():
-        build_report(folder)
-    return folders
-
-
-@pytest.fixture
-def run(runs: dict[str, Path], tmp_path: Path) -> Path:
-    """A run folder that may be damaged."""
-    return Path(shutil.copytree(runs["bare"], tmp_path / "run"))
-
-
-def _page(folder: Path) -> str:
-    return (folder / "report.html").read_text()
-
-
-def _text(page: str) -> str:
-    """What a reader sees, on one line."""
-    page = re.sub(r"<(style|script|svg).*?</\1>", "", page, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_page_states_the_verdict_and_every_quantity(runs: dict[str, Path], kind: str):
     data = json.loads((runs[kind] / "audit.json").read_text())
-    text = _text(_page(runs[kind]))
+    text = text_of(page_of(runs[kind]))
     verdict = data["verdict"]["population"]
     for said in (verdict["sentence"], *verdict["reasons"], *verdict["would_decide"]):
         assert said in text
@@ -67,7 +37,7 @@ def test_page_states_the_verdict_and_every_quantity(runs: dict[str, Path], kind:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_page_needs_no_network_and_is_well_formed(runs: dict[str, Path], kind: str):
-    page = _page(runs[kind])
+    page = page_of(runs[kind])
     links = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in links)
     assert "http" not in page
@@ -77,11 +47,11 @@ def test_page_needs_no_network_and_is_well_formed(runs: dict[str, Path], kind: s
     targets = {link[1:] for link in links if link.startswith("#")}
     targets |= set(re.findall(r"url\(#([^)]*)\)", page))
     assert targets <= set(ids)
-    assert _unbalanced(page) == []
+    assert unbalanced(page) == []
 
 
 def test_page_shows_provenance_and_every_threshold(runs: dict[str, Path]):
-    text = _text(_page(runs["copies"]))
+    text = text_of(page_of(runs["copies"]))
     manifest = json.loads((runs["copies"] / "manifest.json").read_text())
     for entry in manifest["inputs"].values():
         assert entry["sha256"] in text
@@ -95,7 +65,7 @@ def test_page_shows_provenance_and_every_threshold(runs: dict[str, Path]):
 
 def test_baselines_that_could_not_be_made_are_named(runs: dict[str, Path]):
     told = "Baseline not made: average_99 (needs 990 training runs, there are 300)."
-    assert told in _text(_page(runs["copies"]))
+    assert told in text_of(page_of(runs["copies"]))
 
 
 def test_verdict_without_heldout_runs_is_marked_exploratory(run: Path):
@@ -103,16 +73,16 @@ def test_verdict_without_heldout_runs_is_marked_exploratory(run: Path):
     verdict["population"]["origin"] = "replica"
     edit_json(run / "audit.json", verdict=verdict)
     build_report(run)
-    assert "replica, exploratory" in _text(_page(run))
+    assert "replica, exploratory" in text_of(page_of(run))
 
 
 def test_page_says_what_a_bare_audit_cannot_say(runs: dict[str, Path]):
-    text = _text(_page(runs["bare"]))
+    text = text_of(page_of(runs["bare"]))
     assert "No held-out runs were given" in text
     assert "No task was given" in text
     assert "holds no weights to draw" in text
     assert "nothing can be called novel" in text
-    complete = _text(_page(runs["copies"]))
+    complete = text_of(page_of(runs["copies"]))
     assert "No held-out runs were given" not in complete
     assert "No task was given" not in complete
 
@@ -120,9 +90,9 @@ def test_page_says_what_a_bare_audit_cannot_say(runs: dict[str, Path]):
 def test_figures_are_written_as_svg_and_png(runs: dict[str, Path]):
     names = {path.name for path in (runs["copies"] / "figures").iterdir()}
     stems = ("distances", "cosines", "weights", "trade_off", "trade_off_zoom", "regions")
-    stems += ("nearest", "sources")
+    stems += ("nearest", "sources", "made_of", "layers", "controls", "own_gap")
     assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "png")}
-    assert _page(runs["copies"]).count("<svg role=") == len(stems)
+    assert page_of(runs["copies"]).count("<svg role=") == len(stems)
 
 
 def test_rebuilding_gives_identical_bytes(runs: dict[str, Path], tmp_path: Path):
@@ -147,9 +117,10 @@ def test_many_checkpoints_stay_below_two_megabytes(tmp_path: Path):
     folder = write_run(tmp_path / "run", n=1000)
     path = build_report(folder)
     assert path.stat().st_size < 2 * MEBIBYTE
-    page = _page(folder)
-    assert f"The {MAX_ROWS} checkpoints nearest to training, of 1,000" in _text(page)
-    assert page.count('class="tag"') == MAX_ROWS
+    page = page_of(folder)
+    assert f"The {MAX_ROWS} checkpoints nearest to training, of 1,000" in text_of(page)
+    table = page[page.index('id="checkpoint-table"') :]
+    assert table.count('class="tag"') == MAX_ROWS
 
 
 def test_names_with_html_characters_are_escaped(tmp_path: Path):
@@ -158,71 +129,101 @@ def test_names_with_html_characters_are_escaped(tmp_path: Path):
         folder / "audit.json", about={"data": "<img src=x onerror=alert(1)>", "<b>": ["</p>"]}
     )
     build_report(folder)
-    page = _page(folder)
+    page = page_of(folder)
     assert "<script>alert" not in page
     assert "<img" not in page
-    assert '<script>alert("1")</script>&-0000' in _text(page)
-    assert _unbalanced(page) == []
+    assert '<script>alert("1")</script>&-0000' in text_of(page)
+    assert unbalanced(page) == []
 
 
-@pytest.mark.parametrize("name", ["audit.json", "checkpoints.csv", "manifest.json"])
-def test_missing_file_is_an_input_error(run: Path, name: str):
-    (run / name).unlink()
-    with pytest.raises(InputError, match=rf"{name}.*expected.*not there.*again"):
-        build_report(run)
+def test_one_run_is_not_identifiable(runs: dict[str, Path], tmp_path: Path):
+    text = text_of(page_of(runs["one_run"]))
+    assert NOT_IDENTIFIABLE in text
+    assert "all of one run" in text
+    assert "from scratch" in text
+    assert "5.4 for generated checkpoints, and 44" in text
+    for kind in ("copies", "bare"):
+        assert NOT_IDENTIFIABLE not in text_of(page_of(runs[kind]))
+    folder = Path(shutil.copytree(runs["one_run"], tmp_path / "run"))
+    edit_json(folder / "audit.json", heldout=None, n_runs=2)
+    build_report(folder)
+    assert ", of 2 runs" in text_of(page_of(folder))
+    assert "given as held-out runs, would show" in text_of(page_of(folder))
 
 
-def test_missing_folder_is_an_input_error(tmp_path: Path):
-    with pytest.raises(InputError, match="expected a run folder"):
-        build_report(tmp_path / "nowhere")
+def test_initialization_of_the_runs_is_told(runs: dict[str, Path]):
+    told = {
+        "withheld": "start from one shared initialization",
+        "novel": "start from an initialization of their own",
+        "copies": "share one initialization is not known",
+    }
+    for kind, sentence in told.items():
+        assert sentence in text_of(page_of(runs[kind]))
+        assert "<dt>shared initialization" not in page_of(runs[kind])
 
 
-@pytest.mark.parametrize(
-    "name", ["audit.json", "checkpoints.csv", "manifest.json", "plot_data.npz"]
-)
-@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe\x00half", b"PK\x03\x04broken"])
-def test_corrupt_file_is_an_input_error(run: Path, name: str, content: bytes):
-    (run / name).write_bytes(content)
-    with pytest.raises(InputError, match=rf"{name}.*expected.*again"):
-        build_report(run)
+def test_initialization_is_not_told_where_the_audit_is_silent(run: Path):
+    edit_json(run / "audit.json", about={})
+    build_report(run)
+    assert "initialization" not in text_of(page_of(run))
 
 
-@pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        (lambda run: edit_json(run / "audit.json", schema_version=99), "schema version 99"),
-        (lambda run: edit_json(run / "audit.json", training=None), "audit.json"),
-        (lambda run: edit_json(run / "audit.json", verdict={}), "no entry 'population'"),
-        (lambda run: edit_json(run / "audit.json", verdict="replica"), "a verdict"),
-        (lambda run: edit_json(run / "audit.json", about=[]), "audit.json"),
-        (lambda run: edit_json(run / "manifest.json", inputs=[]), "a manifest"),
-        (lambda run: edit_csv(run / "checkpoints.csv", "distance", "far"), "far"),
-        (lambda run: edit_csv(run / "checkpoints.csv", "cosine", "x"), "x"),
-        (lambda run: edit_csv(run / "checkpoints.csv", "verdict", "guilty"), "guilty"),
-        (lambda run: _drop_last_line(run / "checkpoints.csv"), "200 checkpoints.*got 199"),
-        (lambda run: _save(run, regions=np.zeros((1, 2, 9, 9), np.uint8)), "only some of"),
-        (lambda run: _save(run, heatmap_values=np.zeros((1, 3, 64))), "does not fit"),
-        (lambda run: _save(run, region_rows=np.array([0]), regions=np.zeros(3)), "axes"),
-        (
-            lambda run: _save(run, region_rows=[900], regions=np.zeros((1, 2, 9, 9), np.uint8)),
-            "beyond the 200",
-        ),
-    ],
-)
-def test_files_that_do_not_fit_are_an_input_error(
-    run: Path, damage: Callable[[Path], object], said: str
-):
-    damage(run)
-    with pytest.raises(InputError, match=rf"(?s){said}.*again"):
-        build_report(run)
+def test_groups_of_numbers_have_their_own_tables(runs: dict[str, Path]):
+    text = text_of(page_of(runs["copies"]))
+    own, common = text.index("The generator's own gap"), text.index("Measures in common use")
+    assert text.index("The numbers") < own < common < text.index("How each number is defined")
+    assert own < text.index("Loss, held-out less training, t = 250") < common
+    assert common < text.index("Ratio rule, share below 1/3")
 
 
-def test_neighbors_that_do_not_exist_are_an_input_error(run: Path):
+def test_numbers_of_an_unknown_group_are_not_lost(run: Path):
     data = json.loads((run / "audit.json").read_text())
-    data["generated"]["neighbor_rows"][0][0] = 300
-    (run / "audit.json").write_text(json.dumps(data))
-    with pytest.raises(InputError, match="neighbor_rows beyond the 300"):
-        build_report(run)
+    quantities = [quantity | {"group": "new"} for quantity in data["quantities"]]
+    edit_json(run / "audit.json", quantities=quantities)
+    build_report(run)
+    text = text_of(page_of(run))
+    assert all(quantity["label"] in text for quantity in quantities)
+    assert "Measures in common use" not in text
+
+
+def test_kinds_of_interpolation_are_shown(runs: dict[str, Path]):
+    text = text_of(page_of(runs["mosaic"]))
+    assert "interpolation mosaic yes" in text
+    assert "undecided partial copy yes" in text
+    assert "verdict works name" in text_of(page_of(runs["copies"]))  # no column without a kind
+
+
+def test_only_ranks_that_judge_are_columns(runs: dict[str, Path]):
+    page = page_of(runs["copies"])
+    heads = re.findall(r'<th scope="col"[^>]*>rank: ([^<]*)</th>', page)
+    assert heads == [RANKS[name] for name in JUDGING]
+    described = text_of(page)
+    assert "p_sparse_near rank among fresh runs: sparse mixture, near" in described
+    assert "pca_residual share of the norm" in described
+
+
+def test_columns_are_described_even_if_new():
+    assert column_meanings(["name", "p_new_near", "norm", "p_pca_far"]) == [
+        ("p_new_near", "rank among fresh runs: new near"),
+        ("norm", "distance from the training mean"),
+        ("p_pca_far", "rank among fresh runs: principal components, far"),
+    ]
+
+
+def test_limits_name_blind_spots_and_the_chance_of_a_fresh_run(runs: dict[str, Path]):
+    text = text_of(page_of(runs["copies"]))
+    assert "Blind spots, shown by the controls: mosaics. Checkpoints" in text
+    assert "one chance in 101 for each of direction, mixture, layers" in text
+    assert "of 200 honest fresh runs about 5.9 would be" in text
+    assert "Looked at: whole checkpoints, single layers, mixtures" in text
+    assert "neurons reordered in several hidden layers" in text
+    assert "one chance in" not in text_of(page_of(runs["bare"]))
+
+
+def test_log_of_a_fit_is_drawn_not_printed(runs: dict[str, Path]):
+    text = text_of(page_of(runs["copies"]))
+    assert "3600000" in text
+    assert "confidence" not in text
 
 
 @pytest.mark.parametrize(
@@ -254,39 +255,3 @@ def test_percentages_say_all_and_none_only_where_exact():
     assert with_unit(95.31, "%") == "95.3%"
     assert with_unit(0.985, "share") == "98.5%"
     assert with_unit(0.5, "nats") == "0.500 nats"
-
-
-def _drop_last_line(path: Path) -> None:
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-
-
-def _save(run: Path, **arrays: object) -> None:
-    made: dict[str, Any] = {key: np.asarray(values) for key, values in arrays.items()}
-    np.savez(run / "plot_data.npz", **made)
-
-
-class _Balance(HTMLParser):
-    """Collects tags that are closed without being open, or left open."""
-
-    VOID = ("meta", "input", "br", "hr", "img", "link")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.faults: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if self.open and self.open[-1] == tag:
-            self.open.pop()
-        else:
-            self.faults.append(tag)
-
-
-def _unbalanced(page: str) -> list[str]:
-    parser = _Balance()
-    parser.feed(page)
-    return parser.faults + parser.open

@@ -48,12 +48,29 @@ def test_a_run_does_not_depend_on_its_neighbors(data, monkeypatch):
     assert torch.equal(train_batched(network, data, recipe, seeds[::-1]).flip(0), together)
 
 
-def test_data_order_is_each_runs_own(data, monkeypatch):
+def test_data_order_is_each_runs_own(data):
     network, recipe = OneHiddenMLP(13, 5, 3), Recipe(epochs=1, batch_size=10)
     same = network.initial(torch.Generator().manual_seed(0))
-    monkeypatch.setattr(OneHiddenMLP, "initial", lambda self, rng: same.clone())
-    first, second = train_batched(network, data, recipe, [1, 2])
+    first, second = train_batched(network, data, recipe, [1, 2], initial=same)
     assert not torch.allclose(first, second, atol=1e-4)
+
+
+def test_runs_can_share_an_initialization_and_keep_their_own_data_order(data):
+    network, recipe = OneHiddenMLP(13, 5, 3), Recipe(epochs=2, batch_size=10)
+    start = network.initial(torch.Generator().manual_seed(0))
+    kept = start.clone()
+    steps = torch.tensor([[0, 14], [0, 14]])
+    saved = train_trajectories(network, data, recipe, [1, 2], steps, initial=start)
+    assert torch.equal(saved[0, 0], start)
+    assert torch.equal(saved[1, 0], start)
+    assert torch.equal(start, kept)
+    alone = torch.stack([train_one(network, data, recipe, seed, initial=start) for seed in (1, 2)])
+    assert torch.allclose(saved[:, 1], alone, atol=2e-5)
+    own = network.initial(torch.Generator().manual_seed(1))  # the start that run 1 would draw
+    assert torch.equal(
+        train_batched(network, data, recipe, [1], initial=own),
+        train_batched(network, data, recipe, [1]),
+    )
 
 
 def test_trajectory_starts_at_the_initialization_and_ends_at_the_last_checkpoint(data):

@@ -13,16 +13,25 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from novelweights.audit.calibration import rank_high, rank_low
-from novelweights.audit.criteria import DEFAULT_CRITERIA
+from novelweights.audit.calibration import rank_low
+from novelweights.audit.controls import NOT_ACCUSED, Planter
+from novelweights.audit.coverage import coverage, coverage_quantities
+from novelweights.audit.criteria import DEFAULT_CRITERIA, Verdict
+from novelweights.audit.in_common_use import common_use_quantities
 from novelweights.audit.matching import match_noise
-from novelweights.audit.measure import Reference, hull_ratio_at_norm, measure, same_run
+from novelweights.audit.measure import Reference, ladder_of, measure
+from novelweights.audit.own_gap import gap_quantities
 from novelweights.audit.quantities import Evidence, quantities
-from novelweights.audit.result import AuditResult, DistanceInfo, Findings
+from novelweights.audit.ranks import Yardstick
+from novelweights.audit.recognition import one_of_each_run, other_recipe
+from novelweights.audit.result import AuditResult, DistanceInfo, Findings, Planted, Quantity
+from novelweights.audit.verdict import judge_checkpoints
 from novelweights.errors import InputError
+from novelweights.metrics.common_use import measures_in_common_use
 from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.relatives import shares_initialization
 from novelweights.seeding import numpy_rng_for, rng_for
-from novelweights.tasks.task import Task
+from novelweights.tasks.task import Measure, Task
 from novelweights.weights.perturb import add_noise, average_rows, parameter_gaussian, pick_rows
 from novelweights.weights.population import (
     Population,
@@ -38,6 +47,8 @@ LEAKED = 0.25
 fresh runs: the nearest of 1,200 in trials on real zoos lay at 0.75."""
 N_BASELINE = 100
 """Checkpoints per baseline, as in the paper's figure 6."""
+N_CONTROL = 20
+"""Checkpoints per control."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done now, stages done, stages in all)."""
@@ -48,7 +59,7 @@ class Clock:
     """Seconds per stage, for the manifest, and the progress of an audit."""
 
     progress: Progress | None = None
-    n_stages: int = 6
+    n_stages: int = 8
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -69,6 +80,7 @@ def audit(
     task: Task | None = None,
     symmetry: NeuronSymmetry | None = None,
     seed: int = 0,
+    n_controls: int = N_CONTROL,
     clock: Clock | None = None,
 ) -> AuditResult:
     """Compare generated checkpoints with the training checkpoints of their generator.
@@ -80,7 +92,8 @@ def audit(
             exploratory and never says novel.
         task: Judges behavior; without it the audit says what it cannot say.
         symmetry: Moves that count as no difference; None is plain L2.
-        seed: Root of all randomness (baselines, bootstrap).
+        seed: Root of all randomness (controls, baselines, bootstrap).
+        n_controls: Checkpoints of each control; 0 plants none, and the audit cannot veto itself.
         clock: Takes the time and tells the progress.
 
     Raises:
@@ -91,52 +104,68 @@ def audit(
     generated = generated.in_order_of(train.layout)
     heldout = heldout.in_order_of(train.layout) if heldout is not None else None
     _check(train, generated, heldout)
+    every_step, every_checkpoint = heldout, train
     train = train.select(last_of_each_run(train.records))
     heldout = heldout.select(last_of_each_run(heldout.records)) if heldout is not None else None
-    if len(train) < 3:
-        raise InputError(
-            f"training checkpoints come from {len(train)} run{'s' * (len(train) != 1)}; expected "
-            "at least 3 runs, since each is compared with the others and their mixtures. Give "
-            "checkpoints of more runs, or name the runs apart"
-        )
     alignment, distance, warnings = _declared(train, symmetry)
+    if len(train) > 1:
+        train, heldout, told = one_of_each_run(train, heldout, alignment)
+        warnings += told
+    n_runs = len(train)
+    if n_runs < DEFAULT_CRITERIA.min_runs:  # nothing to identify; all steps show the run's band
+        train = every_checkpoint
+    if len(train) < DEFAULT_CRITERIA.min_runs:
+        raise InputError(
+            f"training: {len(train)} checkpoint{'s' * (len(train) != 1)}; expected at least "
+            f"{DEFAULT_CRITERIA.min_runs}, since each is compared with the others and their "
+            "mixtures. Give checkpoints of more runs, or name the runs apart"
+        )
+    own = np.eye(len(train), dtype=bool)
     with clock.stage("training against training"):
         reference = Reference.of(train, alignment, task)
         trained = measure(
             "training",
             train,
             reference,
-            exclude=same_run(train, train),
+            exclude=own,
             behavior=reference.behavior,
+            only_near=heldout is not None,
         )
     with clock.stage("held-out against training"):
         fresh = measure("heldout", heldout, reference) if heldout is not None else None
         if fresh is not None:
             _refuse_leakage(fresh, trained)
             _refuse_shared_rows(heldout, generated)
+        yardstick = _yardstick(reference, heldout, fresh, trained, own)
     with clock.stage("generated against training"):
         made = measure("generated", generated, reference)
     with clock.stage("ranks among fresh runs"):
-        if heldout is not None and fresh is not None:
-            yardstick, scored, population, own_run = fresh, made, heldout, None
-        else:  # each sample against all training runs but one, as each run is against the others
-            drop = torch.randint(
-                len(train), (len(generated),), generator=rng_for(seed, "leave one run out")
+        scored = made
+        if fresh is None:  # against all training runs but one, as each run is against the others
+            scored = measure(
+                "generated", generated, reference, exclude=_one_left_out(generated, train, seed)
             )
-            exclude = np.zeros((len(generated), len(train)), dtype=bool)
-            exclude[np.arange(len(generated)), drop.numpy()] = True
-            scored = measure("generated", generated, reference, exclude=exclude)
-            yardstick, population, own_run = trained, train, same_run(train, train)
-        ranks = _ranks(scored, yardstick, population, reference, own_run)
+        ranks = yardstick.ranks(scored)
         if heldout is not None and min(len(heldout), len(generated)) > 1:
             ranks["twin_near"] = _twin_ranks(generated, heldout, reference, seed)
+    with clock.stage("controls"):
+        controls = {}
+        if n_controls and n_runs >= DEFAULT_CRITERIA.min_runs:
+            controls = _controls(reference, yardstick, every_step, heldout, n_controls, seed)
     with clock.stage("baselines"):
         baselines, notes = _baselines(made, reference, seed) if task is not None else ({}, {})
+    with clock.stage("measures in common use"):
+        common = measures_in_common_use(
+            train.weights,
+            heldout.weights if heldout is not None else None,
+            generated.weights,
+            rng=numpy_rng_for(seed, "measures in common use"),
+        )
     with clock.stage("population numbers"):
         evidence = Evidence(
             training=trained,
             generated=made,
-            yardstick=yardstick,
+            yardstick=yardstick.fresh,
             scored=scored,
             has_heldout=fresh is not None,
             ranks=ranks,
@@ -145,7 +174,13 @@ def audit(
             baselines=baselines,
         )
         numbers = quantities(evidence, rng=numpy_rng_for(seed, "bootstrap"))
+        if n_runs >= DEFAULT_CRITERIA.min_runs:
+            numbers += tuple(_coverage(scored, ranks, yardstick.fresh, trained, evidence.quality))
+        numbers += (*common_use_quantities(common), *gap_quantities(generated.info.settings))
     warnings += _warnings(generated, fresh, task)
+    if heldout is not None and fresh is not None:
+        warnings += other_recipe(train, heldout, trained, fresh)
+    frame = shares_initialization(train.weights, alignment, rng=rng_for(seed, "initialization"))
     return AuditResult(
         training=trained,
         generated=made,
@@ -157,8 +192,14 @@ def audit(
         distance=distance,
         quality=evidence.quality,
         novelty=evidence.novelty,
+        layers=reference.layers.names if reference.layers is not None else (),
+        controls=controls,
+        n_runs=n_runs,
         warnings=tuple(warnings),
-        about=_about(train, generated, heldout, task, seed),
+        about={
+            **_about(train, generated, heldout, task, seed),
+            "shared_initialization": frame,
+        },
     )
 
 
@@ -244,37 +285,86 @@ def _twin_ranks(
     return rank_low(to_others(generated, "generated"), to_others(heldout, "heldout"))
 
 
-def _ranks(
-    scored: Findings,
-    yardstick: Findings,
-    population: Population,
+def _one_left_out(generated: Population, train: Population, seed: int) -> np.ndarray:
+    """A random training checkpoint that does not count, for each generated one."""
+    rng = rng_for(seed, "leave one run out")
+    drop = torch.randint(len(train), (len(generated),), generator=rng)
+    exclude = np.zeros((len(generated), len(train)), dtype=bool)
+    exclude[np.arange(len(generated)), drop.numpy()] = True
+    return exclude
+
+
+def _yardstick(
     reference: Reference,
-    own_run: np.ndarray | None,
-) -> dict[str, np.ndarray]:
-    """Where each generated checkpoint lies among fresh runs, from both sides."""
-    ranks = {
-        "distance_near": rank_low(scored.distance, yardstick.distance),
-        "distance_far": rank_high(scored.distance, yardstick.distance),
-        "cosine_near": rank_high(scored.cosine, yardstick.cosine),
-        "cosine_far": rank_low(scored.cosine, yardstick.cosine),
-    }
-    hulls = [("hull", "hull_ratio", "norm")]
+    heldout: Population | None,
+    fresh: Findings | None,
+    trained: Findings,
+    own: np.ndarray,
+) -> Yardstick:
+    """Held-out runs with their hull ratios at other norms; else training runs, own run excluded."""
+    population, findings, exclude = reference.training, trained, own
+    if heldout is not None and fresh is not None:
+        population, findings, exclude = heldout, fresh, None
+    ladder, raw = ladder_of(population, reference, aligned=True, exclude=exclude), None
     if reference.alignment is not None:
-        hulls.append(("raw_hull", "raw_hull_ratio", "raw_norm"))
-    for key, ratio, norm in hulls:
-        ours = getattr(scored, ratio)
-        matched = hull_ratio_at_norm(
-            population, reference, getattr(scored, norm), aligned=key == "hull", exclude=own_run
+        raw = ladder_of(population, reference, aligned=False, exclude=exclude)
+    return Yardstick(findings, ladder, raw)
+
+
+def _controls(
+    reference: Reference,
+    yardstick: Yardstick,
+    fresh: Population | None,
+    heldout: Population | None,
+    n: int,
+    seed: int,
+) -> dict[str, Planted]:
+    """Checkpoints of known origin, measured in one go and ranked among fresh runs."""
+    train = reference.training
+    spacing = float(np.median(yardstick.fresh.distance))
+    planter = Planter(train.weights, train.layout, reference.alignment, spacing, seed)
+    plants = planter.all(n, fresh)
+    groups = np.repeat(np.arange(len(plants)), [len(plant.weights) for plant in plants])
+    together = _like(train, torch.cat([plant.weights for plant in plants]))
+    exclude = None if heldout is not None else _one_left_out(together, train, seed)
+    found = measure("controls", together, reference, groups=groups, exclude=exclude)
+    controls = {}
+    for i, plant in enumerate(plants):
+        mine = found.select(np.flatnonzero(groups == i))
+        controls[plant.key] = Planted(
+            plant.label,
+            mine,
+            yardstick.ranks(mine),
+            plant.wanted,
+            plant.can_veto,
+            plant.noise,
         )
-        ranks[f"{key}_near"] = (1 + (matched <= ours).sum(axis=0)) / (len(yardstick) + 1)
-        if key == "hull":
-            ranks["hull_far"] = (1 + (matched >= ours).sum(axis=0)) / (len(yardstick) + 1)
-    if scored.quality is not None and yardstick.quality is not None:
-        ranks["quality_low"] = rank_low(scored.quality, yardstick.quality)
-    if scored.novelty is not None and yardstick.novelty is not None:
-        ranks["similarity_high"] = rank_high(scored.novelty, yardstick.novelty)
-        ranks["similarity_low"] = rank_low(scored.novelty, yardstick.novelty)
-    return ranks
+    if heldout is not None and len(heldout) >= DEFAULT_CRITERIA.min_heldout_runs:
+        order = numpy_rng_for(seed, "halves").permutation(len(heldout))
+        judged, others = order[: len(order) // 2], order[len(order) // 2 :]
+        mine = yardstick.fresh.select(judged)
+        controls["heldout"] = Planted(
+            "held-out runs, half judged by the other half",
+            mine,
+            yardstick.select(others).ranks(mine),
+            NOT_ACCUSED,
+            can_veto=True,
+            n_chance=len(others),
+        )
+    return controls
+
+
+def _coverage(
+    scored: Findings,
+    ranks: Mapping[str, np.ndarray],
+    fresh: Findings,
+    trained: Findings,
+    quality: Measure | None,
+) -> list[Quantity]:
+    """How many training checkpoints the replicas among the samples reproduce, and could."""
+    judged = judge_checkpoints(scored, ranks, fresh, trained.names, quality)
+    copies = np.array([verdict.origin is Verdict.REPLICA for verdict in judged])
+    return coverage_quantities(coverage(scored.neighbor_rows[copies, 0], len(trained)))
 
 
 def _baselines(
@@ -306,17 +396,17 @@ def _baselines(
     )
     notes["noise"] = matched.note
     if matched.std is not None:
-        found["noise"] = measure("noise", noised(matched.std), reference)
+        found["noise"] = measure("noise", noised(matched.std), reference, only_near=True)
     for of in (2, 16):
         name = f"average of {of}"
         if len(weights) < of:
             notes[name] = f"needs {of} training runs, there are {len(weights)}"
             continue
         mixed = average_rows(weights, n, of=of, rng=rng_for(seed, "average", of))
-        found[name] = measure(name, _like(train, mixed), reference)
+        found[name] = measure(name, _like(train, mixed), reference, only_near=True)
         notes[name] = f"plain means of {of} random training checkpoints"
     drawn = parameter_gaussian(weights, n, rng=rng_for(seed, "gaussian"))
-    found["Gaussian"] = measure("Gaussian", _like(train, drawn), reference)
+    found["Gaussian"] = measure("Gaussian", _like(train, drawn), reference, only_near=True)
     notes["Gaussian"] = "an independent Gaussian per parameter over the training checkpoints"
     return found, notes
 

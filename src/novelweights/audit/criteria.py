@@ -54,6 +54,12 @@ class Criteria:
     """Population novel: the rank test of held-out against training distances is not below this."""
     broken_share: float = 0.5
     """Population broken: lower limit of the broken share above this."""
+    min_runs: int = 3
+    """Fewer independent training runs than this: not identifiable."""
+    control_share: float = 0.9
+    """A control passes if at least this share of it is judged rightly ..."""
+    control_p_value: float = 0.001
+    """... and fresh runs pass unless chance alone accuses so many with less than this p-value."""
 
 
 DEFAULT_CRITERIA = Criteria()
@@ -67,6 +73,32 @@ class CheckpointVerdict:
     works: bool | None
     """Quality not below what fresh runs reach, less the margin; None without a task."""
     reason: str
+    kind: str = ""
+    """Of an interpolation: average or mosaic; of an undecided one that a layer was copied: partial
+    copy; else empty."""
+
+
+@dataclass(frozen=True)
+class ControlVerdict:
+    """What an audit says of checkpoints whose origin is known."""
+
+    key: str
+    label: str
+    n: int
+    right: int
+    """How many were judged rightly."""
+    wanted: tuple[str, ...]
+    """The verdicts that are right."""
+    counts: dict[str, int]
+    """Checkpoints per verdict."""
+    passed: bool
+    can_veto: bool
+    """If it did not pass, the audit withholds its verdict; else it is a blind spot."""
+    noise: float | None
+    """Of copies with noise: its length over the median distance of fresh runs to training."""
+    distance: float
+    """Median distance to training over that of fresh runs."""
+    note: str
 
 
 @dataclass(frozen=True)
@@ -88,6 +120,19 @@ class Verdicts:
     population: PopulationVerdict
     checkpoints: tuple[CheckpointVerdict, ...]
     criteria: Criteria
+    controls: tuple[ControlVerdict, ...] = ()
+
+    @property
+    def largest_noise_seen(self) -> float | None:
+        """Copies with up to this noise are found, by the controls; None if none is."""
+        seen = None
+        for control in sorted(
+            (c for c in self.controls if c.noise is not None), key=lambda c: c.noise or 0.0
+        ):
+            if not control.passed:
+                break
+            seen = control.noise
+        return seen
 
     def counts(self) -> dict[str, int]:
         """How many generated checkpoints got each verdict."""
@@ -100,4 +145,6 @@ class Verdicts:
             "population": asdict(self.population),
             "counts": self.counts(),
             "criteria": asdict(self.criteria),
+            "controls": [asdict(control) for control in self.controls],
+            "largest_noise_seen": self.largest_noise_seen,
         }

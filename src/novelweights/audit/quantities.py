@@ -181,12 +181,6 @@ def _shares(evidence: Evidence) -> list[Quantity]:
     n_h, m = len(evidence.yardstick), len(evidence.generated)
     beyond = 1 / (n_h + 1) + 1e-12
     found = []
-    if "raw_hull_near" in evidence.ranks:
-        plain = "nearer to the convex hull of the training checkpoints as they are (no neurons "
-        plain += "reordered), relative to the nearest one, than every fresh run of the same norm"
-        raw = [("mixed_share_raw", "raw_hull_near", "Mixed share, nothing aligned", plain)]
-    else:
-        raw = []
     for key, rank, label, text in (
         (
             "copied_share",
@@ -196,19 +190,28 @@ def _shares(evidence: Evidence) -> list[Quantity]:
         ),
         (
             "aligned_share",
-            "cosine_near",
+            "direction_near",
             "Copied share, by direction",
-            "more aligned with a training checkpoint (scale-free nearness) than every fresh run",
+            "more aligned with a training checkpoint (scale-free nearness, plain or recentred) "
+            "than every fresh run",
         ),
         (
             "mixed_share",
-            "hull_near",
+            "mixture_near",
             "Mixed share",
-            "nearer to the convex hull of the training checkpoints, relative to the nearest one, "
-            "than every fresh run of the same norm",
+            "better explained by several training checkpoints than every fresh run: by distance to "
+            "their convex hull at equal norm, by 16 of them, or by their principal components, "
+            "aligned or as they are",
         ),
-        *raw,
+        (
+            "mosaic_share",
+            "layers_all_near",
+            "Share with every layer near",
+            "in every layer by itself more aligned with a training checkpoint than fresh runs",
+        ),
     ):
+        if rank not in evidence.ranks:
+            continue
         share = share_beyond(int((evidence.ranks[rank] <= beyond).sum()), m, n_h)
         found.append(
             Quantity(

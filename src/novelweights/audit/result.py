@@ -13,7 +13,7 @@ import pandas as pd
 
 from novelweights.tasks.task import Measure
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Quantity:
     level: float | None = None
     """Confidence level of [lower, upper]."""
     unit: str = ""
+    group: str = ""
+    """Which table of the report it stands in: "" (the audit's own), "common use", "own gap"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,20 +71,79 @@ class Findings:
     """(n, 3) training rows with the largest hull weights."""
     source_weights: np.ndarray | None = None
     """(n, 3) those weights; all weights of a checkpoint sum to 1."""
+    sparse_ratio: np.ndarray | None = None
+    """(n,) what 16 aligned training checkpoints with weights >= 0 leave unexplained of x - mu over
+    what the best one leaves; near 0 for mixtures, 1 for a copy plus noise."""
+    raw_sparse_ratio: np.ndarray | None = None
+    """(n,) the same with nothing aligned."""
+    pca_residual: np.ndarray | None = None
+    """(n,) share of |x - mu| outside the leading principal components of the training checkpoints
+    in one common frame, in [0, 1]; small for draws from their span."""
+    raw_pca_residual: np.ndarray | None = None
+    """(n,) the same with nothing aligned."""
+    recentred_cosine: np.ndarray | None = None
+    """(n,) max_i cos(x - mean of the other checkpoints of its population, t_i - mu) in the common
+    frame: sees copies that a shared drift hides."""
+    layer_distance: np.ndarray | None = None
+    """(n, layers) declared distance to the nearest training checkpoint, each layer by itself."""
+    layer_cosine: np.ndarray | None = None
+    """(n, layers) the scale-free nearness, each layer by itself."""
+    layer_rows: np.ndarray | None = None
+    """(n, layers) the training row with that cosine."""
     quality: np.ndarray | None = None
     """(n,) the task's quality, in its unit."""
     novelty: np.ndarray | None = None
     """(n,) the task's novelty: maximum similarity to a training checkpoint's errors."""
     overlap: np.ndarray | None = None
     """(n,) share of test examples predicted as the nearest training checkpoint does."""
+    expected_novelty: np.ndarray | None = None
+    """(n,) error overlap with a training checkpoint expected by chance at their error rates."""
 
     @property
     def distance(self) -> np.ndarray:
         """(n,) declared distance to the nearest training checkpoint."""
         return self.neighbor_distances[:, 0]
 
+    @property
+    def hull_distance(self) -> np.ndarray | None:
+        """(n,) distance to the convex hull of the aligned training checkpoints."""
+        return None if self.hull_ratio is None else self.hull_ratio * self.distance
+
+    @property
+    def raw_hull_distance(self) -> np.ndarray | None:
+        """(n,) the same with nothing aligned."""
+        return None if self.raw_hull_ratio is None else self.raw_hull_ratio * self.raw_distance
+
     def __len__(self) -> int:
         return len(self.names)
+
+    def select(self, rows: np.ndarray) -> "Findings":
+        """The findings of some checkpoints: indices or a mask."""
+        names = np.array(self.names, dtype=object)[rows].tolist()
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        picked = {name: None if a is None else a[rows] for name, a in arrays.items()}
+        return Findings(**{"label": self.label, "names": names, **picked})
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """Checkpoints of known origin, measured and ranked as the generated ones are: a control."""
+
+    label: str
+    """For people, e.g. "copies + noise of 0.25"."""
+    found: Findings
+    ranks: Mapping[str, np.ndarray]
+    """As `AuditResult.ranks`, for these checkpoints."""
+    wanted: tuple[str, ...]
+    """The verdicts that are right for them."""
+    can_veto: bool = False
+    """Whether the audit withholds its verdict when these are misjudged."""
+    noise: float | None = None
+    """For copies with noise: its length over the median distance of fresh runs to training."""
+    n_chance: int | None = None
+    """For fresh runs: how many others they were ranked among (false alarms are due to chance)."""
+    note: str = ""
+    """How they were made."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +171,23 @@ class AuditResult:
     """How each baseline was made, e.g. the noise found, or why it could not be matched."""
     ranks: Mapping[str, np.ndarray]
     """Per generated checkpoint, its place among held-out runs, each in (0, 1]:
-    distance_near, distance_far, cosine_near, cosine_far, hull_near, hull_far, raw_hull_near,
-    twin_near (nearest other sample), quality_low, similarity_high, similarity_low. Small =
-    extreme on that side. Without held-out runs: among training runs, each against the others."""
+    distance, cosine, hull, pca and similarity from both sides (`_near`, `_far`, or `_high`,
+    `_low`), quality_low, twin_near (nearest other sample), and the parts and wholes of the legs
+    that judge: direction_near (cosine and recentred cosine), mixture_near (hull, sparse, pca, each
+    aligned and raw), raw_mixture_near, layers_any_near and layers_all_near (the nearest and the
+    farthest layer, by cosine; `layers_*_distance_near` by distance). Small = extreme on that side.
+    Without held-out runs: among training runs, each against the others."""
     quantities: tuple[Quantity, ...]
     distance: DistanceInfo
     quality: Measure | None
     novelty: Measure | None
+    layers: tuple[str, ...] = ()
+    """Names of the layers, in the order of `Findings.layer_distance`; empty if there is one."""
+    controls: Mapping[str, Planted] = field(default_factory=dict)
+    """Checkpoints of known origin, by a short key; what the audit sees of each is its power."""
+    n_runs: int | None = None
+    """Independent training runs, as recognized; below 3 nothing can be identified. None: as many
+    as training checkpoints."""
     warnings: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     """What was audited: architecture, task, data, seeds, and per population n, runs, recipe."""
@@ -141,6 +212,9 @@ class AuditResult:
             "quality": vars(self.quality) if self.quality else None,
             "novelty": vars(self.novelty) if self.novelty else None,
             "quantities": [vars(quantity) for quantity in self.quantities],
+            "layers": list(self.layers),
+            "n_runs": self.n_runs,
+            "controls": {key: _planted_json(planted) for key, planted in self.controls.items()},
             "warnings": list(self.warnings),
             "training": _findings_json(self.training),
             "heldout": _findings_json(self.heldout) if self.heldout else None,
@@ -166,7 +240,10 @@ class AuditResult:
             heldout=_findings(heldout) if heldout else None,
             baselines={key: _findings(found) for key, found in data["baselines"].items()},
             baseline_notes=data["baseline_notes"],
-            ranks={key: np.array(values, dtype=float) for key, values in data["ranks"].items()},
+            ranks=_ranks(data["ranks"]),
+            layers=tuple(data["layers"]),
+            n_runs=data["n_runs"],
+            controls={key: _planted(planted) for key, planted in data["controls"].items()},
             quantities=tuple(Quantity(**quantity) for quantity in data["quantities"]),
             distance=DistanceInfo(**data["distance"]),
             quality=Measure(**data["quality"]) if data["quality"] else None,
@@ -190,7 +267,7 @@ class AuditResult:
             "cosine": found.cosine,
             "norm": found.norm,
         }
-        for name in ("hull_ratio", "raw_hull_ratio"):
+        for name in _SHAPE_COLUMNS:
             values = getattr(found, name)
             if values is not None:
                 columns[name] = values
@@ -198,7 +275,11 @@ class AuditResult:
             for j in range(found.source_rows.shape[1]):
                 columns[f"source_{j + 1}_run"] = [trained[row] for row in found.source_rows[:, j]]
                 columns[f"source_{j + 1}_weight"] = found.source_weights[:, j]
-        for name in ("quality", "novelty", "overlap"):
+        if found.layer_distance is not None and found.layer_rows is not None:
+            for j, layer in enumerate(self.layers):
+                columns[f"layer_{layer}_distance"] = found.layer_distance[:, j]
+                columns[f"layer_{layer}_run"] = [trained[row] for row in found.layer_rows[:, j]]
+        for name in ("quality", "novelty", "expected_novelty", "overlap"):
             values = getattr(found, name)
             if values is not None:
                 columns[name] = values
@@ -218,10 +299,28 @@ _ARRAYS = {
     "raw_norm": np.float64,
     "source_rows": np.int64,
     "source_weights": np.float64,
+    "sparse_ratio": np.float64,
+    "raw_sparse_ratio": np.float64,
+    "pca_residual": np.float64,
+    "raw_pca_residual": np.float64,
+    "recentred_cosine": np.float64,
+    "layer_distance": np.float64,
+    "layer_cosine": np.float64,
+    "layer_rows": np.int64,
     "quality": np.float64,
     "novelty": np.float64,
     "overlap": np.float64,
+    "expected_novelty": np.float64,
 }
+_SHAPE_COLUMNS = (
+    "hull_ratio",
+    "raw_hull_ratio",
+    "sparse_ratio",
+    "raw_sparse_ratio",
+    "pca_residual",
+    "raw_pca_residual",
+    "recentred_cosine",
+)
 
 
 def _list(values: np.ndarray) -> list:
@@ -245,3 +344,25 @@ def _findings(data: Mapping[str, Any]) -> Findings:
         for name, dtype in _ARRAYS.items()
     }
     return Findings(**{"label": data["label"], "names": list(data["names"]), **arrays})
+
+
+def _ranks(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return {key: np.array(values, dtype=float) for key, values in data.items()}
+
+
+def _planted_json(planted: Planted) -> dict[str, Any]:
+    return {
+        **vars(planted),
+        "found": _findings_json(planted.found),
+        "ranks": {key: _list(values) for key, values in planted.ranks.items()},
+        "wanted": list(planted.wanted),
+    }
+
+
+def _planted(data: Mapping[str, Any]) -> Planted:
+    changed = {
+        "found": _findings(data["found"]),
+        "ranks": _ranks(data["ranks"]),
+        "wanted": tuple(data["wanted"]),
+    }
+    return Planted(**{**data, **changed})

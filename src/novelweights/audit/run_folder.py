@@ -38,6 +38,7 @@ def write_run(
     write_json(folder / "audit.json", {**result.to_json(), "verdict": verdicts.to_json()})
     table = result.table()
     table["verdict"] = [str(one.origin) for one in verdicts.checkpoints]
+    table["kind"] = [one.kind for one in verdicts.checkpoints]
     table["works"] = ["" if one.works is None else one.works for one in verdicts.checkpoints]
     table["reason"] = [one.reason for one in verdicts.checkpoints]
     write_text(folder / "checkpoints.csv", table.to_csv(index=False, float_format="%.9g"))

@@ -4,8 +4,8 @@ The order follows the trials on real zoos (DESIGN section 5): replica, interpola
 unexplained, broken, novel. Any leg that is missing leads to `undecided`, never to `novel`.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,81 +14,263 @@ from novelweights.audit.criteria import (
     DEFAULT_CRITERIA,
     MEANING,
     CheckpointVerdict,
+    ControlVerdict,
     Criteria,
     PopulationVerdict,
     Verdict,
     Verdicts,
 )
-from novelweights.audit.result import AuditResult, Quantity
+from novelweights.audit.planning import limits_beside
+from novelweights.audit.result import AuditResult, Findings, Planted, Quantity
+from novelweights.tasks.task import Measure
+
+N_LEGS = 3
+"""Ways in which a fresh run can be accused by chance: direction, mixture, layers."""
+NOVEL_LEGS = (
+    "distance_near",
+    "distance_far",
+    "direction_near",
+    "cosine_far",
+    "mixture_near",
+    "unmatched_mixture_near",
+    "hull_far",
+    "pca_far",
+    "layers_any_near",
+    "twin_near",
+    "similarity_high",
+    "similarity_low",
+)
+"""Ranks that must be those of a fresh run before a checkpoint is called novel."""
 
 
 def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdicts:
-    """The verdict on every generated checkpoint and on all of them together.
+    """The verdict on every generated checkpoint, on every control and on all samples together.
 
     Pure: depends on the numbers and the thresholds alone. Source: ours.
     """
-    checkpoints = tuple(_judge_one(result, criteria, j) for j in range(len(result.generated)))
-    population = _judge_all(result, criteria, checkpoints)
+    fresh = result.heldout if result.heldout is not None else result.training
+    names, quality = result.training.names, result.quality
+    controls = tuple(
+        _judge_control(key, planted, fresh, names, quality, criteria)
+        for key, planted in result.controls.items()
+    )
+    withheld = _withheld(result, criteria, controls)
+    if withheld:
+        works = works_of(result.generated, fresh, quality, criteria)
+        checkpoints = tuple(CheckpointVerdict(Verdict.UNDECIDED, w, withheld[0]) for w in works)
+        population = PopulationVerdict(
+            Verdict.UNDECIDED, f"{withheld[0]}.", tuple(_reasons(result)), (withheld[1],)
+        )
+    else:
+        checkpoints = judge_checkpoints(
+            result.generated, result.ranks, fresh, names, quality, criteria
+        )
+        if result.heldout is None:
+            reason = "not near training; held-out runs are missing"
+            checkpoints = tuple(
+                replace(c, origin=Verdict.UNDECIDED, reason=reason)
+                if c.origin is Verdict.NOVEL
+                else c
+                for c in checkpoints
+            )
+        population = _judge_all(result, criteria, checkpoints)
     sentence = population.sentence[:1].upper() + population.sentence[1:]
-    return Verdicts(replace(population, sentence=sentence), checkpoints, criteria)
+    return Verdicts(replace(population, sentence=sentence), checkpoints, criteria, controls)
 
 
-def _judge_one(result: AuditResult, criteria: Criteria, j: int) -> CheckpointVerdict:
-    found, fresh = result.generated, result.heldout
-    yardstick = fresh if fresh is not None else result.training
-    beyond = 1 / (len(yardstick) + 1) + 1e-12
-    ranks = {name: float(values[j]) for name, values in result.ranks.items()}
-    works = None
-    if found.quality is not None and yardstick.quality is not None and result.quality is not None:
-        sign = 1 if result.quality.higher_is_better else -1
-        worst = float((sign * yardstick.quality).min()) - criteria.quality_margin
-        works = bool(sign * found.quality[j] >= worst)
-    if len(yardstick) < criteria.min_heldout_runs:
-        return CheckpointVerdict(
-            Verdict.UNDECIDED, works, f"only {len(yardstick)} fresh runs to compare with"
+def judge_checkpoints(
+    found: Findings,
+    ranks: Mapping[str, np.ndarray],
+    fresh: Findings,
+    training_names: Sequence[str],
+    quality: Measure | None,
+    criteria: Criteria = DEFAULT_CRITERIA,
+    *,
+    n_fresh: int | None = None,
+) -> tuple[CheckpointVerdict, ...]:
+    """The verdict on every checkpoint of a population, one by one.
+
+    Args:
+        found: The checkpoints, measured.
+        ranks: Their places among fresh runs, as `Yardstick.ranks` gives them.
+        fresh: Those fresh runs, measured.
+        training_names: Run of each training checkpoint.
+        quality: The task's measure, None without a task.
+        criteria: Thresholds.
+        n_fresh: Fresh runs behind the ranks, where they are fewer.
+    """
+    works = works_of(found, fresh, quality, criteria)
+    if len(fresh) < criteria.min_heldout_runs:
+        reason = f"only {len(fresh)} fresh runs to compare with"
+        return tuple(CheckpointVerdict(Verdict.UNDECIDED, w, reason) for w in works)
+    beyond = 1 / ((n_fresh or len(fresh)) + 1) + 1e-12
+    usual = max(float(np.median(fresh.distance)), 1e-300)
+    columns = {name: values.tolist() for name, values in ranks.items()}
+    copied_layers = np.zeros(len(found), dtype=bool)
+    if found.layer_distance is not None and fresh.layer_distance is not None:
+        radius = criteria.gross_copy * np.median(fresh.layer_distance, axis=0)
+        copied_layers = np.all(found.layer_distance <= radius, axis=1)
+    layer_rows = [()] * len(found) if found.layer_rows is None else found.layer_rows.tolist()
+    verdicts = []
+    for j, distance in enumerate(found.distance.tolist()):
+        case = _Case(
+            ranks={name: values[j] for name, values in columns.items()},
+            beyond=beyond,
+            share=distance / usual,
+            sources=(0.0, 0.0)
+            if found.source_weights is None
+            else tuple(found.source_weights[j, :2].tolist()),
+            layer_runs=tuple(str(training_names[row]) for row in layer_rows[j]),
+            layers_copied=bool(copied_layers[j]),
+            works=works[j],
         )
-    share = found.distance[j] / max(float(np.median(yardstick.distance)), 1e-300)
-    copied = share <= criteria.gross_copy or ranks["cosine_near"] <= beyond
-    first, second = found.source_weights[j, :2] if found.source_weights is not None else (0.0, 0.0)
+        verdicts.append(_judge_one(case, criteria))
+    return tuple(verdicts)
+
+
+def works_of(
+    found: Findings, fresh: Findings, quality: Measure | None, criteria: Criteria
+) -> list[bool | None]:
+    """Whether each checkpoint works as well as the worst fresh run, less the margin."""
+    if found.quality is None or fresh.quality is None or quality is None:
+        return [None] * len(found)
+    sign = 1 if quality.higher_is_better else -1
+    worst = float((sign * fresh.quality).min()) - criteria.quality_margin
+    return [bool(good) for good in sign * found.quality >= worst]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One checkpoint: its ranks and what else the rules ask for."""
+
+    ranks: Mapping[str, float]
+    beyond: float
+    """A rank of at most this is past every fresh run."""
+    share: float
+    """Its distance over the median of fresh runs."""
+    sources: tuple[float, ...]
+    """The two largest weights of its mixture."""
+    layer_runs: tuple[str, ...]
+    """The nearest run of each layer."""
+    layers_copied: bool
+    """Whether every layer by itself is a gross copy."""
+    works: bool | None
+
+    def is_beyond(self, leg: str) -> bool:
+        """Whether it lies past every fresh run on this leg; a leg that is missing shows nothing."""
+        return self.ranks.get(leg, 1.0) <= self.beyond
+
+
+def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
+    """The ordered rule (DESIGN section 5)."""
+
+    def says(origin: Verdict, reason: str, kind: str = "") -> CheckpointVerdict:
+        return CheckpointVerdict(origin, case.works, reason, kind)
+
+    first, second = case.sources
     one_source = first >= criteria.dominant_weight and second <= criteria.runner_up * first
-    if copied and one_source:
-        return CheckpointVerdict(
-            Verdict.REPLICA,
-            works,
-            f"distance is {share:.2g} of a fresh run's, {first:.0%} of it is one training run",
-        )
-    if ranks.get("raw_hull_near", 1.0) <= beyond:
-        return CheckpointVerdict(
-            Verdict.INTERPOLATION,
-            works,
-            "nearer to mixtures of training runs, nothing aligned, than fresh runs are",
-        )
+    copied = case.share <= criteria.gross_copy or case.is_beyond("direction_near")
+    mosaic = case.is_beyond("layers_all_near") and len(set(case.layer_runs)) > 1
     # aligned to an untrained or broken network, training runs surround it: no proof of mixing
-    if ranks["hull_near"] <= beyond and works is not False:
-        return CheckpointVerdict(
-            Verdict.INTERPOLATION, works, "nearer to mixtures of training runs than fresh runs are"
+    mixture = case.is_beyond("raw_mixture_near" if case.works is False else "mixture_near")
+    runs = " and ".join(dict.fromkeys(case.layer_runs))
+    if one_source and not mosaic and (copied or mixture):
+        return says(
+            Verdict.REPLICA,
+            f"distance is {case.share:.2g} of a fresh run's, {first:.0%} of it is one training run",
+        )
+    if mosaic and (case.layers_copied or not mixture):
+        return says(Verdict.INTERPOLATION, f"layers copied from different runs: {runs}", "mosaic")
+    if mixture:
+        return says(
+            Verdict.INTERPOLATION, "nearer to mixtures of training runs than fresh runs", "average"
         )
     if copied:
-        return CheckpointVerdict(
-            Verdict.INTERPOLATION, works, "near several training runs, beyond fresh runs"
+        return says(
+            Verdict.INTERPOLATION, "near several training runs, beyond fresh runs", "average"
         )
-    if ranks["distance_near"] <= beyond:
-        return CheckpointVerdict(
-            Verdict.UNDECIDED, works, "near training: a shrunk network, or a noisy mixture"
+    if case.is_beyond("layers_any_near"):
+        return says(Verdict.UNDECIDED, "one layer is near a training run's", "partial copy")
+    if case.is_beyond("distance_near"):
+        return says(Verdict.UNDECIDED, "near training: a shrunk network, or a noisy mixture")
+    if case.works is False:
+        return says(Verdict.BROKEN, "works worse than every fresh run")
+    if case.works is None:
+        return says(
+            Verdict.UNDECIDED,
+            "not near training; a task is missing, so whether it works is unknown",
         )
-    if works is False:
-        return CheckpointVerdict(Verdict.BROKEN, works, "works worse than every fresh run")
-    missing = _missing_legs(result)
-    if missing:
-        return CheckpointVerdict(Verdict.UNDECIDED, works, f"not near training; {missing[0]}")
     odd = [
         name.replace("_", " ")
-        for name, rank in ranks.items()
-        if name != "quality_low" and rank <= max(criteria.two_sided, beyond)
+        for name in NOVEL_LEGS
+        if case.ranks.get(name, 1.0) <= max(criteria.two_sided, case.beyond)
     ]
     if odd:
-        return CheckpointVerdict(Verdict.UNDECIDED, works, f"unlike fresh runs: {', '.join(odd)}")
-    return CheckpointVerdict(Verdict.NOVEL, works, MEANING[Verdict.NOVEL])
+        return says(Verdict.UNDECIDED, f"unlike fresh runs: {', '.join(odd)}")
+    return says(Verdict.NOVEL, MEANING[Verdict.NOVEL])
+
+
+def _judge_control(
+    key: str,
+    planted: Planted,
+    fresh: Findings,
+    names: Sequence[str],
+    quality: Measure | None,
+    criteria: Criteria,
+) -> ControlVerdict:
+    """What the rules say of checkpoints of known origin, and whether they are right."""
+    judged = judge_checkpoints(
+        planted.found, planted.ranks, fresh, names, quality, criteria, n_fresh=planted.n_chance
+    )
+    origins = [str(verdict.origin) for verdict in judged]
+    n, right = len(origins), sum(origin in planted.wanted for origin in origins)
+    if planted.n_chance is None:
+        passed = right >= criteria.control_share * n
+    else:  # the most extreme of fresh runs are beyond the others by chance
+        chance = share_beyond(n - right, n, planted.n_chance, r=N_LEGS)
+        passed = chance.p_value >= criteria.control_p_value
+    return ControlVerdict(
+        key=key,
+        label=planted.label,
+        n=n,
+        right=right,
+        wanted=planted.wanted,
+        counts={str(kind): origins.count(str(kind)) for kind in Verdict},
+        passed=passed,
+        can_veto=planted.can_veto,
+        noise=planted.noise,
+        distance=float(np.median(planted.found.distance) / max(np.median(fresh.distance), 1e-300)),
+        note=planted.note,
+    )
+
+
+def _withheld(
+    result: AuditResult, criteria: Criteria, controls: Sequence[ControlVerdict]
+) -> tuple[str, str] | None:
+    """Why nothing can be said at all, and what would change that; None if something can."""
+    fresh = result.heldout if result.heldout is not None else result.training
+    if result.n_runs is not None and result.n_runs < criteria.min_runs:
+        runs = f"{result.n_runs} run{'s' * (result.n_runs != 1)}"
+        return (
+            f"not identifiable: the training checkpoints come from {runs}, so how far apart "
+            "independent runs lie cannot be told from them, nor copies from neighbors on one path",
+            f"training checkpoints of at least {criteria.min_runs} independent runs",
+        )
+    if len(fresh) < criteria.min_heldout_runs:
+        return (
+            f"{len(fresh)} fresh runs are too few to compare with",
+            f"at least {criteria.min_heldout_runs} held-out runs, better 100",
+        )
+    failed = [control for control in controls if control.can_veto and not control.passed]
+    if failed:
+        told = "; ".join(f"{c.label}: {c.right} of {c.n} judged rightly" for c in failed)
+        return (
+            f"the verdict is withheld, since this audit misjudges checkpoints of known origin "
+            f"({told})",
+            "controls that are judged rightly: more held-out runs, more training runs, or the "
+            "right symmetry",
+        )
+    return None
 
 
 def _missing_legs(result: AuditResult) -> list[str]:
@@ -103,21 +285,13 @@ def _missing_legs(result: AuditResult) -> list[str]:
 def _judge_all(
     result: AuditResult, criteria: Criteria, checkpoints: Sequence[CheckpointVerdict]
 ) -> PopulationVerdict:
-    n, yardstick = len(checkpoints), result.heldout or result.training
+    n, fresh = len(checkpoints), result.heldout or result.training
     counts = {kind: sum(c.origin is kind for c in checkpoints) for kind in Verdict}
     exploratory = "" if result.heldout is not None else "exploratory, without held-out runs: "
-    if len(yardstick) < criteria.min_heldout_runs:
-        return PopulationVerdict(
-            Verdict.UNDECIDED,
-            f"{len(yardstick)} fresh runs are too few to compare with.",
-            (),
-            (f"at least {criteria.min_heldout_runs} held-out runs, better 100",),
-        )
-    # a fresh run has more than one chance to be named interpolation (the aligned hull, the plain
-    # hull, and, rarely, the cosine with several sources), so the second most extreme held-out
-    # run is the yardstick: real fresh runs then get a lower limit above 0 in .03 of trials at most
+    # a fresh run has two chances to be named interpolation (mixture, layers), so there the second
+    # most extreme fresh run is the yardstick
     legs = {Verdict.REPLICA: 1, Verdict.INTERPOLATION: 2}
-    shares = {kind: share_beyond(counts[kind], n, len(yardstick), r=r) for kind, r in legs.items()}
+    shares = {kind: share_beyond(counts[kind], n, len(fresh), r=r) for kind, r in legs.items()}
     shown = sorted(
         (kind for kind, share in shares.items() if share.lower > 0),
         key=lambda kind: -counts[kind],
@@ -150,20 +324,23 @@ def _judge_all(
             reasons,
             (),
         )
+    kind = "held-out run" if result.heldout is not None else "training run"
+    beside = limits_beside(len(fresh), n, fresh=kind)
     open_points = _open_points(result, criteria)
     if not open_points:
         upper = max(quantity.upper or 1.0 for quantity in _share_quantities(result))
         return PopulationVerdict(
             Verdict.NOVEL,
             "Indistinguishable from fresh runs by these measures: no evidence of copying or "
-            f"mixing in {n} samples; a detectable share of up to {upper:.1%} is not excluded.",
+            f"mixing in {n} samples; a detectable share of up to {upper:.1%} is not excluded "
+            f"({beside}).",
             reasons,
             (),
         )
     return PopulationVerdict(
         Verdict.UNDECIDED,
-        f"{exploratory}no copying, mixing or breakage is shown in {n} samples, and they are not "
-        "shown to be like fresh runs either.",
+        f"{exploratory}no copying, mixing or breakage is shown in {n} samples ({beside}), and "
+        "they are not shown to be like fresh runs either.",
         reasons,
         tuple(open_points),
     )
@@ -244,7 +421,7 @@ def _reasons(result: AuditResult) -> list[str]:
 
 
 def _share_quantities(result: AuditResult) -> list[Quantity]:
-    keys = ("copied_share", "aligned_share", "mixed_share", "mixed_share_raw")
+    keys = ("copied_share", "aligned_share", "mixed_share", "mosaic_share")
     return [quantity for quantity in result.quantities if quantity.key in keys]
 
 

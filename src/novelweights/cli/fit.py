@@ -59,6 +59,14 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
     parameters = [
         option("population", Path, ..., "Population folder (or folder of state dicts)."),
         option("output", Path, ..., "Folder for the fitted generator.", "-o"),
+        option(
+            "heldout",
+            Path | None,
+            None,
+            "Held-out runs, for logging only: the loss on them is compared with that on training "
+            "checkpoints, and the generator never learns from them. [the population's own, if it "
+            "has any]",
+        ),
         option("scale", str, first, f"Start from these settings: {', '.join(scales)}."),
         option("seed", int, 0, "Root of all randomness."),
         option("resume", bool, False, "Go on with an unfinished fit."),
@@ -77,6 +85,7 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
         *,
         population: Path,
         output: Path,
+        heldout: Path | None,
         scale: str,
         seed: int,
         resume: bool,
@@ -86,7 +95,7 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
         from novelweights.errors import unknown_name
         from novelweights.evaluate import fit_to_folder
         from novelweights.weights.population import require_finite
-        from novelweights.weights.readers import read_checkpoints
+        from novelweights.weights.readers import heldout_rows, read_checkpoints
 
         if scale not in scales:
             raise unknown_name(f"scale of {name}", scale, scales)
@@ -94,12 +103,16 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
         settings = replace(scales[scale], **chosen)
         training = read_checkpoints(population, split="train")
         require_finite(training, str(population))
+        if heldout is None and heldout_rows(population):
+            heldout = population
+        fresh = read_checkpoints(heldout, split="heldout") if heldout is not None else None
         with progress_bar() as tell:
             fit_to_folder(
                 output,
                 name,
                 settings,
                 training,
+                heldout=fresh,
                 seed=seed,
                 resume=resume,
                 overwrite=overwrite,

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from novelweights.cli.calibrate import calibrate
+from novelweights.cli.checks import lint, plan
 from novelweights.cli.fit import FitGroup
 from novelweights.cli.show import error, progress_bar, say
 from novelweights.errors import InputError
@@ -57,6 +59,7 @@ app = typer.Typer(
 )
 zoo = typer.Typer(no_args_is_help=True, help="Train populations of checkpoints.")
 data = typer.Typer(no_args_is_help=True, help="Real data sets.")
+app.command()(calibrate)
 app.add_typer(zoo, name="zoo")
 app.add_typer(data, name="data")
 app.add_typer(
@@ -148,7 +151,7 @@ def sample(
 ) -> None:
     """Generate checkpoints with a fitted generator."""
     from novelweights.files import require_new
-    from novelweights.generators.store import load_fitted
+    from novelweights.generators.store import load_fitted, with_provenance
     from novelweights.seeding import rng_for
     from novelweights.weights.population import require_finite
     from novelweights.weights.readers import read_checkpoints
@@ -165,7 +168,7 @@ def sample(
             progress=lambda done, total: tell("sampling", done, total),
         )
         require_finite(generated, f"samples of {method}")
-        save_population(generated, output, overwrite=overwrite)
+        save_population(with_provenance(generated, model), output, overwrite=overwrite)
     say(f"{output}: {n} checkpoints by {method} written")
 
 
@@ -236,6 +239,10 @@ def audit(
     _say_verdict(verdicts, output)
     if str(verdicts.population.origin) in wanted:
         raise typer.Exit(1)
+
+
+app.command()(plan)
+app.command()(lint)
 
 
 @app.command()

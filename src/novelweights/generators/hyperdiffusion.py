@@ -20,10 +20,12 @@ from torch import Tensor, nn
 
 from novelweights.errors import InputError
 from novelweights.generators.parts.diffusion import add_noise_at, ddim_scheduler, sample_ddim
+from novelweights.generators.parts.gap import GapWatch
 from novelweights.generators.parts.training import TrainingSettings, Workspace, train
 from novelweights.generators.parts.transformer import (
     SCALAR_FEATURES,
     TokenTransformer,
+    parameter_count,
     scalar_features,
     token_sizes,
 )
@@ -137,7 +139,11 @@ class HyperDiffusion:
         Args:
             training: At least one checkpoint.
             rng: Source of all randomness.
-            workspace: Where an unfinished fit is kept and continued.
+            workspace: Where an unfinished fit is kept and continued, and what it watches.
+
+        Raises:
+            InputError: Training diverged, or the workspace belongs to another fit or watches
+                checkpoints of another network.
         """
         scale = self.weight_scale or 1.0 / float(training.weights.std())
         clean = training.weights * scale
@@ -165,6 +171,16 @@ class HyperDiffusion:
             )
             return (predicted - target.to(device)).square().mean()
 
+        def losses_of(
+            model: nn.Module, some: Population, timesteps: tuple[int, ...], draw: torch.Generator
+        ) -> Tensor:
+            return _losses(self, model, some, scale, timesteps, draw)
+
+        watch = None
+        if workspace is not None and workspace.watch is not None:
+            watch = GapWatch.of(
+                training, workspace.watch, timesteps=self.timesteps, losses=losses_of
+            )
         data = training.weights.contiguous().numpy()
         trained = train(
             network,
@@ -173,6 +189,7 @@ class HyperDiffusion:
             seed=seed,
             identity=f"{self} {hashlib.sha256(data.tobytes()).hexdigest()}",
             workspace=workspace,
+            watch=watch,
         )
         return FittedHyperDiffusion(self, trained, training.layout, training.info, scale)
 
@@ -213,24 +230,27 @@ class FittedHyperDiffusion:
         """The population itself: nothing is encoded."""
         return population
 
+    @property
+    def parameters(self) -> int:
+        """Number of trained values."""
+        return parameter_count(self.network)
+
+    @property
+    def timesteps(self) -> int:
+        """Noise levels in all."""
+        return self.settings.timesteps
+
     @torch.no_grad()
     def loss(
         self, population: Population, *, timesteps: tuple[int, ...], rng: torch.Generator
     ) -> Float[Tensor, "n levels"]:
         """Mean squared denoising error of every checkpoint at each noise level.
 
-        All checkpoints get the same noise at a level, so that populations compare in pairs.
+        The i-th checkpoint of every population gets the same noise, so that populations compare
+        in pairs; other checkpoints get other noise, so that a mean does not hang on one draw.
         Lower on training than on held-out runs means memorization that distances may not show.
         """
-        scheduler = self._scheduler()
-        clean = population.weights * self.scale
-        errors = []
-        for t in timesteps:
-            noise = torch.randn(1, clean.shape[1], generator=rng).expand_as(clean)
-            level = torch.full((len(clean),), t)
-            noised = add_noise_at(clean, noise, level, scheduler.alphas_cumprod)
-            errors.append((self._denoise(noised, level) - clean).square().mean(dim=1))
-        return torch.stack(errors, dim=1)
+        return _losses(self.settings, self.network, population, self.scale, timesteps, rng)
 
     def save(self, folder: Path) -> None:
         """Write the denoiser's weights and the scale."""
@@ -261,6 +281,31 @@ def _denoise(
 ) -> Tensor:
     time = scalar_features(t.float(), TIME_LOG2_MAX_FREQUENCY)
     return network([*noised.split(token_sizes(layout, chunk), dim=1), time])
+
+
+def _losses(
+    settings: HyperDiffusion,
+    network: nn.Module,
+    population: Population,
+    scale: float,
+    timesteps: tuple[int, ...],
+    rng: torch.Generator,
+) -> Tensor:
+    """Mean squared denoising error (n levels); a row's noise is the same in any population."""
+    alphas = ddim_scheduler(settings.timesteps).alphas_cumprod
+    device = next(network.parameters()).device
+    clean = population.weights * scale
+    errors = []
+    for timestep in timesteps:
+        draw = torch.Generator().manual_seed(int(torch.randint(2**62, (1,), generator=rng)))
+        noise = torch.empty_like(clean)
+        for row in noise:  # one by one, so that the number of rows changes none of them
+            row.normal_(generator=draw)
+        t = torch.full((len(clean),), timestep)
+        noised = add_noise_at(clean, noise, t, alphas).to(device)
+        predicted = _denoise(network, noised, t.to(device), settings.chunk, population.layout).cpu()
+        errors.append((predicted - clean).square().mean(dim=1))
+    return torch.stack(errors, dim=1)
 
 
 SCALES = {

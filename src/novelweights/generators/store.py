@@ -1,6 +1,11 @@
-"""The model folder of a fitted generator: generator.json, layout.csv and the method's own files."""
+"""The model folder of a fitted generator: generator.json, layout.csv and the method's own files.
 
-from dataclasses import asdict
+loss.csv and gap.csv lie beside them where a fit logged them.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +15,7 @@ from novelweights.errors import InputError
 from novelweights.files import read_json, telling_full_disk, write_json, write_text
 from novelweights.generators import GENERATORS, method_named
 from novelweights.generators.generator import FittedGenerator
+from novelweights.generators.parts.gap import GapRow, HasLoss, six_digits
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population
 from novelweights.weights.store import info_from_json
@@ -18,7 +24,13 @@ SCHEMA_VERSION = 1
 
 
 def save_fitted(
-    fitted: FittedGenerator, folder: Path, *, method: str, settings: Any, training: Population
+    fitted: FittedGenerator,
+    folder: Path,
+    *,
+    method: str,
+    settings: Any,
+    training: Population,
+    gap: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a fitted generator into an existing folder.
 
@@ -28,6 +40,7 @@ def save_fitted(
         method: Its key in `GENERATORS`.
         settings: The generator's settings (a dataclass).
         training: The population it was fitted to; described, not stored.
+        gap: What `final_gap` found, where there were held-out runs.
     """
     info = training.info
     with telling_full_disk(folder):
@@ -43,6 +56,9 @@ def save_fitted(
             "symmetry": info.symmetry.to_json() if info.symmetry else None,
             "task": info.task,
             "training": {"rows": len(training), "recipe": info.recipe},
+            "parameters": fitted.parameters if isinstance(fitted, HasLoss) else None,
+            "values_in_training": training.weights.numel(),
+            "gap": gap,
         },
     )
 
@@ -82,4 +98,51 @@ def load_fitted(folder: Path) -> tuple[FittedGenerator, str]:
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise InputError(
             f"{folder}: the fitted generator cannot be read ({error}); fit it again"
+        ) from error
+
+
+def with_provenance(sampled: Population, folder: Path) -> Population:
+    """Samples whose settings tell of the generator that made them, for an audit to read.
+
+    Args:
+        sampled: What a generator sampled.
+        folder: The model folder it was loaded from.
+
+    Returns:
+        The same checkpoints with `info.settings["generator"]`: method, parameters,
+        values_in_training, and gap: what `final_gap` found plus "history", rows of (step,
+        timestep, loss_train, loss_heldout). What is not known is None.
+
+    Raises:
+        InputError: The folder is not a model folder.
+    """
+    described = read_json(folder / "generator.json")
+    gap = described.get("gap")
+    if isinstance(gap, dict):
+        gap = {**gap, "history": _history(folder / "gap.csv")}
+    made_by = {
+        "method": described.get("method"),
+        "parameters": described.get("parameters"),
+        "values_in_training": described.get("values_in_training"),
+        "gap": gap,
+    }
+    settings = {**sampled.info.settings, "generator": made_by}
+    return replace(sampled, info=replace(sampled.info, settings=settings))
+
+
+def _history(path: Path) -> list[list[int | float | None]]:
+    """The first four columns of gap.csv; nothing where the fit was not watched."""
+    if not path.is_file():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [
+                [int(row["step"]), int(row["timestep"])]
+                + [six_digits(float(row[name])) for name in ("loss_train", "loss_heldout")]
+                for row in csv.DictReader(file)
+            ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: expected columns {', '.join(GapRow._fields)}; {error}. Delete the file (the "
+            "history of the gap is lost with it), or fit again"
         ) from error

@@ -83,3 +83,66 @@ def hull_weights(
     """
     gram = np.ascontiguousarray(gram, dtype=np.float64)
     return _simplex_least_squares(gram, np.ascontiguousarray(inner, dtype=np.float64))
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _pursue(gram: np.ndarray, inner: np.ndarray, squared: float, atoms: int) -> np.ndarray:
+    """Squared residual after each of `atoms` steps of non-negative orthogonal matching pursuit."""
+    n = len(inner)
+    lengths = np.sqrt(np.maximum(np.diag(gram), 1e-300))
+    chosen = np.empty(0, np.int64)
+    left = np.empty(atoms)
+    slope = inner.copy()  # inner products of the residual with every atom
+    residual = squared
+    for step in range(atoms):
+        best, gain = -1, 1e-9 * np.sqrt(squared) + 1e-300
+        for j in range(n):
+            if slope[j] / lengths[j] > gain:
+                best, gain = j, slope[j] / lengths[j]
+        if best < 0:  # nothing with a positive weight helps any more
+            left[step:] = residual
+            break
+        chosen = np.append(chosen, best)
+        while True:  # least squares on the chosen; those that would turn negative leave
+            size = len(chosen)
+            system = np.empty((size, size))
+            right = np.empty(size)
+            for a in range(size):
+                for b in range(size):
+                    system[a, b] = gram[chosen[a], chosen[b]]
+                system[a, a] *= 1 + 1e-10  # equal checkpoints would make it singular
+                right[a] = inner[chosen[a]]
+            weights = np.linalg.solve(system, right)
+            if weights.min() > 0 or size == 1:
+                break
+            chosen = chosen[weights > 0]
+        residual = squared
+        slope = inner.copy()
+        for a in range(len(chosen)):
+            residual -= weights[a] * inner[chosen[a]]
+            for j in range(n):
+                slope[j] -= weights[a] * gram[j, chosen[a]]
+        for a in range(len(chosen)):
+            slope[chosen[a]] = 0.0
+        residual = max(residual, 0.0)
+        left[step] = residual
+    return left
+
+
+def sparse_residuals(
+    gram: Float[np.ndarray, "m m"], inner: Float[np.ndarray, " m"], squared: float, atoms: int
+) -> Float[np.ndarray, " atoms"]:
+    """What non-negative orthogonal matching pursuit leaves unexplained of a target, step by step.
+
+    Args:
+        gram: Inner products of the atoms (training checkpoints less their mean).
+        inner: Inner products of the atoms with the target.
+        squared: Squared norm of the target.
+        atoms: Steps; the k-th entry is the squared residual with k atoms of positive weight (fewer
+            where one would turn negative), >= 0.
+
+    Source: ours (DESIGN section 5, sparse reconstruction); the pursuit is Pati et al. 1993.
+    """
+    gram = np.ascontiguousarray(gram, dtype=np.float64)
+    return _pursue(gram, np.ascontiguousarray(inner, dtype=np.float64), float(squared), atoms)

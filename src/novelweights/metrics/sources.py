@@ -5,7 +5,9 @@ cosine of x - mu with the nearest t_i - mu does not shrink with the checkpoint, 
 so networks that are merely small or young do not look like copies. Source: ours (DESIGN section 5).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,16 +15,32 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from novelweights.metrics.assignment import assign
-from novelweights.metrics.hull import hull_weights
+from novelweights.metrics.hull import hull_weights, sparse_residuals
 from novelweights.metrics.neighbors import Alignment
 from novelweights.metrics.threads import map_small
 
+Result = TypeVar("Result")
+
 HULL_ROWS = 256
-"""At most this many nearest training checkpoints span the hull."""
+"""At most this many training checkpoints span the hull: all, or the nearest and, in the last
+quarter, those of the largest cosine, which may have another norm."""
 N_SOURCES = 3
+SPARSE_ATOMS = 16
 MAX_FIXED_ROWS = 2048
 COSINE_CANDIDATES = 8
 """The best cosines by float32 products are measured again in float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """Scale-free nearness of n checkpoints."""
+
+    cosine: Float[np.ndarray, " n"]
+    """max_i cos(x - mu, t_i - mu)."""
+    row: Int[np.ndarray, " n"]
+    """The training row with that cosine."""
+    norm: Float[np.ndarray, " n"]
+    """|x - mu|."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +53,9 @@ class Sources:
     """|x - mu|."""
     hull_distance: Float[np.ndarray, " n"]
     """Distance from x to the convex hull of the aligned training checkpoints."""
+    sparse_ratio: Float[np.ndarray, " n"]
+    """What 16 training checkpoints with weights >= 0 leave unexplained of |x - mu|^2 over what the
+    best one leaves, in [0, 1]; 1 where that one leaves nothing."""
     rows: Int[np.ndarray, "n 3"]
     """Training rows with the largest hull weights, largest first."""
     weights: Float[np.ndarray, "n 3"]
@@ -43,9 +64,8 @@ class Sources:
 
 def find_sources(
     queries: Float[Tensor, "n d"],
-    reference: Float[Tensor, "m d"],
+    reference: "Movable",
     *,
-    alignment: Alignment | None = None,
     exclude: Bool[np.ndarray, "n m"] | None = None,
 ) -> Sources:
     """Direction and mixture of every query over the reference checkpoints.
@@ -53,41 +73,72 @@ def find_sources(
     Args:
         queries: Checkpoints to explain.
         reference: Checkpoints to explain them by; at least 2 must remain for each query.
-        alignment: Symmetry under which reference checkpoints are moved towards each query.
         exclude: True where a reference checkpoint may not explain a query.
 
     Raises:
         ValueError: Fewer than two reference checkpoints remain for a query.
     """
-    if len(reference) - (0 if exclude is None else int(exclude.sum(axis=1).max())) < 2:
-        raise ValueError("at least two reference checkpoints are needed to explain another")
-    moved = _Movable.of(reference, alignment)
-
-    def explain(i: int) -> tuple[float, float, float, np.ndarray, np.ndarray]:
-        allowed = np.arange(len(reference)) if exclude is None else np.flatnonzero(~exclude[i])
-        return _explain(moved.towards(queries[i]), torch.from_numpy(allowed))
-
-    found = map_small(explain, range(len(queries)))
+    found = _of_each(queries, reference, exclude, _explain)
     return Sources(*(np.array(column) for column in zip(*found, strict=True)))
 
 
-def shrunk_towards_mean(
+def find_directions(
     queries: Float[Tensor, "n d"],
-    reference: Float[Tensor, "m d"],
-    factors: tuple[float, ...],
+    reference: "Movable",
     *,
-    alignment: Alignment | None = None,
+    exclude: Bool[np.ndarray, "n m"] | None = None,
+) -> Directions:
+    """The scale-free nearness alone, which needs no hull.
+
+    Args:
+        queries: Checkpoints to place.
+        reference: Checkpoints to place them by; at least 2 must remain for each query.
+        exclude: True where a reference checkpoint does not count for a query.
+
+    Raises:
+        ValueError: Fewer than two reference checkpoints remain for a query.
+    """
+
+    def place(moved: "_Moved", allowed: Int[Tensor, " k"]) -> tuple[float, int, float]:
+        direction = _direct(moved, allowed)
+        return direction.cosine, direction.row, direction.norm
+
+    found = _of_each(queries, reference, exclude, place)
+    return Directions(*(np.array(column) for column in zip(*found, strict=True)))
+
+
+def shrunk_towards_mean(
+    queries: Float[Tensor, "n d"], reference: "Movable", factors: tuple[float, ...]
 ) -> Float[Tensor, "n factors d"]:
     """Checkpoints shrunk towards mu, the mean of the reference aligned to each, by each factor."""
-    moved = _Movable.of(reference, alignment)
-    everything = torch.arange(len(reference))
 
-    def shrink(query: Tensor) -> Tensor:
-        mu = torch.empty_like(query)
-        mu[moved.order] = moved.towards(query).mean(everything).to(query.dtype)
-        return torch.stack([mu + factor * (query - mu) for factor in factors])
+    def shrink(moved: "_Moved", allowed: Int[Tensor, " k"]) -> Float[Tensor, "factors d"]:
+        query = moved.query
+        mu = moved.mean(allowed)
+        ladder = torch.empty(len(factors), len(query), dtype=reference.rest.dtype)
+        for i, factor in enumerate(factors):
+            ladder[i, reference.order] = (mu + factor * (query - mu)).to(ladder.dtype)
+        return ladder
 
-    return torch.stack(map_small(shrink, queries))
+    return torch.stack(_of_each(queries, reference, None, shrink))
+
+
+def _of_each(
+    queries: Float[Tensor, "n d"],
+    reference: "Movable",
+    exclude: Bool[np.ndarray, "n m"] | None,
+    function: Callable[["_Moved", Int[Tensor, " k"]], Result],
+) -> list[Result]:
+    """A function of the reference aligned to every query and of the rows that count for it."""
+    m = len(reference.squared)
+    if m - (0 if exclude is None else int(exclude.sum(axis=1).max(initial=0))) < 2:
+        raise ValueError("at least two reference checkpoints are needed to explain another")
+
+    def one(i: int) -> Result:
+        allowed = np.arange(m) if exclude is None else np.flatnonzero(~exclude[i])
+        return function(reference.towards(queries[i]), torch.from_numpy(allowed))
+
+    return map_small(one, range(len(queries)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +160,8 @@ class _Fixed:
 
 
 @dataclass(frozen=True, eq=False)
-class _Movable:
-    """The reference by neuron, so that aligning it to a query is choosing rows, not copying."""
+class Movable:
+    """A reference by neuron, so that aligning it to a query is choosing rows, not copying."""
 
     alignment: Alignment | None
     order: Int[Tensor, " d"]
@@ -123,8 +174,8 @@ class _Movable:
     """What need not be computed for every query where nothing moves."""
 
     @classmethod
-    def of(cls, reference: Float[Tensor, "m d"], alignment: Alignment | None) -> "_Movable":
-        """Without an alignment a checkpoint is one neuron, which never moves."""
+    def of(cls, reference: Float[Tensor, "m d"], alignment: Alignment | None) -> "Movable":
+        """Made ready once; without an alignment a checkpoint is one neuron, which never moves."""
         d = reference.shape[1]
         if alignment is None:
             order, neurons, rest = torch.arange(d), reference[:, None], reference[:, :0]
@@ -162,7 +213,7 @@ class _Movable:
 class _Moved:
     """The reference aligned to one query; vectors are ordered by neuron."""
 
-    movable: _Movable
+    movable: Movable
     mine: Float[Tensor, "neurons features"]
     outside: Float[Tensor, " rest"]
     chosen: Int[Tensor, "m neurons"]
@@ -204,10 +255,22 @@ class _Moved:
         return picked.double().sum(dim=1) + self.movable.rest.double() @ vector[size:]
 
 
-def _explain(
-    moved: _Moved, allowed: Int[Tensor, " k"]
-) -> tuple[float, float, float, np.ndarray, np.ndarray]:
-    """Cosine, norm, hull distance, source rows and source weights of one query."""
+@dataclass(frozen=True, eq=False)
+class _Direction:
+    """How one query lies to the mean of the aligned reference, and to each checkpoint of it."""
+
+    mu: Float[Tensor, " d"]
+    cosine: float
+    row: int
+    norm: float
+    cosines: Float[Tensor, " k"]
+    """To each allowed checkpoint, by float32 products."""
+    squared_distances: Float[Tensor, " k"]
+    """To each allowed checkpoint, less the query's own squared norm; by float32 products."""
+
+
+def _direct(moved: _Moved, allowed: Int[Tensor, " k"]) -> _Direction:
+    """The mean, the norm and the best cosine of one query."""
     mu, query = moved.mean(allowed), moved.query
     direction = query - mu
     norm = float(direction.norm())
@@ -216,35 +279,58 @@ def _explain(
     squared = moved.movable.squared[allowed]
     lengths = (squared - 2 * with_mu + mu.square().sum()).clamp_min(0).sqrt()
     cosines = (with_query - with_mu - direction @ mu) / (lengths * norm).clamp_min(1e-300)
-    best = moved.rows(allowed[cosines.topk(min(COSINE_CANDIDATES, len(allowed))).indices]) - mu
-    cosine = (best @ direction) / (best.norm(dim=1) * norm).clamp_min(1e-300)
-    nearest = (squared - 2 * with_query).argsort(stable=True)[:HULL_ROWS]
-    vertices = allowed[nearest]
-    w = _hull_weights(moved, vertices, query, mu)
+    candidates = allowed[cosines.topk(min(COSINE_CANDIDATES, len(allowed))).indices]
+    best = moved.rows(candidates) - mu
+    exact = (best @ direction) / (best.norm(dim=1) * norm).clamp_min(1e-300)
+    row = int(candidates[exact.argmax()])
+    return _Direction(mu, float(exact.max()), row, norm, cosines, squared - 2 * with_query)
+
+
+def _explain(
+    moved: _Moved, allowed: Int[Tensor, " k"]
+) -> tuple[float, float, float, float, np.ndarray, np.ndarray]:
+    """Cosine, norm, hull distance, sparse ratio, source rows and weights of one query."""
+    found, query = _direct(moved, allowed), moved.query
+    vertices = allowed[_spanning(found)]
+    gram, inner = _products(moved, vertices, query, found.mu)
+    w = hull_weights(gram, inner)
     support = torch.from_numpy(np.flatnonzero(w))
     mixture = torch.from_numpy(w)[support] @ moved.rows(vertices[support])
     distance = float((query - mixture).norm())
+    left = sparse_residuals(gram, inner, found.norm**2, SPARSE_ATOMS)
+    ratio = float(left[-1] / left[0]) if left[0] > 1e-9 * found.norm**2 else 1.0
     order = np.argsort(-w, kind="stable")[:N_SOURCES]
     rows, weights = np.zeros(N_SOURCES, np.int64), np.zeros(N_SOURCES)
     rows[: len(order)] = vertices.numpy()[order]
     weights[: len(order)] = w[order]
-    return float(cosine.max()), norm, distance, rows, weights
+    return found.cosine, found.norm, distance, ratio, rows, weights
 
 
-def _hull_weights(
+def _spanning(found: _Direction) -> Int[Tensor, " v"]:
+    """Which allowed checkpoints span the hull."""
+    near = found.squared_distances.argsort(stable=True)
+    if len(near) <= HULL_ROWS:
+        return near
+    near = near[: HULL_ROWS - HULL_ROWS // 4]
+    rest = found.cosines.clone()
+    rest[near] = -torch.inf
+    return torch.cat([near, rest.topk(HULL_ROWS // 4).indices])
+
+
+def _products(
     moved: _Moved,
     vertices: Int[Tensor, " k"],
     query: Float[Tensor, " d"],
     mu: Float[Tensor, " d"],
-) -> Float[np.ndarray, " k"]:
-    """Weights of the mixture nearest to the query; any origin gives the same, near ones exactly."""
+) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " k"]]:
+    """Inner products of the vertices with each other and with the query, all less mu."""
     fixed = moved.movable.fixed
     if fixed is not None:
-        gram, inner = (
-            fixed.gram[vertices][:, vertices],
-            fixed.around[vertices] @ (query - fixed.center),
-        )
+        shift = mu - fixed.center
+        along = fixed.around[vertices] @ torch.stack([shift, query - fixed.center], dim=1)
+        gram = fixed.gram[vertices][:, vertices] - along[:, :1] - along[:, 0] + shift @ shift
+        inner = along[:, 1] - along[:, 0] - shift @ (query - mu)
     else:
         hull = moved.rows(vertices) - mu
         gram, inner = hull @ hull.T, hull @ (query - mu)
-    return hull_weights(gram.numpy(), inner.numpy())
+    return gram.numpy(), inner.numpy()

@@ -4,9 +4,9 @@ They follow figures 2, 4, 5 and 6 of the paper, with held-out runs beside the tr
 and one color per population in all of them. Equal input gives equal bytes.
 """
 
-import itertools
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,41 +14,55 @@ from jaxtyping import Float, Integer, Num
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter
 from scipy.ndimage import distance_transform_edt
 
 from novelweights.audit.result import AuditResult, Findings
+from novelweights.report.controls import draw_controls, has_noise_ladder
+from novelweights.report.layers import draw_layers, has_layers
 from novelweights.report.look import (
     BLUE,
     PANEL,
     RED,
     STYLE,
+    TEAL,
     Drawing,
     finish,
     groups_of,
     window,
 )
+from novelweights.report.own_gap import draw_gap
+from novelweights.report.run_folder import StoredVerdict
+from novelweights.report.sources import draw_made_of, draw_nearest, draw_sources
 from novelweights.report.tables import number, percent, short
 from novelweights.report.trade_off import draw_trade_off, has_behavior, needs_zoom
 
 CLASS_COLORS = mpl.colormaps["tab10"]
 BINS = 30
+FEW_RUNS_LABELS = {"training": "training, within a run", "heldout": "from scratch"}
 MAX_SAMPLES = 4  # drawn in heatmaps and decision regions
-MAX_BARS = 20
 
 
-def draw(result: AuditResult, plot_data: Mapping[str, np.ndarray]) -> dict[str, Drawing]:
+def draw(
+    result: AuditResult,
+    plot_data: Mapping[str, np.ndarray],
+    verdict: StoredVerdict | None = None,
+) -> dict[str, Drawing]:
     """Every figure these data allow, by name; a figure without data is absent.
 
     Args:
         result: The audit.
         plot_data: What pictures need beyond the numbers, as in a run folder's `plot_data.npz`.
+        verdict: Without it the controls are not drawn, and every run counts as one of many.
     """
     figures: dict[str, tuple[Figure, str]] = {}
+    few_runs = verdict is not None and verdict.has_few_runs(result)
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # names in other scripts
-        figures["distances"] = draw_distances(result)
-        figures["cosines"] = draw_cosines(result)
+        if verdict is not None and has_noise_ladder(verdict):
+            figures["controls"] = draw_controls(verdict, result)
+        figures["distances"] = draw_distances(result, few_runs=few_runs)
+        figures["cosines"] = draw_cosines(result, few_runs=few_runs)
         if "heatmap_values" in plot_data and len(plot_data["heatmap_values"]):
             figures["weights"] = draw_weights(
                 result,
@@ -56,6 +70,8 @@ def draw(result: AuditResult, plot_data: Mapping[str, np.ndarray]) -> dict[str, 
                 plot_data["heatmap_parameters"],
                 plot_data["heatmap_rows"],
             )
+        if has_layers(result):
+            figures["layers"] = draw_layers(result)
         if has_behavior(result):
             figures["trade_off"] = draw_trade_off(result)
             if needs_zoom(result):
@@ -67,24 +83,37 @@ def draw(result: AuditResult, plot_data: Mapping[str, np.ndarray]) -> dict[str, 
         figures["nearest"] = draw_nearest(result)
         if result.generated.source_weights is not None:
             figures["sources"] = draw_sources(result)
+            figures["made_of"] = draw_made_of(result)
+        gap = draw_gap(_settings(result.about.get("generated")))
+        if gap is not None:
+            figures["own_gap"] = gap
         return {name: finish(*drawn) for name, drawn in figures.items()}
 
 
-def draw_distances(result: AuditResult) -> tuple[Figure, str]:
-    """How far each checkpoint is from the nearest training checkpoint. Source: paper, figure 4."""
+def draw_distances(result: AuditResult, *, few_runs: bool = False) -> tuple[Figure, str]:
+    """How far each checkpoint is from the nearest training checkpoint. Source: paper, figure 4.
+
+    Args:
+        result: The audit.
+        few_runs: The training checkpoints share a run: held-out runs are then a band, "from
+            scratch", on a logarithmic axis. Source: paper, table 4.
+    """
     return _histogram(
         result,
         lambda found: found.neighbor_distances[:, :1],
         "distance to the nearest training checkpoint",
+        few_runs=few_runs,
+        is_distance=True,
     )
 
 
-def draw_cosines(result: AuditResult) -> tuple[Figure, str]:
+def draw_cosines(result: AuditResult, *, few_runs: bool = False) -> tuple[Figure, str]:
     """The same without scale: the largest cosine to a training checkpoint, both centered."""
     return _histogram(
         result,
         lambda found: found.cosine,
         "largest cosine to a training checkpoint",
+        few_runs=few_runs,
     )
 
 
@@ -164,55 +193,13 @@ def draw_regions(
     )
 
 
-def draw_nearest(result: AuditResult) -> tuple[Figure, str]:
-    """How often each training checkpoint is the nearest one of a generated checkpoint."""
-    nearest = result.generated.neighbor_rows[:, 0]
-    hits = np.bincount(nearest, minlength=len(result.training))
-    order = np.argsort(-hits, kind="stable")[:MAX_BARS]
-    order = order[hits[order] > 0]
-    figure = Figure(figsize=(PANEL, 4.4))
-    ax = figure.add_subplot()
-    ax.barh(range(len(order)), hits[order], color=BLUE, height=0.7)
-    ax.set_yticks(range(len(order)), [short(result.training.names[row]) for row in order])
-    ax.tick_params(axis="y", length=0, labelsize=8)
-    ax.set_ylim(max(len(order), 8) - 0.4, -0.6)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel(f"generated checkpoints nearest to it (of {len(nearest)})")
-    return figure, (
-        f"The {len(order)} training checkpoints that are nearest most often; "
-        f"most: {hits.max()} of {len(nearest)}. {(hits == 0).sum()} of {len(hits)} never are."
-    )
-
-
-def draw_sources(result: AuditResult) -> tuple[Figure, str]:
-    """Whom checkpoints are made of: mean weights of the closest mixture of training checkpoints."""
-    rows = [
-        (group, group.found.source_weights.mean(axis=0))
-        for group in groups_of(result)
-        if group.found.source_weights is not None and len(group.found)
-    ]
-    figure = Figure(figsize=(PANEL, 4.4))
-    ax = figure.add_subplot()
-    for y, (group, weights) in enumerate(rows):
-        edges = np.concatenate([[0], np.cumsum(weights), [1]])
-        for j, (left, right) in enumerate(itertools.pairwise(edges)):
-            is_rest = j == len(weights)
-            look = (
-                {"facecolor": "#F1F1F1", "edgecolor": "#BBBBBB", "linewidth": 0.6}
-                if is_rest
-                else {"facecolor": group.color, "alpha": (1.0, 0.6, 0.35)[j], "linewidth": 0}
-            )
-            ax.barh(y, max(right - left, 0), left=left, height=0.55, **look)
-        ax.text(0, y - 0.34, f"{group.label}: largest {weights[0]:.2f}", va="bottom")
-    ax.set(ylim=(max(len(rows), 4) - 0.5, -0.8), xlim=(0, 1), yticks=[])
-    ax.spines["left"].set_visible(False)
-    ax.set_xlabel("mean weight of 1st, 2nd, 3rd source (dark to light), rest in white")
-    told = "; ".join(f"{g.label} {', '.join(f'{w:.2f}' for w in weights)}" for g, weights in rows)
-    return figure, f"Mean weights of the three largest sources: {told}."
-
-
 def _histogram(
-    result: AuditResult, measure: Callable[[Findings], Num[np.ndarray, "..."]], label: str
+    result: AuditResult,
+    measure: Callable[[Findings], Num[np.ndarray, "..."]],
+    label: str,
+    *,
+    few_runs: bool,
+    is_distance: bool = False,
 ) -> tuple[Figure, str]:
     """Training, held-out and generated on shared bins, in percent of each, medians dashed."""
     groups = [(group, _finite(measure(group.found))) for group in groups_of(result)[:3]]
@@ -221,14 +208,22 @@ def _histogram(
     ax = figure.add_subplot()
     told = []
     low, high = window(np.concatenate([v for _, v in groups] or [np.zeros(1)]), pad=0.0)
-    edges = np.linspace(0 if 0 < low < high / 2 else low, high, BINS + 1)
+    if few_runs and is_distance and low > 0:
+        edges = np.geomspace(low, high, BINS + 1)  # steps of one run and fresh runs in one picture
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    else:
+        edges = np.linspace(0 if 0 < low < high / 2 else low, high, BINS + 1)
     for group, values in groups:
         share = 100 * np.histogram(values, edges)[0] / len(values)
         is_line = group.key == "heldout"  # an outline stays visible over the other two
+        if is_line and few_runs:
+            ax.axvspan(values.min(), values.max(), color=TEAL, alpha=0.15, linewidth=0)
         ax.stairs(share, edges, fill=not is_line, color=group.color, alpha=1 if is_line else 0.55)
         median = float(np.median(values))
         ax.axvline(median, color=group.color, linewidth=1.1, linestyle=(0, (4, 2)))
-        told.append(f"{group.label}, n = {len(values)}, median {number(median)}")
+        name = FEW_RUNS_LABELS.get(group.key, group.label) if few_runs else group.label
+        told.append(f"{name}, n = {len(values)}, median {number(median)}")
     looks = [
         Patch(facecolor="none" if g.key == "heldout" else g.color, edgecolor=g.color, alpha=0.8)
         for g, _ in groups
@@ -236,6 +231,12 @@ def _histogram(
     figure.legend(looks, told, loc="outside upper left")
     ax.set(xlabel=label, ylabel="% of checkpoints", ylim=(0, None))
     return figure, f"Histogram of {label}: {'; '.join(told)}."
+
+
+def _settings(about: Any) -> Mapping[str, Any]:
+    """The settings that made a population, as `about` tells; empty where it does not."""
+    settings = about.get("settings") if isinstance(about, Mapping) else None
+    return settings if isinstance(settings, Mapping) else {}
 
 
 def _finite(values: Num[np.ndarray, "..."]) -> Float[np.ndarray, " n"]:

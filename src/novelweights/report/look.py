@@ -8,14 +8,35 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from matplotlib.figure import Figure
 
+from novelweights.audit.criteria import Verdict
 from novelweights.audit.result import AuditResult, Findings
 
 BLUE, TEAL, RED = "#0077BB", "#009988", "#CC3311"
 """Training, held-out, generated. Source: Paul Tol's vibrant scheme, safe for the color-blind."""
 BASELINE_STYLES = (("#EE7733", "^"), ("#444444", "s"), ("#8C8C8C", "D"), ("#B8860B", "v"))
+VERDICT_COLORS = {
+    Verdict.REPLICA: "#B3261E",
+    Verdict.INTERPOLATION: "#955000",
+    Verdict.BROKEN: "#4A4A4A",
+    Verdict.NOVEL: "#00695C",
+    Verdict.UNDECIDED: "#565380",
+}
+"""Dark enough for white letters on them."""
+RUN_COLORS = (
+    "#332288",
+    "#DDCC77",
+    "#117733",
+    "#CC6677",
+    "#88CCEE",
+    "#882255",
+    "#44AA99",
+    "#999933",
+    "#AA4499",
+)
+"""Training runs, where they are told apart. Source: Paul Tol's muted scheme."""
 PANEL = 5.2  # inches, half the width of the page
 
 STYLE: dict[Any, Any] = {
@@ -71,6 +92,11 @@ def groups_of(result: AuditResult) -> list[Group]:
         color, marker = BASELINE_STYLES[known.index(key) % len(BASELINE_STYLES)]
         groups.append(Group(key, found.label.replace("_", " "), found, color, marker))
     return groups
+
+
+def nearest_first(result: AuditResult) -> Integer[np.ndarray, " n"]:
+    """Generated checkpoints in the order of every list of the page."""
+    return np.argsort(result.generated.distance, kind="stable")
 
 
 def finish(figure: Figure, alt: str) -> Drawing:

@@ -15,10 +15,11 @@ from markupsafe import Markup, escape
 from novelweights.audit.criteria import MEANING, Verdict
 from novelweights.audit.result import AuditResult
 from novelweights.files import replacing, write_text
-from novelweights.report import tables
+from novelweights.report import controls, tables
 from novelweights.report.figures import draw
-from novelweights.report.look import Drawing, groups_of
+from novelweights.report.look import VERDICT_COLORS, Drawing, groups_of
 from novelweights.report.run_folder import RunFolder, read_run_folder
+from novelweights.report.trade_off import has_ladder
 
 MAX_ROWS = 200
 """Checkpoints listed on the page; all are in checkpoints.csv."""
@@ -30,15 +31,29 @@ HEADLINES = {
     Verdict.NOVEL: "The generated checkpoints look like fresh runs",
     Verdict.UNDECIDED: "This audit cannot decide",
 }
+NOT_IDENTIFIABLE = "Not identifiable: the training checkpoints come from too few runs"
+WITHHELD = "The verdict is withheld: this audit misjudged its controls"
+INITIALIZATION_KEY = "shared_initialization"
+INITIALIZATION = {
+    True: "Training and held-out runs start from one shared initialization: they lie nearer to "
+    "each other than networks that start apart, so read all distances here beside theirs.",
+    False: "Training and held-out runs each start from an initialization of their own.",
+    None: "Whether the runs share one initialization is not known; if they do, fresh runs lie "
+    "nearer to training than networks that start apart.",
+}
 FIGURE_NAMES = (
+    "controls",
     "distances",
     "cosines",
     "weights",
+    "layers",
     "trade_off",
     "trade_off_zoom",
     "regions",
     "nearest",
     "sources",
+    "made_of",
+    "own_gap",
 )
 
 
@@ -56,7 +71,7 @@ def build_report(folder: Path) -> Path:
         InputError: A file is missing or damaged.
     """
     run = read_run_folder(folder)
-    drawings = draw(run.result, run.plot_data)
+    drawings = draw(run.result, run.plot_data, run.verdict)
     page = render(run, drawings)
     _write_figures(folder / "figures", drawings)
     path = folder / "report.html"
@@ -64,8 +79,18 @@ def build_report(folder: Path) -> Path:
     return path
 
 
-def render(run: RunFolder, drawings: dict[str, Drawing]) -> str:
-    """The page as text."""
+def render(
+    run: RunFolder,
+    drawings: dict[str, Drawing],
+    calibration: tables.PlainTable | None = None,
+) -> str:
+    """The page as text.
+
+    Args:
+        run: What it tells.
+        drawings: Figures by name.
+        calibration: How often audits were right on zoos of known truth; None: not shown.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -74,7 +99,7 @@ def render(run: RunFolder, drawings: dict[str, Drawing]) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("page.html.jinja")
-    return template.render(_content(run, drawings))
+    return template.render(_content(run, drawings) | {"calibration": calibration})
 
 
 def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
@@ -83,13 +108,32 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
     nearest_first = sorted(run.checkpoints, key=lambda row: float(row["distance"]))
     manifest = run.manifest
     yardstick = result.heldout or result.training
+    legs = controls.legs_of(result)
+    few_runs = verdict.has_few_runs(result)
+    too_little = few_runs or len(yardstick) < verdict.criteria["min_heldout_runs"]
+    withheld_by = () if too_little else verdict.withheld_by  # with too little all controls fail
+    headline = WITHHELD if withheld_by else HEADLINES[verdict.origin]
+    quantities = {"": [], "common use": [], "own gap": []}
+    for quantity in result.quantities:
+        quantities[quantity.group if quantity.group in quantities else ""].append(quantity)
     return {
         "title": str(result.about.get("title", "Do the generated networks copy?")),
         "subject": _subject(result),
         "result": result,
         "verdict": verdict,
-        "headline": HEADLINES[verdict.origin],
+        "headline": NOT_IDENTIFIABLE if few_runs else headline,
+        "withheld_by": withheld_by,
         "meaning": MEANING,
+        "few_runs": few_runs,
+        "n_runs": result.n_runs,
+        "runs_told": _runs_told(result, few_runs),
+        "initialization": _initialization(result.about),
+        "segments": [
+            controls.Segment(kind, verdict.counts[kind], True)
+            for kind in Verdict
+            if verdict.counts.get(kind)
+        ],
+        "verdict_colors": VERDICT_COLORS,
         "counts": [
             (
                 kind,
@@ -103,13 +147,25 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "figures": {name: _inline(name, drawing) for name, drawing in drawings.items()},
         "nearer": _nearer_than_heldout(result),
         "never_nearest": len(result.training) - len(set(result.generated.neighbor_rows[:, 0])),
-        "quantities": tables.quantity_rows(result.quantities),
+        "controls": controls.control_rows(verdict),
+        "state_classes": {controls.PASS: "pass", controls.BLIND: "blind", controls.VETO: "veto"},
+        "must_pass": [control.label for control in verdict.controls if control.can_veto],
+        "control_share": tables.number(100 * float(verdict.criteria["control_share"])),
+        "blind_spots": [c.label for c in verdict.blind_spots if c.noise is None],
+        "misses_noise": any(c.noise is not None and not c.passed for c in verdict.controls),
+        "noise_told": controls.noise_told(verdict),
+        "false_alarms_told": controls.false_alarms_told(verdict, result),
+        "has_ladder": has_ladder(result),
+        "quantities": tables.quantity_rows(quantities[""]),
+        "common_use": tables.quantity_rows(quantities["common use"]),
+        "own_gap": tables.quantity_rows(quantities["own gap"]),
         "not_made": [
             (key, note)
             for key, note in result.baseline_notes.items()
             if key not in result.baselines
         ],
         "populations": tables.population_rows(result),
+        "has_expected": result.generated.expected_novelty is not None,
         "columns": tables.checkpoint_columns(nearest_first[:MAX_ROWS], result),
         "shown": min(MAX_ROWS, len(nearest_first)),
         "criteria": tables.criteria_rows(verdict.criteria),
@@ -120,7 +176,10 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "settings": tables.plain_rows(manifest.settings),
         "seconds": [(stage, tables.number(s)) for stage, s in manifest.seconds.items()],
         "total_seconds": tables.number(sum(manifest.seconds.values())),
-        "by_chance": tables.number(2 * len(result.generated) / (1 + len(yardstick))),
+        "csv_columns": tables.column_meanings(run.checkpoints[0] if run.checkpoints else ()),
+        "legs": legs,
+        "n_fresh": len(yardstick),
+        "by_chance": tables.number(len(legs) * len(result.generated) / (1 + len(yardstick)), 2),
     }
 
 
@@ -131,7 +190,24 @@ def _without_settings(about: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping)
         else value
         for key, value in about.items()
+        if key != INITIALIZATION_KEY  # said in words
     }
+
+
+def _runs_told(result: AuditResult, few_runs: bool) -> str:
+    """Of how many runs the training checkpoints are, where that is not one each."""
+    n_runs = len(result.training) if result.n_runs is None else result.n_runs
+    if n_runs == len(result.training) and not few_runs:
+        return ""
+    return ", all of one run" if n_runs == 1 else f", of {n_runs:,} runs"
+
+
+def _initialization(about: Mapping[str, Any]) -> str:
+    """Whether runs start from the same weights, in a sentence; "" if the audit does not say."""
+    if INITIALIZATION_KEY not in about:
+        return ""
+    shared = about[INITIALIZATION_KEY]
+    return INITIALIZATION[shared if isinstance(shared, bool) else None]
 
 
 def _recipes(about: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -141,12 +217,21 @@ def _recipes(about: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]
         settings = value.get("settings") if isinstance(value, Mapping) else None
         if not isinstance(settings, Mapping) or not settings:
             continue
+        settings = _without_gap(settings)
         twin = next((i for i, (_, known) in enumerate(found) if known == settings), None)
         if twin is None:
             found.append((role, settings))
         else:
             found[twin] = (f"{found[twin][0]} and {role}", settings)
     return [(roles, tables.plain_rows(settings)) for roles, settings in found]
+
+
+def _without_gap(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the log of a fit, which is drawn."""
+    generator = settings.get("generator")
+    if not isinstance(generator, Mapping):
+        return dict(settings)
+    return {**settings, "generator": {k: v for k, v in generator.items() if k != "gap"}}
 
 
 def _subject(result: AuditResult) -> str:

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from novelweights.audit.criteria import Verdict
+from novelweights.audit.criteria import DEFAULT_CRITERIA, ControlVerdict, Verdict
 from novelweights.audit.result import AuditResult, Findings
 from novelweights.errors import InputError
 from novelweights.files import read_json
 
 REMEDY = "run `novelweights audit` again, or restore the file"
-TEXT_COLUMNS = ("verdict", "works", "reason", "name")
+TEXT_COLUMNS = ("verdict", "kind", "works", "reason", "name")
 COLUMNS = (*TEXT_COLUMNS, "nearest_run", "distance", "distance_lower", "cosine")
 PLOT_SHAPES = {
     "heatmap_parameters": ("p",),
@@ -46,6 +46,24 @@ class StoredVerdict:
     would_decide: tuple[str, ...]
     counts: Mapping[Verdict, int]
     criteria: Mapping[str, Any]
+    controls: tuple[ControlVerdict, ...] = ()
+    largest_noise_seen: float | None = None
+    """Copies with up to this noise are found; None if none is."""
+
+    @property
+    def withheld_by(self) -> tuple[ControlVerdict, ...]:
+        """Controls that were misjudged, so that the audit cannot be trusted."""
+        return tuple(c for c in self.controls if c.can_veto and not c.passed)
+
+    @property
+    def blind_spots(self) -> tuple[ControlVerdict, ...]:
+        """Other controls that were misjudged."""
+        return tuple(c for c in self.controls if not c.can_veto and not c.passed)
+
+    def has_few_runs(self, result: AuditResult) -> bool:
+        """Whether the training checkpoints come from too few runs to identify anything."""
+        n_runs = len(result.training) if result.n_runs is None else result.n_runs
+        return n_runs < self.criteria.get("min_runs", DEFAULT_CRITERIA.min_runs)
 
 
 @dataclass(frozen=True)
@@ -88,7 +106,7 @@ def read_run_folder(folder: Path) -> RunFolder:
     audit_path, table_path = folder / "audit.json", folder / "checkpoints.csv"
     audit = _json(audit_path)
     result = _parsed(audit_path, "the result of an audit", lambda: _result(audit))
-    verdict = _parsed(audit_path, "a verdict", lambda: _verdict(audit["verdict"]))
+    verdict = _parsed(audit_path, "a verdict", lambda: _verdict(audit["verdict"], result))
     checkpoints = _parsed(table_path, "a table of checkpoints", lambda: _table(table_path))
     if len(checkpoints) != len(result.generated):
         raise InputError(
@@ -142,33 +160,46 @@ def _result(data: Mapping[str, Any]) -> AuditResult:
     result = AuditResult.from_json(data)
     if not isinstance(result.about, Mapping):
         raise ValueError("'about' is not an object")
+    if result.n_runs is not None and not isinstance(result.n_runs, int):
+        raise ValueError("'n_runs' is not a count")
     populations = {"training": result.training, "generated": result.generated}
     populations |= dict(result.baselines)
+    populations |= {f"control {key}": c.found for key, c in result.controls.items()}
     if result.heldout is not None:
         populations["heldout"] = result.heldout
     for key, found in populations.items():
-        _check(key, found, len(result.training))
-    for name, ranks in result.ranks.items():
-        if ranks.shape != (len(result.generated),):
-            raise ValueError(f"ranks {name!r}: {ranks.shape} for {len(result.generated)} rows")
+        _check(key, found, len(result.training), len(result.layers))
+    _check_ranks(result.ranks, len(result.generated))
+    for planted in result.controls.values():
+        _check_ranks(planted.ranks, len(planted.found))
     return result
 
 
-def _check(key: str, found: Findings, n_training: int) -> None:
+def _check(key: str, found: Findings, n_training: int, n_layers: int) -> None:
     """Refuse arrays that do not fit the names, or neighbors that do not exist."""
     for name, values in vars(found).items():
         if isinstance(values, np.ndarray) and len(values) != len(found.names):
             raise ValueError(f"{key}: {len(values)} {name} for {len(found.names)} checkpoints")
     if found.neighbor_rows.shape != found.neighbor_distances.shape or found.neighbor_rows.ndim != 2:
         raise ValueError(f"{key}: neighbor_rows and neighbor_distances differ in shape")
-    for name in ("neighbor_rows", "source_rows"):
+    for name in ("layer_distance", "layer_cosine", "layer_rows"):
+        values = getattr(found, name)
+        if values is not None and n_layers and values.shape != (len(found), n_layers):
+            raise ValueError(f"{key}: {name} has shape {values.shape} for {n_layers} layers")
+    for name in ("neighbor_rows", "source_rows", "layer_rows"):
         rows = getattr(found, name)
         if rows is not None and rows.size and not 0 <= rows.min() <= rows.max() < n_training:
             raise ValueError(f"{key}: {name} beyond the {n_training} training checkpoints")
 
 
-def _verdict(data: Mapping[str, Any]) -> StoredVerdict:
-    population = data["population"]
+def _check_ranks(ranks: Mapping[str, np.ndarray], n: int) -> None:
+    for name, values in ranks.items():
+        if values.shape != (n,):
+            raise ValueError(f"ranks {name!r}: {values.shape} for {n} rows")
+
+
+def _verdict(data: Mapping[str, Any], result: AuditResult) -> StoredVerdict:
+    population, noise = data["population"], data["largest_noise_seen"]
     return StoredVerdict(
         origin=Verdict(population["origin"]),
         sentence=str(population["sentence"]),
@@ -176,7 +207,31 @@ def _verdict(data: Mapping[str, Any]) -> StoredVerdict:
         would_decide=tuple(map(str, population["would_decide"])),
         counts={Verdict(key): int(count) for key, count in data["counts"].items()},
         criteria=dict(data["criteria"]),
+        controls=tuple(_control(control, result) for control in data["controls"]),
+        largest_noise_seen=None if noise is None else float(noise),
     )
+
+
+def _control(data: Mapping[str, Any], result: AuditResult) -> ControlVerdict:
+    control = ControlVerdict(
+        key=str(data["key"]),
+        label=str(data["label"]),
+        n=int(data["n"]),
+        right=int(data["right"]),
+        wanted=tuple(str(Verdict(kind)) for kind in data["wanted"]),
+        counts={str(Verdict(kind)): int(count) for kind, count in data["counts"].items()},
+        passed=bool(data["passed"]),
+        can_veto=bool(data["can_veto"]),
+        noise=None if data["noise"] is None else float(data["noise"]),
+        distance=float(data["distance"]),
+        note=str(data["note"]),
+    )
+    if control.key not in result.controls:
+        raise KeyError(f"controls, {control.key}")
+    n = len(result.controls[control.key].found)
+    if not control.n == n == sum(control.counts.values()) or not 0 <= control.right <= n:
+        raise ValueError(f"control {control.key!r}: its counts do not fit its {n} checkpoints")
+    return control
 
 
 def _table(path: Path) -> list[dict[str, str]]:

@@ -10,46 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from novelweights.audit.result import AuditResult, Quantity
+from novelweights.report.texts import COLUMNS, CRITERIA, JUDGING, RANKS
 
 MISSING = "\u2013"
 SHARE_UNITS = ("share", "fraction")
 """Units of numbers in [0, 1] that are shown as percentages."""
-
-CRITERIA = {
-    "min_heldout_runs": "Fewer held-out runs than this: undecided.",
-    "gross_copy": "Nearest distance at most this share of the median held-out distance: a gross "
-    "copy.",
-    "dominant_weight": "One source: the largest weight in the mixture of training checkpoints is "
-    "at least this ...",
-    "runner_up": "... and the second at most this share of the largest.",
-    "two_sided": "A measure is like a fresh run's if its rank is above this on both sides.",
-    "quality_margin": "Below the worst held-out quality by more than this, in percentage points: "
-    "broken.",
-    "max_share": "Population novel: the upper limits of the near, aligned and mixed shares are at "
-    "most this.",
-    "distance_ratio": "Population novel: the interval of the median distance, generated over "
-    "held-out, lies inside this range.",
-    "mean_quality_margin": "Population novel: the interval of the difference of mean quality lies "
-    "within plus or minus this, in percentage points.",
-    "recipe_p_value": "Population novel: the rank test of held-out against training distances is "
-    "not below this.",
-    "broken_share": "Population broken: the lower limit of the broken share is above this.",
-}
-"""What each threshold of the verdict means."""
-
-RANKS = {
-    "distance_near": "distance, near",
-    "distance_far": "distance, far",
-    "cosine_near": "cosine, near",
-    "raw_hull_near": "hull, nothing aligned, near",
-    "twin_near": "nearest other sample, near",
-    "cosine_far": "cosine, far",
-    "hull_near": "hull, near",
-    "hull_far": "hull, far",
-    "quality_low": "quality, low",
-    "similarity_high": "similarity, high",
-    "similarity_low": "similarity, low",
-}
 
 
 class QuantityRow(NamedTuple):
@@ -75,8 +40,17 @@ class PopulationRow(NamedTuple):
     hull_ratio: str
     quality: str
     novelty: str
+    expected: str
     overlap: str
     note: str
+
+
+class PlainTable(NamedTuple):
+    """A table of text with a sentence above it."""
+
+    note: str
+    columns: list[str]
+    rows: list[list[str]]
 
 
 class Column(NamedTuple):
@@ -167,6 +141,7 @@ def population_rows(result: AuditResult) -> list[PopulationRow]:
             hull_ratio=number(_median(found.hull_ratio)),
             quality=with_unit(_median(found.quality), quality),
             novelty=with_unit(_median(found.novelty), novelty),
+            expected=with_unit(_median(found.expected_novelty), novelty),
             overlap=percent(_median(found.overlap)),
             note=notes.get(key, ""),
         )
@@ -185,9 +160,11 @@ def checkpoint_columns(rows: Sequence[Mapping[str, str]], result: AuditResult) -
         ValueError: A cell that should be a number is not.
     """
     present = rows[0].keys() if rows else ()
+    kinds = [row["kind"] for row in rows]
     works = {"True": "yes", "False": "no"}
     columns = [
         Column("verdict", "text", [row["verdict"] for row in rows]),
+        *([Column("kind", "text", kinds)] if any(kinds) else []),
         Column("works", "text", [works.get(row["works"], MISSING) for row in rows]),
         Column("name", "text", [row["name"] for row in rows]),
         Column("nearest run", "text", [row["nearest_run"] for row in rows]),
@@ -206,12 +183,24 @@ def checkpoint_columns(rows: Sequence[Mapping[str, str]], result: AuditResult) -
     if "overlap" in present:
         cells = [percent(_float(row["overlap"])) for row in rows]
         columns.append(Column("overlap", "number", cells))
-    for name in present:
-        if name.startswith("p_"):
-            title = f"rank: {RANKS.get(name[2:], name[2:].replace('_', ' '))}"
-            columns.append(Column(title, "rank", [_fixed(row[name], 3) for row in rows]))
+    for name in JUDGING:
+        if f"p_{name}" in present:
+            cells = [_fixed(row[f"p_{name}"], 3) for row in rows]
+            columns.append(Column(f"rank: {RANKS[name]}", "rank", cells))
     columns.append(Column("reason", "text", [row["reason"] for row in rows]))
     return columns
+
+
+def column_meanings(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Name and meaning of those columns of checkpoints.csv whose names do not say it."""
+    told = []
+    for name in names:
+        rank = name.removeprefix("p_")
+        if rank != name:
+            told.append((name, f"rank among fresh runs: {RANKS.get(rank, rank.replace('_', ' '))}"))
+        elif name in COLUMNS:
+            told.append((name, COLUMNS[name]))
+    return told
 
 
 def criteria_rows(criteria: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -1,7 +1,10 @@
 """Quality against novelty: does a generator offer more than noise or averaging does?
 
-The paper's figures 6 and 8 in one, with a close-up where poor baselines squash the rest.
+The paper's figures 6 and 8 in one, with a close-up where poor baselines squash the rest, and
+copies with more and more noise as a line.
 """
+
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +17,12 @@ from novelweights.report.tables import number, short
 
 MAX_POINTS = 100  # per population in a scatter plot; Source: paper, figure 6
 ZOOM_FACTOR = 3.0  # outliers may stretch an axis this much before a close-up is added
+LADDER_LOOK: dict[str, Any] = {
+    "color": "#222222",
+    "linewidth": 0.9,
+    "marker": ".",
+    "markersize": 4,
+}
 
 
 def draw_trade_off(result: AuditResult, *, zoom: bool = False) -> tuple[Figure, str]:
@@ -32,13 +41,16 @@ def draw_trade_off(result: AuditResult, *, zoom: bool = False) -> tuple[Figure, 
     )
     groups = []
     for group in groups_of(result):
-        x, y = _points(group.found).T
-        if ((left <= x) & (x <= right) & (low <= y) & (y <= high)).any():
+        if _inside(_points(group.found), (left, right), (low, high)):
             groups.append(group)
     for order, group in enumerate(sorted(groups, key=_drawing_order)):
         points = _points(group.found)
         style = {"marker": group.marker, "color": group.color, "alpha": 0.65, "linewidths": 0}
         ax.scatter(points[:, 0], points[:, 1], s=26, zorder=2 + order, **style)
+    ladder = _ladder(result)
+    shows_ladder = len(ladder) > 1 and _inside(ladder, (left, right), (low, high))
+    if shows_ladder:
+        ax.plot(ladder[:, 0], ladder[:, 1], zorder=8, **LADDER_LOOK)
     for group in groups:
         points = _points(group.found)
         look = {"marker": group.marker, "color": group.color, "markersize": 6, "linestyle": ""}
@@ -48,6 +60,10 @@ def draw_trade_off(result: AuditResult, *, zoom: bool = False) -> tuple[Figure, 
         handles.append(Line2D([], [], label=f"{short(group.label)}, {shown}", **look))
         x, y = np.median(points, axis=0)
         medians.append(f"{group.label} {number(x)}, {number(y)}")
+    if shows_ladder:
+        handles.append(Line2D([], [], label=f"noise ladder, {len(ladder)} medians", **LADDER_LOOK))
+        told = ", ".join(f"({number(x)}, {number(y)})" for x, y in ladder)
+        medians.append(f"noise ladder, least noise first, {told}")
     newer = "more novel \u2192" if novelty.higher_is_better else "\u2190 more novel"
     better = "better \u2192" if quality.higher_is_better else "\u2190 better"
     ax.set_xlabel(f"{_with_unit(novelty.name, novelty.unit)}      {newer}")
@@ -64,6 +80,11 @@ def draw_trade_off(result: AuditResult, *, zoom: bool = False) -> tuple[Figure, 
 def has_behavior(result: AuditResult) -> bool:
     """Whether a task was given and any checkpoint has both quality and novelty."""
     return None not in (result.quality, result.novelty) and len(_core(result)) > 0
+
+
+def has_ladder(result: AuditResult) -> bool:
+    """Whether copies with noise are drawn as a line."""
+    return len(_ladder(result)) > 1
 
 
 def needs_zoom(result: AuditResult) -> bool:
@@ -89,7 +110,27 @@ def _core(result: AuditResult) -> Float[np.ndarray, "n 2"]:
 
 
 def _everything(result: AuditResult) -> Float[np.ndarray, "n 2"]:
-    return np.concatenate([_points(group.found) for group in groups_of(result)])
+    points = [_points(group.found) for group in groups_of(result)]
+    return np.concatenate([*points, _ladder(result)])
+
+
+def _inside(
+    points: Float[np.ndarray, "n 2"], across: tuple[float, float], up: tuple[float, float]
+) -> bool:
+    """Whether any of the points is in this part of the picture."""
+    x, y = points.T
+    return bool(((across[0] <= x) & (x <= across[1]) & (up[0] <= y) & (y <= up[1])).any())
+
+
+def _ladder(result: AuditResult) -> Float[np.ndarray, "n 2"]:
+    """Median (novelty, quality) of each rung of copies with noise, the least noise first."""
+    rungs = sorted(
+        (planted for planted in result.controls.values() if planted.noise is not None),
+        key=lambda planted: planted.noise or 0.0,
+    )
+    points = [_points(planted.found) for planted in rungs]
+    medians = [np.median(p, axis=0) for p in points if len(p)]
+    return np.array(medians).reshape(-1, 2)
 
 
 def _drawing_order(group: Group) -> int:

@@ -5,7 +5,7 @@ group may be reordered together everywhere, and, where the activation is odd, ch
 paper's section 2.3 names both; the table form makes every network of ours a few lines of data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -49,6 +49,12 @@ class NeuronSymmetry:
                 if group is not None and sizes.setdefault(group, size) != size:
                     raise ValueError(f"{name}: group {group} has {size} and {sizes[group]} neurons")
         return sizes
+
+    def only(self, names: Iterable[str]) -> "NeuronSymmetry":
+        """How the moves act on some of the parameters."""
+        axes = {name: self.axes[name] for name in names}
+        groups = {group for entry in axes.values() for group in entry if group is not None}
+        return NeuronSymmetry(axes, self.sign_groups & groups)
 
     def to_json(self) -> dict:
         """Plain data for `population.json`."""

@@ -1,7 +1,8 @@
 """The one loop that trains target networks: many runs of a recipe as one computation.
 
 Every run has its own initialization and its own data order, drawn from its own seed, so a run is
-the same alone or among thousands. `train_one` is the plain PyTorch loop for the same recipe: the
+the same alone or among thousands; where runs share an initialization, only the data order is their
+own. `train_one` is the plain PyTorch loop for the same recipe: the
 reference that the fast one is tested and timed against.
 """
 
@@ -69,6 +70,7 @@ def train_batched(
     recipe: Recipe,
     run_seeds: Sequence[int],
     *,
+    initial: Float[Tensor, " d"] | None = None,
     on_epoch: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "n d"]:
     """The last checkpoint of every run, n runs trained together.
@@ -78,11 +80,15 @@ def train_batched(
         data: Its training examples are used.
         recipe: How to train.
         run_seeds: One seed per run, for initialization and data order.
+        initial: Where all runs start; None: each from an initialization of its own. The data order
+            of a run is the same either way.
         on_epoch: Called after each epoch of a group of runs with (epochs done, epochs in all),
             counted over all runs.
     """
     last = torch.full((len(run_seeds), 1), recipe.steps(len(data.train_y)))
-    return train_trajectories(network, data, recipe, run_seeds, last, on_epoch=on_epoch)[:, 0]
+    return train_trajectories(
+        network, data, recipe, run_seeds, last, initial=initial, on_epoch=on_epoch
+    )[:, 0]
 
 
 def train_trajectories(
@@ -92,6 +98,7 @@ def train_trajectories(
     run_seeds: Sequence[int],
     save_steps: Int[Tensor, "n saves"],
     *,
+    initial: Float[Tensor, " d"] | None = None,
     on_epoch: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "n saves d"]:
     """Checkpoints along every run, at steps chosen for each run; step 0 is the initialization.
@@ -102,6 +109,7 @@ def train_trajectories(
         recipe: How to train.
         run_seeds: One seed per run, for initialization and data order.
         save_steps: Optimizer steps after which the weights are kept, ascending in each row.
+        initial: As in `train_batched`.
         on_epoch: As in `train_batched`.
 
     Raises:
@@ -120,7 +128,10 @@ def train_trajectories(
     for start in range(0, len(run_seeds), RUNS_AT_ONCE):
         group = slice(start, min(start + RUNS_AT_ONCE, len(run_seeds)))
         rngs = [torch.Generator().manual_seed(seed) for seed in run_seeds[group]]
-        weights = torch.stack([network.initial(rng) for rng in rngs]).numpy()
+        starts = torch.stack([network.initial(rng) for rng in rngs])  # drawn before the data order
+        if initial is not None:
+            starts = initial.expand_as(starts)
+        weights = starts.numpy().copy()
         velocity = np.zeros_like(weights)
         steps = np.ascontiguousarray(save_steps[group].numpy().astype(np.int64))
         kept = saved[group]
@@ -152,13 +163,19 @@ def train_trajectories(
 
 
 def train_one(
-    network: OneHiddenMLP, data: ImageData, recipe: Recipe, run_seed: int
+    network: OneHiddenMLP,
+    data: ImageData,
+    recipe: Recipe,
+    run_seed: int,
+    *,
+    initial: Float[Tensor, " d"] | None = None,
 ) -> Float[Tensor, " d"]:
     """The last checkpoint of one run, by an ordinary PyTorch loop: slow, and easy to believe."""
     _require_fit(network, data)
     rng = torch.Generator().manual_seed(run_seed)
     module = network.module()
-    module.load_state_dict(network.layout.unflatten(network.initial(rng)))
+    own = network.initial(rng)
+    module.load_state_dict(network.layout.unflatten(own if initial is None else initial))
     optimizer = torch.optim.SGD(
         module.parameters(),
         lr=recipe.learning_rate,

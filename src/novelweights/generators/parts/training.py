@@ -23,8 +23,10 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from novelweights.errors import InputError
-from novelweights.files import replacing, telling_full_disk
+from novelweights.files import replacing, telling_full_disk, write_text
+from novelweights.generators.parts.gap import LOOKS, GapRow, GapWatch, gap_csv
 from novelweights.seeding import seed_for
+from novelweights.weights.population import Population
 
 Progress = Callable[[int, int, float], None]
 """Called with (steps done, steps in all, smoothed loss)."""
@@ -76,17 +78,21 @@ class Workspace:
     """Where a fit may keep its unfinished state, and whom it tells how far it is."""
 
     folder: Path | None = None
-    """Holds training_state.pt and loss.csv; None: nothing is kept."""
+    """Holds training_state.pt, loss.csv and gap.csv; None: nothing is kept."""
     progress: Progress | None = None
     seconds_between_saves: float = 60.0
+    watch: Population | None = None
+    """Held-out checkpoints whose loss is logged in gap.csv; nothing is ever learned from them."""
 
 
 @dataclass
 class _Log:
-    """Mean loss per span of steps; the text of loss.csv."""
+    """Mean loss per span of steps, the text of loss.csv; and the rows of gap.csv."""
 
     every: int
     rows: list[tuple[int, float]] = field(default_factory=list)
+    watch_identity: str = ""
+    gap: list[GapRow] = field(default_factory=list)
 
     def text(self) -> str:
         return "step,loss\n" + "".join(f"{step},{loss:.9g}\n" for step, loss in self.rows)
@@ -100,6 +106,7 @@ def train(
     seed: int,
     identity: str = "",
     workspace: Workspace | None = None,
+    watch: GapWatch | None = None,
 ) -> nn.Module:
     """Optimize a model and return it, on CPU, in evaluation mode (its EMA where there is one).
 
@@ -111,6 +118,8 @@ def train(
         identity: Whatever else the outcome depends on (model, data); other than that of an
             unfinished run, it is not continued.
         workspace: Where to keep state; an unfinished run found there is continued.
+        watch: Looked through at `LOOKS` evenly spaced steps and written to the workspace's
+            gap.csv. It changes no random stream: the model ends with the same bits without it.
 
     Raises:
         InputError: The loss became NaN or infinite, or the kept state is of another run.
@@ -121,7 +130,8 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    log = _Log(every=max(1, settings.steps // 200))
+    log = _Log(max(1, settings.steps // 200), watch_identity=watch.identity if watch else "")
+    looks = {math.ceil(k * settings.steps / LOOKS) for k in range(1, LOOKS + 1)}
     state_path = workspace.folder / "training_state.pt" if workspace.folder else None
     start = _restore(state_path, settings, seed, identity, model, average, optimizer, log)
     prepared, optimizer = accelerator.prepare(model, optimizer)
@@ -150,6 +160,10 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             if average is not None and settings.ema_decay is not None:
                 _update_average(average, bare, settings.ema_decay)
+            if watch is not None and step + 1 in looks and accelerator.is_main_process:
+                log.gap += watch.look(step + 1, average if average is not None else bare)
+                if workspace.folder is not None:
+                    write_text(workspace.folder / "gap.csv", gap_csv(log.gap))
             recent, count = recent + loss.detach().float().cpu(), count + 1
             if (step + 1) % log.every == 0 or step + 1 == settings.steps:
                 mean = float(recent) / count
@@ -172,6 +186,8 @@ def train(
     if workspace.folder is not None:
         with replacing(workspace.folder / "loss.csv") as temporary:
             temporary.write_text(log.text())
+        if watch is not None:
+            write_text(workspace.folder / "gap.csv", gap_csv(log.gap))
     finished = average if average is not None else bare
     return finished.to("cpu").eval()
 
@@ -235,6 +251,7 @@ def _save(
         "average": average.state_dict() if average is not None else None,
         "optimizer": optimizer.state_dict(),
         "log": log.rows,
+        "watch": {"identity": log.watch_identity, "rows": [tuple(row) for row in log.gap]},
     }
     with replacing(path) as temporary, telling_full_disk(temporary):
         torch.save(state, temporary)
@@ -271,4 +288,7 @@ def _restore(
         average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])
     log.rows.extend((int(step), float(loss)) for step, loss in state["log"])
+    watched = state.get("watch", {})
+    if watched.get("identity") == log.watch_identity:  # rows of other checkpoints would mislead
+        log.gap.extend(GapRow(*row) for row in watched["rows"])
     return int(state["step"])

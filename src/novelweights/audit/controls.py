@@ -1,0 +1,220 @@
+"""Controls: checkpoints whose origin is known, made from the audit's own training checkpoints.
+
+What the audit says of them is what it can see. Copies, mixtures and mosaics must be found; fresh
+runs, also shrunk or stopped early, must not be accused. A few may veto the verdict (DESIGN section
+5); the others, where misjudged, are blind spots that the report names. Source: ours.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from novelweights.audit.criteria import Verdict
+from novelweights.metrics.frame import Frame
+from novelweights.metrics.layers import modules_of
+from novelweights.metrics.neighbors import Alignment, aligned_to
+from novelweights.seeding import rng_for
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.perturb import average_rows, parameter_gaussian, pick_rows
+from novelweights.weights.population import Population
+from novelweights.weights.symmetry import random_transform
+
+NOISES = (0.1, 0.25, 0.5, 0.6, 0.75, 1.0)
+"""Rungs of the noise ladder: length of the noise over the median distance of fresh runs."""
+VETO_NOISE = 0.1
+MIXTURE_NOISE = 0.3
+SHRINK = 0.8
+EARLY = (0.1, 0.6)
+"""A run counts as stopped early at a step within these shares of its last."""
+
+COPY = (str(Verdict.REPLICA),)
+MIXED = (str(Verdict.INTERPOLATION),)
+NOT_NOVEL = tuple(str(kind) for kind in Verdict if kind is not Verdict.NOVEL)
+NOT_ACCUSED = (str(Verdict.NOVEL), str(Verdict.BROKEN), str(Verdict.UNDECIDED))
+
+
+class Plant(NamedTuple):
+    """n checkpoints of one known origin."""
+
+    key: str
+    label: str
+    weights: Float[Tensor, "n d"]
+    wanted: tuple[str, ...]
+    """Verdicts that are right for them."""
+    can_veto: bool = False
+    noise: float | None = None
+    parents: Int[np.ndarray, " n"] | None = None
+    """Of copies: the training row of each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Planter:
+    """Makes checkpoints of known origin from the training checkpoints of one audit."""
+
+    training: Float[Tensor, "m d"]
+    layout: WeightLayout
+    alignment: Alignment | None
+    spacing: float
+    """Median distance of fresh runs to the nearest training checkpoint."""
+    seed: int
+
+    def all(self, n: int, fresh: Population | None) -> list[Plant]:
+        """Every control that can be made.
+
+        Args:
+            n: Checkpoints of each.
+            fresh: Runs that no generator saw, all their steps; for those made of fresh runs.
+        """
+        plants = [self.copies(n), *(self.copies(n, noise) for noise in NOISES), *self.moved(n)]
+        plants += self.mixtures(n) + self.mosaics(n, fresh) + self.gaussians(n)
+        return plants + (self.decoys(n, fresh) if fresh is not None else [])
+
+    def copies(self, n: int, noise: float = 0.0) -> Plant:
+        """Training checkpoints, plus isotropic noise of `noise` times the spacing."""
+        rng = self._rng("copies", str(noise))
+        rows = pick_rows(len(self.training), n, rng=rng)
+        weights = self.training[rows] + self._noise(n, noise, rng)
+        label = f"copies + noise of {noise:g}" if noise else "exact copies"
+        key = f"copies_noise_{noise:g}" if noise else "copies"
+        return Plant(key, label, weights, COPY, noise <= VETO_NOISE, noise, rows.numpy())
+
+    def moved(self, n: int) -> list[Plant]:
+        """Copies moved by random elements of the declared group."""
+        if self.alignment is None:
+            return []
+        rng = self._rng("moved")
+        rows = pick_rows(len(self.training), n, rng=rng)
+        weights = self._moved(self.training[rows], rng)
+        how = "permuted and sign-flipped" if self.alignment.flips else "permuted"
+        return [Plant("copies_moved", f"{how} copies", weights, COPY, True, None, rows.numpy())]
+
+    def mixtures(self, n: int) -> list[Plant]:
+        """Averages of 2, 4 and 16: plain, aligned to the first, and with noise."""
+        plants = []
+        for of in (2, 4, 16):
+            if len(self.training) <= of:
+                continue
+            plain = average_rows(self.training, n, of=of, rng=self._rng("average", of))
+            plants.append(Plant(f"average_{of}", f"averages of {of}", plain, MIXED, of == 2))
+            noised = plain + self._noise(n, MIXTURE_NOISE, self._rng("average noise", of))
+            if self.alignment is not None:
+                mixed = self._aligned_averages(n, of)
+                plants.append(
+                    Plant(f"average_{of}_aligned", f"aligned averages of {of}", mixed, MIXED)
+                )
+            label = f"averages of {of} + noise of {MIXTURE_NOISE:g}"
+            plants.append(Plant(f"average_{of}_noise", label, noised, NOT_NOVEL))
+        return plants
+
+    def mosaics(self, n: int, fresh: Population | None) -> list[Plant]:
+        """Every layer from another training run; one layer from one, the rest from a fresh run."""
+        modules = list(modules_of(self.layout).values())
+        if len(modules) < 2:
+            return []
+        rng, plants = self._rng("mosaic"), []
+        picked = self._tuples(n, len(modules), rng)
+        weights = self._assembled([self.training[rows] for rows in picked.T], modules)
+        plants.append(Plant("mosaic", "mosaics: each layer of another run", weights, MIXED))
+        if self.alignment is not None:
+            first = self.training[picked[:, 0]]
+            rest = [self._each_to(first, self.training[rows]) for rows in picked.T[1:]]
+            weights = self._assembled([first, *rest], modules)
+            plants.append(Plant("mosaic_aligned", "aligned mosaics", weights, MIXED))
+        if fresh is not None and len(fresh):
+            ends = fresh.weights[pick_rows(len(fresh), n, rng=rng)]
+            layer = max(range(len(modules)), key=lambda i: sum(self._size(x) for x in modules[i]))
+            chosen = self.training[pick_rows(len(self.training), n, rng=rng)]
+            parts = [chosen if i == layer else ends for i in range(len(modules))]
+            weights = self._assembled(parts, modules)
+            plants.append(Plant("one_layer", "largest layer copied", weights, NOT_NOVEL))
+        return plants
+
+    def gaussians(self, n: int) -> list[Plant]:
+        """Draws from Gaussians fitted per parameter, and to the principal components."""
+        rng = self._rng("gaussian")
+        weights = parameter_gaussian(self.training, n, rng=rng)
+        plants = [Plant("gaussian", "Gaussian per parameter", weights, NOT_NOVEL)]
+        frames = {"gaussian_components": ("", Frame.of(self.training, None))}
+        if self.alignment is not None:
+            aligned = Frame.of(self.training, self.alignment)
+            frames["gaussian_components_aligned"] = ("aligned ", aligned)
+        for key, (how, frame) in frames.items():
+            along = frame.around @ frame.components.T
+            draws = torch.randn(n, along.shape[1], generator=rng, dtype=along.dtype)
+            drawn = frame.center + (draws * along.std(dim=0)) @ frame.components
+            label = f"Gaussian along {along.shape[1]} {how}principal components"
+            plants.append(Plant(key, label, drawn.to(self.training.dtype), MIXED))
+        return plants
+
+    def decoys(self, n: int, fresh: Population) -> list[Plant]:
+        """Honest fresh runs that lie near training without copying: shrunk, or stopped early."""
+        rng, steps = self._rng("decoys"), fresh.records.step
+        last: dict[str, int] = {}
+        for run, step in zip(fresh.records.run, steps, strict=True):
+            last[run] = max(step, last.get(run, 0))
+        share = steps / np.maximum([last[run] for run in fresh.records.run], 1)
+        ends, early = (
+            fresh.weights[torch.from_numpy(np.flatnonzero(rows))]
+            for rows in (share == 1, (EARLY[0] <= share) & (share <= EARLY[1]))
+        )
+        plants = []
+        if len(ends):
+            shrunk = SHRINK * ends[pick_rows(len(ends), n, rng=rng)]
+            plants.append(Plant("shrunk", f"fresh runs x {SHRINK:g}", shrunk, NOT_ACCUSED))
+        if len(early):
+            picked = early[pick_rows(len(early), n, rng=rng)]
+            plants.append(Plant("early", "fresh runs stopped early", picked, NOT_ACCUSED))
+        return plants
+
+    def _rng(self, *labels: str | int) -> torch.Generator:
+        return rng_for(self.seed, "control", *labels)
+
+    def _noise(self, n: int, share: float, rng: torch.Generator) -> Float[Tensor, "n d"]:
+        """Isotropic noise whose root mean square length is a share of the spacing."""
+        d = self.training.shape[1]
+        return share * self.spacing / math.sqrt(d) * torch.randn(n, d, generator=rng)
+
+    def _moved(self, weights: Float[Tensor, "n d"], rng: torch.Generator) -> Float[Tensor, "n d"]:
+        if self.alignment is None:
+            return weights
+        return random_transform(weights, self.layout, self.alignment.symmetry, rng=rng)
+
+    def _tuples(self, n: int, of: int, rng: torch.Generator) -> Int[Tensor, "n of"]:
+        """n picks of different training rows, as far as there are so many."""
+        m = len(self.training)
+        return torch.stack([torch.randperm(m, generator=rng).repeat(of)[:of] for _ in range(n)])
+
+    def _each_to(
+        self, targets: Float[Tensor, "n d"], others: Float[Tensor, "n d"]
+    ) -> Float[Tensor, "n d"]:
+        """Each of the others moved by the group to lie near its target."""
+        if self.alignment is None:
+            return others
+        pairs = zip(targets, others, strict=True)
+        return torch.cat([aligned_to(to, other[None], self.alignment) for to, other in pairs])
+
+    def _aligned_averages(self, n: int, of: int) -> Float[Tensor, "n d"]:
+        picked = self._tuples(n, of, self._rng("aligned average", of))
+        first = self.training[picked[:, 0]]
+        rest = [self._each_to(first, self.training[rows]) for rows in picked.T[1:]]
+        return torch.stack([first, *rest]).mean(dim=0)
+
+    def _assembled(
+        self, parts: list[Float[Tensor, "n d"]], modules: list[list[str]]
+    ) -> Float[Tensor, "n d"]:
+        """Each module's weights from its own part."""
+        whole = torch.empty_like(parts[0])
+        for part, names in zip(parts, modules, strict=True):
+            for name in names:
+                where = self.layout.slices[name]
+                whole[:, where] = part[:, where]
+        return whole
+
+    def _size(self, name: str) -> int:
+        where = self.layout.slices[name]
+        return where.stop - where.start

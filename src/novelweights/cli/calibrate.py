@@ -1,0 +1,44 @@
+"""`novelweights calibrate`: the audit judged on zoos of known truth."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from novelweights.cli.show import progress_bar, say
+
+
+def calibrate(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    scale: Annotated[
+        str, typer.Option(help="full: the whole study, hours on 2 cores; smoke: under a minute.")
+    ] = "full",
+    zoo: Annotated[
+        list[str] | None, typer.Option(help="Only this zoo; may be repeated. [all of the scale]")
+    ] = None,
+    repetitions: Annotated[
+        int | None, typer.Option(min=2, help="Audits per zoo and number of held-out runs.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+) -> None:
+    """How often is this audit right? Plants copies, mixtures and honest runs, and counts.
+
+    Writes calibration.json and calibration.md; trained runs and measured rows stay in work/.
+    """
+    from novelweights.calibrate.study import PAGE
+    from novelweights.calibrate.study import calibrate as run_study
+
+    with progress_bar() as tell:
+        study = run_study(
+            output,
+            scale=scale,
+            zoos=zoo or (),
+            repetitions=repetitions,
+            seed=seed,
+            resume=resume,
+            tell=tell,
+        )
+    for line in study.wanted:
+        say(f"{'met' if line.is_met else 'MISSED':6}  {line.text}: {line.reached}")
+    say(f"page: {output / PAGE}")

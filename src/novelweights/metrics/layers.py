@@ -1,0 +1,101 @@
+"""Nearness layer by layer: sees a checkpoint whose layers were copied from different runs.
+
+Each layer (the parameters of one module) is a small network of its own, aligned and measured by
+itself with the same distance and the same scale-free nearness. Source: ours (DESIGN section 5,
+mosaic).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.sources import Movable, find_directions
+from novelweights.weights.layout import WeightLayout
+
+
+@dataclass(frozen=True, eq=False)
+class LayerNearness:
+    """Nearness of n checkpoints, each layer by itself."""
+
+    distance: Float[np.ndarray, "n layers"]
+    """To the nearest training checkpoint, the layer aligned by itself."""
+    cosine: Float[np.ndarray, "n layers"]
+    """The largest cosine to a training checkpoint, both less the mean of the aligned."""
+    rows: Int[np.ndarray, "n layers"]
+    """The training row with that cosine."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    columns: Int[Tensor, " k"]
+    reference: Float[Tensor, "m k"]
+    movable: Movable
+    alignment: Alignment | None
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """The training checkpoints, split by layer, each layer ready to be aligned."""
+
+    names: tuple[str, ...]
+    parts: tuple[_Layer, ...]
+
+    @classmethod
+    def of(
+        cls, reference: Float[Tensor, "m d"], layout: WeightLayout, alignment: Alignment | None
+    ) -> "Layers | None":
+        """Split by module; None for a network that is one module, whose layer is the whole."""
+        groups = modules_of(layout)
+        if len(groups) < 2:
+            return None
+        parts, places = [], torch.arange(layout.size)
+        for names in groups.values():
+            columns = torch.cat([places[layout.slices[name]] for name in names])
+            shapes = dict(layout.shapes)
+            part = WeightLayout(tuple((name, shapes[name]) for name in names))
+            aligned = _restricted(alignment, part)
+            weights = reference[:, columns].contiguous()
+            parts.append(_Layer(columns, weights, Movable.of(weights, aligned), aligned))
+        return cls(tuple(groups), tuple(parts))
+
+    def nearness(
+        self,
+        queries: Float[Tensor, "n d"],
+        *,
+        exclude: Bool[np.ndarray, "n m"] | None = None,
+    ) -> LayerNearness:
+        """Nearness of every query, layer by layer.
+
+        Args:
+            queries: Checkpoints of the same layout.
+            exclude: True where a training checkpoint does not count for a query.
+        """
+        distances, cosines, rows = [], [], []
+        for part in self.parts:
+            mine = queries[:, part.columns].contiguous()
+            near = nearest(mine, part.reference, exclude=exclude, alignment=part.alignment)
+            found = find_directions(mine, part.movable, exclude=exclude)
+            distances.append(near.distances[:, 0])
+            cosines.append(found.cosine)
+            rows.append(found.row)
+        return LayerNearness(np.stack(distances, 1), np.stack(cosines, 1), np.stack(rows, 1))
+
+
+def modules_of(layout: WeightLayout) -> dict[str, list[str]]:
+    """Parameters by module (the name before the last dot; a name without one is its own)."""
+    groups: dict[str, list[str]] = {}
+    for name, _ in layout.shapes:
+        groups.setdefault(name.rpartition(".")[0] or name, []).append(name)
+    return groups
+
+
+def _restricted(alignment: Alignment | None, layout: WeightLayout) -> Alignment | None:
+    """The symmetry as it acts on the parameters of one layer, None where it moves none."""
+    if alignment is None:
+        return None
+    symmetry = alignment.symmetry.only(name for name, _ in layout.shapes)
+    return Alignment.where_exact(layout, symmetry)

@@ -1,0 +1,168 @@
+"""Checkpoints read file by file, so that what is wrong with some of them hides nothing else.
+
+The other readers stop at the first fault, as an audit must; this one collects them, for `lint`.
+Pickles that need code are refused here as everywhere.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from novelweights.errors import InputError
+from novelweights.files import read_json, sha256_of
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.population import Population, PopulationInfo, Records
+from novelweights.weights.readers import read_checkpoints
+from novelweights.weights.readers.state_dicts import (
+    _floats,
+    _load,
+    _run_names,
+    state_dict_files,
+)
+from novelweights.weights.store import is_population_folder, open_population
+from novelweights.weights.symmetry import one_hidden_layer
+
+NOT_READ = (".bin", ".ckpt", ".h5", ".npy", ".npz", ".onnx", ".pickle", ".pkl", ".tar")
+"""Files of these kinds often hold weights; beside state dicts they are passed over."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """What could be read of a folder, and what was wrong with the rest."""
+
+    population: Population | None
+    """The readable checkpoints of the most common architecture; None if there are none."""
+    names: tuple[str, ...] = ()
+    """The file of each row; empty for a population, whose rows have no file of their own."""
+    unsafe: Mapping[str, str] = field(default_factory=dict)
+    """Files that need code to be read, with the reason."""
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    """Files that are damaged or hold something else."""
+    foreign: Mapping[str, str] = field(default_factory=dict)
+    """Checkpoints of another architecture, with the first difference."""
+    broken_foreign: tuple[str, ...] = ()
+    """Those among them with NaN or infinite weights."""
+    dtypes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Which checkpoints hold floats of which kind."""
+    passed_over: tuple[str, ...] = ()
+    """Files that may hold weights and were not read."""
+
+
+def examine(path: Path) -> Examined:
+    """Everything that can be read at a path, with all faults.
+
+    Raises:
+        InputError: There is no folder of checkpoints at all.
+    """
+    if path.is_dir() and is_population_folder(path):
+        return _examine_population(path)
+    if path.is_dir() and state_dict_files(path):
+        return _examine_state_dicts(path)
+    return Examined(read_checkpoints(path))
+
+
+def _examine_population(path: Path) -> Examined:
+    damaged = {}
+    for name, digest in _checksums(read_json(path / "population.json")).items():
+        if not (path / name).is_file():
+            damaged[name] = "missing"
+        elif sha256_of(path / name) != digest:
+            damaged[name] = "differs from its checksum: damaged or edited"
+    try:
+        population = open_population(path, verify=False).load()
+    except InputError as error:
+        return Examined(None, damaged=damaged or {path.name: str(error)})
+    return Examined(population, damaged=damaged)
+
+
+def _checksums(described: Any) -> dict[str, str]:
+    """The files that `population.json` names, as far as it can be understood."""
+    if not isinstance(described, dict):
+        return {}
+    found = {}
+    if isinstance(described.get("sha256"), dict):
+        found |= described["sha256"]
+    if isinstance(described.get("shards"), list):
+        for shard in described["shards"]:
+            if isinstance(shard, dict) and "file" in shard and "sha256" in shard:
+                found[Path(str(shard["file"])).name] = shard["sha256"]
+    return {str(name): str(digest) for name, digest in found.items()}
+
+
+def _examine_state_dicts(path: Path) -> Examined:
+    files = state_dict_files(path)
+    unsafe, damaged, dtypes = {}, {}, {}
+    layouts: dict[frozenset, WeightLayout] = {}
+    rows: dict[str, tuple[frozenset, Tensor]] = {}
+    for file in files:
+        try:
+            state = _floats(_load(file), file)
+        except InputError as error:
+            reason = str(error).removeprefix(f"{file.name}: ")
+            if "needs code" not in reason:
+                damaged[file.name] = reason
+            elif _is_torch_file(file):
+                unsafe[file.name] = reason
+            else:
+                damaged[file.name] = "damaged or not a torch file"
+            continue
+        shapes = tuple((name, tuple(value.shape)) for name, value in state.items())
+        layout = layouts.setdefault(frozenset(shapes), WeightLayout(shapes))
+        rows[file.name] = (frozenset(shapes), layout.flatten(state))
+        for kind in {str(value.dtype).removeprefix("torch.") for value in state.values()}:
+            dtypes[kind] = (*dtypes.get(kind, ()), file.name)
+    others = tuple(sorted(p.name for p in path.iterdir() if p.suffix in NOT_READ))
+    found = Examined(None, (), unsafe, damaged, dtypes=dtypes, passed_over=others)
+    if not rows:
+        return found
+    usual = Counter(shapes for shapes, _ in rows.values()).most_common(1)[0][0]
+    layout = layouts[usual]
+    kept = [file for file in files if file.name in rows and rows[file.name][0] == usual]
+    foreign = {
+        name: _difference(layout, layouts[shapes])
+        for name, (shapes, _) in rows.items()
+        if shapes != usual
+    }
+    population = Population(
+        torch.stack([rows[file.name][1] for file in kept]),
+        layout,
+        Records.of(_run_names(kept), split="unknown"),
+        PopulationInfo(
+            recipe=f"folder of {len(files)} state dicts", symmetry=one_hidden_layer(layout)
+        ),
+    )
+    return Examined(
+        population,
+        tuple(file.name for file in kept),
+        unsafe,
+        damaged,
+        foreign,
+        tuple(name for name in foreign if not rows[name][1].isfinite().all()),
+        dtypes,
+        others,
+    )
+
+
+def _is_torch_file(path: Path) -> bool:
+    """Whether a file begins as torch writes them: a zip archive, or a pickle of protocol 2 on."""
+    with path.open("rb") as file:
+        return file.read(2).startswith((b"PK", b"\x80"))
+
+
+def _difference(usual: WeightLayout, other: WeightLayout) -> str:
+    """The first difference between two architectures."""
+    mine, yours = dict(usual.shapes), dict(other.shapes)
+    for name in {**mine, **yours}:
+        if name not in yours:
+            return f"{name} is missing"
+        if name not in mine:
+            return f"{name} is not in the others"
+        if mine[name] != yours[name]:
+            sizes = ["x".join(map(str, shape)) or "a scalar" for shape in (yours[name], mine[name])]
+            return f"{name} is {sizes[0]}, in the others {sizes[1]}"
+    raise ValueError("the two layouts name the same parameters")

@@ -1,0 +1,135 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from invented import invented_findings
+
+from novelweights.audit.measure import Ladder
+from novelweights.audit.ranks import MEASURES, MIXTURE, Yardstick
+
+N = 60
+
+
+def findings(n, seed, **columns):
+    """n checkpoints whose measures are independent random numbers."""
+    rng = np.random.default_rng(seed)
+    found = invented_findings("found", n, distance=10 + rng.normal(size=n))
+    drawn = {
+        "cosine": 0.3 + 0.05 * rng.normal(size=n),
+        "recentred_cosine": 0.3 + 0.05 * rng.standard_cauchy(size=n),
+        "hull_ratio": 0.9 - 0.05 * rng.random(n),
+        "raw_hull_ratio": 0.9 - 0.05 * rng.random(n),
+        "sparse_ratio": 0.7 - 0.05 * rng.random(n),
+        "raw_sparse_ratio": 0.7 - 0.05 * rng.exponential(size=n),
+        "pca_residual": 0.6 + 0.05 * rng.normal(size=n),
+        "raw_pca_residual": 0.6 + 0.05 * rng.normal(size=n),
+        "layer_distance": 5 + rng.normal(size=(n, 2)),
+        "layer_cosine": 0.3 + 0.05 * rng.normal(size=(n, 2)),
+        "norm": 12 + rng.normal(size=n),
+        "raw_norm": 12 + rng.normal(size=n),
+    }
+    return replace(found, **(drawn | columns))
+
+
+def ladder(found, raw=False):
+    """Distances and hull distances that shrink with the norm, those of the runs themselves at 1."""
+    factors = np.array([0.25, 0.5, 1.0, 1.5])
+    norm = found.raw_norm if raw else found.norm
+    distance = found.raw_distance if raw else found.distance
+    hull = found.raw_hull_distance if raw else found.hull_distance
+    return Ladder(norm[:, None] * factors, distance[:, None] * factors, hull[:, None] * factors)
+
+
+def yardstick(n=N, seed=0, **columns):
+    fresh = findings(n, seed, **columns)
+    return Yardstick(fresh, ladder(fresh), ladder(fresh, raw=True))
+
+
+@pytest.mark.parametrize("leg", ["direction", "mixture", "raw_mixture", "layers_any", "layers_all"])
+def test_every_leg_accuses_fresh_runs_as_often_as_a_single_test(leg):
+    """Several measures make one leg, yet one run of n + 1 lies beyond n others."""
+    beyond = [
+        (yardstick(seed=2 * seed).ranks(findings(N, 2 * seed + 1))[f"{leg}_near"] <= 1 / (N + 1))
+        for seed in range(60)
+    ]
+    share = np.mean(beyond)
+    assert share == pytest.approx(1 / (N + 1), rel=0.45)  # beta-binomial: sd .13 of it for 60 draws
+
+
+def test_a_leg_sees_what_one_of_its_measures_sees():
+    ranks = yardstick().ranks(findings(5, 1, sparse_ratio=np.full(5, 0.1)))
+    assert (ranks["sparse_near"] == 1 / (N + 1)).all()
+    assert (ranks["mixture_near"] == 1 / (N + 1)).all()
+    assert (ranks["raw_mixture_near"] > 1 / (N + 1)).any()
+    ranks = yardstick().ranks(findings(5, 1, cosine=np.full(5, 0.99)))
+    assert (ranks["cosine_near"] == 1 / (N + 1)).all()
+
+
+def test_a_heavy_tail_in_one_measure_does_not_hide_the_others():
+    wild = np.full(N, 0.3)
+    wild[0] = 1000.0  # one fresh run far out in one measure
+    ranks = yardstick(recentred_cosine=wild).ranks(findings(5, 1, cosine=np.full(5, 0.99)))
+    assert (ranks["direction_near"] <= 2 / (N + 1)).all()
+
+
+def test_a_shrunk_run_is_compared_with_runs_shrunk_as_much():
+    fresh = findings(N, 0)
+    half = replace(
+        fresh,
+        norm=fresh.norm / 2,
+        neighbor_distances=fresh.neighbor_distances / 2,
+    )
+    ranks = yardstick().ranks(half)
+    assert (ranks["distance_near"] == 1 / (N + 1)).mean() > 0.9
+    assert (ranks["matched_distance_near"] == 1 / (N + 1)).mean() < 0.1
+    assert (ranks["unmatched_hull_distance_near"] == 1 / (N + 1)).mean() > 0.9
+    assert (ranks["hull_distance_near"] == 1 / (N + 1)).mean() < 0.1
+
+
+def test_ranks_of_single_measures_are_counts():
+    fresh, found = findings(N, 0), findings(7, 1)
+    ranks = Yardstick(fresh, ladder(fresh), None).ranks(found)
+    for j in range(7):
+        nearer = (fresh.distance <= found.distance[j]).sum()
+        assert ranks["distance_near"][j] == (1 + nearer) / (N + 1)
+        more = (fresh.cosine >= found.cosine[j]).sum()
+        assert ranks["cosine_near"][j] == (1 + more) / (N + 1)
+    assert not any(name.startswith("raw_hull") for name in ranks)
+    np.testing.assert_array_equal(ranks["raw_mixture_near"], ranks["mixture_near"])
+
+
+def test_leaving_a_run_out_is_what_a_loop_says():
+    measure = yardstick()
+    fresh = measure.fresh
+    for name, values in (("cosine", fresh.cosine), ("pca", -fresh.pca_residual)):
+        for i in range(N):
+            others = np.delete(values, i)
+            top = np.sort(others)[-3:].mean()
+            score = (values[i] - np.median(others)) / (top - np.median(others))
+            assert measure._own[name][i] == pytest.approx(score)
+    at = measure.ladder.hull_distance_at(fresh.norm)
+    for i in range(N):
+        others = -np.delete(at[:, i], i)
+        top = np.sort(others)[-3:].mean()
+        score = (-fresh.hull_distance[i] - np.median(others)) / (top - np.median(others))
+        assert measure._own["hull_distance"][i] == pytest.approx(score)
+
+
+def test_measures_that_are_missing_are_left_out():
+    bare = {name: None for name in ("pca_residual", "raw_pca_residual", "recentred_cosine")}
+    ranks = yardstick(**bare).ranks(findings(5, 1))
+    assert "pca_near" not in ranks
+    assert "recentred_near" not in ranks
+    assert {"direction_near", "mixture_near"} <= set(ranks)
+    ranks = yardstick().ranks(findings(5, 1, recentred_cosine=None))
+    assert "recentred_near" not in ranks
+    assert "direction_near" in ranks
+    assert set(MIXTURE) <= set(MEASURES)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_few_or_equal_fresh_runs_give_finite_ranks(n):
+    same = dict.fromkeys(("cosine", "recentred_cosine"), np.full(n, 0.3))
+    ranks = yardstick(n, **same).ranks(findings(4, 1))
+    for values in ranks.values():
+        assert ((values > 0) & (values <= 1)).all()

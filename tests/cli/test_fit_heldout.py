@@ -1,0 +1,119 @@
+"""Held-out runs given to `fit`: found or named, logged, never learned from, told by `sample`."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from novelweights import evaluate
+from novelweights.audit.own_gap import gap_quantities, read_own_gap
+from novelweights.cli.main import app
+from novelweights.weights.readers import read_checkpoints
+
+SMOKE = ("--scale", "smoke", "--steps", 5, "--width", 16)
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def zoos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One zoo with held-out runs (both), one without (bare), one of them alone (fresh)."""
+    folder = tmp_path_factory.mktemp("zoos")
+    for name, runs, heldout in (("both", 8, 6), ("bare", 8, 0)):
+        words = ("--runs", runs, "--heldout-runs", heldout, "-o", folder / name)
+        assert run("zoo", "build", "digits-mlp", *words).exit_code == 0
+    fresh = read_checkpoints(folder / "both", split="heldout")
+    (folder / "fresh").mkdir()
+    for i, row in enumerate(fresh.weights):
+        state = {k: v.clone() for k, v in fresh.layout.unflatten(row).items()}
+        torch.save(state, folder / "fresh" / f"{i}.pt")
+    return folder
+
+
+def fit(zoo: Path, model: Path, *words: object, method: str = "hyperdiffusion") -> dict:
+    scale = SMOKE if method == "hyperdiffusion" else ()
+    result = run("fit", method, "--population", zoo, "-o", model, *scale, *words)
+    assert result.exit_code == 0, result.output
+    return json.loads((model / "generator.json").read_text())
+
+
+def test_held_out_runs_are_found_or_named_and_change_nothing_but_the_log(
+    zoos: Path, tmp_path: Path
+) -> None:
+    found = fit(zoos / "both", tmp_path / "found")
+    named = fit(zoos / "bare", tmp_path / "named", "--heldout", zoos / "fresh")
+    without = fit(zoos / "bare", tmp_path / "without")
+    assert found["gap"] == named["gap"]
+    assert (found["gap"]["n_train"], found["gap"]["n_heldout"]) == (8, 6)
+    assert without["gap"] is None
+    models = [tmp_path / name for name in ("found", "named", "without")]
+    assert len({(model / "denoiser.safetensors").read_bytes() for model in models}) == 1
+    assert [(model / "gap.csv").exists() for model in models] == [True, True, False]
+    assert found["training"]["rows"] == 8
+
+
+def test_samples_carry_the_gap_to_an_audit(zoos: Path, tmp_path: Path) -> None:
+    described = fit(zoos / "both", tmp_path / "m")
+    assert run("sample", tmp_path / "m", "-n", 3, "-o", tmp_path / "s").exit_code == 0
+    samples = read_checkpoints(tmp_path / "s")
+    told = samples.info.settings["generator"]
+    assert told["method"] == "hyperdiffusion"
+    assert told["values_in_training"] == 8 * samples.layout.size
+    history = told["gap"].pop("history")
+    assert told["gap"] == described["gap"]
+    assert len(history) == 5 * 4
+    keys = [quantity.key for quantity in gap_quantities(samples.info.settings)]
+    assert keys == ["own_gap_5", "own_gap_20", "own_gap_50", "own_gap_80", "parameters_over_values"]
+
+
+def test_baselines_have_no_gap_and_say_so(zoos: Path, tmp_path: Path) -> None:
+    assert fit(zoos / "both", tmp_path / "m", method="noise")["gap"] is None
+    assert run("sample", tmp_path / "m", "-n", 3, "-o", tmp_path / "s").exit_code == 0
+    settings = read_checkpoints(tmp_path / "s").info.settings
+    assert settings["generator"]["gap"] is None
+    assert gap_quantities(settings) == []
+
+
+def test_held_out_runs_that_do_not_fit_end_in_one_line(zoos: Path, tmp_path: Path) -> None:
+    shutil.copytree(zoos / "fresh", tmp_path / "nan")
+    state = torch.load(tmp_path / "nan" / "0.pt", weights_only=True)
+    next(iter(state.values()))[0] = float("nan")
+    torch.save(state, tmp_path / "nan" / "0.pt")
+    (tmp_path / "other").mkdir()
+    torch.save({"other.weight": torch.zeros(2, 2)}, tmp_path / "other" / "0.pt")
+    for name, says in (
+        ("nan", "held-out checkpoints: NaN"),
+        ("other", "different networks"),
+        ("missing", "there is nothing of that name"),
+    ):
+        words = ("fit", "hyperdiffusion", "--population", zoos / "bare", *SMOKE)
+        result = run(*words, "--heldout", tmp_path / name, "-o", tmp_path / "m")
+        assert result.exit_code == 2
+        assert says in result.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_help_says_that_nothing_is_learned_from_held_out_runs() -> None:
+    text = " ".join(run("fit", "hyperdiffusion", "--help").stdout.split())
+    assert "--heldout" in text
+    assert "never learns from them" in text
+
+
+def test_the_demos_samples_tell_of_their_generator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def enough(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "audit_to_folder", enough)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.demo(tmp_path / "d", runs=8, heldout_runs=6, samples=3, scale="smoke")
+    gap = read_own_gap(read_checkpoints(tmp_path / "d" / "samples").info.settings)
+    assert gap is not None
+    assert (gap.n_train, gap.n_heldout) == (8, 6)
+    assert len(gap.history) == 80

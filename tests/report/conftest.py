@@ -1,0 +1,25 @@
+"""Run folders of invented audits with their reports, made once."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from synthetic import KINDS, write_run
+
+from novelweights.report.page import build_report
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run folder of each kind, with its report."""
+    root = tmp_path_factory.mktemp("runs")
+    folders = {kind: write_run(root / kind, kind) for kind in KINDS}
+    for folder in folders.values():
+        build_report(folder)
+    return folders
+
+
+@pytest.fixture
+def run(runs: dict[str, Path], tmp_path: Path) -> Path:
+    """A run folder that may be damaged."""
+    return Path(shutil.copytree(runs["bare"], tmp_path / "run"))
