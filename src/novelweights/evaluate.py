@@ -48,6 +48,8 @@ def audit_to_folder(
     heldout: Population | None,
     task: Task | None,
     symmetry: NeuronSymmetry | None,
+    reference: Population | None = None,
+    heldout_reference: Population | None = None,
     command: str,
     inputs: Mapping[str, Mapping[str, Any]],
     seed: int = 0,
@@ -63,6 +65,8 @@ def audit_to_folder(
         heldout: Fresh runs of the same recipe.
         task: Judges behavior.
         symmetry: Moves that count as no difference.
+        reference: The training checkpoints through the generator's lossy codec.
+        heldout_reference: The held-out checkpoints through the same.
         command: For the manifest.
         inputs: Path, checksum and rows of each role, for the manifest.
         seed: Root of all randomness.
@@ -75,12 +79,22 @@ def audit_to_folder(
     require_new(folder, kind="audit.json", overwrite=overwrite)
     clock = Clock(tell)
     result = audit(
-        train, generated, heldout=heldout, task=task, symmetry=symmetry, seed=seed, clock=clock
+        train,
+        generated,
+        heldout=heldout,
+        task=task,
+        symmetry=symmetry,
+        reference=reference,
+        heldout_reference=heldout_reference,
+        seed=seed,
+        clock=clock,
     )
     verdicts = judge(result)
     with new_folder(folder, kind="audit.json", overwrite=overwrite) as temporary:
         with clock.stage("pictures"):
-            drawn = pictures(result, train, generated, task=task, symmetry=symmetry, seed=seed)
+            drawn = pictures(
+                result, reference or train, generated, task=task, symmetry=symmetry, seed=seed
+            )
         manifest = describe_run(
             command=command,
             settings={"criteria": asdict(verdicts.criteria), "symmetry": result.distance.symmetry},

@@ -11,20 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from novelweights.audit.calibration import rank_low
-from novelweights.audit.controls import NOT_ACCUSED, Planter
+from novelweights.audit.controls import measured_controls
 from novelweights.audit.coverage import coverage, coverage_quantities
 from novelweights.audit.criteria import DEFAULT_CRITERIA, Verdict
 from novelweights.audit.in_common_use import common_use_quantities
 from novelweights.audit.matching import match_noise
-from novelweights.audit.measure import Reference, ladder_of, measure
+from novelweights.audit.measure import Reference, ladder_of, like, measure, one_left_out
 from novelweights.audit.own_gap import gap_quantities
+from novelweights.audit.prepare import prepare
 from novelweights.audit.quantities import Evidence, quantities
 from novelweights.audit.ranks import Yardstick
-from novelweights.audit.recognition import one_of_each_run, other_recipe
-from novelweights.audit.result import AuditResult, DistanceInfo, Findings, Planted, Quantity
+from novelweights.audit.recognition import other_recipe
+from novelweights.audit.result import AuditResult, Findings, Quantity
 from novelweights.audit.verdict import judge_checkpoints
 from novelweights.errors import InputError
 from novelweights.metrics.common_use import measures_in_common_use
@@ -35,10 +35,6 @@ from novelweights.tasks.task import Measure, Task
 from novelweights.weights.perturb import add_noise, average_rows, parameter_gaussian, pick_rows
 from novelweights.weights.population import (
     Population,
-    last_of_each_run,
-    require_finite,
-    require_same_layout,
-    sampled_records,
 )
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -79,6 +75,8 @@ def audit(
     heldout: Population | None = None,
     task: Task | None = None,
     symmetry: NeuronSymmetry | None = None,
+    reference: Population | None = None,
+    heldout_reference: Population | None = None,
     seed: int = 0,
     n_controls: int = N_CONTROL,
     clock: Clock | None = None,
@@ -92,6 +90,9 @@ def audit(
             exploratory and never says novel.
         task: Judges behavior; without it the audit says what it cannot say.
         symmetry: Moves that count as no difference; None is plain L2.
+        reference: The training checkpoints as the generator's lossy codec gives them back, row by
+            row; generated checkpoints are then compared with these.
+        heldout_reference: The held-out checkpoints through the same codec.
         seed: Root of all randomness (controls, baselines, bootstrap).
         n_controls: Checkpoints of each control; 0 plants none, and the audit cannot veto itself.
         clock: Takes the time and tells the progress.
@@ -101,59 +102,45 @@ def audit(
             that are training runs.
     """
     clock = clock or Clock()
-    generated = generated.in_order_of(train.layout)
-    heldout = heldout.in_order_of(train.layout) if heldout is not None else None
-    _check(train, generated, heldout)
-    every_step, every_checkpoint = heldout, train
-    train = train.select(last_of_each_run(train.records))
-    heldout = heldout.select(last_of_each_run(heldout.records)) if heldout is not None else None
-    alignment, distance, warnings = _declared(train, symmetry)
-    if len(train) > 1:
-        train, heldout, told = one_of_each_run(train, heldout, alignment)
-        warnings += told
-    n_runs = len(train)
-    if n_runs < DEFAULT_CRITERIA.min_runs:  # nothing to identify; all steps show the run's band
-        train = every_checkpoint
-    if len(train) < DEFAULT_CRITERIA.min_runs:
-        raise InputError(
-            f"training: {len(train)} checkpoint{'s' * (len(train) != 1)}; expected at least "
-            f"{DEFAULT_CRITERIA.min_runs}, since each is compared with the others and their "
-            "mixtures. Give checkpoints of more runs, or name the runs apart"
-        )
+    given = prepare(train, generated, heldout, symmetry, reference, heldout_reference)
+    train, generated, heldout = given.train, given.generated, given.heldout
+    alignment, n_runs, warnings = given.alignment, given.n_runs, list(given.warnings)
     own = np.eye(len(train), dtype=bool)
     with clock.stage("training against training"):
-        reference = Reference.of(train, alignment, task)
+        compared = Reference.of(train, alignment, task)
         trained = measure(
             "training",
             train,
-            reference,
+            compared,
             exclude=own,
-            behavior=reference.behavior,
+            behavior=compared.behavior,
             only_near=heldout is not None,
         )
     with clock.stage("held-out against training"):
-        fresh = measure("heldout", heldout, reference) if heldout is not None else None
+        fresh = measure("heldout", heldout, compared) if heldout is not None else None
         if fresh is not None:
             _refuse_leakage(fresh, trained)
             _refuse_shared_rows(heldout, generated)
-        yardstick = _yardstick(reference, heldout, fresh, trained, own)
+        yardstick = _yardstick(compared, heldout, fresh, trained, own)
     with clock.stage("generated against training"):
-        made = measure("generated", generated, reference)
+        made = measure("generated", generated, compared)
     with clock.stage("ranks among fresh runs"):
         scored = made
         if fresh is None:  # against all training runs but one, as each run is against the others
             scored = measure(
-                "generated", generated, reference, exclude=_one_left_out(generated, train, seed)
+                "generated", generated, compared, exclude=one_left_out(generated, train, seed)
             )
         ranks = yardstick.ranks(scored)
         if heldout is not None and min(len(heldout), len(generated)) > 1:
-            ranks["twin_near"] = _twin_ranks(generated, heldout, reference, seed)
+            ranks["twin_near"] = _twin_ranks(generated, heldout, compared, seed)
     with clock.stage("controls"):
         controls = {}
         if n_controls and n_runs >= DEFAULT_CRITERIA.min_runs:
-            controls = _controls(reference, yardstick, every_step, heldout, n_controls, seed)
+            controls = measured_controls(
+                compared, yardstick, given.every_step, heldout, n_controls, seed
+            )
     with clock.stage("baselines"):
-        baselines, notes = _baselines(made, reference, seed) if task is not None else ({}, {})
+        baselines, notes = _baselines(made, compared, seed) if task is not None else ({}, {})
     with clock.stage("measures in common use"):
         common = measures_in_common_use(
             train.weights,
@@ -177,6 +164,8 @@ def audit(
         if n_runs >= DEFAULT_CRITERIA.min_runs:
             numbers += tuple(_coverage(scored, ranks, yardstick.fresh, trained, evidence.quality))
         numbers += (*common_use_quantities(common), *gap_quantities(generated.info.settings))
+        if given.originals is not None:
+            numbers += (_distance_to_originals(generated, given.originals, alignment),)
     warnings += _warnings(generated, fresh, task)
     if heldout is not None and fresh is not None:
         warnings += other_recipe(train, heldout, trained, fresh)
@@ -189,11 +178,12 @@ def audit(
         baseline_notes=notes,
         ranks=ranks,
         quantities=numbers,
-        distance=distance,
+        distance=given.distance,
         quality=evidence.quality,
         novelty=evidence.novelty,
-        layers=reference.layers.names if reference.layers is not None else (),
+        layers=compared.layers.names if compared.layers is not None else (),
         controls=controls,
+        training_rows=given.training_rows,
         n_runs=n_runs,
         warnings=tuple(warnings),
         about={
@@ -203,35 +193,19 @@ def audit(
     )
 
 
-def _check(train: Population, generated: Population, heldout: Population | None) -> None:
-    """Refuse populations that cannot be compared."""
-    roles = [("train", train), ("generated", generated), ("heldout", heldout)]
-    for role, population in roles:
-        if population is None:
-            continue
-        if len(population) == 0:
-            raise InputError(f"{role}: expected at least 1 checkpoint, got none; give some")
-        require_same_layout(train, population, ("train", role))
-        require_finite(population, role)
-
-
-def _declared(
-    train: Population, symmetry: NeuronSymmetry | None
-) -> tuple[Alignment | None, DistanceInfo, list[str]]:
-    """The distance of this audit."""
-    alignment = Alignment.where_exact(train.layout, symmetry)
-    if alignment is None:
-        info = DistanceInfo(name="L2", is_exact=True, symmetry="none")
-        return (
-            None,
-            info,
-            [
-                "No symmetry was declared: a copy whose neurons were reordered looks new here. "
-                "Alignment is exact for networks with one hidden layer and is left out for others."
-            ],
-        )
-    text = alignment.describe()
-    return alignment, DistanceInfo(f"L2, minimized over {text}", is_exact=True, symmetry=text), []
+def _distance_to_originals(
+    generated: Population, originals: Population, alignment: Alignment | None
+) -> Quantity:
+    """Raw-weight distances stand beside those to the reconstructions."""
+    near = nearest(generated.weights, originals.weights, alignment=alignment)
+    return Quantity(
+        key="median_distance_generated_originals",
+        label="Median distance, generated to training weights",
+        value=float(np.median(near.distances)),
+        n=len(generated),
+        definition="Median declared distance of generated checkpoints to the nearest training "
+        "checkpoint itself; all other distances are to its reconstruction by the codec.",
+    )
 
 
 def _refuse_leakage(fresh: Findings, trained: Findings) -> None:
@@ -285,15 +259,6 @@ def _twin_ranks(
     return rank_low(to_others(generated, "generated"), to_others(heldout, "heldout"))
 
 
-def _one_left_out(generated: Population, train: Population, seed: int) -> np.ndarray:
-    """A random training checkpoint that does not count, for each generated one."""
-    rng = rng_for(seed, "leave one run out")
-    drop = torch.randint(len(train), (len(generated),), generator=rng)
-    exclude = np.zeros((len(generated), len(train)), dtype=bool)
-    exclude[np.arange(len(generated)), drop.numpy()] = True
-    return exclude
-
-
 def _yardstick(
     reference: Reference,
     heldout: Population | None,
@@ -309,49 +274,6 @@ def _yardstick(
     if reference.alignment is not None:
         raw = ladder_of(population, reference, aligned=False, exclude=exclude)
     return Yardstick(findings, ladder, raw)
-
-
-def _controls(
-    reference: Reference,
-    yardstick: Yardstick,
-    fresh: Population | None,
-    heldout: Population | None,
-    n: int,
-    seed: int,
-) -> dict[str, Planted]:
-    """Checkpoints of known origin, measured in one go and ranked among fresh runs."""
-    train = reference.training
-    spacing = float(np.median(yardstick.fresh.distance))
-    planter = Planter(train.weights, train.layout, reference.alignment, spacing, seed)
-    plants = planter.all(n, fresh)
-    groups = np.repeat(np.arange(len(plants)), [len(plant.weights) for plant in plants])
-    together = _like(train, torch.cat([plant.weights for plant in plants]))
-    exclude = None if heldout is not None else _one_left_out(together, train, seed)
-    found = measure("controls", together, reference, groups=groups, exclude=exclude)
-    controls = {}
-    for i, plant in enumerate(plants):
-        mine = found.select(np.flatnonzero(groups == i))
-        controls[plant.key] = Planted(
-            plant.label,
-            mine,
-            yardstick.ranks(mine),
-            plant.wanted,
-            plant.can_veto,
-            plant.noise,
-        )
-    if heldout is not None and len(heldout) >= DEFAULT_CRITERIA.min_heldout_runs:
-        order = numpy_rng_for(seed, "halves").permutation(len(heldout))
-        judged, others = order[: len(order) // 2], order[len(order) // 2 :]
-        mine = yardstick.fresh.select(judged)
-        controls["heldout"] = Planted(
-            "held-out runs, half judged by the other half",
-            mine,
-            yardstick.select(others).ranks(mine),
-            NOT_ACCUSED,
-            can_veto=True,
-            n_chance=len(others),
-        )
-    return controls
 
 
 def _coverage(
@@ -403,16 +325,12 @@ def _baselines(
             notes[name] = f"needs {of} training runs, there are {len(weights)}"
             continue
         mixed = average_rows(weights, n, of=of, rng=rng_for(seed, "average", of))
-        found[name] = measure(name, _like(train, mixed), reference, only_near=True)
+        found[name] = measure(name, like(train, mixed), reference, only_near=True)
         notes[name] = f"plain means of {of} random training checkpoints"
     drawn = parameter_gaussian(weights, n, rng=rng_for(seed, "gaussian"))
-    found["Gaussian"] = measure("Gaussian", _like(train, drawn), reference, only_near=True)
+    found["Gaussian"] = measure("Gaussian", like(train, drawn), reference, only_near=True)
     notes["Gaussian"] = "an independent Gaussian per parameter over the training checkpoints"
     return found, notes
-
-
-def _like(train: Population, weights: torch.Tensor) -> Population:
-    return Population(weights, train.layout, sampled_records(len(weights)), train.info)
 
 
 def _warnings(generated: Population, fresh: Findings | None, task: Task | None) -> list[str]:

@@ -14,11 +14,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from novelweights.audit.criteria import Verdict
+from novelweights.audit.criteria import DEFAULT_CRITERIA, Verdict
+from novelweights.audit.measure import Reference, like, measure, one_left_out
+from novelweights.audit.ranks import Yardstick
+from novelweights.audit.result import Planted
 from novelweights.metrics.frame import Frame
 from novelweights.metrics.layers import modules_of
 from novelweights.metrics.neighbors import Alignment, aligned_to
-from novelweights.seeding import rng_for
+from novelweights.seeding import numpy_rng_for, rng_for
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.perturb import average_rows, parameter_gaussian, pick_rows
 from novelweights.weights.population import Population
@@ -218,3 +221,55 @@ class Planter:
     def _size(self, name: str) -> int:
         where = self.layout.slices[name]
         return where.stop - where.start
+
+
+def measured_controls(
+    reference: Reference,
+    yardstick: Yardstick,
+    fresh: Population | None,
+    heldout: Population | None,
+    n: int,
+    seed: int,
+) -> dict[str, Planted]:
+    """Checkpoints of known origin, measured in one go and ranked among fresh runs.
+
+    Args:
+        reference: The training checkpoints.
+        yardstick: Fresh runs among which everything is ranked.
+        fresh: Held-out runs with all their steps, for the honest decoys.
+        heldout: Held-out runs, one checkpoint each; None if training runs stand in.
+        n: Checkpoints of each kind.
+        seed: Root of all randomness.
+    """
+    train = reference.training
+    spacing = float(np.median(yardstick.fresh.distance))
+    planter = Planter(train.weights, train.layout, reference.alignment, spacing, seed)
+    plants = planter.all(n, fresh)
+    groups = np.repeat(np.arange(len(plants)), [len(plant.weights) for plant in plants])
+    together = like(train, torch.cat([plant.weights for plant in plants]))
+    exclude = None if heldout is not None else one_left_out(together, train, seed)
+    found = measure("controls", together, reference, groups=groups, exclude=exclude)
+    controls = {}
+    for i, plant in enumerate(plants):
+        mine = found.select(np.flatnonzero(groups == i))
+        controls[plant.key] = Planted(
+            plant.label,
+            mine,
+            yardstick.ranks(mine),
+            plant.wanted,
+            plant.can_veto,
+            plant.noise,
+        )
+    if heldout is not None and len(heldout) >= DEFAULT_CRITERIA.min_heldout_runs:
+        order = numpy_rng_for(seed, "halves").permutation(len(heldout))
+        judged, others = order[: len(order) // 2], order[len(order) // 2 :]
+        mine = yardstick.fresh.select(judged)
+        controls["heldout"] = Planted(
+            "held-out runs, half judged by the other half",
+            mine,
+            yardstick.select(others).ranks(mine),
+            NOT_ACCUSED,
+            can_veto=True,
+            n_chance=len(others),
+        )
+    return controls

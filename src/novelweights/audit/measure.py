@@ -19,8 +19,9 @@ from novelweights.metrics.sources import (
     find_sources,
     shrunk_towards_mean,
 )
+from novelweights.seeding import rng_for
 from novelweights.tasks.task import Task
-from novelweights.weights.population import Population
+from novelweights.weights.population import Population, sampled_records
 
 N_NEIGHBORS = 3
 HELDOUT_BLOCK = 64
@@ -276,3 +277,17 @@ def ladder_of(
     order = np.argsort(norms, axis=1, kind="stable")
     curves = (np.take_along_axis(c, order, 1) for c in (norms, distances, hull_distances))
     return Ladder(*curves)
+
+
+def one_left_out(generated: Population, train: Population, seed: int) -> np.ndarray:
+    """A random training checkpoint that does not count, for each generated one."""
+    rng = rng_for(seed, "leave one run out")
+    drop = torch.randint(len(train), (len(generated),), generator=rng)
+    exclude = np.zeros((len(generated), len(train)), dtype=bool)
+    exclude[np.arange(len(generated)), drop.numpy()] = True
+    return exclude
+
+
+def like(train: Population, weights: Float[Tensor, "n d"]) -> Population:
+    """Weights as generated checkpoints of the same network."""
+    return Population(weights, train.layout, sampled_records(len(weights)), train.info)

@@ -13,7 +13,7 @@ from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.classification import Classification
 from novelweights.tasks.decision_regions import decision_regions
 from novelweights.tasks.task import Task
-from novelweights.weights.population import Population, last_of_each_run
+from novelweights.weights.population import Population
 from novelweights.weights.symmetry import NeuronSymmetry
 
 N_SAMPLES, N_PARAMETERS = 3, 64
@@ -32,13 +32,14 @@ def pictures(
 
     Args:
         result: The audit of these populations.
-        train: The training checkpoints, as given to the audit.
+        train: The training checkpoints, as given to the audit (or what stood in for them).
         generated: The generated checkpoints.
         task: Decision regions are drawn for classifiers.
         symmetry: Training checkpoints are drawn aligned to their sample.
         seed: Chooses the samples and the parameters.
     """
-    train = train.select(last_of_each_run(train.records))
+    if result.training_rows is not None:
+        train = train.select(result.training_rows)
     generated = generated.in_order_of(train.layout)
     rng = numpy_rng_for(seed, "pictures")
     rows = np.sort(rng.permutation(len(generated))[:N_SAMPLES])

@@ -17,8 +17,8 @@ N_SPACING = 64
 
 def one_of_each_run(
     train: Population, heldout: Population | None, alignment: Alignment | None
-) -> tuple[Population, Population | None, list[str]]:
-    """The last checkpoint of each run where the records name more runs than there are.
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Rows of one checkpoint of each run, where the records name more runs than there are.
 
     Checkpoints far nearer to each other than runs are to runs (steps of one run under other
     names, near-duplicates) count once.
@@ -29,7 +29,7 @@ def one_of_each_run(
         alignment: The declared symmetry.
 
     Returns:
-        Training and held-out checkpoints that are left, and what to tell the user.
+        Rows of training and of held-out checkpoints to keep, and what to tell the user.
     """
     if heldout is not None and len(heldout):
         few = heldout.weights[:N_SPACING]
@@ -38,23 +38,21 @@ def one_of_each_run(
     else:
         scale = run_spacing(train.weights)
     told: list[str] = []
-    kept: list[Population | None] = []
+    kept: list[np.ndarray] = []
     for role, population in (("training", train), ("held-out", heldout)):
-        if population is None or len(population) < 2:
-            kept.append(population)
-            continue
-        groups = related_groups(population.weights, scale=scale)
-        last = len(groups) - 1 - np.unique(groups[::-1], return_index=True)[1]
-        if len(last) < len(groups):
+        n = 0 if population is None else len(population)
+        rows = np.arange(n)
+        if population is not None and n > 1:
+            groups = related_groups(population.weights, scale=scale)
+            rows = np.sort(n - 1 - np.unique(groups[::-1], return_index=True)[1])  # last of each
+        if len(rows) < n:
             told.append(
-                f"{len(groups)} {role} checkpoints with different names come from {len(last)} "
+                f"{n} {role} checkpoints with different names come from {len(rows)} "
                 "runs, or are near-duplicates: they lie far nearer to each other than independent "
                 "runs do. One of each counts; `novelweights lint` lists them."
             )
-            population = population.select(np.sort(last))
-        kept.append(population)
-    first, second = kept
-    return first or train, second, told
+        kept.append(rows)
+    return kept[0], kept[1], told
 
 
 def other_recipe(

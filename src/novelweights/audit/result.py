@@ -185,6 +185,8 @@ class AuditResult:
     """Names of the layers, in the order of `Findings.layer_distance`; empty if there is one."""
     controls: Mapping[str, Planted] = field(default_factory=dict)
     """Checkpoints of known origin, by a short key; what the audit sees of each is its power."""
+    training_rows: np.ndarray | None = None
+    """(n,) row of each training checkpoint in the population given; None: all, in order."""
     n_runs: int | None = None
     """Independent training runs, as recognized; below 3 nothing can be identified. None: as many
     as training checkpoints."""
@@ -213,6 +215,7 @@ class AuditResult:
             "novelty": vars(self.novelty) if self.novelty else None,
             "quantities": [vars(quantity) for quantity in self.quantities],
             "layers": list(self.layers),
+            "training_rows": None if self.training_rows is None else _list(self.training_rows),
             "n_runs": self.n_runs,
             "controls": {key: _planted_json(planted) for key, planted in self.controls.items()},
             "warnings": list(self.warnings),
@@ -233,7 +236,7 @@ class AuditResult:
         """
         if data["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {data['schema_version']}, expected {SCHEMA_VERSION}")
-        heldout = data["heldout"]
+        heldout, rows = data["heldout"], data["training_rows"]
         return cls(
             training=_findings(data["training"]),
             generated=_findings(data["generated"]),
@@ -242,6 +245,7 @@ class AuditResult:
             baseline_notes=data["baseline_notes"],
             ranks=_ranks(data["ranks"]),
             layers=tuple(data["layers"]),
+            training_rows=None if rows is None else np.array(rows, dtype=np.int64),
             n_runs=data["n_runs"],
             controls={key: _planted(planted) for key, planted in data["controls"].items()},
             quantities=tuple(Quantity(**quantity) for quantity in data["quantities"]),
@@ -256,10 +260,11 @@ class AuditResult:
         """One row per generated checkpoint: the numbers of `checkpoints.csv` before the verdict."""
         found, trained = self.generated, self.training.names
         nearest = found.neighbor_rows[:, 0]
+        rows = self.training_rows
         columns: dict[str, Any] = {
             "row": np.arange(len(found)),
             "name": found.names,
-            "nearest_row": nearest,
+            "nearest_row": nearest if rows is None else rows[nearest],
             "nearest_run": [trained[row] for row in nearest],
             "distance": found.distance,
             "distance_lower": found.distance_lower,

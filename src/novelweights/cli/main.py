@@ -181,6 +181,13 @@ def audit(
         Path | None,
         typer.Option(help="New runs of the same recipe; the training folder's own, if it has any."),
     ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="Training checkpoints through the generator's lossy codec, row by row."),
+    ] = None,
+    heldout_reference: Annotated[
+        Path | None, typer.Option(help="Held-out checkpoints through the same codec.")
+    ] = None,
     task: Annotated[
         str,
         typer.Option(help="Judges behavior: `novelweights ls tasks`; auto: the population's own."),
@@ -220,6 +227,13 @@ def audit(
     roles = {"train": (train, trained), "generated": (generated, made)}
     if fresh is not None and heldout is not None:
         roles["heldout"] = (heldout, fresh)
+    for role, path, split in (
+        ("reference", reference, "train"),
+        ("heldout-reference", heldout_reference, "heldout"),
+    ):
+        if path is not None:
+            roles[role] = (path, read_checkpoints(path, split=split))
+    through = {role: population for role, (_, population) in roles.items()}
     with progress_bar() as tell:
         verdicts = audit_to_folder(
             output,
@@ -228,8 +242,10 @@ def audit(
             heldout=fresh,
             task=task_for(trained, task),
             symmetry=trained.info.symmetry if symmetry == "auto" else None,
-            command=f"novelweights audit --train {train} --generated {generated}"
-            + (f" --heldout {heldout}" if heldout is not None else "")
+            reference=through.get("reference"),
+            heldout_reference=through.get("heldout-reference"),
+            command="novelweights audit "
+            + " ".join(f"--{role} {path}" for role, (path, _) in roles.items())
             + f" --task {task} --symmetry {symmetry} --seed {seed} -o {output}",
             inputs={role: describe_input(path, p) for role, (path, p) in roles.items()},
             seed=seed,

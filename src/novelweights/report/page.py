@@ -16,6 +16,7 @@ from novelweights.audit.criteria import MEANING, Verdict
 from novelweights.audit.result import AuditResult
 from novelweights.files import replacing, write_text
 from novelweights.report import controls, tables
+from novelweights.report.calibration import calibration_summary
 from novelweights.report.figures import draw
 from novelweights.report.look import VERDICT_COLORS, Drawing, groups_of
 from novelweights.report.run_folder import RunFolder, read_run_folder
@@ -72,7 +73,7 @@ def build_report(folder: Path) -> Path:
     """
     run = read_run_folder(folder)
     drawings = draw(run.result, run.plot_data, run.verdict)
-    page = render(run, drawings)
+    page = render(run, drawings, calibration_summary())
     _write_figures(folder / "figures", drawings)
     path = folder / "report.html"
     write_text(path, page)

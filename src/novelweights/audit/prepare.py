@@ -1,0 +1,143 @@
+"""What an audit compares with what: populations checked, in one order, one checkpoint per run."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from novelweights.audit.criteria import DEFAULT_CRITERIA
+from novelweights.audit.recognition import one_of_each_run
+from novelweights.audit.result import DistanceInfo
+from novelweights.errors import InputError
+from novelweights.metrics.neighbors import Alignment
+from novelweights.weights.population import (
+    Population,
+    last_of_each_run,
+    require_finite,
+    require_same_layout,
+)
+from novelweights.weights.symmetry import NeuronSymmetry
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What is compared with what: one checkpoint per run, parameters in one order."""
+
+    train: Population
+    generated: Population
+    heldout: Population | None
+    every_step: Population | None
+    """Held-out runs with all their steps."""
+    originals: Population | None
+    """The training checkpoints themselves, where their reconstructions stand in."""
+    training_rows: np.ndarray
+    """Which rows of the given training population these are."""
+    n_runs: int
+    alignment: Alignment | None
+    distance: DistanceInfo
+    warnings: tuple[str, ...]
+
+
+def prepare(
+    train: Population,
+    generated: Population,
+    heldout: Population | None,
+    symmetry: NeuronSymmetry | None,
+    reference: Population | None,
+    heldout_reference: Population | None,
+) -> Prepared:
+    """Check the populations, put their parameters in one order, and keep one row per run.
+
+    Args and errors are those of `audit`.
+    """
+    generated = generated.in_order_of(train.layout)
+    heldout = heldout.in_order_of(train.layout) if heldout is not None else None
+    _check(train, generated, heldout)
+    stands_in = _reconstructed(train, reference, "reference", "train")
+    fresh_stands_in = _reconstructed(heldout, heldout_reference, "heldout_reference", "heldout")
+    if (reference is None) != (heldout_reference is None) and heldout is not None:
+        missing = "heldout-reference" if heldout_reference is None else "reference"
+        raise InputError(
+            f"{missing}: expected training and held-out checkpoints through the same codec, or "
+            f"neither; add --{missing}"
+        )
+    every_checkpoint = np.arange(len(train))
+    rows = last_of_each_run(train.records)
+    fresh_rows = last_of_each_run(heldout.records) if heldout is not None else None
+    last = train.select(rows)
+    fresh = heldout.select(fresh_rows) if heldout is not None and fresh_rows is not None else None
+    alignment, distance, warnings = _declared(train, symmetry)
+    if len(last) > 1:
+        kept, fresh_kept, told = one_of_each_run(last, fresh, alignment)
+        rows, warnings = rows[kept], warnings + told
+        fresh_rows = fresh_rows[fresh_kept] if fresh_rows is not None else None
+    n_runs = len(rows)
+    if n_runs < DEFAULT_CRITERIA.min_runs:  # nothing to identify; all steps show the run's band
+        rows = every_checkpoint
+    if len(rows) < DEFAULT_CRITERIA.min_runs:
+        raise InputError(
+            f"training: {len(rows)} checkpoint{'s' * (len(rows) != 1)}; expected at least "
+            f"{DEFAULT_CRITERIA.min_runs}, since each is compared with the others and their "
+            "mixtures. Give checkpoints of more runs, or name the runs apart"
+        )
+    compared, fresh = stands_in or train, fresh_stands_in or heldout
+    return Prepared(
+        train=compared.select(rows),
+        generated=generated,
+        heldout=fresh.select(fresh_rows) if fresh is not None and fresh_rows is not None else None,
+        every_step=fresh,
+        originals=train.select(rows) if reference is not None else None,
+        training_rows=rows,
+        n_runs=n_runs,
+        alignment=alignment,
+        distance=distance,
+        warnings=tuple(warnings),
+    )
+
+
+def _reconstructed(
+    population: Population | None, through: Population | None, flag: str, role: str
+) -> Population | None:
+    """A population with the weights that a codec gives back, row by row."""
+    if through is None:
+        return None
+    if population is None or len(through) != len(population):
+        raise InputError(
+            f"{flag}: expected one reconstruction for each of the "
+            f"{0 if population is None else len(population)} {role} checkpoints, in their order, "
+            f"got {len(through)}; write them with the generator's codec"
+        )
+    through = through.in_order_of(population.layout)
+    require_same_layout(population, through, (role, flag))
+    require_finite(through, flag)
+    return replace(population, weights=through.weights)
+
+
+def _check(train: Population, generated: Population, heldout: Population | None) -> None:
+    """Refuse populations that cannot be compared."""
+    roles = [("train", train), ("generated", generated), ("heldout", heldout)]
+    for role, population in roles:
+        if population is None:
+            continue
+        if len(population) == 0:
+            raise InputError(f"{role}: expected at least 1 checkpoint, got none; give some")
+        require_same_layout(train, population, ("train", role))
+        require_finite(population, role)
+
+
+def _declared(
+    train: Population, symmetry: NeuronSymmetry | None
+) -> tuple[Alignment | None, DistanceInfo, list[str]]:
+    """The distance of this audit."""
+    alignment = Alignment.where_exact(train.layout, symmetry)
+    if alignment is None:
+        info = DistanceInfo(name="L2", is_exact=True, symmetry="none")
+        return (
+            None,
+            info,
+            [
+                "No symmetry was declared: a copy whose neurons were reordered looks new here. "
+                "Alignment is exact for networks with one hidden layer and is left out for others."
+            ],
+        )
+    text = alignment.describe()
+    return alignment, DistanceInfo(f"L2, minimized over {text}", is_exact=True, symmetry=text), []
