@@ -155,6 +155,14 @@ def test_extreme_on_any_side_is_not_novel(leg):
     assert only(ordinary).origin is Verdict.NOVEL
 
 
+def test_a_distance_that_may_be_a_copys_is_not_novel():
+    result = invented_result()
+    bounds = np.array([4.9, 5.0, 5.1, 10.0, 10.0])  # of distances of 10, like fresh runs
+    found = dataclasses.replace(result.generated, distance_lower=bounds)
+    origins = [c.origin for c in judge(dataclasses.replace(result, generated=found)).checkpoints]
+    assert origins == [Verdict.UNDECIDED] * 2 + [Verdict.NOVEL] * 3
+
+
 def test_low_quality_alone_is_judged_by_its_margin_not_by_rank():
     result = invented_result(n_heldout=300, ranks={"quality_low": 1 / 301}, quality=94.0)
     assert only(result).origin is Verdict.NOVEL

@@ -117,6 +117,7 @@ def judge_checkpoints(
             ranks={name: values[j] for name, values in columns.items()},
             beyond=beyond,
             share=distance / usual,
+            least_share=float(found.distance_lower[j]) / usual,
             sources=(0.0, 0.0)
             if found.source_weights is None
             else tuple(found.source_weights[j, :2].tolist()),
@@ -148,6 +149,8 @@ class _Case:
     """A rank of at most this is past every fresh run."""
     share: float
     """Its distance over the median of fresh runs."""
+    least_share: float
+    """The same of the certified lower bound of its distance."""
     sources: tuple[float, ...]
     """The two largest weights of its mixture."""
     layer_runs: tuple[str, ...]
@@ -207,6 +210,8 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
     ]
     if odd:
         return says(Verdict.UNDECIDED, f"unlike fresh runs: {', '.join(odd)}")
+    if case.least_share <= criteria.gross_copy:
+        return says(Verdict.UNDECIDED, "not proven to be no copy: only a bound of its distance")
     return says(Verdict.NOVEL, MEANING[Verdict.NOVEL])
 
 
