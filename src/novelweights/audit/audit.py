@@ -167,7 +167,7 @@ def audit(
         if given.originals is not None:
             numbers += (_distance_to_originals(generated, given.originals, alignment),)
     warnings += _warnings(generated, fresh, task)
-    if heldout is not None and fresh is not None:
+    if heldout is not None and fresh is not None and n_runs >= DEFAULT_CRITERIA.min_runs:
         warnings += other_recipe(train, heldout, trained, fresh)
     frame = shares_initialization(train.weights, alignment, rng=rng_for(seed, "initialization"))
     return AuditResult(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from novelweights.audit.criteria import DEFAULT_CRITERIA, Verdict
@@ -23,8 +23,8 @@ from novelweights.metrics.layers import modules_of
 from novelweights.metrics.neighbors import Alignment, aligned_to
 from novelweights.seeding import numpy_rng_for, rng_for
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.perturb import average_rows, parameter_gaussian, pick_rows
-from novelweights.weights.population import Population
+from novelweights.weights.perturb import parameter_gaussian, pick_rows
+from novelweights.weights.population import Population, last_of_each_run
 from novelweights.weights.symmetry import random_transform
 
 NOISES = (0.1, 0.25, 0.5, 0.6, 0.75, 1.0)
@@ -51,8 +51,8 @@ class Plant(NamedTuple):
     """Verdicts that are right for them."""
     can_veto: bool = False
     noise: float | None = None
-    parents: Int[np.ndarray, " n"] | None = None
-    """Of copies: the training row of each."""
+    parents: Int[np.ndarray, "n k"] | None = None
+    """Training rows that each is made of, where it stands or falls with them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class Planter:
         weights = self.training[rows] + self._noise(n, noise, rng)
         label = f"copies + noise of {noise:g}" if noise else "exact copies"
         key = f"copies_noise_{noise:g}" if noise else "copies"
-        return Plant(key, label, weights, COPY, noise <= VETO_NOISE, noise, rows.numpy())
+        return Plant(key, label, weights, COPY, noise <= VETO_NOISE, noise, rows[:, None].numpy())
 
     def moved(self, n: int) -> list[Plant]:
         """Copies moved by random elements of the declared group."""
@@ -94,7 +94,8 @@ class Planter:
         rows = pick_rows(len(self.training), n, rng=rng)
         weights = self._moved(self.training[rows], rng)
         how = "permuted and sign-flipped" if self.alignment.flips else "permuted"
-        return [Plant("copies_moved", f"{how} copies", weights, COPY, True, None, rows.numpy())]
+        label, parents = f"{how} copies", rows[:, None].numpy()
+        return [Plant("copies_moved", label, weights, COPY, True, None, parents)]
 
     def mixtures(self, n: int) -> list[Plant]:
         """Averages of 2, 4 and 16: plain, aligned to the first, and with noise."""
@@ -102,8 +103,10 @@ class Planter:
         for of in (2, 4, 16):
             if len(self.training) <= of:
                 continue
-            plain = average_rows(self.training, n, of=of, rng=self._rng("average", of))
-            plants.append(Plant(f"average_{of}", f"averages of {of}", plain, MIXED, of == 2))
+            picked = self._tuples(n, of, self._rng("average", of))
+            plain, parents = self.training[picked].mean(dim=1), picked.numpy()
+            label = f"averages of {of}"
+            plants.append(Plant(f"average_{of}", label, plain, MIXED, of == 2, None, parents))
             noised = plain + self._noise(n, MIXTURE_NOISE, self._rng("average noise", of))
             if self.alignment is not None:
                 mixed = self._aligned_averages(n, of)
@@ -129,7 +132,8 @@ class Planter:
             weights = self._assembled([first, *rest], modules)
             plants.append(Plant("mosaic_aligned", "aligned mosaics", weights, MIXED))
         if fresh is not None and len(fresh):
-            ends = fresh.weights[pick_rows(len(fresh), n, rng=rng)]
+            last = fresh.weights[torch.from_numpy(last_of_each_run(fresh.records))]
+            ends = last[pick_rows(len(last), n, rng=rng)]
             layer = max(range(len(modules)), key=lambda i: sum(self._size(x) for x in modules[i]))
             chosen = self.training[pick_rows(len(self.training), n, rng=rng)]
             parts = [chosen if i == layer else ends for i in range(len(modules))]
@@ -156,14 +160,13 @@ class Planter:
 
     def decoys(self, n: int, fresh: Population) -> list[Plant]:
         """Honest fresh runs that lie near training without copying: shrunk, or stopped early."""
-        rng, steps = self._rng("decoys"), fresh.records.step
-        last: dict[str, int] = {}
-        for run, step in zip(fresh.records.run, steps, strict=True):
-            last[run] = max(step, last.get(run, 0))
-        share = steps / np.maximum([last[run] for run in fresh.records.run], 1)
+        rng, records = self._rng("decoys"), fresh.records
+        rows = last_of_each_run(records)
+        last = {records.run[row]: max(records.step[row], 1) for row in rows}
+        share = records.step / np.array([last[run] for run in records.run])
+        is_early = (EARLY[0] <= share) & (share <= EARLY[1])
         ends, early = (
-            fresh.weights[torch.from_numpy(np.flatnonzero(rows))]
-            for rows in (share == 1, (EARLY[0] <= share) & (share <= EARLY[1]))
+            fresh.weights[torch.from_numpy(some)] for some in (rows, np.flatnonzero(is_early))
         )
         plants = []
         if len(ends):
@@ -247,7 +250,10 @@ def measured_controls(
     plants = planter.all(n, fresh)
     groups = np.repeat(np.arange(len(plants)), [len(plant.weights) for plant in plants])
     together = like(train, torch.cat([plant.weights for plant in plants]))
-    exclude = None if heldout is not None else one_left_out(together, train, seed)
+    exclude = None
+    if heldout is None:
+        needed = [_made_of(plant, len(train)) for plant in plants]
+        exclude = one_left_out(together, train, seed, needed=np.concatenate(needed))
     found = measure("controls", together, reference, groups=groups, exclude=exclude)
     controls = {}
     for i, plant in enumerate(plants):
@@ -273,3 +279,11 @@ def measured_controls(
             n_chance=len(others),
         )
     return controls
+
+
+def _made_of(plant: Plant, m: int) -> Bool[np.ndarray, "n m"]:
+    """True where a training row is a parent; left out, a copy would be none."""
+    made_of = np.zeros((len(plant.weights), m), dtype=bool)
+    if plant.parents is not None:
+        np.put_along_axis(made_of, plant.parents, True, axis=1)
+    return made_of

@@ -279,12 +279,28 @@ def ladder_of(
     return Ladder(*curves)
 
 
-def one_left_out(generated: Population, train: Population, seed: int) -> np.ndarray:
-    """A random training checkpoint that does not count, for each generated one."""
+def one_left_out(
+    generated: Population,
+    train: Population,
+    seed: int,
+    *,
+    needed: Bool[np.ndarray, "n m"] | None = None,
+) -> Bool[np.ndarray, "n m"]:
+    """A random training checkpoint that does not count, for each generated one.
+
+    Args:
+        generated: n checkpoints.
+        train: m checkpoints.
+        seed: Root of the draw.
+        needed: True where a training checkpoint counts in any case.
+    """
     rng = rng_for(seed, "leave one run out")
-    drop = torch.randint(len(train), (len(generated),), generator=rng)
     exclude = np.zeros((len(generated), len(train)), dtype=bool)
-    exclude[np.arange(len(generated)), drop.numpy()] = True
+    if needed is None:
+        drop = torch.randint(len(train), (len(generated),), generator=rng).numpy()
+    else:
+        drop = np.where(needed, -1.0, torch.rand(exclude.shape, generator=rng)).argmax(axis=1)
+    exclude[np.arange(len(generated)), drop] = True
     return exclude
 
 

@@ -4,7 +4,7 @@ DESIGN section 5. Intervals of medians and means are bootstraps by run (2,000 dr
 exact limits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -198,10 +198,10 @@ def _shares(evidence: Evidence) -> list[Quantity]:
         (
             "mixed_share",
             "mixture_near",
-            "Mixed share",
-            "better explained by several training checkpoints than every fresh run: by distance to "
-            "their convex hull at equal norm, by 16 of them, or by their principal components, "
-            "aligned or as they are",
+            "Share in the span of training",
+            "better explained by training checkpoints together than every fresh run: by distance "
+            "to their convex hull at equal norm, by 16 of them, or by their principal components, "
+            "aligned or as they are (mixtures; copies lie there too)",
         ),
         (
             "mosaic_share",
@@ -341,21 +341,36 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         for key, name, findings in groups
         if findings.overlap is not None
     ]
+    for key, name, findings in groups:
+        if findings.expected_novelty is None or key == "training":
+            continue
+        found.append(
+            _summary(
+                f"similarity_above_chance_{key}",
+                f"Similarity above chance, {name}",
+                _median,
+                _of(findings.novelty) - findings.expected_novelty,
+                rng,
+                definition=f"Median over {name} checkpoints of the {novelty.name} less the error "
+                "overlap that independent mistakes would give at their error rates.",
+            )
+        )
     if "noise" in evidence.baselines:
-        noised = _of(evidence.baselines["noise"].quality)
+        noise = evidence.baselines["noise"]
         found.append(
             _difference(
                 "advantage_over_noise",
                 f"{quality.name.capitalize()} over noise addition at matched novelty",
                 g,
-                noised,
+                _by_run(_of(noise.quality), noise.names),
                 rng,
                 level=0.95,
-                n=len(noised),
+                n=len(noise),
                 quality=quality,
                 definition=f"Mean {quality.name} of generated checkpoints less that of training "
                 f"checkpoints with noise chosen so that the median {novelty.name} is equal "
-                "(paper, figure 6). 0: the generator offers nothing beyond noise addition.",
+                "(paper, figure 6); bootstrap by training run. 0: the generator offers nothing "
+                "beyond noise addition.",
             )
         )
     return found
@@ -374,6 +389,12 @@ def _coverage(evidence: Evidence) -> list[Quantity]:
             f"the {len(evidence.generated)} generated checkpoints (paper, appendix H).",
         )
     ]
+
+
+def _by_run(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The mean of each run: rows made from one run are one piece of evidence."""
+    runs = np.unique(np.asarray(names, dtype=str), return_inverse=True)[1]
+    return np.bincount(runs, values) / np.bincount(runs)
 
 
 def _other(key: str) -> str:

@@ -34,10 +34,14 @@ class Frame:
 
     @classmethod
     def of(cls, reference: Float[Tensor, "m d"], alignment: Alignment | None) -> "Frame":
-        """The frame of at least two training checkpoints."""
+        """The frame of at least two training checkpoints.
+
+        The first target is the one of median norm, whatever their order.
+        """
         placed = reference
         if alignment is not None:
-            target = reference[0]
+            by_norm = reference.double().norm(dim=1).argsort(stable=True)
+            target = reference[by_norm[len(by_norm) // 2]]
             for _ in range(ROUNDS):
                 placed = aligned_to(target, reference, alignment)
                 target = placed.mean(dim=0)
