@@ -79,7 +79,7 @@ def invented_findings(
 
 
 def invented_result(
-    n: int = 5,
+    n: int = 8,
     *,
     n_heldout: int = 30,
     heldout: bool = True,
@@ -100,7 +100,8 @@ def invented_result(
     have quality 95.
     """
     names = [*RANKS, *(TASK_RANKS if task else ())]
-    given = dict(ranks or {})
+    near = np.where(np.asarray(distance) < 10.0, 1 / (n_heldout + 1), ORDINARY)
+    given = {"distance_near": near} | dict(ranks or {})
     assert set(given) <= set(names)
     numbers = {**QUANTITIES, **(quantities or {})}
     assert set(numbers) == set(QUANTITIES)
@@ -150,7 +151,11 @@ def invented_control(
     n_chance: int | None = None,
 ) -> Planted:
     """n planted checkpoints with one source, otherwise like fresh runs."""
-    values = {name: ORDINARY for name in (*RANKS, *TASK_RANKS)} | dict(ranks or {})
+    values: dict[str, float | Sequence[float] | np.ndarray] = dict.fromkeys(
+        (*RANKS, *TASK_RANKS), ORDINARY
+    )
+    values["distance_near"] = np.where(np.asarray(distance) < 10.0, 1e-6, ORDINARY)
+    values |= dict(ranks or {})
     return Planted(
         label=f"planted {'or '.join(wanted)}",
         found=invented_findings("controls", n, distance=distance, sources=(0.9, 0.05, 0.05)),

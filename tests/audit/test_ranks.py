@@ -98,21 +98,38 @@ def test_ranks_of_single_measures_are_counts():
     np.testing.assert_array_equal(ranks["raw_mixture_near"], ranks["mixture_near"])
 
 
-def test_leaving_a_run_out_is_what_a_loop_says():
-    measure = yardstick()
+def test_a_leg_is_what_a_loop_over_checkpoints_says():
+    measure, found = yardstick(), findings(6, 1)
     fresh = measure.fresh
-    for name, values in (("cosine", fresh.cosine), ("pca", -fresh.pca_residual)):
-        for i in range(N):
-            others = np.delete(values, i)
-            top = np.sort(others)[-3:].mean()
-            score = (values[i] - np.median(others)) / (top - np.median(others))
-            assert measure._own[name][i] == pytest.approx(score)
-    at = measure.ladder.hull_distance_at(fresh.norm)
-    for i in range(N):
-        others = -np.delete(at[:, i], i)
-        top = np.sort(others)[-3:].mean()
-        score = (-fresh.hull_distance[i] - np.median(others)) / (top - np.median(others))
-        assert measure._own["hull_distance"][i] == pytest.approx(score)
+    parts = {"cosine": (found.cosine, fresh.cosine)}
+    parts["recentred"] = (found.recentred_cosine, fresh.recentred_cosine)
+    matched = -measure.ladder.distance_at(found.norm)
+    own = -measure.ladder.distance_at(fresh.norm)
+    ranks = measure.ranks(found)["direction_near"]
+    for j in range(6):
+        scores, fresh_scores = [], []
+        for ours, theirs in parts.values():
+            together = np.append(theirs, ours[j])
+            middle, top = np.median(together), np.sort(together)[-3:].mean()
+            scores.append((ours[j] - middle) / (top - middle))
+            fresh_scores.append((theirs - middle) / (top - middle))
+        together = np.append(matched[:, j], -found.distance[j])
+        middle, top = np.median(together), np.sort(together)[-3:].mean()
+        scores.append((-found.distance[j] - middle) / (top - middle))
+        middles, tops = np.median(own, axis=0), np.sort(own, axis=0)[-3:].mean(axis=0)
+        fresh_scores.append((-fresh.distance - middles) / (tops - middles))
+        as_near = (np.max(fresh_scores, axis=0) >= max(scores)).sum()
+        assert ranks[j] == (1 + as_near) / (N + 1)
+
+
+def test_who_is_past_every_fresh_run_in_the_only_measure_is_past_them_in_its_leg():
+    """One fresh run far out has no yardstick of its own: an exact copy lies beyond it."""
+    cosine = np.full((N, 2), 0.6) + 0.001 * np.arange(N)[:, None]
+    cosine[0] = 0.97  # a twin of a training run among the fresh ones
+    fresh = yardstick(layer_cosine=cosine)
+    copy = findings(3, 1, layer_cosine=np.ones((3, 2)))
+    assert (fresh.ranks(copy)["layers_all_near"] == 1 / (N + 1)).all()
+    assert (fresh.ranks(copy)["layers_any_near"] == 1 / (N + 1)).all()
 
 
 def test_measures_that_are_missing_are_left_out():

@@ -140,3 +140,21 @@ def test_pursuit_of_what_no_atom_points_to_leaves_everything():
     atoms = np.eye(3)
     found = sparse_residuals(atoms @ atoms.T, atoms @ np.array([-1.0, -2.0, -2.0]), 9.0, 4)
     assert found.tolist() == [9.0] * 4
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("noise", [1e-4, 1e-6, 1e-8])
+def test_pursuit_among_nearly_dependent_atoms_never_loses_what_it_had(rank, noise):
+    """A fit to several of them has weights of any size and sign; those that turn negative leave."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        atoms = rng.normal(size=(20, rank)) @ rng.normal(size=(rank, 12))
+        atoms = np.concatenate([atoms, atoms[:5]]) + noise * rng.normal(size=(25, 12))
+        atoms -= atoms.mean(axis=0)
+        target = rng.normal(size=12)
+        found = sparse_residuals(atoms @ atoms.T, atoms @ target, float(target @ target), 16)
+        assert (np.diff(found) <= 0).all()
+        cosine = (atoms @ target / np.linalg.norm(atoms, axis=1)).max()
+        assert found[0] == pytest.approx(target @ target - max(cosine, 0) ** 2, rel=1e-6)
+        best = nnls(atoms.T, target, maxiter=1000)[1] ** 2
+        assert (found >= best * (1 - 1e-6)).all()  # nothing explains more than all of them

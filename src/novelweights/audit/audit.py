@@ -8,7 +8,7 @@ checkpoints and measured too. An audit knows nothing of generators.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from novelweights.audit.own_gap import gap_quantities
 from novelweights.audit.prepare import prepare
 from novelweights.audit.quantities import Evidence, quantities
 from novelweights.audit.ranks import Yardstick
-from novelweights.audit.recognition import other_recipe
+from novelweights.audit.recognition import first_of_equals, other_recipe
 from novelweights.audit.result import AuditResult, Findings, Quantity
 from novelweights.audit.verdict import judge_checkpoints
 from novelweights.errors import InputError
@@ -120,16 +120,25 @@ def audit(
         fresh = measure("heldout", heldout, compared) if heldout is not None else None
         if fresh is not None:
             _refuse_leakage(fresh, trained)
+            if given.all_training is not None and heldout is not None:
+                _refuse_leaked_steps(heldout, given.all_training, trained)
             _refuse_shared_rows(heldout, generated)
         yardstick = _yardstick(compared, heldout, fresh, trained, own)
     with clock.stage("generated against training"):
         made = measure("generated", generated, compared)
+        if given.all_training is not None:
+            steps = nearest(generated.weights, given.all_training.weights)
+            made = replace(made, step_distance=steps.distances[:, 0], step_rows=steps.rows[:, 0])
     with clock.stage("ranks among fresh runs"):
         scored = made
         if fresh is None:  # against all training runs but one, as each run is against the others
             scored = measure(
                 "generated", generated, compared, exclude=one_left_out(generated, train, seed)
             )
+        spacing = float(np.median(yardstick.fresh.distance))
+        gross = made.distance <= DEFAULT_CRITERIA.gross_copy * spacing  # no matter of chance
+        first = first_of_equals(generated.weights, spacing)
+        counted = first | gross
         ranks = yardstick.ranks(scored)
         if heldout is not None and min(len(heldout), len(generated)) > 1:
             ranks["twin_near"] = _twin_ranks(generated, heldout, compared, seed)
@@ -156,6 +165,7 @@ def audit(
             scored=scored,
             has_heldout=fresh is not None,
             ranks=ranks,
+            counted=counted,
             quality=task.quality if task is not None else None,
             novelty=task.novelty if task is not None else None,
             baselines=baselines,
@@ -166,9 +176,9 @@ def audit(
         numbers += (*common_use_quantities(common), *gap_quantities(generated.info.settings))
         if given.originals is not None:
             numbers += (_distance_to_originals(generated, given.originals, alignment),)
-    warnings += _warnings(generated, fresh, task)
-    if heldout is not None and fresh is not None and n_runs >= DEFAULT_CRITERIA.min_runs:
-        warnings += other_recipe(train, heldout, trained, fresh)
+    warnings += _warnings(first, fresh, task)
+    if heldout is not None and fresh is not None:
+        warnings += other_recipe(train, heldout, trained, fresh, evidence.quality)
     frame = shares_initialization(train.weights, alignment, rng=rng_for(seed, "initialization"))
     return AuditResult(
         training=trained,
@@ -184,6 +194,7 @@ def audit(
         layers=compared.layers.names if compared.layers is not None else (),
         controls=controls,
         training_rows=given.training_rows,
+        counted=counted,
         n_runs=n_runs,
         warnings=tuple(warnings),
         about={
@@ -220,6 +231,20 @@ def _refuse_leakage(fresh: Findings, trained: Findings) -> None:
         raise InputError(
             f"heldout: {len(leaked)} held-out checkpoints are training checkpoints, or nearly "
             f"({pairs}{more}); expected runs that the generator never saw. Remove them"
+        )
+
+
+def _refuse_leaked_steps(heldout: Population, all_training: Population, trained: Findings) -> None:
+    """Held-out runs that are earlier steps of training runs."""
+    near = nearest(heldout.weights, all_training.weights)
+    leaked = np.flatnonzero(near.distances[:, 0] < LEAKED * float(np.median(trained.distance)))
+    if len(leaked):
+        at = near.rows[leaked[0], 0]
+        record = all_training.records[int(at)]
+        raise InputError(
+            f"heldout: {len(leaked)} held-out checkpoints are steps of training runs, or nearly "
+            f"({heldout.records.run[leaked[0]]} = {record.run} at step {record.step}); expected "
+            "runs that the generator never saw. Remove them"
         )
 
 
@@ -333,7 +358,7 @@ def _baselines(
     return found, notes
 
 
-def _warnings(generated: Population, fresh: Findings | None, task: Task | None) -> list[str]:
+def _warnings(first: np.ndarray, fresh: Findings | None, task: Task | None) -> list[str]:
     warnings = []
     needed = DEFAULT_CRITERIA.min_heldout_runs
     if fresh is None:
@@ -347,11 +372,11 @@ def _warnings(generated: Population, fresh: Findings | None, task: Task | None) 
             f"Only {len(fresh)} held-out runs; at least {needed} are needed for a verdict, "
             "100 to name single checkpoints."
         )
-    distinct = len(np.unique(generated.weights.numpy(), axis=0))
-    if distinct < len(generated):
+    if not first.all():
         warnings.append(
-            f"Only {distinct} of the {len(generated)} generated checkpoints are different: "
-            "they are not independent samples, and intervals are too narrow."
+            f"{(~first).sum()} of the {len(first)} generated checkpoints repeat another one "
+            "(nearly): those that are no copies of training checkpoints count as no further "
+            "evidence."
         )
     if task is None:
         warnings.append(

@@ -151,6 +151,8 @@ class Planter:
             aligned = Frame.of(self.training, self.alignment)
             frames["gaussian_components_aligned"] = ("aligned ", aligned)
         for key, (how, frame) in frames.items():
+            if not len(frame.components):  # all training checkpoints are one
+                continue
             along = frame.around @ frame.components.T
             draws = torch.randn(n, along.shape[1], generator=rng, dtype=along.dtype)
             drawn = frame.center + (draws * along.std(dim=0)) @ frame.components

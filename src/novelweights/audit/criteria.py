@@ -35,7 +35,10 @@ class Criteria:
     min_heldout_runs: int = 20
     """Fewer held-out runs than this: undecided."""
     gross_copy: float = 0.5
-    """Nearest distance at most this share of the median held-out distance: a gross copy."""
+    """Nearest distance at most this share of the median held-out distance, and below all of them:
+    a gross copy."""
+    exact_copy: float = 0.01
+    """Equal to a training checkpoint, also to a step that is not a run's last: at most this."""
     dominant_weight: float = 0.4
     """Largest hull weight of a checkpoint with one source is at least this ..."""
     runner_up: float = 1 / 3
@@ -44,12 +47,18 @@ class Criteria:
     """A measure is like a fresh run's if its rank is above this on both sides."""
     quality_margin: float = 2.0
     """Below the worst held-out quality by more than this (percentage points): broken."""
+    trained_share: float = 0.5
+    """Mixtures of aligned runs count for networks of at least this share of the median held-out
+    quality (where less is better, at most it over this); of others only mixtures as they are."""
     max_share: float = 0.05
-    """Population novel: upper limits of the near, aligned and mixed shares at most this."""
+    """Population novel: upper limits of the shares by distance, direction, mixture and layers at
+    most this."""
     distance_ratio: tuple[float, float] = (0.9, 1.1)
     """Population novel: interval of median distance, generated over held-out, inside this."""
     mean_quality_margin: float = 1.0
     """Population novel: interval of the difference of mean quality inside plus or minus this."""
+    novel_share: float = 0.5
+    """Population novel: lower limit of the share of checkpoints that are novel above this."""
     recipe_p_value: float = 0.001
     """Population novel: the rank test of held-out against training distances is not below this."""
     broken_share: float = 0.5

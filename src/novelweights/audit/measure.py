@@ -188,6 +188,8 @@ def _in_frame(
     groups: Int[np.ndarray, " n"] | None,
 ) -> dict[str, np.ndarray]:
     """Recentred cosines, group by group, and what lies outside the principal components."""
+    if exclude is not None:  # training checkpoints made mean and components: theirs mean nothing
+        return {}
     found = {}
     placed = reference.frame.place(queries)
     groups = np.zeros(len(queries), np.int64) if groups is None else groups
@@ -196,15 +198,12 @@ def _in_frame(
         cosines = np.empty(len(queries))
         for label in labels:
             rows = np.flatnonzero(groups == label)
-            cosines[rows] = reference.frame.recentred_cosine(
-                placed[torch.from_numpy(rows)], exclude=None if exclude is None else exclude[rows]
-            )
+            cosines[rows] = reference.frame.recentred_cosine(placed[torch.from_numpy(rows)])
         found["recentred_cosine"] = cosines
-    if exclude is None:  # training checkpoints made the components, so theirs mean nothing
-        found["pca_residual"] = reference.frame.residual(placed)
-        if reference.alignment is not None:
-            placed = reference.raw_frame.place(queries)
-        found["raw_pca_residual"] = reference.raw_frame.residual(placed)
+    found["pca_residual"] = reference.frame.residual(placed)
+    if reference.alignment is not None:
+        placed = reference.raw_frame.place(queries)
+    found["raw_pca_residual"] = reference.raw_frame.residual(placed)
     return found
 
 

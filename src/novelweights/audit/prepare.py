@@ -17,6 +17,9 @@ from novelweights.weights.population import (
 )
 from novelweights.weights.symmetry import NeuronSymmetry
 
+ABSURD = 1e25
+"""Larger weights overflow where squares are summed."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -27,6 +30,8 @@ class Prepared:
     heldout: Population | None
     every_step: Population | None
     """Held-out runs with all their steps."""
+    all_training: Population | None
+    """Every training checkpoint, where that is more than one of each run."""
     originals: Population | None
     """The training checkpoints themselves, where their reconstructions stand in."""
     training_rows: np.ndarray
@@ -85,6 +90,7 @@ def prepare(
         generated=generated,
         heldout=fresh.select(fresh_rows) if fresh is not None and fresh_rows is not None else None,
         every_step=fresh,
+        all_training=compared if len(rows) < len(train) else None,
         originals=train.select(rows) if reference is not None else None,
         training_rows=rows,
         n_runs=n_runs,
@@ -106,6 +112,13 @@ def _reconstructed(
             f"{0 if population is None else len(population)} {role} checkpoints, in their order, "
             f"got {len(through)}; write them with the generator's codec"
         )
+    ours, theirs = list(population.records.run), list(through.records.run)
+    if ours != theirs and sorted(ours) == sorted(theirs):
+        row = next(i for i, pair in enumerate(zip(ours, theirs, strict=True)) if len(set(pair)) > 1)
+        raise InputError(
+            f"{flag}: expected the rows in the order of the {role} checkpoints, but row {row} is "
+            f"run {theirs[row]} here and {ours[row]} there; write them in the same order"
+        )
     through = through.in_order_of(population.layout)
     require_same_layout(population, through, (role, flag))
     require_finite(through, flag)
@@ -122,6 +135,14 @@ def _check(train: Population, generated: Population, heldout: Population | None)
             raise InputError(f"{role}: expected at least 1 checkpoint, got none; give some")
         require_same_layout(train, population, ("train", role))
         require_finite(population, role)
+        largest = population.weights.abs().amax(dim=1)
+        if float(largest.max()) > ABSURD:
+            row = int(largest.argmax())
+            raise InputError(
+                f"{role}: weights as large as {float(largest.max()):.1g} in row {row} (run "
+                f"{population.records.run[row]}); expected at most {ABSURD:.0g}, squares of which "
+                "can be added. Remove this checkpoint: it has diverged"
+            )
 
 
 def _declared(

@@ -38,6 +38,8 @@ class Evidence:
     runs are missing; then each is scored against the training runs but one)."""
     has_heldout: bool
     ranks: dict[str, np.ndarray]
+    counted: np.ndarray
+    """False for generated checkpoints that repeat another: no further evidence."""
     quality: Measure | None
     novelty: Measure | None
     baselines: dict[str, Findings]
@@ -178,7 +180,7 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
 
 
 def _shares(evidence: Evidence) -> list[Quantity]:
-    n_h, m = len(evidence.yardstick), len(evidence.generated)
+    n_h, m = len(evidence.yardstick), int(evidence.counted.sum())
     beyond = 1 / (n_h + 1) + 1e-12
     found = []
     for key, rank, label, text in (
@@ -212,7 +214,7 @@ def _shares(evidence: Evidence) -> list[Quantity]:
     ):
         if rank not in evidence.ranks:
             continue
-        share = share_beyond(int((evidence.ranks[rank] <= beyond).sum()), m, n_h)
+        share = share_beyond(int((evidence.ranks[rank] <= beyond)[evidence.counted].sum()), m, n_h)
         found.append(
             Quantity(
                 key=key,
@@ -230,7 +232,8 @@ def _shares(evidence: Evidence) -> list[Quantity]:
             )
         )
     if "twin_near" in evidence.ranks:
-        twins = share_beyond(int((evidence.ranks["twin_near"] <= beyond).sum()), m, n_h)
+        near = int((evidence.ranks["twin_near"] <= beyond).sum())
+        twins = share_beyond(near, len(evidence.generated), n_h)
         found.append(
             Quantity(
                 key="repeated_share",
@@ -239,7 +242,7 @@ def _shares(evidence: Evidence) -> list[Quantity]:
                 lower=twins.lower,
                 upper=twins.upper,
                 level=0.95,
-                n=m,
+                n=len(evidence.generated),
                 unit=SHARE_UNIT,
                 definition="Share of generated checkpoints nearer to another sample than any "
                 "held-out run is to another held-out run, among equally many others, less those "

@@ -1,9 +1,10 @@
 """Where a checkpoint lies among fresh runs: one rank per measure, and one per leg of the verdict.
 
-A leg that rests on several measures (a mixture shows in any of six) is one number: each measure is
-standardized by fresh runs, the most extreme counts, and that number is ranked among the same number
-of fresh runs. So every leg has the false-alarm rate of a single test, without correction.
-Source: ours (DESIGN section 5).
+A leg that rests on several measures (a mixture shows in any of eight) is one number: each measure
+is standardized by all fresh runs and the checkpoint itself, the most extreme counts, and that
+number is ranked among the same number of fresh runs. So a leg accuses fresh runs about as often as
+a single test, without correction. Source: ours (DESIGN section 5); ranks among exchangeable runs
+are conformal p-values.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from novelweights.audit.calibration import rank_high, rank_low
 from novelweights.audit.measure import Ladder
 from novelweights.audit.result import Findings
 
 N_EXTREME = 3
-"""A measure's scale is how far this many most extreme fresh runs lie from their median."""
+"""A measure's scale is how far this many most extreme runs lie from the median."""
+BLOCK = 512
+"""Checkpoints ranked at a time."""
 DIRECTION = ("cosine", "recentred", "matched_distance")
 MIXTURE = ("hull", "hull_distance", "sparse", "pca")
 UNMATCHED = ("unmatched_hull", "unmatched_hull_distance")
@@ -89,24 +92,14 @@ class Yardstick:
             if name in ("distance", "cosine", "hull", "pca"):
                 ranks[f"{name}_far"] = sides[1]
         for leg, parts in self._legs.items():
-            scores = {part: self._scores(found, part) for part in parts if part in self._own}
-            shown = {part: values for part, values in scores.items() if values is not None}
-            if shown:
-                own = np.max([self._own[part] for part in shown], axis=0)
-                ranks[f"{leg}_near"] = rank_high(np.max(list(shown.values()), axis=0), own)
-        for name, column, near in (
-            ("layers", "layer_cosine", 1),
-            ("layers_distance", "layer_distance", -1),
-        ):
-            ours, theirs = getattr(found, column), getattr(fresh, column)
-            if ours is None or theirs is None:
-                continue
-            scores = _standardized(near * ours, near * theirs)
-            own = _columns_left_out(near * theirs)
-            prefix, suffix = name.partition("_")[::2]
-            suffix = f"_{suffix}" if suffix else ""
-            ranks[f"{prefix}_any{suffix}_near"] = rank_high(scores.max(axis=1), own.max(axis=1))
-            ranks[f"{prefix}_all{suffix}_near"] = rank_high(scores.min(axis=1), own.min(axis=1))
+            known = [part for part in parts if self._has(found, part)]
+            if known:
+                ranks[f"{leg}_near"] = self._in_blocks(found, known, np.maximum)
+        for suffix in ("", "_distance"):
+            layers = [f"layer{suffix}_{i}" for i in range(self._n_layers(found))]
+            if layers:
+                ranks[f"layers_any{suffix}_near"] = self._in_blocks(found, layers, np.maximum)
+                ranks[f"layers_all{suffix}_near"] = self._in_blocks(found, layers, np.minimum)
         if found.quality is not None and fresh.quality is not None:
             ranks["quality_low"] = rank_low(found.quality, fresh.quality)
         if found.novelty is not None and fresh.novelty is not None:
@@ -135,20 +128,69 @@ class Yardstick:
             "unmatched_mixture": both(UNMATCHED),
         }
 
+    def _n_layers(self, found: Findings) -> int:
+        ours, theirs = found.layer_cosine, self.fresh.layer_cosine
+        return 0 if ours is None or theirs is None else ours.shape[1]
+
+    def _has(self, found: Findings, name: str) -> bool:
+        """Whether both sides were measured."""
+        column = MEASURES[name].column
+        return getattr(found, column) is not None and getattr(self.fresh, column) is not None
+
+    def _in_blocks(
+        self, found: Findings, parts: list[str], combine: np.ufunc
+    ) -> Float[np.ndarray, " m"]:
+        """Ranks of the combined scores of several measures, block by block."""
+        n, m = len(self.fresh), len(found)
+        ranks = np.empty(m)
+        for start in range(0, m, BLOCK):
+            rows = np.arange(start, min(start + BLOCK, m))
+            block = found.select(rows)
+            own, theirs = np.full((n, 1), np.nan), np.full(len(rows), np.nan)
+            for part in parts:
+                fresh_scores, scores = self._scores(block, part)
+                own = combine(own, fresh_scores) if part != parts[0] else fresh_scores
+                theirs = combine(theirs, scores) if part != parts[0] else scores
+            ranks[rows] = (1 + (own >= theirs).sum(axis=0)) / (n + 1)
+        return ranks
+
+    def _scores(
+        self, found: Findings, name: str
+    ) -> tuple[Float[np.ndarray, "n _"], Float[np.ndarray, " m"]]:
+        """How far on the near side lie the fresh runs, beside each checkpoint, and each of those.
+
+        All are standardized by the fresh runs and the checkpoint together, so that none has a
+        yardstick of its own. Measures that depend on the norm are standardized at the norm of each:
+        a checkpoint by the fresh runs at its norm and itself, a fresh run by all at its own norm.
+        """
+        if name.startswith("layer"):
+            column, _, layer = name.rpartition("_")
+            near = -1 if column.endswith("distance") else 1
+            column = "layer_distance" if near < 0 else "layer_cosine"
+            ours = near * getattr(found, column)[:, int(layer)]
+            theirs = near * getattr(self.fresh, column)[:, int(layer)]
+            others = None
+        else:
+            measure = MEASURES[name]
+            ours = measure.near * getattr(found, measure.column)
+            theirs = measure.near * getattr(self.fresh, measure.column)
+            others = self._at_norm(found, name)
+        if others is None:
+            middle, scale = _scale(np.repeat(theirs[:, None], len(ours), axis=1), ours)
+            return (theirs[:, None] - middle) / scale, (ours - middle) / scale
+        middle, scale = _scale(MEASURES[name].near * others, ours)
+        own_middle, own_scale = self._at_own_norm[name]
+        return ((theirs - own_middle) / own_scale)[:, None], (ours - middle) / scale
+
     @cached_property
-    def _own(self) -> dict[str, Float[np.ndarray, " n"]]:
-        """Scores of the fresh runs themselves, each by the others."""
-        scores = {}
+    def _at_own_norm(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Per measure that depends on the norm: median and scale at the norm of every fresh run."""
+        found = {}
         for name, measure in self._measures.items():
-            values = getattr(self.fresh, measure.column)
-            if values is None:
-                continue
             others = self._at_norm(self.fresh, name)
-            if others is None:
-                scores[name] = _of_one(measure.near * values)
-            else:
-                scores[name] = _left_out(measure.near * values, measure.near * others)
-        return scores
+            if others is not None:
+                found[name] = _scale(measure.near * others, None)
+        return found
 
     def _both_sides(self, found: Findings, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Rank of one measure on the near and on the far side."""
@@ -166,17 +208,6 @@ class Yardstick:
             )
         return (high, low) if measure.near > 0 else (low, high)
 
-    def _scores(self, found: Findings, name: str) -> Float[np.ndarray, " m"] | None:
-        """How far on the near side of fresh runs each checkpoint lies, in robust deviations."""
-        measure = MEASURES[name]
-        ours, theirs = getattr(found, measure.column), getattr(self.fresh, measure.column)
-        if ours is None or theirs is None:
-            return None
-        others = self._at_norm(found, name)
-        if others is None:
-            return _standardized(measure.near * ours, measure.near * theirs[:, None])
-        return _standardized(measure.near * ours, measure.near * others)
-
     def _at_norm(self, found: Findings, name: str) -> Float[np.ndarray, "n m"] | None:
         """The measure of every fresh run if it had the norm of each checkpoint found."""
         measure = MEASURES[name]
@@ -188,51 +219,19 @@ class Yardstick:
         return measure.at_norm(ladder, norm)
 
 
-def _standardized(
-    values: Float[np.ndarray, "*rows m"],
-    fresh: Float[np.ndarray, "n_fresh _"],
-    left_out: Int[np.ndarray, " m"] | None = None,
-) -> Float[np.ndarray, "*rows m"]:
-    """Each value's distance from the median of its column, over that of the most extreme runs.
+def _scale(
+    fresh: Float[np.ndarray, "n m"], checkpoints: Float[np.ndarray, " m"] | None
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """Per column the median, and how far the most extreme lie from it on the near (large) side.
 
     So measures with heavy tails weigh no more than others where several are combined.
 
     Args:
-        values: Large is near training; one column per column of fresh runs.
-        fresh: The same measure of fresh runs, in one column for all or a column for each.
-        left_out: Per column, the place in ascending order of a run that does not count.
+        fresh: A measure of fresh runs, one column for each checkpoint.
+        checkpoints: The checkpoint of each column, which counts too.
     """
-    n = len(fresh)
-    ordered = np.sort(fresh, axis=0)
-    none = np.full(1, n)
-    places, count = (none, n) if left_out is None else (left_out, n - 1)
-    columns = np.arange(fresh.shape[1]) if fresh.shape[1] > 1 else 0
-
-    def at(k: int) -> Float[np.ndarray, " m"]:
-        return ordered[np.minimum(k + (k >= places), n - 1), columns]
-
-    middle = (at((count - 1) // 2) + at(count // 2)) / 2
-    top = range(max(count - N_EXTREME, 0), count)
-    extreme = sum((at(k) for k in top), np.zeros(1)) / max(len(top), 1)
-    return (values - middle) / np.maximum(extreme - middle, 1e-9 * np.abs(middle) + 1e-12)
-
-
-def _left_out(
-    values: Float[np.ndarray, " n"], fresh: Float[np.ndarray, "n _"]
-) -> Float[np.ndarray, " n"]:
-    """The same for the fresh runs themselves, each by the others."""
-    if len(values) < 2:
-        return _standardized(values, fresh)
-    return _standardized(values, fresh, (fresh < values).sum(axis=0))
-
-
-def _columns_left_out(fresh: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    """Columns of fresh runs, each run by the others."""
-    return np.stack([_of_one(column) for column in fresh.T], axis=1)
-
-
-def _of_one(fresh: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """One measure of fresh runs, each run by the others."""
-    if len(fresh) < 2:
-        return _standardized(fresh, fresh[:, None])
-    return _standardized(fresh, fresh[:, None], np.searchsorted(np.sort(fresh), fresh))
+    values = fresh if checkpoints is None else np.concatenate([fresh, checkpoints[None]])
+    ordered, count = np.sort(values, axis=0), len(values)
+    middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
+    extreme = ordered[-N_EXTREME:].mean(axis=0)
+    return middle, np.maximum(extreme - middle, 1e-9 * np.abs(middle) + 1e-12)

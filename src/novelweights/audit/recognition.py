@@ -2,15 +2,21 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from novelweights.audit.calibration import nearer_probability
 from novelweights.audit.criteria import DEFAULT_CRITERIA
 from novelweights.audit.result import Findings
+from novelweights.audit.verdict import working
 from novelweights.metrics.neighbors import Alignment, nearest
-from novelweights.metrics.relatives import related_groups, run_spacing
-from novelweights.weights.population import Population
+from novelweights.metrics.relatives import LINKED, related_groups, reordered_twins, run_spacing
+from novelweights.tasks.task import Measure
+from novelweights.weights.population import Population, last_of_each_run
 
+TWINS = 0.1
+"""Reordered checkpoints at most this share of the spacing of runs apart are one and the same."""
+SAME = 0.01
+"""Samples at most this share of the spacing apart are one sample."""
 N_SPACING = 64
 """Held-out runs that say how far apart runs lie, for telling runs from steps of one."""
 
@@ -43,8 +49,11 @@ def one_of_each_run(
         n = 0 if population is None else len(population)
         rows = np.arange(n)
         if population is not None and n > 1:
-            groups = related_groups(population.weights, scale=scale)
-            rows = np.sort(n - 1 - np.unique(groups[::-1], return_index=True)[1])  # last of each
+            rows = _last_of_each(related_groups(population.weights, scale=scale))
+            if alignment is not None and len(rows) > 1:
+                left = population.weights[torch.from_numpy(rows)]
+                twins = reordered_twins(left, alignment, radius=TWINS * scale)
+                rows = rows[_last_of_each(twins)]
         if len(rows) < n:
             told.append(
                 f"{n} {role} checkpoints with different names come from {len(rows)} "
@@ -55,11 +64,39 @@ def one_of_each_run(
     return kept[0], kept[1], told
 
 
+def _last_of_each(groups: Int[np.ndarray, " n"]) -> Int[np.ndarray, " k"]:
+    """The last row of each group, in row order."""
+    return np.sort(len(groups) - 1 - np.unique(groups[::-1], return_index=True)[1])
+
+
+def first_of_equals(weights: Float[torch.Tensor, "n d"], spacing: float) -> Bool[np.ndarray, " n"]:
+    """True for the first of each group of samples that are the same but for a hundredth.
+
+    The same sample again is no further evidence.
+
+    Args:
+        weights: Generated checkpoints.
+        spacing: Median distance of fresh runs to training.
+    """
+    groups = related_groups(weights, scale=SAME / LINKED * spacing)
+    first = np.zeros(len(weights), dtype=bool)
+    first[np.unique(groups, return_index=True)[1]] = True
+    return first
+
+
 def other_recipe(
-    train: Population, heldout: Population, trained: Findings, fresh: Findings
+    train: Population,
+    heldout: Population,
+    trained: Findings,
+    fresh: Findings,
+    quality: Measure | None,
 ) -> list[str]:
-    """Warnings where held-out runs are visibly no runs of the training recipe."""
-    told = []
+    """Warnings where held-out runs are visibly no runs of the training recipe.
+
+    The last checkpoint of each training run counts, also where all steps of few runs are compared.
+    """
+    told, rows = [], last_of_each_run(train.records)
+    train, trained = train.select(rows), trained.select(rows)
 
     def compare(what: str, ours: np.ndarray, theirs: np.ndarray) -> None:
         p_value = nearer_probability(ours, theirs)[1]
@@ -71,6 +108,14 @@ def other_recipe(
                 "something else."
             )
 
+    if fresh.quality is not None and quality is not None:
+        sign = 1 if quality.higher_is_better else -1
+        failed = len(fresh) - len(working(sign * fresh.quality))
+        if failed:
+            told.append(
+                f"{failed} held-out run{'s' * (failed != 1)} work far worse than the others: "
+                "training that failed? They do not count for what works; remove them."
+            )
     compare("the norm of their weights", _norms(train.weights), _norms(heldout.weights))
     if trained.quality is not None and fresh.quality is not None:
         compare("quality", trained.quality, fresh.quality)

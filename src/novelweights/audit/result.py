@@ -90,6 +90,11 @@ class Findings:
     """(n, layers) the scale-free nearness, each layer by itself."""
     layer_rows: np.ndarray | None = None
     """(n, layers) the training row with that cosine."""
+    step_distance: np.ndarray | None = None
+    """(n,) plain L2 to the nearest of all training checkpoints, where there are more than one of
+    each run: other steps, and what was recognized as the same run."""
+    step_rows: np.ndarray | None = None
+    """(n,) that checkpoint's row in the training population that was given."""
     quality: np.ndarray | None = None
     """(n,) the task's quality, in its unit."""
     novelty: np.ndarray | None = None
@@ -187,6 +192,9 @@ class AuditResult:
     """Checkpoints of known origin, by a short key; what the audit sees of each is its power."""
     training_rows: np.ndarray | None = None
     """(n,) row of each training checkpoint in the population given; None: all, in order."""
+    counted: np.ndarray | None = None
+    """(m,) False for generated checkpoints that repeat another and are no further evidence; None:
+    all count."""
     n_runs: int | None = None
     """Independent training runs, as recognized; below 3 nothing can be identified. None: as many
     as training checkpoints."""
@@ -216,6 +224,7 @@ class AuditResult:
             "quantities": [vars(quantity) for quantity in self.quantities],
             "layers": list(self.layers),
             "training_rows": None if self.training_rows is None else _list(self.training_rows),
+            "counted": None if self.counted is None else _list(self.counted),
             "n_runs": self.n_runs,
             "controls": {key: _planted_json(planted) for key, planted in self.controls.items()},
             "warnings": list(self.warnings),
@@ -246,6 +255,7 @@ class AuditResult:
             ranks=_ranks(data["ranks"]),
             layers=tuple(data["layers"]),
             training_rows=None if rows is None else np.array(rows, dtype=np.int64),
+            counted=None if data["counted"] is None else np.array(data["counted"], dtype=bool),
             n_runs=data["n_runs"],
             controls={key: _planted(planted) for key, planted in data["controls"].items()},
             quantities=tuple(Quantity(**quantity) for quantity in data["quantities"]),
@@ -312,6 +322,8 @@ _ARRAYS = {
     "layer_distance": np.float64,
     "layer_cosine": np.float64,
     "layer_rows": np.int64,
+    "step_distance": np.float64,
+    "step_rows": np.int64,
     "quality": np.float64,
     "novelty": np.float64,
     "overlap": np.float64,
@@ -325,6 +337,8 @@ _SHAPE_COLUMNS = (
     "pca_residual",
     "raw_pca_residual",
     "recentred_cosine",
+    "step_distance",
+    "step_rows",
 )
 
 

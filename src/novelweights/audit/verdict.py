@@ -1,7 +1,8 @@
 """From numbers to words: one pure function, in a fixed order, with stated thresholds.
 
 The order follows the trials on real zoos (DESIGN section 5): replica, interpolation, near but
-unexplained, broken, novel. Any leg that is missing leads to `undecided`, never to `novel`.
+unexplained, broken, novel. Without held-out runs or a task nothing is `novel`; a measure that
+cannot be had (other samples, for a single one) is left out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,8 @@ from novelweights.audit.planning import limits_beside
 from novelweights.audit.result import AuditResult, Findings, Planted, Quantity
 from novelweights.tasks.task import Measure
 
+FAILED = 10
+"""A fresh run this many interquartile ranges below the lower quartile of quality has failed."""
 N_LEGS = 3
 """Ways in which a fresh run can be accused by chance: direction, mixture, layers."""
 NOVEL_LEGS = (
@@ -100,6 +103,7 @@ def judge_checkpoints(
         n_fresh: Fresh runs behind the ranks, where they are fewer.
     """
     works = works_of(found, fresh, quality, criteria)
+    trained = _is_trained(found, fresh, quality, criteria)
     if len(fresh) < criteria.min_heldout_runs:
         reason = f"only {len(fresh)} fresh runs to compare with"
         return tuple(CheckpointVerdict(Verdict.UNDECIDED, w, reason) for w in works)
@@ -110,6 +114,7 @@ def judge_checkpoints(
     if found.layer_distance is not None and fresh.layer_distance is not None:
         radius = criteria.gross_copy * np.median(fresh.layer_distance, axis=0)
         copied_layers = np.all(found.layer_distance <= radius, axis=1)
+    steps = found.step_distance
     layer_rows = [()] * len(found) if found.layer_rows is None else found.layer_rows.tolist()
     verdicts = []
     for j, distance in enumerate(found.distance.tolist()):
@@ -121,9 +126,11 @@ def judge_checkpoints(
             sources=(0.0, 0.0)
             if found.source_weights is None
             else tuple(found.source_weights[j, :2].tolist()),
+            step_share=np.inf if steps is None else float(steps[j]) / usual,
             layer_runs=tuple(str(training_names[row]) for row in layer_rows[j]),
             layers_copied=bool(copied_layers[j]),
             works=works[j],
+            is_trained=trained[j],
         )
         verdicts.append(_judge_one(case, criteria))
     return tuple(verdicts)
@@ -136,8 +143,29 @@ def works_of(
     if found.quality is None or fresh.quality is None or quality is None:
         return [None] * len(found)
     sign = 1 if quality.higher_is_better else -1
-    worst = float((sign * fresh.quality).min()) - criteria.quality_margin
+    worst = float(working(sign * fresh.quality).min()) - criteria.quality_margin
     return [bool(good) for good in sign * found.quality >= worst]
+
+
+def _is_trained(
+    found: Findings, fresh: Findings, quality: Measure | None, criteria: Criteria
+) -> list[bool]:
+    """Whether each checkpoint is a trained network at all, though it may work badly."""
+    if found.quality is None or fresh.quality is None or quality is None:
+        return [False] * len(found)
+    usual = float(np.median(fresh.quality))
+    if quality.higher_is_better:
+        good = found.quality >= criteria.trained_share * usual
+    else:
+        good = found.quality * criteria.trained_share <= usual
+    return [bool(one) for one in good]
+
+
+def working(qualities: np.ndarray) -> np.ndarray:
+    """Qualities (larger is better) without those of runs that failed: far below all others."""
+    low, high = np.quantile(qualities, [0.25, 0.75])
+    margin = max(FAILED * (high - low), DEFAULT_CRITERIA.quality_margin)  # most may be equal
+    return qualities[qualities >= low - margin]
 
 
 @dataclass(frozen=True)
@@ -153,11 +181,15 @@ class _Case:
     """The same of the certified lower bound of its distance."""
     sources: tuple[float, ...]
     """The two largest weights of its mixture."""
+    step_share: float
+    """The same to the nearest training checkpoint of any step; infinite if there is only one."""
     layer_runs: tuple[str, ...]
     """The nearest run of each layer."""
     layers_copied: bool
     """Whether every layer by itself is a gross copy."""
     works: bool | None
+    is_trained: bool
+    """Whether it does what it should at least half as well as fresh runs; False if not known."""
 
     def is_beyond(self, leg: str) -> bool:
         """Whether it lies past every fresh run on this leg; a leg that is missing shows nothing."""
@@ -172,11 +204,17 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
 
     first, second = case.sources
     one_source = first >= criteria.dominant_weight and second <= criteria.runner_up * first
-    copied = case.share <= criteria.gross_copy or case.is_beyond("direction_near")
+    # half a fresh run's distance proves nothing where fresh runs come as near themselves
+    gross = case.share <= criteria.gross_copy and case.is_beyond("distance_near")
+    copied = gross or case.is_beyond("direction_near")
     mosaic = case.is_beyond("layers_all_near") and len(set(case.layer_runs)) > 1
-    # aligned to an untrained or broken network, training runs surround it: no proof of mixing
-    mixture = case.is_beyond("raw_mixture_near" if case.works is False else "mixture_near")
+    # aligned to an untrained network, training runs surround it: no proof of mixing
+    mixture = case.is_beyond("mixture_near" if case.is_trained else "raw_mixture_near")
     runs = " and ".join(dict.fromkeys(case.layer_runs))
+    if min(case.share, case.step_share) <= criteria.exact_copy and not mosaic:
+        last = case.share <= case.step_share
+        what = "a training checkpoint" if last else "a training checkpoint, not the last of its run"
+        return says(Verdict.REPLICA, f"equal to {what}")
     if one_source and not mosaic and (copied or mixture):
         return says(
             Verdict.REPLICA,
@@ -210,6 +248,8 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
     ]
     if odd:
         return says(Verdict.UNDECIDED, f"unlike fresh runs: {', '.join(odd)}")
+    if case.step_share <= criteria.gross_copy:
+        return says(Verdict.UNDECIDED, "near a training checkpoint that is not the last of its run")
     if case.least_share <= criteria.gross_copy:
         return says(Verdict.UNDECIDED, "not proven to be no copy: only a bound of its distance")
     return says(Verdict.NOVEL, MEANING[Verdict.NOVEL])
@@ -255,15 +295,16 @@ def _withheld(
     """Why nothing can be said at all, and what would change that; None if something can."""
     fresh = result.heldout if result.heldout is not None else result.training
     if result.n_runs is not None and result.n_runs < criteria.min_runs:
-        runs = f"{result.n_runs} run{'s' * (result.n_runs != 1)}"
         return (
-            f"not identifiable: the training checkpoints come from {runs}, so how far apart "
+            "not identifiable: the training checkpoints come from "
+            f"{_count(result.n_runs, 'run')}, so how far apart "
             "independent runs lie cannot be told from them, nor copies from neighbors on one path",
             f"training checkpoints of at least {criteria.min_runs} independent runs",
         )
     if len(fresh) < criteria.min_heldout_runs:
         return (
-            f"{len(fresh)} fresh runs are too few to compare with",
+            f"{_count(len(fresh), 'fresh run')} {'are' if len(fresh) != 1 else 'is'} too few to "
+            "compare with",
             f"at least {criteria.min_heldout_runs} held-out runs, better 100",
         )
     failed = [control for control in controls if control.can_veto and not control.passed]
@@ -290,12 +331,16 @@ def _missing_legs(result: AuditResult) -> list[str]:
 def _judge_all(
     result: AuditResult, criteria: Criteria, checkpoints: Sequence[CheckpointVerdict]
 ) -> PopulationVerdict:
-    n, fresh = len(checkpoints), result.heldout or result.training
+    fresh = result.heldout or result.training
+    if result.counted is not None:  # the same sample again is no further evidence
+        checkpoints = [c for c, counts in zip(checkpoints, result.counted, strict=True) if counts]
+    n = len(checkpoints)
     counts = {kind: sum(c.origin is kind for c in checkpoints) for kind in Verdict}
     exploratory = "" if result.heldout is not None else "exploratory, without held-out runs: "
-    # a fresh run has two chances to be named interpolation (mixture, layers), so there the second
-    # most extreme fresh run is the yardstick
-    legs = {Verdict.REPLICA: 1, Verdict.INTERPOLATION: 2}
+    # a fresh run has three chances to be named interpolation (mixture, layers, direction with
+    # several sources), so there the third most extreme fresh run is the yardstick; hardly any has
+    # one source, so for replicas the first is
+    legs = {Verdict.REPLICA: 1, Verdict.INTERPOLATION: N_LEGS}
     shares = {kind: share_beyond(counts[kind], n, len(fresh), r=r) for kind, r in legs.items()}
     shown = sorted(
         (kind for kind, share in shares.items() if share.lower > 0),
@@ -331,29 +376,37 @@ def _judge_all(
         )
     kind = "held-out run" if result.heldout is not None else "training run"
     beside = limits_beside(len(fresh), n, fresh=kind)
-    open_points = _open_points(result, criteria)
+    broken = ""
+    if counts[Verdict.BROKEN]:
+        broken = f"; {counts[Verdict.BROKEN]} of them work worse than every fresh run"
+    open_points = _open_points(result, criteria, counts[Verdict.NOVEL], n)
     if not open_points:
         upper = max(quantity.upper or 1.0 for quantity in _share_quantities(result))
         return PopulationVerdict(
             Verdict.NOVEL,
             "Indistinguishable from fresh runs by these measures: no evidence of copying or "
-            f"mixing in {n} samples; a detectable share of up to {upper:.1%} is not excluded "
-            f"({beside}).",
+            f"mixing in {_count(n, 'sample')}; a detectable share of up to {upper:.1%} is not "
+            f"excluded ({beside}).",
             reasons,
             (),
         )
     return PopulationVerdict(
         Verdict.UNDECIDED,
-        f"{exploratory}no copying, mixing or breakage is shown in {n} samples ({beside}), and "
-        "they are not shown to be like fresh runs either.",
+        f"{exploratory}no copying, mixing or breakage is shown in {_count(n, 'sample')} "
+        f"({beside}), and they are not shown to be like fresh runs either{broken}.",
         reasons,
         tuple(open_points),
     )
 
 
-def _open_points(result: AuditResult, criteria: Criteria) -> list[str]:
+def _open_points(result: AuditResult, criteria: Criteria, n_novel: int, n: int) -> list[str]:
     """What stands between these numbers and `novel`."""
     points = _missing_legs(result)
+    if not points and clopper_pearson(n_novel, n)[0] <= criteria.novel_share:
+        points.append(
+            f"only {n_novel} of {n} checkpoints are novel one by one; expected surely more than "
+            f"{criteria.novel_share:.0%}"
+        )
     for quantity in _share_quantities(result):
         if quantity.upper is None or quantity.upper > criteria.max_share:
             points.append(
@@ -438,3 +491,7 @@ def _inside(quantity: Quantity, low: float, high: float) -> bool:
 
 def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{100 * value:.3g}%"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"

@@ -223,6 +223,7 @@ def _judge_population(
         scored=generated,
         has_heldout=True,
         ranks=ranks,
+        counted=np.ones(len(generated), dtype=bool),
         quality=quality,
         novelty=novelty,
         baselines={},

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from novelweights.metrics.neighbors import Alignment, aligned_to
@@ -71,18 +71,16 @@ class Frame:
         share[known] = (1 - inside[known] / squared[known]).clamp(0, 1).sqrt()
         return share.numpy()
 
-    def recentred_cosine(
-        self, placed: Float[Tensor, "n d"], *, exclude: Bool[np.ndarray, "n m"] | None = None
-    ) -> Float[np.ndarray, " n"]:
+    def recentred_cosine(self, placed: Float[Tensor, "n d"]) -> Float[np.ndarray, " n"]:
         """max_i cos(x - mean of the other checkpoints, t_i - mean of training).
 
         A drift that all checkpoints of a population share drops out, which hides copies from the
         plain cosine (other epochs of training runs with a shared initialization). Blind where the
-        population is one point; 0 there.
+        population is one point; 0 there. Meaningless for the training checkpoints themselves, which
+        are in both means.
 
         Args:
             placed: The n >= 2 checkpoints of one population, as `place` gives them.
-            exclude: True where a training checkpoint does not count.
         """
         n = len(placed)
         if n < 2:
@@ -92,10 +90,7 @@ class Frame:
         unit = apart / lengths.clamp_min(1e-300)[:, None]
         unit[lengths <= 1e-9 * placed.norm(dim=1)] = 0.0
         others = self.around / self.around.norm(dim=1).clamp_min(1e-300)[:, None]
-        cosines = unit @ others.T
-        if exclude is not None:
-            cosines[torch.from_numpy(exclude)] = -torch.inf
-        return cosines.amax(dim=1).numpy()
+        return (unit @ others.T).amax(dim=1).numpy()
 
 
 def _leading(around: Float[Tensor, "m d"]) -> Float[Tensor, "k d"]:

@@ -104,7 +104,7 @@ def _pursue(gram: np.ndarray, inner: np.ndarray, squared: float, atoms: int) -> 
             left[step:] = residual
             break
         chosen = np.append(chosen, best)
-        while True:  # least squares on the chosen; those that would turn negative leave
+        while len(chosen) > 0:  # least squares on the chosen; those that turn negative leave
             size = len(chosen)
             system = np.empty((size, size))
             right = np.empty(size)
@@ -114,18 +114,21 @@ def _pursue(gram: np.ndarray, inner: np.ndarray, squared: float, atoms: int) -> 
                 system[a, a] *= 1 + 1e-10  # equal checkpoints would make it singular
                 right[a] = inner[chosen[a]]
             weights = np.linalg.solve(system, right)
-            if weights.min() > 0 or size == 1:
+            if weights.min() > 0:
                 break
             chosen = chosen[weights > 0]
-        residual = squared
+        fitted = squared
         slope = inner.copy()
         for a in range(len(chosen)):
-            residual -= weights[a] * inner[chosen[a]]
+            fitted -= weights[a] * inner[chosen[a]]
             for j in range(n):
                 slope[j] -= weights[a] * gram[j, chosen[a]]
         for a in range(len(chosen)):
             slope[chosen[a]] = 0.0
-        residual = max(residual, 0.0)
+        if fitted >= residual:  # atoms on one line but for rounding: leaving cost more than it won
+            left[step:] = residual
+            break
+        residual = max(fitted, 0.0)
         left[step] = residual
     return left
 

@@ -94,6 +94,38 @@ def related_groups(weights: Float[Tensor, "n d"], *, scale: float) -> Int[np.nda
     return _by_appearance(labels)
 
 
+def reordered_twins(
+    weights: Float[Tensor, "n d"], alignment: Alignment, *, radius: float
+) -> Int[np.ndarray, " n"]:
+    """Groups of checkpoints that are nearly equal once their neurons are reordered.
+
+    The sorted norms of a network's neurons do not depend on their order or signs, and those of two
+    networks lie no farther apart than the networks do, aligned: they tell which pairs to measure.
+
+    Args:
+        weights: Checkpoints of independent runs, as far as is known.
+        alignment: The declared symmetry.
+        radius: Largest aligned distance of twins, in weight units.
+
+    Returns:
+        A label for each checkpoint, numbered by first appearance.
+    """
+    _require_finite(weights)
+    neurons, rest = (part.double() for part in alignment.features(weights))
+    norms = torch.cat([neurons.norm(dim=2).sort(dim=1).values, rest.norm(dim=1)[:, None]], dim=1)
+    labels = np.arange(len(weights))
+    for start in range(0, len(weights), _BLOCK_ROWS):
+        block = norms[start : start + _BLOCK_ROWS]
+        apart = torch.cdist(block, norms, compute_mode="donot_use_mm_for_euclid_dist")
+        i, j = np.nonzero((apart <= radius * (1 + 1e-6) + 1e-12).numpy())
+        i = i + start
+        i, j = i[i < j], j[i < j]
+        pairs = weights[torch.from_numpy(i)], weights[torch.from_numpy(j)]
+        near = pair_distances(*pairs, alignment=alignment) <= radius
+        labels = _joined(labels, labels[i[near]], labels[j[near]])
+    return _by_appearance(labels)
+
+
 def run_spacing(weights: Float[Tensor, "n d"]) -> float:
     """How far an independent run lies from its nearest neighbor, without being told the runs.
 

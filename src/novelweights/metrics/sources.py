@@ -27,6 +27,7 @@ quarter, those of the largest cosine, which may have another norm."""
 N_SOURCES = 3
 SPARSE_ATOMS = 16
 MAX_FIXED_ROWS = 2048
+MEAN_ROWS = 16  # a block stays in the cache
 COSINE_CANDIDATES = 8
 """The best cosines by float32 products are measured again in float64."""
 
@@ -226,11 +227,13 @@ class _Moved:
 
     def rows(self, rows: Int[Tensor, " k"]) -> Float[Tensor, "k d"]:
         """Aligned reference checkpoints, float64."""
-        neurons = self.movable.neurons[rows[:, None], self.chosen[rows]]
-        if self.signs is not None:
-            neurons = neurons * self.signs[rows][:, :, None]
-        flat = neurons.reshape(len(rows), -1)
+        flat = self._picked(rows).reshape(len(rows), -1)
         return torch.cat([flat, self.movable.rest[rows]], dim=1).double()
+
+    def _picked(self, rows: Int[Tensor, " k"]) -> Float[Tensor, "k neurons features"]:
+        """Neurons of aligned reference checkpoints, in the order of the query's."""
+        neurons = self.movable.neurons[rows[:, None], self.chosen[rows]]
+        return neurons if self.signs is None else neurons * self.signs[rows][:, :, None]
 
     def mean(self, rows: Int[Tensor, " k"]) -> Float[Tensor, " d"]:
         """Mean of aligned reference checkpoints, float64."""
@@ -240,9 +243,10 @@ class _Moved:
             out[rows] = False
             return fixed.center - fixed.around[out].sum(dim=0) / len(rows)
         total = torch.zeros(self.movable.order.shape, dtype=torch.float64)
-        step = 64
-        for start in range(0, len(rows), step):
-            total += self.rows(rows[start : start + step]).sum(dim=0)
+        for start in range(0, len(rows), MEAN_ROWS):
+            some = self._picked(rows[start : start + MEAN_ROWS])
+            total[: some[0].numel()] += some.sum(dim=0, dtype=torch.float64).flatten()
+        total[self.mine.numel() :] = self.movable.rest[rows].sum(dim=0, dtype=torch.float64)
         return total / len(rows)
 
     def inner(self, vector: Float[Tensor, " d"]) -> Float[Tensor, " m"]:

@@ -2,20 +2,26 @@
 
 CRITERIA = {
     "min_heldout_runs": "Fewer held-out runs than this: undecided.",
-    "gross_copy": "Nearest distance at most this share of the median held-out distance: a gross "
-    "copy.",
+    "gross_copy": "Nearest distance at most this share of the median held-out distance, and below "
+    "all of them: a gross copy.",
+    "exact_copy": "Equal to a training checkpoint, also to a step that is not a run's last: "
+    "distance at most this share of the median held-out distance.",
     "dominant_weight": "One source: the largest weight in the mixture of training checkpoints is "
     "at least this ...",
     "runner_up": "... and the second at most this share of the largest.",
     "two_sided": "A measure is like a fresh run's if its rank is above this on both sides.",
     "quality_margin": "Below the worst held-out quality by more than this, in percentage points: "
     "broken.",
+    "trained_share": "Mixtures of aligned runs count for networks with at least this share of the "
+    "median held-out quality; of others only mixtures as they are.",
     "max_share": "Population novel: the upper limits of the near, aligned and mixed shares are at "
     "most this.",
     "distance_ratio": "Population novel: the interval of the median distance, generated over "
     "held-out, lies inside this range.",
     "mean_quality_margin": "Population novel: the interval of the difference of mean quality lies "
     "within plus or minus this, in percentage points.",
+    "novel_share": "Population novel: the lower limit of the share of checkpoints that are novel "
+    "is above this.",
     "recipe_p_value": "Population novel: the rank test of held-out against training distances is "
     "not below this.",
     "broken_share": "Population broken: the lower limit of the broken share is above this.",
@@ -32,10 +38,17 @@ RANKS = {
     "cosine_near": "cosine, near",
     "cosine_far": "cosine, far",
     "recentred_near": "recentred cosine, near",
+    "matched_distance_near": "distance at equal norm, near",
     "direction_near": "direction, near",
     "hull_near": "hull, near",
     "hull_far": "hull, far",
     "raw_hull_near": "hull, nothing aligned, near",
+    "hull_distance_near": "distance to the hull, near",
+    "raw_hull_distance_near": "distance to the hull, nothing aligned, near",
+    "unmatched_hull_near": "hull at any norm, near",
+    "raw_unmatched_hull_near": "hull at any norm, nothing aligned, near",
+    "unmatched_hull_distance_near": "distance to the hull at any norm, near",
+    "raw_unmatched_hull_distance_near": "distance to the hull at any norm, nothing aligned, near",
     "sparse_near": "sparse mixture, near",
     "raw_sparse_near": "sparse mixture, nothing aligned, near",
     "pca_near": "principal components, near",
@@ -43,6 +56,7 @@ RANKS = {
     "raw_pca_near": "principal components, nothing aligned, near",
     "mixture_near": "mixture, near",
     "raw_mixture_near": "mixture, nothing aligned, near",
+    "unmatched_mixture_near": "hull at any norm, any of four, near",
     "layers_any_near": "one layer, near",
     "layers_all_near": "all layers, near",
     "layers_any_distance_near": "one layer, distance, near",
