@@ -1,6 +1,6 @@
 """What was wanted of the audit before the study ran, and whether it came.
 
-The lines and their targets were fixed beforehand (thresholds too); nothing here may be tuned to
+The lines and their targets were fixed beforehand; nothing here may be tuned to
 the results. Source: ours.
 """
 
