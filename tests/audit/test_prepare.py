@@ -165,7 +165,7 @@ def test_a_wrong_number_of_reconstructions_is_named():
         heldout_reference=HELDOUT_REFERENCE,
     )
     refused(
-        "heldout_reference: expected one .* 24 heldout checkpoints.*got 0",
+        "heldout-reference: expected one .* 24 heldout checkpoints.*got 0",
         reference=REFERENCE,
         heldout_reference=HELDOUT_REFERENCE.select([]),
     )
@@ -178,7 +178,7 @@ def test_only_one_of_the_two_is_refused_with_the_flag_to_add():
 
 def test_reconstructions_of_held_out_runs_that_are_not_there_are_refused():
     refused(
-        "heldout_reference: expected one reconstruction for each of the 0 heldout",
+        "heldout-reference: expected one reconstruction for each of the 0 heldout",
         heldout=None,
         reference=REFERENCE,
         heldout_reference=HELDOUT_REFERENCE,

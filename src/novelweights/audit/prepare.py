@@ -58,7 +58,7 @@ def prepare(
     heldout = heldout.in_order_of(train.layout) if heldout is not None else None
     _check(train, generated, heldout)
     stands_in = _reconstructed(train, reference, "reference", "train")
-    fresh_stands_in = _reconstructed(heldout, heldout_reference, "heldout_reference", "heldout")
+    fresh_stands_in = _reconstructed(heldout, heldout_reference, "heldout-reference", "heldout")
     if (reference is None) != (heldout_reference is None) and heldout is not None:
         missing = "heldout-reference" if heldout_reference is None else "reference"
         raise InputError(

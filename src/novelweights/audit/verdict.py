@@ -211,7 +211,7 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
     # aligned to an untrained network, training runs surround it: no proof of mixing
     mixture = case.is_beyond("mixture_near" if case.is_trained else "raw_mixture_near")
     runs = " and ".join(dict.fromkeys(case.layer_runs))
-    if min(case.share, case.step_share) <= criteria.exact_copy and not mosaic:
+    if min(case.share, case.step_share) <= criteria.exact_copy:
         last = case.share <= case.step_share
         what = "a training checkpoint" if last else "a training checkpoint, not the last of its run"
         return says(Verdict.REPLICA, f"equal to {what}")
