@@ -2,18 +2,22 @@ import numpy as np
 import pytest
 import torch
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from novelweights.data.images import load_data
-from novelweights.metrics.neighbors import Alignment, aligned_to, nearest
+from novelweights.metrics.neighbors import Alignment, aligned_to, nearest, pair_distances
 from novelweights.metrics.relatives import (
     LINKED,
     frame_share,
     related_groups,
+    reordered_twins,
     run_spacing,
     shares_initialization,
 )
 from novelweights.networks.mlp import DIGITS_MLP, OneHiddenMLP
 from novelweights.seeding import rng_for
+from novelweights.weights.symmetry import random_transform
 from novelweights.zoos.training import Recipe, train_trajectories
 
 ALIGNMENT = Alignment(DIGITS_MLP.layout, DIGITS_MLP.symmetry)
@@ -238,3 +242,34 @@ def test_chance_rarely_looks_like_a_shared_initialization(rng):
         for _ in range(100)
     ]
     assert answers.count(True) <= 12  # about 1 in 20
+
+
+def test_reordered_twins_are_found_and_nobody_else():
+    network = OneHiddenMLP(12, 5, 4, "tanh")
+    alignment = Alignment(network.layout, network.symmetry)
+    rng = torch.Generator().manual_seed(0)
+    weights = torch.randn(30, network.layout.size, generator=rng)
+    moved = random_transform(weights[:7], network.layout, network.symmetry, rng=rng)
+    moved = moved + 0.01 * torch.randn(moved.shape, generator=rng) / network.layout.size**0.5
+    groups = reordered_twins(torch.cat([weights, moved]), alignment, radius=0.05)
+    assert groups.tolist() == [*range(30), *range(7)]
+    assert len(set(reordered_twins(weights, alignment, radius=0.05))) == 30
+    apart = reordered_twins(torch.cat([weights, moved]), alignment, radius=0.001)
+    assert len(set(apart)) == 37
+
+
+def test_the_bound_that_picks_pairs_misses_none():
+    """Whatever the radius, groups are those of all aligned distances."""
+    network = OneHiddenMLP(6, 4, 3, "tanh")
+    alignment = Alignment(network.layout, network.symmetry)
+    weights = torch.randn(25, network.layout.size, generator=torch.Generator().manual_seed(1))
+    i, j = np.triu_indices(25, 1)
+    distances = pair_distances(
+        weights[torch.from_numpy(i)], weights[torch.from_numpy(j)], alignment=alignment
+    )
+    for radius in np.quantile(distances, [0.01, 0.05, 0.1]):
+        near = distances <= radius
+        graph = coo_array((np.ones(near.sum()), (i[near], j[near])), shape=(25, 25))
+        expected = connected_components(graph, directed=False)[1]
+        found = reordered_twins(weights, alignment, radius=float(radius))
+        assert (found[:, None] == found).tolist() == (expected[:, None] == expected).tolist()

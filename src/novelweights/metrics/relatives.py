@@ -43,6 +43,8 @@ ONE_FRAME = 0.5
 """Runs share a frame if they keep this much of what an alignment can bring: fresh runs kept -.04
 to .04, runs aligned beforehand .65 to .73, runs from one initialization .97 to 1.00."""
 
+PARTS = 32
+"""Parts of a neuron's weights whose norms are compared before networks are."""
 _BLOCK_ROWS = 256
 
 
@@ -99,8 +101,9 @@ def reordered_twins(
 ) -> Int[np.ndarray, " n"]:
     """Groups of checkpoints that are nearly equal once their neurons are reordered.
 
-    The sorted norms of a network's neurons do not depend on their order or signs, and those of two
-    networks lie no farther apart than the networks do, aligned: they tell which pairs to measure.
+    Cut every neuron's weights into the same parts: the sorted norms of a part over all neurons do
+    not depend on order or signs, and over all parts those of two networks lie no farther apart than
+    the networks do, aligned. They tell which pairs to measure.
 
     Args:
         weights: Checkpoints of independent runs, as far as is known.
@@ -112,7 +115,8 @@ def reordered_twins(
     """
     _require_finite(weights)
     neurons, rest = (part.double() for part in alignment.features(weights))
-    norms = torch.cat([neurons.norm(dim=2).sort(dim=1).values, rest.norm(dim=1)[:, None]], dim=1)
+    parts = [part.norm(dim=2).sort(dim=1).values for part in neurons.tensor_split(PARTS, dim=2)]
+    norms = torch.cat([*parts, rest.norm(dim=1)[:, None]], dim=1)
     labels = np.arange(len(weights))
     for start in range(0, len(weights), _BLOCK_ROWS):
         block = norms[start : start + _BLOCK_ROWS]
@@ -120,9 +124,11 @@ def reordered_twins(
         i, j = np.nonzero((apart <= radius * (1 + 1e-6) + 1e-12).numpy())
         i = i + start
         i, j = i[i < j], j[i < j]
-        pairs = weights[torch.from_numpy(i)], weights[torch.from_numpy(j)]
-        near = pair_distances(*pairs, alignment=alignment) <= radius
-        labels = _joined(labels, labels[i[near]], labels[j[near]])
+        for some in range(0, len(i), _BLOCK_ROWS):
+            mine, yours = i[some : some + _BLOCK_ROWS], j[some : some + _BLOCK_ROWS]
+            pairs = weights[torch.from_numpy(mine)], weights[torch.from_numpy(yours)]
+            near = pair_distances(*pairs, alignment=alignment) <= radius
+            labels = _joined(labels, labels[mine[near]], labels[yours[near]])
     return _by_appearance(labels)
 
 
