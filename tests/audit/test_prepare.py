@@ -192,7 +192,7 @@ def test_infinite_reconstructions_are_named_with_their_row(role, value):
     broken = given[role].weights.clone()
     broken[5, 2] = value
     given[role] = replace(given[role], weights=broken)
-    refused(rf"{role}: NaN or infinite weights in row 5 \(run \w+-005\)", **given)
+    refused(rf"{role.replace('_', '-')}: NaN or infinite weights in row 5 \(run \w+-005\)", **given)
 
 
 def test_reconstructions_of_other_networks_are_refused():

@@ -82,7 +82,7 @@ def test_calibration_is_shown_only_where_there_is_one(runs: dict[str, Path]):
     assert "How often are audits like this right? On 8 zoos of known truth." in text_of(page)
     assert "copies 99%" in text_of(page)
     assert unbalanced(page) == []
-    assert "How often are audits" not in text_of(page_of(runs["bare"]))
+    assert "How often are audits" not in text_of(render(run, draw(run.result, {})))
 
 
 def test_detection_is_drawn_against_noise(runs: dict[str, Path]):
