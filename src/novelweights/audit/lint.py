@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from novelweights.audit.lint_rows import Finding, Named, Severity, check_rows, count, finding
+from novelweights.audit.lint_rows import Finding, Named, Severity, check_rows, finding
 from novelweights.audit.lint_runs import check_heldout, check_independence, check_shared_runs
+from novelweights.audit.words import count
 from novelweights.weights.population import Population
 from novelweights.weights.readers.tolerant import Examined, examine
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from novelweights.audit.words import count
 from novelweights.weights.population import Population, last_of_each_run
 
 SHOWN = 5
@@ -77,11 +78,6 @@ def finding(
 ) -> Finding:
     """A finding with its first few names."""
     return Finding(severity, what, remedy, len(names), tuple(names[:SHOWN]))
-
-
-def count(n: int, what: str) -> str:
-    """A number with its noun."""
-    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def check_rows(named: Named) -> Iterator[Finding]:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from novelweights.audit.audit import LEAKED
-from novelweights.audit.lint_rows import Finding, Named, Severity, count, finding, scan
+from novelweights.audit.lint_rows import Finding, Named, Severity, finding, scan
+from novelweights.audit.words import count
 from novelweights.metrics.neighbors import Alignment, nearest, pair_distances
 from novelweights.metrics.relatives import related_groups, run_spacing
 from novelweights.weights.population import last_of_each_run

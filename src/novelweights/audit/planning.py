@@ -17,6 +17,7 @@ from scipy.stats import beta, betabinom, binom
 
 from novelweights.audit.calibration import clopper_pearson, smallest_detectable
 from novelweights.audit.criteria import DEFAULT_CRITERIA, Criteria
+from novelweights.audit.words import count
 from novelweights.metrics.neighbors import Alignment
 from novelweights.metrics.relatives import related_groups, run_spacing
 from novelweights.weights.population import Population, last_of_each_run, require_finite
@@ -98,11 +99,9 @@ class Plan:
 
     def lines(self) -> list[str]:
         """The plan as text for a terminal."""
-        fresh = _count(self.n_heldout, "held-out run")
+        fresh = count(self.n_heldout, "held-out run")
         if not self.n_heldout:
-            fresh = (
-                f"{_count(self.n_train, 'training run')}, for want of held-out runs: exploratory"
-            )
+            fresh = f"{count(self.n_train, 'training run')}, for want of held-out runs: exploratory"
         shares = "  ".join(f"{_percent(share)}: {_chance(p)}" for share, p in self.power.items())
         numbers = [
             ("training runs", str(self.n_train)),
@@ -133,7 +132,7 @@ class Plan:
         if self.smallest_count is None:
             return "no number would"
         share = _percent(self.smallest_count / self.m)
-        return f"{_count(self.smallest_count, 'sample')} ({share})"
+        return f"{count(self.smallest_count, 'sample')} ({share})"
 
     def _named(self) -> str:
         if self.named_from > self.m:
@@ -173,7 +172,7 @@ def limits_beside(n_heldout: int, m: int, *, fresh: str = "held-out run") -> str
 
     `fresh` says what the fresh runs are, in the singular: held-out or training.
     """
-    with_these = f"with {_count(n_heldout, fresh)} and {_count(m, 'sample')}"
+    with_these = f"with {count(n_heldout, fresh)} and {count(m, 'sample')}"
     half, nearly = (share_seen_with(p, m, n_heldout) for p in (0.5, 0.95))
     if half is None or nearly is None:
         return f"{with_these} no number of copies could be told from chance"
@@ -239,10 +238,10 @@ def plan_for(train: Population, n_heldout: int, m: int) -> Plan:
     alignment = Alignment.where_exact(train.layout, train.info.symmetry)
     distance = "L2" if alignment is None else f"L2, minimized over {alignment.describe()}"
     steps = "" if len(train) == recorded else "; the last step of each is used"
-    notes = [f"{_count(len(train), 'training checkpoint')} of {_count(recorded, 'run')}{steps}"]
+    notes = [f"{count(len(train), 'training checkpoint')} of {count(recorded, 'run')}{steps}"]
     if runs < recorded:
         notes.append(
-            f"they look like {_count(runs, 'independent run')}: the others are near-duplicates or "
+            f"they look like {count(runs, 'independent run')}: the others are near-duplicates or "
             "steps of one run (see novelweights lint)"
         )
     notes.append(f"distance: {distance}")
@@ -257,7 +256,7 @@ def _goals(n_train: int, n_heldout: int, m: int, criteria: Criteria) -> tuple[Go
     runs = Goal(
         "copies differ from independent runs",
         identifiable,
-        f"{_count(n_train, 'training run')}" + ("" if identifiable else ": not identifiable"),
+        f"{count(n_train, 'training run')}" + ("" if identifiable else ": not identifiable"),
         training_runs=None if identifiable else criteria.min_runs,
     )
     smallest = smallest_detectable(m, n, size=SIZE)
@@ -266,9 +265,7 @@ def _goals(n_train: int, n_heldout: int, m: int, criteria: Criteria) -> tuple[Go
         lambda h, s: smallest_detectable(s, h, size=SIZE) is not None,
         n,
         m,
-        "no count is beyond chance"
-        if smallest is None
-        else f"from {_count(smallest, 'sample')} on",
+        "no count is beyond chance" if smallest is None else f"from {count(smallest, 'sample')} on",
     )
     powerful = _goal(
         f"copies of {_percent(limit)} are shown with {_percent(ENOUGH_POWER)}",
@@ -285,7 +282,7 @@ def _goals(n_train: int, n_heldout: int, m: int, criteria: Criteria) -> tuple[Go
         f"smallest p-value {1 / (n + 1):.2g}",
     )
     fresh = n_heldout >= criteria.min_heldout_runs
-    too_few = f"{_count(n_heldout, 'held-out run')}, fewer than {criteria.min_heldout_runs}"
+    too_few = f"{count(n_heldout, 'held-out run')}, fewer than {criteria.min_heldout_runs}"
     possible = _goal(
         "novel is possible",
         lambda h, s: h >= criteria.min_heldout_runs and clopper_pearson(0, s)[1] <= limit,
@@ -357,10 +354,6 @@ def _within(n_heldout: int, m: int, limit: float) -> float:
 def _named_from(n_heldout: int, m: int) -> int:
     """Samples at the smallest p-value before Benjamini-Hochberg rejects any of them."""
     return max(1, math.ceil(m / (FALSE_DISCOVERY * (n_heldout + 1)) - 1e-9))
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _percent(share: float) -> str:

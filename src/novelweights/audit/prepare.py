@@ -7,6 +7,7 @@ import numpy as np
 from novelweights.audit.criteria import DEFAULT_CRITERIA
 from novelweights.audit.recognition import one_of_each_run
 from novelweights.audit.result import DistanceInfo
+from novelweights.audit.words import count
 from novelweights.errors import InputError
 from novelweights.metrics.neighbors import Alignment
 from novelweights.weights.population import (
@@ -80,7 +81,7 @@ def prepare(
         rows = every_checkpoint
     if len(rows) < DEFAULT_CRITERIA.min_runs:
         raise InputError(
-            f"training: {len(rows)} checkpoint{'s' * (len(rows) != 1)}; expected at least "
+            f"training: {count(len(rows), 'checkpoint')}; expected at least "
             f"{DEFAULT_CRITERIA.min_runs}, since each is compared with the others and their "
             "mixtures. Give checkpoints of more runs, or name the runs apart"
         )

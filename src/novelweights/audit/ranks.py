@@ -7,9 +7,9 @@ a single test, without correction. Source: ours (DESIGN section 5); ranks among 
 are conformal p-values.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial, reduce
 
 import numpy as np
 from jaxtyping import Float
@@ -27,6 +27,10 @@ MIXTURE = ("hull", "hull_distance", "sparse", "pca")
 UNMATCHED = ("unmatched_hull", "unmatched_hull_distance")
 """The hull without regard to the norm: shrunk honest runs lie near it too, so it accuses nobody,
 but who lies there is not called novel; noisy mixtures do where norms differ widely."""
+
+
+Scores = tuple[Float[np.ndarray, "n _"], Float[np.ndarray, " m"]]
+"""Of the fresh runs (one column, or a column beside each checkpoint), and of the checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +96,18 @@ class Yardstick:
             if name in ("distance", "cosine", "hull", "pca"):
                 ranks[f"{name}_far"] = sides[1]
         for leg, parts in self._legs.items():
-            known = [part for part in parts if self._has(found, part)]
+            known = [partial(self._scores, name=part) for part in parts if self._has(found, part)]
             if known:
-                ranks[f"{leg}_near"] = self._in_blocks(found, known, np.maximum)
-        for suffix in ("", "_distance"):
-            layers = [f"layer{suffix}_{i}" for i in range(self._n_layers(found))]
+                [ranks[f"{leg}_near"]] = self._in_blocks(found, known, np.maximum)
+        for suffix, column, near in (("", "layer_cosine", 1), ("_distance", "layer_distance", -1)):
+            layers = [
+                partial(self._layer_scores, column=column, near=near, layer=layer)
+                for layer in range(self._n_layers(found))
+            ]
             if layers:
-                ranks[f"layers_any{suffix}_near"] = self._in_blocks(found, layers, np.maximum)
-                ranks[f"layers_all{suffix}_near"] = self._in_blocks(found, layers, np.minimum)
+                nearest, farthest = self._in_blocks(found, layers, np.maximum, np.minimum)
+                ranks[f"layers_any{suffix}_near"] = nearest
+                ranks[f"layers_all{suffix}_near"] = farthest
         if found.quality is not None and fresh.quality is not None:
             ranks["quality_low"] = rank_low(found.quality, fresh.quality)
         if found.novelty is not None and fresh.novelty is not None:
@@ -138,49 +146,41 @@ class Yardstick:
         return getattr(found, column) is not None and getattr(self.fresh, column) is not None
 
     def _in_blocks(
-        self, found: Findings, parts: list[str], combine: np.ufunc
-    ) -> Float[np.ndarray, " m"]:
-        """Ranks of the combined scores of several measures, block by block."""
+        self, found: Findings, parts: Sequence[Callable[[Findings], Scores]], *combine: np.ufunc
+    ) -> list[Float[np.ndarray, " m"]]:
+        """Ranks of the scores of several measures, combined in each way given, block by block."""
         n, m = len(self.fresh), len(found)
-        ranks = np.empty(m)
+        ranks = [np.empty(m) for _ in combine]
         for start in range(0, m, BLOCK):
             rows = np.arange(start, min(start + BLOCK, m))
             block = found.select(rows)
-            own, theirs = np.full((n, 1), np.nan), np.full(len(rows), np.nan)
-            for part in parts:
-                fresh_scores, scores = self._scores(block, part)
-                own = combine(own, fresh_scores) if part != parts[0] else fresh_scores
-                theirs = combine(theirs, scores) if part != parts[0] else scores
-            ranks[rows] = (1 + (own >= theirs).sum(axis=0)) / (n + 1)
+            fresh_scores, scores = zip(*(part(block) for part in parts), strict=True)
+            for out, how in zip(ranks, combine, strict=True):
+                as_near = reduce(how, fresh_scores) >= reduce(how, scores)
+                out[rows] = (1 + as_near.sum(axis=0)) / (n + 1)
         return ranks
 
-    def _scores(
-        self, found: Findings, name: str
-    ) -> tuple[Float[np.ndarray, "n _"], Float[np.ndarray, " m"]]:
+    def _scores(self, found: Findings, name: str) -> Scores:
         """How far on the near side lie the fresh runs, beside each checkpoint, and each of those.
 
         All are standardized by the fresh runs and the checkpoint together, so that none has a
         yardstick of its own. Measures that depend on the norm are standardized at the norm of each:
         a checkpoint by the fresh runs at its norm and itself, a fresh run by all at its own norm.
         """
-        if name.startswith("layer"):
-            column, _, layer = name.rpartition("_")
-            near = -1 if column.endswith("distance") else 1
-            column = "layer_distance" if near < 0 else "layer_cosine"
-            ours = near * getattr(found, column)[:, int(layer)]
-            theirs = near * getattr(self.fresh, column)[:, int(layer)]
-            others = None
-        else:
-            measure = MEASURES[name]
-            ours = measure.near * getattr(found, measure.column)
-            theirs = measure.near * getattr(self.fresh, measure.column)
-            others = self._at_norm(found, name)
+        measure = MEASURES[name]
+        ours = measure.near * getattr(found, measure.column)
+        theirs = measure.near * getattr(self.fresh, measure.column)
+        others = self._at_norm(found, name)
         if others is None:
-            middle, scale = _scale(np.repeat(theirs[:, None], len(ours), axis=1), ours)
-            return (theirs[:, None] - middle) / scale, (ours - middle) / scale
-        middle, scale = _scale(MEASURES[name].near * others, ours)
+            return _scores_together(theirs, ours)
+        middle, scale = _scale(measure.near * others, ours)
         own_middle, own_scale = self._at_own_norm[name]
         return ((theirs - own_middle) / own_scale)[:, None], (ours - middle) / scale
+
+    def _layer_scores(self, found: Findings, column: str, near: int, layer: int) -> Scores:
+        """The same for one layer by itself."""
+        ours, theirs = (near * getattr(who, column)[:, layer] for who in (found, self.fresh))
+        return _scores_together(theirs, ours)
 
     @cached_property
     def _at_own_norm(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -217,6 +217,12 @@ class Yardstick:
         if measure.at_norm is None or norm is None or ladder is None:
             return None
         return measure.at_norm(ladder, norm)
+
+
+def _scores_together(theirs: Float[np.ndarray, " n"], ours: Float[np.ndarray, " m"]) -> Scores:
+    """Scores of fresh runs beside each checkpoint, and of the checkpoints."""
+    middle, scale = _scale(np.repeat(theirs[:, None], len(ours), axis=1), ours)
+    return (theirs[:, None] - middle) / scale, (ours - middle) / scale
 
 
 def _scale(

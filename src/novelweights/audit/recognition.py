@@ -8,6 +8,7 @@ from novelweights.audit.calibration import nearer_probability
 from novelweights.audit.criteria import DEFAULT_CRITERIA
 from novelweights.audit.result import Findings
 from novelweights.audit.verdict import working
+from novelweights.audit.words import count
 from novelweights.metrics.neighbors import Alignment, nearest
 from novelweights.metrics.relatives import LINKED, related_groups, reordered_twins, run_spacing
 from novelweights.tasks.task import Measure
@@ -113,7 +114,7 @@ def other_recipe(
         failed = len(fresh) - len(working(sign * fresh.quality))
         if failed:
             told.append(
-                f"{failed} held-out run{'s' * (failed != 1)} work far worse than the others: "
+                f"{count(failed, 'held-out run')} work far worse than the others: "
                 "training that failed? They do not count for what works; remove them."
             )
     compare("the norm of their weights", _norms(train.weights), _norms(heldout.weights))

@@ -23,6 +23,7 @@ from novelweights.audit.criteria import (
 )
 from novelweights.audit.planning import limits_beside
 from novelweights.audit.result import AuditResult, Findings, Planted, Quantity
+from novelweights.audit.words import count
 from novelweights.tasks.task import Measure
 
 FAILED = 10
@@ -297,13 +298,13 @@ def _withheld(
     if result.n_runs is not None and result.n_runs < criteria.min_runs:
         return (
             "not identifiable: the training checkpoints come from "
-            f"{_count(result.n_runs, 'run')}, so how far apart "
+            f"{count(result.n_runs, 'run')}, so how far apart "
             "independent runs lie cannot be told from them, nor copies from neighbors on one path",
             f"training checkpoints of at least {criteria.min_runs} independent runs",
         )
     if len(fresh) < criteria.min_heldout_runs:
         return (
-            f"{_count(len(fresh), 'fresh run')} {'are' if len(fresh) != 1 else 'is'} too few to "
+            f"{count(len(fresh), 'fresh run')} {'are' if len(fresh) != 1 else 'is'} too few to "
             "compare with",
             f"at least {criteria.min_heldout_runs} held-out runs, better 100",
         )
@@ -385,14 +386,14 @@ def _judge_all(
         return PopulationVerdict(
             Verdict.NOVEL,
             "Indistinguishable from fresh runs by these measures: no evidence of copying or "
-            f"mixing in {_count(n, 'sample')}; a detectable share of up to {upper:.1%} is not "
+            f"mixing in {count(n, 'sample')}; a detectable share of up to {upper:.1%} is not "
             f"excluded ({beside}).",
             reasons,
             (),
         )
     return PopulationVerdict(
         Verdict.UNDECIDED,
-        f"{exploratory}no copying, mixing or breakage is shown in {_count(n, 'sample')} "
+        f"{exploratory}no copying, mixing or breakage is shown in {count(n, 'sample')} "
         f"({beside}), and they are not shown to be like fresh runs either{broken}.",
         reasons,
         tuple(open_points),
@@ -491,7 +492,3 @@ def _inside(quantity: Quantity, low: float, high: float) -> bool:
 
 def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{100 * value:.3g}%"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
