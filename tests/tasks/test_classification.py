@@ -76,3 +76,10 @@ def test_tasks_are_made_by_name():
     assert make_task("digits").name == "digits"
     with pytest.raises(InputError, match="did you mean 'digits'"):
         make_task("digit")
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_task_on_data_that_were_not_fetched_says_how(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path))
+    with pytest.raises(InputError, match=f"novelweights data fetch {name}`"):
+        make_task(name)

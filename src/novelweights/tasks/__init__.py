@@ -12,6 +12,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "digits": lambda: Classification("digits", DIGITS_MLP, load_data("digits")),
     "mnist-5k": lambda: Classification("mnist-5k", MNIST_MLP, load_data("mnist-5k")),
     "mnist": lambda: Classification("mnist", MNIST_MLP, load_data("mnist")),
+    "fashion-mnist": lambda: Classification("fashion-mnist", MNIST_MLP, load_data("fashion-mnist")),
 }
 
 
