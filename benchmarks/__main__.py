@@ -7,10 +7,17 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks import aligned_neighbors, audit_speed, population_evaluation, zoo_training
+from benchmarks import (
+    aligned_neighbors,
+    audit_speed,
+    population_evaluation,
+    zoo_training,
+    zoo_trajectories,
+)
 
 BENCHMARKS: dict[str, Callable[[], None]] = {
     "zoo-training": zoo_training.main,
+    "zoo-trajectories": zoo_trajectories.main,
     "population-evaluation": population_evaluation.main,
     "aligned-neighbors": aligned_neighbors.main,
     "audit": audit_speed.main,

@@ -26,7 +26,7 @@ def trained():
     data, recipe = load_data("digits"), Recipe(epochs=10, batch_size=64)
     per_epoch = recipe.steps(len(data.train_y)) // recipe.epochs
     steps = torch.tensor([[per_epoch * epoch for epoch in (7, 8, 9, 10)]] * 24)
-    return train_trajectories(DIGITS_MLP, data, recipe, range(24), steps)
+    return train_trajectories(DIGITS_MLP, data, recipe, range(24), steps).weights
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_one_run_is_not_identifiable(trained):
     data, recipe = load_data("digits"), Recipe(epochs=10, batch_size=64, learning_rate=0.01)
     last = recipe.steps(len(data.train_y))
     steps = torch.arange(last - 49, last + 1).reshape(1, -1)
-    chain = train_trajectories(DIGITS_MLP, data, recipe, [0], steps)[0]
+    chain = train_trajectories(DIGITS_MLP, data, recipe, [0], steps).weights[0]
     about(lint(population(chain)), "all checkpoints look like steps of one run")
     about(lint(population(chain[:1].repeat(3, 1))), "all checkpoints are one")
 

@@ -33,7 +33,7 @@ def trained():
     data = load_data("digits")
     per_epoch = RECIPE.steps(len(data.train_y)) // RECIPE.epochs
     steps = torch.tensor([[per_epoch * epoch for epoch in LATE]] * 44)
-    return train_trajectories(DIGITS_MLP, data, RECIPE, range(44), steps)
+    return train_trajectories(DIGITS_MLP, data, RECIPE, range(44), steps).weights
 
 
 def each_its_own_run(weights, split="train"):
@@ -93,7 +93,7 @@ def test_a_folder_of_one_trajectory_is_one_run_and_identifies_nothing():
     data = load_data("digits")
     last = RECIPE.steps(len(data.train_y))
     steps = torch.arange(last - 40, last).reshape(1, -1)
-    [path] = train_trajectories(DIGITS_MLP, data, RECIPE, [0], steps)
+    [path] = train_trajectories(DIGITS_MLP, data, RECIPE, [0], steps).weights
     train, made = each_its_own_run(path), each_its_own_run(path[:5] + 1e-3, "generated")
     heldout = drawn_runs_of_the_same_size(path, 24)
     assert prepare(train, made, None, None, None, None).n_runs == 1

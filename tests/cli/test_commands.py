@@ -64,6 +64,22 @@ def test_audit_leaves_the_numbers_the_table_and_the_page(chain: Path) -> None:
     assert "copies its training checkpoints" in page
 
 
+def test_zoo_keeps_as_many_checkpoints_of_a_run_as_asked_for(tmp_path: Path) -> None:
+    words = ("zoo", "build", "digits-mlp-steps", "-o", tmp_path / "zoo", "--runs", 2)
+    words += ("--heldout-runs", 1)
+    built = run(*words, "--checkpoints", 4, "--start-runs", 5)
+    assert built.exit_code == 0, built.output
+    with (tmp_path / "zoo" / "records.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    splits = [row["split"] for row in rows]
+    assert splits == ["train"] * 8 + ["heldout"] * 4 + ["start"] * 5
+    assert [row["step"] for row in rows[::4]] == ["0", "0", "0", "0", "0"]
+    assert len(read_checkpoints(tmp_path / "zoo", split="start")) == 5
+    again = (*words, "--overwrite", "--checkpoints")
+    fails(*again, 1862, says="expected 1 to 1861 checkpoints of each run")
+    assert run(*again, 0).exit_code == 2
+
+
 def test_generator_never_sees_held_out_runs(chain: Path) -> None:
     model = json.loads((chain / "model" / "generator.json").read_text())
     assert model["training"]["rows"] == 30
@@ -304,17 +320,17 @@ def test_unfinished_zoo_asks_for_resume_and_goes_on(
     from novelweights.zoos import independent_runs
 
     words = ("zoo", "build", "digits-mlp", "-o", tmp_path / "z", "--runs", 40, "--heldout-runs", 0)
-    real = independent_runs.train_batched
+    real = independent_runs.train_trajectories
     calls = []
 
-    def second_call_is_interrupted(*args: object, **kwargs: object) -> torch.Tensor:
+    def second_call_is_interrupted(*args: object, **kwargs: object) -> object:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return real(*args, **kwargs)  # pyright: ignore[reportArgumentType]
 
     with monkeypatch.context() as patch:
-        patch.setattr(independent_runs, "train_batched", second_call_is_interrupted)
+        patch.setattr(independent_runs, "train_trajectories", second_call_is_interrupted)
         fails(*words, says="interrupted", code=130)
     fails(*words, says="--resume")
     assert run(*words, "--resume").exit_code == 0

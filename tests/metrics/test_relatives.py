@@ -30,7 +30,7 @@ def trained():
     data = load_data("digits")
     per_epoch = RECIPE.steps(len(data.train_y)) // RECIPE.epochs
     steps = torch.tensor([[per_epoch * epoch for epoch in (6, 8, 10, 11, 12)]] * 40)
-    return train_trajectories(DIGITS_MLP, data, RECIPE, range(40), steps)
+    return train_trajectories(DIGITS_MLP, data, RECIPE, range(40), steps).weights
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_one_long_trajectory_is_one_run():
         last = recipe.steps(len(data.train_y))
         for first, end in ((220, 20), (50, 0), (100, 0)):
             steps = torch.arange(last - first, last - end).reshape(1, -1)
-            chain = train_trajectories(DIGITS_MLP, data, recipe, [0], steps)[0]
+            chain = train_trajectories(DIGITS_MLP, data, recipe, [0], steps).weights[0]
             assert len(set(groups(chain))) == 1
 
 

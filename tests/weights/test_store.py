@@ -1,4 +1,6 @@
 import json
+import mmap
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +9,14 @@ import torch
 from safetensors.torch import load_file
 
 from novelweights.errors import InputError
+from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
-from novelweights.weights.store import is_population_folder, open_population
+from novelweights.weights.store import (
+    info_json,
+    is_population_folder,
+    open_population,
+    safetensors_header,
+)
 from novelweights.weights.writer import PopulationWriter, save_population
 
 RUNS = ["NA", "nan", "a,b", 'quo"te', "Zürich-图", " spaced ", "007", "None"]
@@ -127,12 +135,78 @@ def test_the_description_is_complete_and_has_no_time(population, tmp_path):
 def test_opening_maps_the_weights_and_loads_none(population, tmp_path):
     folder = save_population(population, tmp_path / "zoo")
     stored = open_population(folder, verify=False)
-    assert isinstance(stored.shards[0], np.memmap)
+    assert isinstance(memory_of(stored.shards[0]), mmap.mmap)
     loaded = stored.load()
     assert loaded.weights.data_ptr() == stored.shards[0].ctypes.data
     before = (folder / "weights-00001-of-00001.safetensors").read_bytes()
     loaded.weights.zero_()  # a private copy of the page, never the file
     assert (folder / "weights-00001-of-00001.safetensors").read_bytes() == before
+
+
+def memory_of(array):
+    """What an array is a view of, at last."""
+    while isinstance(array, np.ndarray) and array.base is not None:
+        array = array.base
+    return array.obj if isinstance(array, memoryview) else array
+
+
+@pytest.mark.parametrize(
+    ("rows", "shard", "first", "n"),
+    [
+        (np.arange(8) < 5, 0, 0, 5),  # the split "train"
+        ([1, 2, 3], 0, 1, 3),
+        ([4], 0, 4, 1),
+        (range(5, 8), 1, 0, 3),
+        ([-2, -1], 1, 1, 2),
+    ],
+)
+def test_rows_in_sequence_inside_a_shard_are_a_view(population, tmp_path, rows, shard, first, n):
+    stored = open_population(two_shards(population, tmp_path / "zoo"))
+    loaded = stored.load(rows)
+    chosen = np.arange(8)[np.asarray(rows)]
+    same(loaded, population.select(chosen))
+    assert len(loaded) == n
+    assert loaded.weights.data_ptr() == stored.shards[shard][first].ctypes.data
+    files = [path.read_bytes() for path in sorted(stored.path.iterdir())]
+    loaded.weights.zero_()
+    assert files == [path.read_bytes() for path in sorted(stored.path.iterdir())]
+
+
+@pytest.mark.parametrize("rows", [None, [4, 5], [1, 3], [2, 1], [3, 3], np.arange(8) < 0])
+def test_other_choices_of_rows_are_copies(population, tmp_path, rows):
+    stored = open_population(two_shards(population, tmp_path / "zoo"))
+    loaded = stored.load(rows)
+    chosen = np.arange(8) if rows is None else np.arange(8)[np.asarray(rows)]
+    same(loaded, population.select(chosen))
+    loaded.weights.zero_()
+    same(stored.load(rows), population.select(chosen))
+
+
+def test_rows_that_do_not_exist_are_no_garbage(population, tmp_path):
+    stored = open_population(two_shards(population, tmp_path / "zoo"))
+    for rows in ([8], [-9], [0, 11], np.ones(7, dtype=bool)):
+        with pytest.raises(IndexError):
+            stored.load(rows)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems reserve no memory for a map")
+def test_a_population_larger_than_memory_is_opened(tmp_path):
+    d, rows = 1 << 34, 16  # a terabyte, of which the disk stores nothing
+    shard = tmp_path / "weights-00001-of-00001.safetensors"
+    header = safetensors_header(rows, d)
+    with shard.open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + 4 * rows * d)
+    layout = WeightLayout((("w", (d,)),))
+    (tmp_path / "layout.csv").write_text(layout.to_csv())
+    lines = [f"{row},run-{row},1,train" for row in range(rows)]
+    (tmp_path / "records.csv").write_text("\n".join(["row,run,step,split", *lines]) + "\n")
+    described = info_json(PopulationInfo())
+    described |= {"shards": [{"file": shard.name, "rows": rows, "sha256": ""}], "sha256": {}}
+    (tmp_path / "population.json").write_text(json.dumps(described))
+    loaded = open_population(tmp_path, verify=False).load(range(3, rows))
+    assert loaded.weights.shape == (rows - 3, d)
+    assert loaded.weights[-1, -1] == 0
 
 
 def test_a_flipped_bit_is_found_in_its_shard(population, tmp_path):

@@ -60,7 +60,7 @@ def test_runs_can_share_an_initialization_and_keep_their_own_data_order(data):
     start = network.initial(torch.Generator().manual_seed(0))
     kept = start.clone()
     steps = torch.tensor([[0, 14], [0, 14]])
-    saved = train_trajectories(network, data, recipe, [1, 2], steps, initial=start)
+    saved = train_trajectories(network, data, recipe, [1, 2], steps, initial=start).weights
     assert torch.equal(saved[0, 0], start)
     assert torch.equal(saved[1, 0], start)
     assert torch.equal(start, kept)
@@ -76,13 +76,82 @@ def test_runs_can_share_an_initialization_and_keep_their_own_data_order(data):
 def test_trajectory_starts_at_the_initialization_and_ends_at_the_last_checkpoint(data):
     network, recipe = OneHiddenMLP(13, 5, 3), Recipe(epochs=3, batch_size=10)
     steps = torch.tensor([[0, 5, 7, 21], [0, 0, 14, 21]])
-    saved = train_trajectories(network, data, recipe, [8, 9], steps)
+    saved = train_trajectories(network, data, recipe, [8, 9], steps).weights
     assert torch.equal(saved[0, 0], network.initial(torch.Generator().manual_seed(8)))
     assert torch.equal(saved[1, 0], saved[1, 1])
     assert torch.equal(saved[:, -1], train_batched(network, data, recipe, [8, 9]))
     # seven steps are one epoch: stop there, at the first epoch's learning rate
     first_epoch = train_batched(network, data, replace(recipe, epochs=1), [8])
     assert torch.equal(saved[0, 2], first_epoch[0])
+
+
+def plain_trajectory(network, data, recipe, seed):
+    """Weights after every step, and loss and accuracy of every minibatch, by plain PyTorch."""
+    rng = torch.Generator().manual_seed(seed)
+    module = network.module()
+    module.load_state_dict(network.layout.unflatten(network.initial(rng)))
+    optimizer = torch.optim.SGD(
+        module.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=True,
+    )
+    weights, losses, accuracies = [network.layout.flatten(module.state_dict())], [], []
+    for epoch in range(recipe.epochs):
+        optimizer.param_groups[0]["lr"] = recipe.learning_rate_in(epoch)
+        order = torch.randperm(len(data.train_y), generator=rng)
+        for batch in order.split(recipe.batch_size)[: len(order) // recipe.batch_size]:
+            logits, labels = module(data.train_x[batch]), data.train_y[batch]
+            loss = torch.nn.functional.cross_entropy(logits, labels)
+            losses.append(loss.item())
+            accuracies.append(100 * (logits.argmax(dim=1) == labels).double().mean().item())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            weights.append(network.layout.flatten(module.state_dict()))
+    return torch.stack(weights), torch.tensor(losses).double(), torch.tensor(accuracies).double()
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("batch_size", [1, 8, 21])  # 21: groups of 8, 8, 5
+def test_checkpoints_and_minibatch_scores_equal_the_plain_loop(data, activation, batch_size):
+    network = OneHiddenMLP(13, 5, 3, activation)
+    recipe = Recipe(epochs=2, batch_size=batch_size, learning_rate=0.02)
+    last = recipe.steps(len(data.train_y))
+    some = torch.tensor([[0, 0, 2, 3, last // 2, last // 2 + 1, last], [1, 1, 2, 3, 4, 5, last]])
+    made = train_trajectories(network, data, recipe, [3, 1], some)
+    for run, seed in enumerate((3, 1)):
+        weights, loss, accuracy = plain_trajectory(network, data, recipe, seed)
+        assert torch.allclose(made.weights[run], weights[some[run]], atol=2e-5)
+        before = (some[run] - 1).clamp(min=0)  # the minibatch that led there, or the first
+        assert torch.allclose(made.batch_loss[run], loss[before], atol=2e-5)
+        assert torch.allclose(made.batch_accuracy[run], accuracy[before])
+    assert made.batch_loss[0, 0] == made.batch_loss[0, 1]
+
+
+def test_minibatch_scores_do_not_depend_on_what_else_is_saved(data):
+    network, recipe = OneHiddenMLP(13, 5, 3), Recipe(epochs=2, batch_size=10)
+    every = train_trajectories(network, data, recipe, [4, 5], torch.arange(15).expand(2, 15))
+    few = train_trajectories(network, data, recipe, [5], torch.tensor([[0, 9, 14]]))
+    for name in ("weights", "batch_loss", "batch_accuracy"):
+        assert torch.equal(getattr(few, name)[0], getattr(every, name)[1, [0, 9, 14]])
+
+
+def test_extreme_and_equal_logits_have_exact_scores(data):
+    network, recipe = OneHiddenMLP(13, 5, 3), Recipe(epochs=1, batch_size=70)
+    equal = train_trajectories(
+        network, data, recipe, [0], torch.tensor([[0]]), initial=torch.zeros(network.layout.size)
+    )
+    first = (data.train_y == 0).double().mean()
+    assert equal.batch_accuracy.item() == pytest.approx(100 * first.item())
+    assert equal.batch_loss.item() == pytest.approx(1.0986122886681098, rel=1e-7)
+    far = 100 * network.initial(torch.Generator().manual_seed(0))  # probabilities underflow
+    made = train_trajectories(network, data, recipe, [0], torch.tensor([[0]]), initial=far)
+    loss, accuracy = loss_and_accuracy(network, far[None], data.train_x, data.train_y)
+    assert loss.item() > 500
+    assert made.batch_loss.item() == pytest.approx(loss.item(), rel=1e-6)
+    assert made.batch_accuracy.item() == pytest.approx(accuracy.item())
 
 
 def test_loss_goes_down_and_progress_is_told():
@@ -92,7 +161,7 @@ def test_loss_goes_down_and_progress_is_told():
     last[:, 0] = 0
     saved = train_trajectories(
         DIGITS_MLP, data, recipe, range(4), last, on_epoch=lambda *now: told.append(now)
-    )
+    ).weights
     before, _ = loss_and_accuracy(DIGITS_MLP, saved[:, 0], data.train_x, data.train_y)
     after, accuracy = loss_and_accuracy(DIGITS_MLP, saved[:, 1], data.train_x, data.train_y)
     assert (before > 2).all()

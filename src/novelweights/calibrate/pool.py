@@ -84,7 +84,7 @@ def make_pool(zoo: CalibrationZoo, sizes: Sizes, seed: int, folder: Path, tell: 
                 torch.tensor([steps(shares)] * runs),
                 initial=start,
                 on_epoch=lambda done, of: tell(f"{zoo.name}: training {part}", done, of),
-            )
+            ).weights
             if not weights.isfinite().all():
                 raise InputError(
                     f"{zoo.name}: expected finite weights, but training diverged; lower the "

@@ -5,10 +5,12 @@ No pickle, readable without our code, opened as a memory map. Format: DESIGN sec
 """
 
 import json
+import mmap
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ from novelweights.weights.symmetry import NeuronSymmetry
 
 SCHEMA_VERSION = 1
 BLOCK_ROWS = 4096
+MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)  # Linux's; named from Python 3.13 on
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,24 +43,37 @@ class StoredPopulation:
     def load(self, rows: Sequence[int] | np.ndarray | None = None) -> Population:
         """Some rows (indices or a mask), or all, as a population.
 
-        All rows of a folder with one shard stay a memory map; other choices are copied.
+        Rows that follow each other in one shard, as those of a split do, stay a memory map and
+        cost no memory however many they are; other choices are copied.
         """
-        if rows is None and len(self.shards) == 1:
-            return Population(
-                torch.from_numpy(self.shards[0]), self.layout, self.records, self.info
-            )
-        picked = np.arange(len(self)) if rows is None else np.asarray(rows)
-        if picked.dtype == bool:
-            picked = np.flatnonzero(picked)
-        out = np.empty((len(picked), self.layout.size), dtype=np.float32)
+        picked = np.arange(len(self))
+        if rows is not None:
+            picked = picked[np.asarray(rows)]
+        weights = self._mapped(picked)
+        if weights is None:
+            weights = self._copied(picked)
+        records = self.records if rows is None else self.records.select(picked)
+        return Population(torch.from_numpy(weights), self.layout, records, self.info)
+
+    def _mapped(self, rows: np.ndarray) -> np.ndarray | None:
+        """A view of rows that follow each other in one shard; None for any other choice."""
+        if len(rows) == 0 or (np.diff(rows) != 1).any():
+            return None
         start = 0
         for shard in self.shards:
-            inside = (picked >= start) & (picked < start + len(shard))
-            out[inside] = shard[picked[inside] - start]
+            if start <= rows[0] and rows[-1] < start + len(shard):
+                return shard[rows[0] - start : rows[-1] + 1 - start]
             start += len(shard)
-        return Population(
-            torch.from_numpy(out), self.layout, self.records.select(picked), self.info
-        )
+        return None
+
+    def _copied(self, rows: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), self.layout.size), dtype=np.float32)
+        start = 0
+        for shard in self.shards:
+            inside = (rows >= start) & (rows < start + len(shard))
+            out[inside] = shard[rows[inside] - start]
+            start += len(shard)
+        return out
 
     def blocks(self, n_rows: int = BLOCK_ROWS) -> Iterator[Population]:
         """All rows in order, `n_rows` at a time."""
@@ -146,8 +162,24 @@ def _map_shard(path: Path, rows: int, d: int, digest: str, verify: bool) -> np.n
                 f"{path}: its header does not announce one float32 tensor 'weights' of "
                 f"{rows}x{d}; restore it or build the population again"
             )
-    # copy-on-write: torch wants writable memory; the file itself never changes
-    return np.memmap(path, dtype="<f4", mode="c", offset=len(header), shape=(rows, d))
+        mapped = _map_private(file)
+    return np.frombuffer(mapped, dtype="<f4", offset=len(header)).reshape(rows, d)
+
+
+def _map_private(file: BinaryIO) -> mmap.mmap:
+    """A file as writable memory (torch wants that) whose changes never reach the file.
+
+    On Linux without reserving memory for such changes: else a file larger than the machine's
+    memory could not be mapped at all.
+    """
+    if sys.platform != "linux":
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    return mmap.mmap(
+        file.fileno(),
+        0,
+        flags=mmap.MAP_PRIVATE | MAP_NORESERVE,
+        prot=mmap.PROT_READ | mmap.PROT_WRITE,
+    )
 
 
 def _check_size(path: Path, size: int) -> None:

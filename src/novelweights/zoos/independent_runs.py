@@ -1,9 +1,11 @@
-"""Populations of independent runs: one checkpoint per run, each from its own seed.
+"""Populations of independent runs, each from its own seed: their last checkpoints, or trajectories.
 
 The first rows are training runs, the rest held-out runs of the same recipe, which no generator
-may see. A build is a sequence of fixed blocks of runs and can be stopped and resumed at any.
+may see, and initializations of yet other runs, from which a conditional generator may begin. A
+build is a sequence of blocks of runs and can be stopped and resumed at any.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -12,24 +14,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from novelweights.data.images import ImageData, load_data
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
-from novelweights.seeding import seed_for
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.writer import PopulationWriter
-from novelweights.zoos.training import RUNS_AT_ONCE, Recipe, train_batched
+from novelweights.zoos.planned_runs import PlannedRun, kept_steps, planned_runs, require_steps
+from novelweights.zoos.training import RUNS_AT_ONCE, Recipe, Trajectories, train_trajectories
 
 BLOCK_RUNS = RUNS_AT_ONCE
+BLOCK_BYTES = 256 << 20  # of checkpoints in memory, unless one run alone has more
 
 
 @dataclass(frozen=True)
 class IndependentRuns:
-    """A zoo of single-checkpoint runs."""
+    """A zoo of runs of which one or more checkpoints are kept."""
 
     name: str
     network: OneHiddenMLP
@@ -42,13 +45,11 @@ class IndependentRuns:
     """Training runs if not said otherwise."""
     heldout_runs: int
     """Held-out runs if not said otherwise."""
-
-
-@dataclass(frozen=True)
-class _Run:
-    name: str
-    split: str
-    seed: int
+    checkpoints: int = 1
+    """Kept of each run if not said otherwise: the last; more: the initialization, random steps and
+    the last."""
+    start_runs: int = 0
+    """Initializations of yet other runs if not said otherwise."""
 
 
 def build(
@@ -57,6 +58,8 @@ def build(
     *,
     runs: int | None = None,
     heldout_runs: int | None = None,
+    checkpoints: int | None = None,
+    start_runs: int | None = None,
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -64,79 +67,138 @@ def build(
 ) -> Path:
     """Train a zoo's runs into a population folder.
 
+    Rows are run after run, each ascending by step. Scores are test_accuracy (percent) and test_loss
+    (nats) of the test set; where one checkpoint is kept of a run, train_loss of the training set;
+    where more are, batch_loss and batch_accuracy of the minibatch that led to the checkpoint (see
+    `Trajectories`), NaN for the split "start".
+
     Args:
         zoo: What to train.
         folder: The population folder to write.
         runs: Training runs; the zoo's own number if None.
         heldout_runs: Held-out runs; the zoo's own number if None.
+        checkpoints: Kept of each run, as in `kept_steps`; the zoo's own number if None.
+        start_runs: Initializations of yet other runs; the zoo's own number if None.
         seed: Root of all seeds; a run's seed depends on it and on the run's name only.
         resume: Go on with an unfinished build.
         overwrite: Replace a finished folder.
-        progress: Called with (work done in runs, runs in all).
+        progress: Called with (work done in runs, runs to train).
 
     Raises:
-        InputError: No training run asked for, the data or the folder do not allow it, or a run
-            diverged.
+        InputError: Numbers of runs or checkpoints that cannot be, the data or the folder do not
+            allow it, or a run diverged.
     """
     runs = zoo.runs if runs is None else runs
     heldout_runs = zoo.heldout_runs if heldout_runs is None else heldout_runs
-    if runs < 1 or heldout_runs < 0:
-        raise InputError(
-            f"expected at least 1 run and 0 or more held-out runs, got {runs} and {heldout_runs}"
-        )
+    checkpoints = zoo.checkpoints if checkpoints is None else checkpoints
+    start_runs = zoo.start_runs if start_runs is None else start_runs
+    plan = planned_runs(seed, runs=runs, heldout_runs=heldout_runs, start_runs=start_runs)
     data = load_data(zoo.data_name)
-    plan = [_Run(f"train-{i:05d}", "train", seed_for(seed, "run", i)) for i in range(runs)]
-    plan += [
-        _Run(f"heldout-{i:05d}", "heldout", seed_for(seed, "heldout", i))
-        for i in range(heldout_runs)
-    ]
+    require_steps(checkpoints, zoo.recipe.steps(len(data.train_y)))
+    counts = {
+        "seed": seed,
+        "runs": runs,
+        "heldout_runs": heldout_runs,
+        "checkpoints": checkpoints,
+        "start_runs": start_runs,
+    }
     info = PopulationInfo(
         recipe=zoo.name,
-        settings=_settings(zoo, data, seed, runs, heldout_runs),
+        settings=_settings(zoo, data, counts),
         architecture=zoo.network.name,
         symmetry=zoo.network.symmetry,
         task=zoo.task_name,
     )
     layout = zoo.network.layout
+    n_trained = runs + heldout_runs
+    ends = np.cumsum([checkpoints] * n_trained + [1] * start_runs)  # the row after each run's last
     with PopulationWriter(
-        folder, layout, info, len(plan), resume=resume, overwrite=overwrite
+        folder,
+        layout,
+        info,
+        int(ends[-1]),
+        resume=resume,
+        overwrite=overwrite,
+        shard_bytes=sys.maxsize,  # one shard: each split of it opens as a memory map
     ) as writer:
-        while writer.rows_done < len(plan):
-            done = writer.rows_done
-            block = plan[done : done + BLOCK_RUNS]
+        while writer.rows_done < ends[-1]:
+            done = int(np.searchsorted(ends, writer.rows_done, side="right"))
+            if done >= n_trained:
+                writer.append(
+                    *_initializations(zoo, data, plan[done : done + BLOCK_RUNS], checkpoints)
+                )
+                continue
+            at_once = min(BLOCK_RUNS, max(1, BLOCK_BYTES // (4 * layout.size * checkpoints)))
+            block = plan[done : min(done + at_once, n_trained)]
 
             def on_epoch(epochs: int, of: int, done: int = done, n: int = len(block)) -> None:
                 if progress is not None:
-                    progress(done + n * epochs // of, len(plan))
+                    progress(done + n * epochs // of, n_trained)
 
-            weights = train_batched(
-                zoo.network, data, zoo.recipe, [run.seed for run in block], on_epoch=on_epoch
-            )
-            _require_finite(zoo, block, weights)
-            writer.append(weights, _records(zoo, data, block, weights))
+            writer.append(*_trained(zoo, data, block, checkpoints, on_epoch))
         return writer.finish()
 
 
+def _trained(
+    zoo: IndependentRuns,
+    data: ImageData,
+    block: list[PlannedRun],
+    checkpoints: int,
+    on_epoch: Callable[[int, int], None],
+) -> tuple[Float[Tensor, "rows d"], Records]:
+    """The checkpoints of a block of runs and their records."""
+    last = zoo.recipe.steps(len(data.train_y))
+    steps = torch.stack([kept_steps(run.seed, checkpoints, last) for run in block])
+    seeds = [run.seed for run in block]
+    made = train_trajectories(zoo.network, data, zoo.recipe, seeds, steps, on_epoch=on_epoch)
+    _require_finite(zoo, block, made.weights)
+    return made.weights.flatten(0, 1), _records(zoo, data, block, steps, made, checkpoints)
+
+
+def _initializations(
+    zoo: IndependentRuns, data: ImageData, block: list[PlannedRun], checkpoints: int
+) -> tuple[Float[Tensor, "rows d"], Records]:
+    """Where the runs of a block would begin, and the records."""
+    rngs = [torch.Generator().manual_seed(run.seed) for run in block]
+    weights = torch.stack([zoo.network.initial(rng) for rng in rngs])
+    unseen = torch.full((len(block), 1), torch.nan)  # no run, no minibatch
+    made = Trajectories(weights[:, None], unseen, unseen)
+    steps = torch.zeros(len(block), 1, dtype=torch.int64)
+    return weights, _records(zoo, data, block, steps, made, checkpoints)
+
+
 def _records(
-    zoo: IndependentRuns, data: ImageData, block: list[_Run], weights: Float[Tensor, "n d"]
+    zoo: IndependentRuns,
+    data: ImageData,
+    block: list[PlannedRun],
+    steps: Int[Tensor, "runs saves"],
+    made: Trajectories,
+    checkpoints: int,
 ) -> Records:
     """Records with the scores of a block of runs."""
-    test_loss, test_accuracy = loss_and_accuracy(zoo.network, weights, data.test_x, data.test_y)
-    train_loss, _ = loss_and_accuracy(zoo.network, weights, data.train_x, data.train_y)
+    saves = steps.shape[1]
+    # a trajectory is scored by itself, so that its scores do not depend on the runs beside it
+    parts = list(made.weights) if saves > 1 else [made.weights[:, 0]]
+    test = [loss_and_accuracy(zoo.network, part, data.test_x, data.test_y) for part in parts]
+    test_loss, test_accuracy = (torch.cat(column) for column in zip(*test, strict=True))
+    scores = {"test_accuracy": test_accuracy, "test_loss": test_loss}
+    if checkpoints > 1:
+        scores |= {"batch_loss": made.batch_loss, "batch_accuracy": made.batch_accuracy}
+    else:
+        [part] = parts
+        scores["train_loss"], _ = loss_and_accuracy(zoo.network, part, data.train_x, data.train_y)
     return Records(
-        run=np.array([run.name for run in block], dtype=object),
-        split=np.array([run.split for run in block], dtype=object),
-        step=np.full(len(block), zoo.recipe.steps(len(data.train_y)), dtype=np.int64),
-        scores={
-            "test_accuracy": test_accuracy.numpy(),
-            "test_loss": test_loss.numpy(),
-            "train_loss": train_loss.numpy(),
-        },
+        run=np.repeat(np.array([run.name for run in block], dtype=object), saves),
+        split=np.repeat(np.array([run.split for run in block], dtype=object), saves),
+        step=steps.flatten().numpy(),
+        scores={name: column.flatten().numpy() for name, column in scores.items()},
     )
 
 
-def _require_finite(zoo: IndependentRuns, block: list[_Run], weights: Tensor) -> None:
-    finite = weights.isfinite().all(dim=1).tolist()
+def _require_finite(
+    zoo: IndependentRuns, block: list[PlannedRun], weights: Float[Tensor, "runs saves d"]
+) -> None:
+    finite = weights.isfinite().all(dim=2).all(dim=1).tolist()
     diverged = [run.name for run, good in zip(block, finite, strict=True) if not good]
     if diverged:
         raise InputError(
@@ -145,16 +207,12 @@ def _require_finite(zoo: IndependentRuns, block: list[_Run], weights: Tensor) ->
         )
 
 
-def _settings(
-    zoo: IndependentRuns, data: ImageData, seed: int, runs: int, heldout_runs: int
-) -> dict[str, Any]:
+def _settings(zoo: IndependentRuns, data: ImageData, counts: dict[str, int]) -> dict[str, Any]:
     """What `population.json` says about the build: enough to repeat it."""
     return {
         "training": asdict(zoo.recipe),
         "data": {"name": data.name, "source": data.source, "sha256": data.sha256},
-        "seed": seed,
-        "runs": runs,
-        "heldout_runs": heldout_runs,
+        **counts,
         "versions": {
             "novelweights": metadata.version("novelweights"),
             "torch": torch.__version__,

@@ -18,6 +18,26 @@ GROUP = 8  # images in the cache together: 8 x 784 floats are half of a 48 KiB c
 FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 
+@njit(cache=True)
+@no_type_check
+def loss_and_hits(logits, top, labels):
+    """Summed cross-entropy and right predictions of the first images of a group.
+
+    `logits` is (classes, GROUP), `top` their maximum per image, `labels` (n,). Of equal logits the
+    first class counts, as in torch.
+    """
+    loss, hits = 0.0, 0
+    for k in range(labels.shape[0]):
+        total, best = 0.0, 0
+        for c in range(logits.shape[0]):
+            total += np.exp(np.float64(logits[c, k] - top[k]))
+            if logits[c, k] > logits[best, k]:
+                best = c
+        loss += np.log(total) + top[k] - logits[labels[k], k]
+        hits += best == labels[k]
+    return loss, hits
+
+
 @njit(parallel=True, cache=True, fastmath=FAST)
 @no_type_check
 def train_epoch(
@@ -27,7 +47,9 @@ def train_epoch(
     weights,  # (runs, d) float32, changed in place; layout of OneHiddenMLP
     momentum_buffer,  # (runs, d) float32, changed in place; zeros before the first step
     saved,  # (runs, saves, d) float32: filled with the weights after the steps in save_steps
-    save_steps,  # (runs, saves) int64, ascending: optimizer steps counted from 1
+    save_steps,  # (runs, saves) int64, ascending: steps counted from 1; 0 is the caller's to fill
+    batch_loss,  # (runs, saves) float64: mean over the minibatch of that step, before the step
+    batch_accuracy,  # (runs, saves) float64, percent; of step 0: of the first minibatch
     first_step,  # optimizer steps taken in earlier epochs
     batch_size,
     hidden,
@@ -54,6 +76,10 @@ def train_epoch(
         total = np.empty(GROUP, np.float32)
         next_save = np.searchsorted(save_steps[run], first_step, side="right")
         for batch in range(order.shape[1] // batch_size):
+            step = first_step + batch + 1
+            is_saved = next_save < save_steps.shape[1] and save_steps[run, next_save] == step
+            is_scored = is_saved or (step == 1 and next_save > 0)
+            loss, hits = 0.0, 0
             g[:] = zero
             for group in range(0, batch_size, GROUP):
                 start = batch * batch_size + group
@@ -95,6 +121,11 @@ def train_epoch(
                             out[c, k] += v * act[h, k]
                     for k in range(GROUP):
                         top[k] = max(top[k], out[c, k])
+                if is_scored:
+                    labels = y[order[run, start : start + n]]
+                    group_loss, group_hits = loss_and_hits(out, top, labels)
+                    loss += group_loss
+                    hits += group_hits
                 for c in range(classes):
                     for k in range(GROUP):
                         out[c, k] = np.exp(out[c, k] - top[k])
@@ -149,7 +180,10 @@ def train_epoch(
                 slope = g[j] + weight_decay * w[j]
                 velocity[j] = momentum * velocity[j] + slope
                 w[j] -= learning_rate * (slope + momentum * velocity[j])
-            step = first_step + batch + 1
-            while next_save < save_steps.shape[1] and save_steps[run, next_save] == step:
-                saved[run, next_save] = w
-                next_save += 1
+            if is_scored:
+                first = 0 if step == 1 else next_save
+                while next_save < save_steps.shape[1] and save_steps[run, next_save] == step:
+                    saved[run, next_save] = w
+                    next_save += 1
+                batch_loss[run, first:next_save] = loss / batch_size
+                batch_accuracy[run, first:next_save] = 100 * hits / batch_size

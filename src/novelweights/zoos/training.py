@@ -64,6 +64,21 @@ class Recipe:
         return self.epochs * (n_examples // self.batch_size)
 
 
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """Checkpoints along n runs, and the minibatch that led to each as the training loop saw it.
+
+    The minibatch of a checkpoint is that of its step, scored by the weights before the step; of an
+    initialization (step 0) the first minibatch, scored by the initialization.
+    """
+
+    weights: Float[Tensor, "n saves d"]
+    batch_loss: Float[Tensor, "n saves"]
+    """Mean cross-entropy in nats."""
+    batch_accuracy: Float[Tensor, "n saves"]
+    """Percent."""
+
+
 def train_batched(
     network: OneHiddenMLP,
     data: ImageData,
@@ -88,7 +103,7 @@ def train_batched(
     last = torch.full((len(run_seeds), 1), recipe.steps(len(data.train_y)))
     return train_trajectories(
         network, data, recipe, run_seeds, last, initial=initial, on_epoch=on_epoch
-    )[:, 0]
+    ).weights[:, 0]
 
 
 def train_trajectories(
@@ -100,7 +115,7 @@ def train_trajectories(
     *,
     initial: Float[Tensor, " d"] | None = None,
     on_epoch: Callable[[int, int], None] | None = None,
-) -> Float[Tensor, "n saves d"]:
+) -> Trajectories:
     """Checkpoints along every run, at steps chosen for each run; step 0 is the initialization.
 
     Args:
@@ -122,6 +137,7 @@ def train_trajectories(
     if (save_steps.diff(dim=1) < 0).any():
         raise ValueError("steps to save must ascend in each row")
     saved = np.empty((*save_steps.shape, network.layout.size), np.float32)
+    loss, accuracy = np.empty(tuple(save_steps.shape)), np.empty(tuple(save_steps.shape))
     x = np.ascontiguousarray(data.train_x.numpy())
     y = data.train_y.numpy()
     per_epoch = n_steps // recipe.epochs
@@ -147,6 +163,8 @@ def train_trajectories(
                 velocity,
                 kept,
                 steps,
+                loss[group],
+                accuracy[group],
                 epoch * per_epoch,
                 recipe.batch_size,
                 network.hidden,
@@ -159,7 +177,7 @@ def train_trajectories(
             if on_epoch is not None:
                 done = start * recipe.epochs + len(rngs) * (epoch + 1)
                 on_epoch(done, len(run_seeds) * recipe.epochs)
-    return torch.from_numpy(saved)
+    return Trajectories(torch.from_numpy(saved), torch.from_numpy(loss), torch.from_numpy(accuracy))
 
 
 def train_one(
