@@ -3,7 +3,6 @@
 Everything here hands folders from one stage to the next; no stage knows this module.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -26,7 +25,7 @@ from novelweights.report.page import build_report
 from novelweights.seeding import rng_for
 from novelweights.tasks import TASKS, make_task
 from novelweights.tasks.task import Task
-from novelweights.weights.population import Population
+from novelweights.weights.population import Population, weights_digest
 from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.symmetry import NeuronSymmetry
 from novelweights.weights.writer import save_population
@@ -274,7 +273,4 @@ def task_for(train: Population, name: str) -> Task | None:
 
 def describe_input(path: Path, population: Population) -> dict[str, Any]:
     """Path, rows and a checksum of the weights that were used, for the manifest."""
-    digest = hashlib.sha256()
-    for start in range(0, len(population), 4096):
-        digest.update(population.weights[start : start + 4096].numpy().tobytes())
-    return {"path": str(path), "sha256": digest.hexdigest(), "rows": len(population)}
+    return {"path": str(path), "sha256": weights_digest(population), "rows": len(population)}

@@ -7,6 +7,7 @@ from novelweights.generators.hyperdiffusion import HyperDiffusion
 from novelweights.generators.parts.transformer import (
     SCALAR_FEATURES,
     TokenTransformer,
+    _attention,
     parameter_count,
     scalar_features,
     token_sizes,
@@ -33,20 +34,6 @@ def hyperdiffusion_size(**settings):
         return parameter_count(HyperDiffusion(**settings).network(FIELD))
 
 
-def g_pt_trunk(*, width=1536, layers=12, heads=16, device="meta"):
-    """Noised and starting weights in chunks of 1000, and timestep, loss change and both losses."""
-    tokens = token_sizes(MNIST_MLP.layout, 1000)
-    with torch.device(device):
-        return TokenTransformer(
-            [*tokens, *tokens, *[SCALAR_FEATURES] * 4],
-            tokens,
-            width=width,
-            layers=layers,
-            heads=heads,
-            zero_init_output=True,
-        )
-
-
 def test_hyperdiffusion_has_the_published_size():
     assert FIELD.size == 36_737
     assert (
@@ -66,24 +53,6 @@ def test_hyperdiffusion_has_the_published_size():
 def test_hyperdiffusions_variants_have_theirs(settings, billions):
     # Source: paper, Table 1, with the widths recovered from the counts
     assert round(hyperdiffusion_size(**settings) / 1e9, 2) == billions
-
-
-def test_the_g_pt_trunk_has_the_published_size():
-    assert token_sizes(MNIST_MLP.layout, 1000) == (*[1000] * 7, 840, 10, 100, 10)
-    assert parameter_count(g_pt_trunk()) == 378_283_008  # Source: paper, Table 1 (378M)
-
-
-@pytest.mark.parametrize(
-    ("settings", "millions"),
-    [
-        ({"width": 1920, "heads": 20}, 579.0),
-        ({"width": 1152, "heads": 12}, 220.0),
-        ({"layers": 20}, 604.9),
-        ({"layers": 6}, 208.3),
-    ],
-)
-def test_the_g_pt_variants_have_theirs(settings, millions):
-    assert round(parameter_count(g_pt_trunk(**settings)) / 1e6, 1) == millions
 
 
 @pytest.mark.parametrize("chunk", [0, 1, 7, 1000, 10**6])
@@ -166,3 +135,14 @@ def test_scalars_are_sines_cosines_and_themselves():
     # neighboring timesteps are told apart
     steps = scalar_features(torch.arange(1000.0), 20.0)
     assert torch.pdist(steps[:, :-1]).min() > 0.1
+
+
+def test_attention_by_hand_is_the_library_s():
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 4, 7, 16).bfloat16().requires_grad_()
+    by_hand = _attention(q, k, v, 0.0)
+    library = torch.nn.functional.scaled_dot_product_attention(q.double(), k.double(), v.double())
+    assert by_hand.dtype == torch.bfloat16
+    assert torch.allclose(by_hand.double(), library, atol=0.02)
+    q, k, v = (x.float() for x in (q, k, v))
+    assert torch.allclose(_attention(q, k, v, 0.0).double(), library, atol=1e-5)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from novelweights.errors import InputError, unknown_name
-from novelweights.generators import hyperdiffusion
+from novelweights.generators import gpt, hyperdiffusion
 from novelweights.generators.baselines import (
     AddNoise,
     AverageWeights,
@@ -13,6 +13,7 @@ from novelweights.generators.baselines import (
     ParameterGaussian,
 )
 from novelweights.generators.generator import WeightGenerator
+from novelweights.generators.gpt import FittedGPt
 from novelweights.generators.hyperdiffusion import FittedHyperDiffusion
 
 
@@ -32,6 +33,11 @@ GENERATORS: dict[str, Method] = {
         FittedHyperDiffusion,
         {name: hyperdiffusion.SCALES[name] for name in ("laptop", "demo", "smoke", "paper")},
         "unconditional diffusion over weights (HyperDiffusion)",
+    ),
+    "g-pt": Method(
+        FittedGPt,
+        {name: gpt.SCALES[name] for name in ("smoke", "paper")},
+        "diffusion of trained weights from initial ones, asked for a loss (G.pt)",
     ),
     "noise": Method(
         FittedBaseline, {"paper": AddNoise()}, "training checkpoints plus Gaussian noise"

@@ -6,7 +6,6 @@ clean weights are predicted; DDIM samples. The defaults are the paper's setting 
 original does not have (1 = as published); networks with small weights train faster scaled up.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,23 +13,40 @@ from pathlib import Path
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from jaxtyping import Float
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from novelweights.errors import InputError
-from novelweights.generators.parts.diffusion import add_noise_at, ddim_scheduler, sample_ddim
+from novelweights.generators.parts.diffusion import (
+    add_noise_at,
+    ddim_scheduler,
+    denoising_errors,
+    sample_ddim,
+)
 from novelweights.generators.parts.gap import GapWatch
+from novelweights.generators.parts.settings import (
+    require_at_least,
+    require_heads,
+    require_sampling_steps,
+    require_share,
+)
 from novelweights.generators.parts.training import TrainingSettings, Workspace, train
 from novelweights.generators.parts.transformer import (
     SCALAR_FEATURES,
     TokenTransformer,
+    load_denoiser,
     parameter_count,
+    save_denoiser,
     scalar_features,
     token_sizes,
 )
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import Population, PopulationInfo, sampled_records
+from novelweights.weights.population import (
+    Population,
+    PopulationInfo,
+    last_of_each_run,
+    sampled_records,
+    weights_digest,
+)
 
 TIME_LOG2_MAX_FREQUENCY = 20.0
 
@@ -108,24 +124,21 @@ class HyperDiffusion:
         )
 
     def __post_init__(self) -> None:
-        if not 1 <= self.sampling_steps <= self.timesteps:
-            raise InputError(
-                f"sampling steps: expected 1 to {self.timesteps} (the timesteps), "
-                f"got {self.sampling_steps}"
-            )
-        if self.width < 1 or self.heads < 1 or self.width % self.heads:
-            raise InputError(
-                f"width {self.width} with {self.heads} heads: expected heads that divide the width"
-            )
-        if min(self.steps, self.batch_size, self.layers, self.decay_steps) < 1:
-            raise InputError("steps, batch, layers and decay steps: expected at least 1 of each")
-        least_zero = ("chunk", "weight_scale", "warmup_steps", "gradient_clip", "noise")
-        for name in (*least_zero, "learning_rate", "weight_decay"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name}: expected 0 or more, got {getattr(self, name)}")
-        for name in ("dropout", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name}: expected 0 to below 1, got {getattr(self, name)}")
+        require_sampling_steps(self.sampling_steps, self.timesteps)
+        require_heads(self.width, self.heads)
+        require_at_least(1, self, "steps", "batch_size", "layers", "decay_steps")
+        require_at_least(
+            0,
+            self,
+            "chunk",
+            "weight_scale",
+            "warmup_steps",
+            "gradient_clip",
+            "noise",
+            "learning_rate",
+            "weight_decay",
+        )
+        require_share(self, "dropout", "ema_decay")
 
     def fit(
         self,
@@ -181,13 +194,12 @@ class HyperDiffusion:
             watch = GapWatch.of(
                 training, workspace.watch, timesteps=self.timesteps, losses=losses_of
             )
-        data = training.weights.contiguous().numpy()
         trained = train(
             network,
             loss_at,
             self.training_settings(),
             seed=seed,
-            identity=f"{self} {hashlib.sha256(data.tobytes()).hexdigest()}",
+            identity=f"{self} {weights_digest(training)}",
             workspace=workspace,
             watch=watch,
         )
@@ -244,30 +256,26 @@ class FittedHyperDiffusion:
     def loss(
         self, population: Population, *, timesteps: tuple[int, ...], rng: torch.Generator
     ) -> Float[Tensor, "n levels"]:
-        """Mean squared denoising error of every checkpoint at each noise level.
+        """Mean squared denoising error of every run's last checkpoint at each noise level.
 
-        The i-th checkpoint of every population gets the same noise, so that populations compare
-        in pairs; other checkpoints get other noise, so that a mean does not hang on one draw.
+        The i-th run of every population gets the same noise, so that populations compare in
+        pairs; other runs get other noise, so that a mean does not hang on one draw.
         Lower on training than on held-out runs means memorization that distances may not show.
         """
         return _losses(self.settings, self.network, population, self.scale, timesteps, rng)
 
     def save(self, folder: Path) -> None:
         """Write the denoiser's weights and the scale."""
-        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        save_file(state, folder / "denoiser.safetensors", {"weight_scale": repr(self.scale)})
+        save_denoiser(self.network, folder, {"weight_scale": self.scale})
 
     @classmethod
     def load(
         cls, folder: Path, settings: HyperDiffusion, layout: WeightLayout, info: PopulationInfo
     ) -> "FittedHyperDiffusion":
         """A fitted generator from what `save` wrote."""
-        path = folder / "denoiser.safetensors"
         network = settings.network(layout)
-        network.load_state_dict(load_file(path))
-        with safe_open(path, "pt") as file:
-            scale = float(file.metadata()["weight_scale"])
-        return cls(settings, network.eval(), layout, info, scale)
+        numbers = load_denoiser(network, folder)
+        return cls(settings, network, layout, info, numbers["weight_scale"])
 
     def _scheduler(self) -> DDIMScheduler:
         return ddim_scheduler(self.settings.timesteps)
@@ -291,21 +299,17 @@ def _losses(
     timesteps: tuple[int, ...],
     rng: torch.Generator,
 ) -> Tensor:
-    """Mean squared denoising error (n levels); a row's noise is the same in any population."""
-    alphas = ddim_scheduler(settings.timesteps).alphas_cumprod
+    """Mean squared denoising error of every run's last checkpoint (n levels)."""
     device = next(network.parameters()).device
-    clean = population.weights * scale
-    errors = []
-    for timestep in timesteps:
-        draw = torch.Generator().manual_seed(int(torch.randint(2**62, (1,), generator=rng)))
-        noise = torch.empty_like(clean)
-        for row in noise:  # one by one, so that the number of rows changes none of them
-            row.normal_(generator=draw)
-        t = torch.full((len(clean),), timestep)
-        noised = add_noise_at(clean, noise, t, alphas).to(device)
-        predicted = _denoise(network, noised, t.to(device), settings.chunk, population.layout).cpu()
-        errors.append((predicted - clean).square().mean(dim=1))
-    return torch.stack(errors, dim=1)
+
+    def predict(noised: Tensor, t: Tensor) -> Tensor:
+        return _denoise(
+            network, noised.to(device), t.to(device), settings.chunk, population.layout
+        ).cpu()
+
+    clean = scale * population.weights[last_of_each_run(population.records)]
+    alphas = ddim_scheduler(settings.timesteps).alphas_cumprod
+    return denoising_errors(predict, clean, timesteps, alphas, rng=rng)
 
 
 SCALES = {

@@ -4,6 +4,7 @@ This is what travels between the stages. A population in memory is here; the fol
 in is `weights/store.py`.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -178,6 +179,14 @@ def last_of_each_run(records: Records) -> np.ndarray:
 def sampled_records(n: int) -> Records:
     """Records of n generated checkpoints: each its own run, as nothing ties them together."""
     return Records.of([f"sample-{i:05d}" for i in range(n)], split="generated")
+
+
+def weights_digest(population: Population) -> str:
+    """SHA-256 of the weights, row by row; reads a memory map block by block."""
+    digest = hashlib.sha256()
+    for start in range(0, len(population), 4096):
+        digest.update(population.weights[start : start + 4096].contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def require_finite(population: Population, source: str) -> None:

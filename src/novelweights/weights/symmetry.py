@@ -106,6 +106,19 @@ def transform(
     return torch.cat(moved, dim=1)
 
 
+def random_element(
+    n: int, layout: WeightLayout, symmetry: NeuronSymmetry, *, rng: torch.Generator
+) -> tuple[dict[str, Int[Tensor, "n neurons"]], dict[str, Float[Tensor, "n neurons"]]]:
+    """n random elements of a symmetry group, uniform over it: permutations and signs by group,
+    as `transform` takes them."""
+    permutations, signs = {}, {}
+    for group, size in symmetry.sizes(layout).items():
+        permutations[group] = torch.rand(n, size, generator=rng).argsort(dim=1)
+        if group in symmetry.sign_groups:
+            signs[group] = 2.0 * torch.randint(0, 2, (n, size), generator=rng) - 1.0
+    return permutations, signs
+
+
 def random_transform(
     weights: Float[Tensor, "n d"],
     layout: WeightLayout,
@@ -114,13 +127,9 @@ def random_transform(
     rng: torch.Generator,
 ) -> Float[Tensor, "n d"]:
     """Every checkpoint moved by a random element of its symmetry group, uniform over the group."""
-    permutations, signs = {}, {}
-    for group, size in symmetry.sizes(layout).items():
-        permutations[group] = torch.rand(len(weights), size, generator=rng).argsort(dim=1)
-        if group in symmetry.sign_groups:
-            coin = torch.randint(0, 2, (len(weights), size), generator=rng)
-            signs[group] = (2 * coin - 1).to(weights.dtype)
-    return transform(weights, layout, symmetry, permutations, signs)
+    return transform(
+        weights, layout, symmetry, *random_element(len(weights), layout, symmetry, rng=rng)
+    )
 
 
 def neuron_features(

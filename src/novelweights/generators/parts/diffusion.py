@@ -1,4 +1,4 @@
-"""Diffusion over weight vectors: the noising both methods share, and deterministic sampling.
+"""Diffusion over weight vectors: the noising both methods share, and their samplers.
 
 Schedules and samplers are diffusers'; what is said here is how the paper's methods use them:
 linear betas from 1e-4 to 0.02 whatever the number of timesteps, the clean weights predicted (x0),
@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -25,6 +26,20 @@ def ddim_scheduler(timesteps: int) -> DDIMScheduler:
         beta_schedule="linear",
         clip_sample=False,
         set_alpha_to_one=True,
+        prediction_type="sample",
+        timestep_spacing="leading",
+    )
+
+
+def ddpm_scheduler(timesteps: int) -> DDPMScheduler:
+    """The DDPM scheduler of G.pt: x0-prediction, linear betas, variance beta_t, no clipping."""
+    return DDPMScheduler(
+        num_train_timesteps=timesteps,
+        beta_start=1e-4,
+        beta_end=0.02,
+        beta_schedule="linear",
+        variance_type="fixed_large",
+        clip_sample=False,
         prediction_type="sample",
         timestep_spacing="leading",
     )
@@ -67,3 +82,58 @@ def sample_ddim(
         if progress is not None:
             progress(i + 1, steps)
     return x
+
+
+@torch.no_grad()
+def sample_ddpm(
+    denoise: Denoise,
+    shape: tuple[int, ...],
+    scheduler: DDPMScheduler,
+    steps: int,
+    *,
+    rng: torch.Generator,
+    progress: Callable[[int, int], None] | None = None,
+) -> Float[Tensor, "n d"]:
+    """Weights from noise by ancestral sampling.
+
+    Args:
+        denoise: Predicts the clean weights.
+        shape: Of what is sampled, (n, d).
+        scheduler: Trained timesteps and betas.
+        steps: Sampling steps, at most the trained timesteps.
+        rng: Source of the noise, of the first and of every step.
+        progress: Called with (steps done, steps in all).
+    """
+    scheduler.set_timesteps(steps)
+    x = torch.randn(shape, generator=rng)
+    for i, t in enumerate(scheduler.timesteps):
+        predicted = denoise(x, t.expand(len(x)))
+        x = scheduler.step(predicted, int(t), x, generator=rng, return_dict=False)[0]
+        if progress is not None:
+            progress(i + 1, steps)
+    return x
+
+
+def denoising_errors(
+    denoise: Denoise,
+    clean: Float[Tensor, "n d"],
+    timesteps: tuple[int, ...],
+    alphas_cumprod: Float[Tensor, " timesteps"],
+    *,
+    rng: torch.Generator,
+) -> Float[Tensor, "n levels"]:
+    """Mean squared error of the predicted clean weights of every row at each noise level.
+
+    The noise of a row depends on the generator's state, the level's place and the row's only, so
+    that populations of any size compare in pairs.
+    """
+    errors = []
+    for timestep in timesteps:
+        draw = torch.Generator().manual_seed(int(torch.randint(2**62, (1,), generator=rng)))
+        noise = torch.empty_like(clean)
+        for row in noise:  # one by one, so that the number of rows changes none of them
+            row.normal_(generator=draw)
+        t = torch.full((len(clean),), timestep)
+        predicted = denoise(add_noise_at(clean, noise, t, alphas_cumprod), t)
+        errors.append((predicted - clean).square().mean(dim=1))
+    return torch.stack(errors, dim=1)

@@ -7,7 +7,6 @@ held-out checkpoint get the same noise, and get it again at every look, so that 
 pairs and curves are not jagged. Source: ours (DESIGN section 5).
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from novelweights.weights.population import (
     last_of_each_run,
     require_finite,
     require_same_layout,
+    weights_digest,
 )
 
 NOISE_LEVELS = (0.05, 0.2, 0.5, 0.8)
@@ -38,8 +38,9 @@ LEVEL = 0.95
 DRAWS = 2000
 
 Losses = Callable[[nn.Module, Population, tuple[int, ...], torch.Generator], Tensor]
-"""(model, n checkpoints, timesteps, noise) -> losses (n levels). The noise of a row depends on the
-generator's state, the level's place and the row's only, so populations of any size compare."""
+"""(model, population of n runs, timesteps, noise) -> losses of the last checkpoints (n levels).
+The noise of a run depends on the generator's state, the level's place and the run's only, so
+populations of any size compare."""
 
 
 @runtime_checkable
@@ -59,7 +60,7 @@ class HasLoss(Protocol):
     def loss(
         self, population: Population, *, timesteps: tuple[int, ...], rng: torch.Generator
     ) -> Float[Tensor, "n levels"]:
-        """Loss of every checkpoint at each noise level; see `Losses` about the noise."""
+        """Loss of every run's last checkpoint at each noise level; see `Losses` about the noise."""
         ...
 
 
@@ -97,22 +98,21 @@ class GapWatch:
     @property
     def identity(self) -> str:
         """What the rows depend on besides the model; rows of another watch do not mix."""
-        digest = hashlib.sha256()
-        for population in (self.training, self.heldout):
-            digest.update(population.weights.contiguous().numpy().tobytes())
-        return f"{len(self.training)} {self.timesteps} {digest.hexdigest()}"
+        digests = [weights_digest(population) for population in (self.training, self.heldout)]
+        return f"{self.timesteps} {' '.join(digests)}"
 
     def look(self, step: int, model: nn.Module) -> list[GapRow]:
         """The mean losses of a model, one row per noise level; the model is left as it was."""
         is_training = model.training
         model.eval()
         with torch.no_grad():
-            train, heldout = (
-                self.losses(model, population, self.timesteps, _noise()).double().mean(dim=0)
+            losses = [
+                self.losses(model, population, self.timesteps, _noise()).double()
                 for population in (self.training, self.heldout)
-            )
+            ]
         model.train(is_training)
-        sizes = len(self.training), len(self.heldout)
+        sizes = len(losses[0]), len(losses[1])
+        train, heldout = (loss.mean(dim=0) for loss in losses)
         return [
             GapRow(step, t, float(train[i]), float(heldout[i]), *sizes)
             for i, t in enumerate(self.timesteps)
@@ -207,7 +207,7 @@ def _noise() -> torch.Generator:
 
 
 def _comparable(training: Population, heldout: Population) -> tuple[Population, Population]:
-    """Some runs of each kind, checked."""
+    """Some runs of each kind, with all their checkpoints, checked."""
     train, fresh = _some_runs(training), _some_runs(heldout.in_order_of(training.layout))
     require_same_layout(train, fresh, ("training", "held-out"))
     require_finite(fresh, "held-out checkpoints")
@@ -215,7 +215,9 @@ def _comparable(training: Population, heldout: Population) -> tuple[Population, 
 
 
 def _some_runs(population: Population) -> Population:
-    """The last checkpoints of at most `MAX_RUNS` runs, evenly spaced."""
-    rows = last_of_each_run(population.records)
-    picked = np.linspace(0, len(rows) - 1, min(len(rows), MAX_RUNS)).round().astype(np.int64)
-    return population.select(rows[picked])
+    """At most `MAX_RUNS` runs, evenly spaced, whole."""
+    names = population.records.run[last_of_each_run(population.records)]
+    if len(names) <= MAX_RUNS:
+        return population
+    picked = np.linspace(0, len(names) - 1, MAX_RUNS).round().astype(np.int64)
+    return population.select(np.isin(population.records.run, names[picked]))

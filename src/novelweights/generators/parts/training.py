@@ -42,6 +42,8 @@ class TrainingSettings:
     steps: int
     learning_rate: float
     weight_decay: float
+    decay_linear_only: bool = False
+    """Decay the weights of linear layers only: no biases, norms or positions."""
     warmup_steps: int = 0
     schedule: str = "constant"
     """constant, cosine (to 0), or step (times decay every decay_steps)."""
@@ -127,9 +129,7 @@ def train(
     workspace = workspace or Workspace()
     accelerator = Accelerator(mixed_precision=settings.precision)
     average = deepcopy(model) if settings.ema_decay is not None else None
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.AdamW(_groups(model, settings), lr=settings.learning_rate)
     log = _Log(max(1, settings.steps // 200), watch_identity=watch.identity if watch else "")
     looks = {math.ceil(k * settings.steps / LOOKS) for k in range(1, LOOKS + 1)}
     state_path = workspace.folder / "training_state.pt" if workspace.folder else None
@@ -190,6 +190,20 @@ def train(
             write_text(workspace.folder / "gap.csv", gap_csv(log.gap))
     finished = average if average is not None else bare
     return finished.to("cpu").eval()
+
+
+def _groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
+    """Parameters with their weight decay."""
+    linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
+    decayed, others = [], []
+    for parameter in model.parameters():
+        is_decayed = id(parameter) in linear or not settings.decay_linear_only
+        (decayed if is_decayed else others).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 class _PatientInterrupt:
