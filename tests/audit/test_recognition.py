@@ -18,6 +18,7 @@ from novelweights.data.images import load_data
 from novelweights.metrics.neighbors import Alignment
 from novelweights.networks.mlp import DIGITS_MLP
 from novelweights.weights.population import Population, Records
+from novelweights.weights.symmetry import random_transform
 from novelweights.zoos.training import Recipe, train_trajectories
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -262,6 +263,17 @@ def test_a_copy_of_an_earlier_step_is_found_by_the_row_of_that_step():
     accused = {Verdict.REPLICA, Verdict.INTERPOLATION}
     assert {verdict.origin for verdict in judge(result).checkpoints} <= accused
     assert (result.generated.distance > 0).all()
+
+
+def test_a_moved_copy_of_an_earlier_step_is_found():
+    train = with_earlier_steps(TRAIN)
+    copies = train.weights[[12, 15, 30]]
+    symmetry = TRAIN.info.symmetry
+    moved = random_transform(copies, TRAIN.layout, symmetry, rng=torch.Generator().manual_seed(3))
+    assert not torch.equal(moved, copies)
+    result = bare_audit(train, named(moved, "generated"), HELDOUT)
+    assert result.generated.step_rows.tolist() == [12, 15, 30]
+    assert (result.generated.step_distance == 0).all()
 
 
 def test_the_nearest_row_counts_those_that_were_merged_away():

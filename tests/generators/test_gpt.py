@@ -10,9 +10,10 @@ from scipy.stats import chisquare
 
 from novelweights.errors import InputError
 from novelweights.generators.generator import FittedGenerator, WeightGenerator
-from novelweights.generators.gpt import SCALES, GPt, Trajectories
+from novelweights.generators.gpt import SCALES, GPt
 from novelweights.generators.parts.gap import HasLoss
 from novelweights.generators.parts.training import Workspace
+from novelweights.generators.parts.trajectories import Trajectories
 from novelweights.generators.parts.transformer import (
     SCALAR_FEATURES,
     parameter_count,

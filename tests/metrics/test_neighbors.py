@@ -52,6 +52,24 @@ def by_sorting(distances, k):
     return order, np.take_along_axis(distances, order, axis=1)
 
 
+@pytest.mark.parametrize("is_aligned", [True, False])
+@pytest.mark.parametrize("k", [1, 3, 9])
+def test_many_reference_checkpoints_are_searched_block_by_block(
+    tiny_network, k, is_aligned, monkeypatch
+):
+    alignment = alignment_of(tiny_network) if is_aligned else None
+    queries, reference = draw(tiny_network, 9), draw(tiny_network, 30, seed=1)
+    reference[[3, 17, 29]] = queries[4]  # ties in three blocks
+    whole = nearest(queries, reference, k=k, alignment=alignment)
+    monkeypatch.setattr(neighbors, "REFERENCE_ROWS", 8)
+    blocks = nearest(queries, reference, k=k, alignment=alignment)
+    assert np.array_equal(blocks.rows, whole.rows)
+    assert np.array_equal(blocks.distances, whole.distances)
+    reference[20, 0] = float("nan")
+    with pytest.raises(ValueError, match="finite"):
+        nearest(queries, reference, k=k, alignment=alignment)
+
+
 @pytest.mark.parametrize("k", [1, 3, 20])
 @pytest.mark.parametrize("offset", [0.0, 100.0])
 def test_plain_distances_are_scipys(tiny_network, k, offset):

@@ -127,7 +127,8 @@ def audit(
     with clock.stage("generated against training"):
         made = measure("generated", generated, compared)
         if given.all_training is not None:
-            steps = nearest(generated.weights, given.all_training.weights)
+            every_step = given.all_training.weights
+            steps = nearest(generated.weights, every_step, alignment=alignment)
             made = replace(made, step_distance=steps.distances[:, 0], step_rows=steps.rows[:, 0])
     with clock.stage("ranks among fresh runs"):
         scored = made

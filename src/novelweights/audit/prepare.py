@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from novelweights.audit.criteria import DEFAULT_CRITERIA
 from novelweights.audit.recognition import one_of_each_run
@@ -136,7 +137,8 @@ def _check(train: Population, generated: Population, heldout: Population | None)
             raise InputError(f"{role}: expected at least 1 checkpoint, got none; give some")
         require_same_layout(train, population, ("train", role))
         require_finite(population, role)
-        largest = population.weights.abs().amax(dim=1)
+        blocks = population.weights.split(4096)  # a memory map is read bit by bit
+        largest = torch.cat([block.abs().amax(dim=1) for block in blocks])
         if float(largest.max()) > ABSURD:
             row = int(largest.argmax())
             raise InputError(

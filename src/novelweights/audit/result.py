@@ -91,8 +91,8 @@ class Findings:
     layer_rows: np.ndarray | None = None
     """(n, layers) the training row with that cosine."""
     step_distance: np.ndarray | None = None
-    """(n,) plain L2 to the nearest of all training checkpoints, where there are more than one of
-    each run: other steps, and what was recognized as the same run."""
+    """(n,) declared distance to the nearest of all training checkpoints, where there are more than
+    one of each run: other steps, and what was recognized as the same run."""
     step_rows: np.ndarray | None = None
     """(n,) that checkpoint's row in the training population that was given."""
     quality: np.ndarray | None = None

@@ -21,6 +21,8 @@ from novelweights.weights.symmetry import NeuronSymmetry, neuron_features, trans
 BLOCK_BYTES = 128 << 20
 PAIR_BYTES = 8 << 20
 """Pairs are measured in blocks that stay in the cache: five times as fast as from memory."""
+REFERENCE_ROWS = 8192
+"""More reference checkpoints are searched block by block, each in float64 for its bound."""
 
 
 class Neighbors(NamedTuple):
@@ -103,8 +105,10 @@ def nearest(
     allowed = len(reference) - (0 if exclude is None else int(exclude.sum(axis=1).max()))
     if k > allowed:
         raise ValueError(f"{k} neighbors wanted, only {allowed} reference checkpoints are allowed")
-    if not (queries.isfinite().all() and reference.isfinite().all()):
+    if not all(part.isfinite().all() for part in (queries, *reference.split(REFERENCE_ROWS))):
         raise ValueError("distances need finite weights")
+    if exclude is None and len(reference) > REFERENCE_ROWS:
+        return _merged(queries, reference, k, alignment)
     rows = np.empty((len(queries), k), np.int64)
     distances = np.empty((len(queries), k))
     for block, candidates in _candidates(queries, reference, k, exclude, alignment):
@@ -121,6 +125,25 @@ def nearest(
             rows[row] = m[mine][order]
             distances[row] = exact[mine][order]
     return Neighbors(rows, distances)
+
+
+def _merged(
+    queries: Float[Tensor, "n d"],
+    reference: Float[Tensor, "m d"],
+    k: int,
+    alignment: Alignment | None,
+) -> Neighbors:
+    """The neighbors among many reference checkpoints, block by block: a memory map is streamed."""
+    found = []
+    for start in range(0, len(reference), REFERENCE_ROWS):
+        block = reference[start : start + REFERENCE_ROWS]
+        near = nearest(queries, block, k=min(k, len(block)), alignment=alignment)
+        found.append((near.rows + start, near.distances))
+    rows, distances = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]  # blocks in order: ties by row
+    return Neighbors(
+        np.take_along_axis(rows, order, axis=1), np.take_along_axis(distances, order, axis=1)
+    )
 
 
 def pair_distances(
