@@ -15,10 +15,20 @@ MAY_IMPORT = {
     "tasks": {"weights", "metrics", "networks", "data"},
     "zoos": {"weights", "networks", "tasks", "data", "engine"},
     "generators": {"weights"},  # a generator never sees data, tasks or metrics
+    "steering": {"weights", "tasks", "generators"},
     "audit": {"weights", "metrics", "tasks", "engine"},  # an audit never sees generators
     "calibrate": {"weights", "metrics", "networks", "tasks", "data", "zoos", "audit"},
     "report": {"audit"},  # a report never sees weights
-    "evaluate": {"weights", "tasks", "zoos", "generators", "audit", "report"},
+    "evaluate": {
+        "weights",
+        "tasks",
+        "zoos",
+        "generators",
+        "steering",
+        "audit",
+        "report",
+        "reproduce",  # what the paper prints stands beside our numbers
+    },
     "reproduce": {
         "weights",
         "metrics",
@@ -37,6 +47,7 @@ MAY_IMPORT = {
         "tasks",
         "zoos",
         "generators",
+        "steering",
         "audit",
         "report",
         "evaluate",

@@ -1,10 +1,17 @@
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
-from novelweights.evaluate import audit_to_folder
+from novelweights import evaluate
+from novelweights.errors import InputError
+from novelweights.evaluate import audit_to_folder, evaluate_method
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
+from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.symmetry import NeuronSymmetry
 
 
@@ -31,3 +38,100 @@ def test_network_with_two_hidden_layers_is_compared_by_plain_l2_to_the_page(tmp_
     )
     assert verdicts.counts()["replica"] == 8
     assert "No symmetry was declared" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_g_pt_is_evaluated_on_trajectories_and_an_interrupted_call_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "g-pt"
+
+    def go(**more: Any) -> Any:
+        wanted = {"runs": 20, "heldout_runs": 20, "checkpoints": 3, "start_runs": 4, "samples": 8}
+        zoo = "digits-mlp-steps"
+        return evaluate_method(folder, "g-pt", **{"zoo": zoo, "scale": "smoke", **wanted, **more})
+
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "audit_to_folder", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            go()
+    begun = json.loads((folder / "stages.json").read_text())["seconds"]
+    assert list(begun) == ["zoo", "fit", "sample", "audit"]
+    model = (folder / "model" / "denoiser.safetensors").stat().st_mtime_ns
+    with pytest.raises(InputError, match="--resume"):
+        go()
+    with pytest.raises(InputError, match="other settings"):
+        go(resume=True, checkpoints=4)
+    verdicts = go(resume=True)
+    assert sum(verdicts.counts().values()) == 8
+    assert (folder / "model" / "denoiser.safetensors").stat().st_mtime_ns == model
+    done = json.loads((folder / "stages.json").read_text())["seconds"]
+    assert {stage: done[stage] for stage in ("zoo", "fit", "sample")} == {
+        stage: begun[stage] for stage in ("zoo", "fit", "sample")
+    }
+    assert done["audit"] > begun["audit"]
+    assert len(read_checkpoints(folder / "zoo", split="start")) == 4
+    data = json.loads((folder / "summary.json").read_text())
+    assert data["settings"]["start_runs"] == 4
+    assert data["settings_not_of_the_paper"]["width"] == [32, 1536]
+    assert data["paper"]["setting"] == "MNIST, 10,228 runs"
+    compared = data["generator"]["values_in_compared_training"]
+    assert data["generator"]["values_in_training"] == 3 * compared == 3 * 20 * 760
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "says"),
+    [
+        ("g-tp", {}, "did you mean 'g-pt'"),
+        ("g-pt", {"scale": "smok"}, "did you mean 'smoke'"),
+        ("g-pt", {"zoo": "digit-mlp-steps"}, "did you mean 'digits-mlp-steps'"),
+        ("g-pt", {"zoo": "digits-mlp"}, "has 1 of each run and 0 to begin from"),
+        ("g-pt", {"start_runs": 0}, "has 200 of each run and 0 to begin from"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
+    tmp_path: Path, method: str, more: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        evaluate_method(tmp_path / "new", method, **{"zoo": "digits-mlp-steps", **more})
+    assert not (tmp_path / "new").exists()
+
+
+def test_seconds_add_up_only_where_a_stage_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(evaluate.time, "perf_counter", lambda: now[0])
+    for stage, goes_on in (("fit", True), ("audit", False)):
+        for seconds in (3.0, 5.0):
+            with evaluate._timed(tmp_path, stage, goes_on=goes_on):
+                now[0] += seconds
+    assert json.loads((tmp_path / "stages.json").read_text())["seconds"] == {"fit": 8, "audit": 5}
+
+
+def test_a_lossy_codec_stands_in_for_training_and_held_out_runs(
+    make_population: Callable[..., Population],
+) -> None:
+    class Codec:
+        def as_reference(self, population: Population) -> Population:
+            return population.with_weights(population.weights.round(), split="train")
+
+        def sample(self, n: int, **_: object) -> Population:
+            raise NotImplementedError
+
+        def save(self, folder: Path) -> None:
+            raise NotImplementedError
+
+    class Plain(Codec):
+        def as_reference(self, population: Population) -> Population:
+            return population
+
+    train, heldout = make_population(4), make_population(3, seed=1, split="heldout")
+    assert evaluate._through_codec(Plain(), train, heldout) == {}
+    through = evaluate._through_codec(Codec(), train, heldout)
+    for key, original in (("reference", train), ("heldout_reference", heldout)):
+        population = through[key]
+        assert population is not None
+        assert torch.equal(population.weights, original.weights.round())

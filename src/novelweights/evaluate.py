@@ -1,10 +1,13 @@
-"""The stages in one call: audit to folder, and the demo from nothing to the page.
+"""The stages in one call: audit to folder, and a generator from nothing to the page.
 
 Everything here hands folders from one stage to the next; no stage knows this module.
 """
 
+import os
 import shutil
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,16 +19,18 @@ from novelweights.audit.run_folder import describe_run, write_run
 from novelweights.audit.verdict import judge
 from novelweights.errors import InputError
 from novelweights.files import new_folder, read_json, require_new, write_json
-from novelweights.generators import make_generator
+from novelweights.generators import make_generator, method_named
 from novelweights.generators.generator import FittedGenerator
 from novelweights.generators.parts.gap import HasLoss, final_gap
 from novelweights.generators.parts.training import Workspace
 from novelweights.generators.store import load_fitted, save_fitted, with_provenance
 from novelweights.report.page import build_report
+from novelweights.report.summary import AUDIT, STEERING, Evaluation, write_summary
+from novelweights.reproduce.reported import REPORTED
 from novelweights.seeding import rng_for
 from novelweights.tasks import TASKS, make_task
 from novelweights.tasks.task import Task
-from novelweights.weights.population import Population, weights_digest
+from novelweights.weights.population import Population, require_finite, weights_digest
 from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.symmetry import NeuronSymmetry
 from novelweights.weights.writer import save_population
@@ -34,6 +39,7 @@ from novelweights.zoos.independent_runs import build
 
 FIT_FILES = ("training_state.pt", "loss.csv", "gap.csv")
 """What an unfinished fit keeps."""
+STAGES = "stages.json"
 
 Tell = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -158,6 +164,144 @@ def fit_to_folder(
     return fitted
 
 
+def evaluate_method(
+    folder: Path,
+    method: str,
+    *,
+    zoo: str,
+    scale: str | None = None,
+    runs: int | None = None,
+    heldout_runs: int | None = None,
+    samples: int = 200,
+    checkpoints: int | None = None,
+    start_runs: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    tell: Tell | None = None,
+    command: str = "",
+    kind: str = "evaluation.json",
+) -> Verdicts:
+    """Train a zoo, fit a generator to it, sample, audit, and write the page and a summary.
+
+    Leaves zoo/, model/, samples/, audit/, stages.json (seconds per stage) and the summary in the
+    folder; with `resume`, stages that are complete there are kept. A generator that begins from
+    checkpoints gets the zoo's split "start".
+
+    Args:
+        folder: What to write.
+        method: A key of `GENERATORS`.
+        zoo: A key of `ZOOS`.
+        scale: Settings of the generator; None: the method's first.
+        runs: Training runs; the zoo's own number if None, as with the three that follow.
+        heldout_runs: Held-out runs: logged while fitting, never learned from; the audit's
+            yardstick.
+        samples: Checkpoints to generate.
+        checkpoints: Kept of each run.
+        start_runs: Initializations of yet other runs.
+        seed: Root of all randomness.
+        resume: Go on with what is there.
+        overwrite: Replace what is there.
+        tell: Told how far each stage is.
+        command: For the manifest.
+        kind: The file the folder is known by, with its settings; a key of `files.KINDS`.
+
+    Raises:
+        InputError: An unknown name, a zoo that the generator cannot use, or the folder exists or
+            was begun with other settings.
+    """
+    tell = tell or (lambda stage, done, total: None)
+    recipe, made_by = find_zoo(zoo), method_named(method)
+    scale = scale or next(iter(made_by.scales))
+    generator = make_generator(method, scale)  # a wrong name must remove nothing
+    counts = {
+        "runs": recipe.runs if runs is None else runs,
+        "heldout_runs": recipe.heldout_runs if heldout_runs is None else heldout_runs,
+        "checkpoints": recipe.checkpoints if checkpoints is None else checkpoints,
+        "start_runs": recipe.start_runs if start_runs is None else start_runs,
+    }
+    if made_by.is_conditional and not (counts["checkpoints"] > 1 and counts["start_runs"]):
+        raise InputError(
+            f"{method} learns from several checkpoints of each run and begins from those of "
+            f"others: expected a zoo that keeps them, {zoo} has {counts['checkpoints']} of each "
+            f"run and {counts['start_runs']} to begin from; name a zoo ...-steps, or add "
+            "--checkpoints and --start-runs"
+        )
+    named = {"method": method, "zoo": zoo, "scale": scale}
+    _begin(
+        folder,
+        {**named, **counts, "samples": samples, "seed": seed},
+        kind=kind,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    if not (folder / "zoo").exists():
+        with _timed(folder, "zoo", goes_on=True):
+            build(
+                recipe,
+                folder / "zoo",
+                runs=counts["runs"],
+                heldout_runs=counts["heldout_runs"],
+                checkpoints=counts["checkpoints"],
+                start_runs=counts["start_runs"],
+                seed=seed,
+                resume=True,
+                progress=lambda done, total: tell("training the zoo", done, total),
+            )
+    train = read_checkpoints(folder / "zoo", split="train")
+    heldout = None
+    if counts["heldout_runs"]:
+        heldout = read_checkpoints(folder / "zoo", split="heldout")
+    if not (folder / "model").exists():
+        with _timed(folder, "fit", goes_on=True):
+            fit_to_folder(
+                folder / "model",
+                method,
+                generator,
+                train,
+                heldout=heldout,  # logged, never learned from
+                seed=seed,
+                resume=True,
+                progress=lambda done, total, loss: tell("fitting the generator", done, total),
+            )
+    fitted, _ = load_fitted(folder / "model")
+    if not (folder / "samples").exists():
+        with _timed(folder, "sample"):
+            start = None
+            if made_by.is_conditional:
+                start = read_checkpoints(folder / "zoo", split="start")
+            sampled = fitted.sample(
+                samples,
+                rng=rng_for(seed, "sample"),
+                start=start,
+                progress=lambda done, total: tell("sampling", done, total),
+            )
+            require_finite(sampled, f"samples of {method}")
+            save_population(with_provenance(sampled, folder / "model"), folder / "samples")
+    generated = read_checkpoints(folder / "samples")
+    inputs = {"train": describe_input(folder / "zoo", train)}
+    if heldout is not None:
+        inputs["heldout"] = describe_input(folder / "zoo", heldout)
+    inputs["generated"] = describe_input(folder / "samples", generated)
+    with _timed(folder, "audit"):
+        verdicts = audit_to_folder(
+            folder / AUDIT,
+            train,
+            generated,
+            heldout=heldout,
+            task=task_for(train, "auto"),
+            symmetry=train.info.symmetry,
+            **_through_codec(fitted, train, heldout),
+            command=command,
+            inputs=inputs,
+            seed=seed,
+            overwrite=True,
+            tell=lambda stage, done, total: tell(f"audit: {stage}", done, total),
+        )
+    summarize(folder)
+    return verdicts
+
+
 def demo(
     folder: Path,
     *,
@@ -174,88 +318,142 @@ def demo(
     """A zoo of digit classifiers, a weight diffusion, its samples, the audit and the page.
 
     Nothing is cached and nothing is decided beforehand: the generator is trained here and judged
-    like any other. Leaves zoo/, model/, samples/ and audit/ in the folder; with `resume`, stages
-    that are complete there are kept.
+    like any other. See `evaluate_method`.
 
     Raises:
         InputError: The folder exists, or an unfinished demo there had other settings.
     """
-    tell = tell or (lambda stage, done, total: None)
-    generator = make_generator("hyperdiffusion", scale)  # a wrong name must remove nothing
-    marker = folder / "demo.json"
-    settings = {
-        "runs": runs,
-        "heldout_runs": heldout_runs,
-        "samples": samples,
-        "scale": scale,
-        "seed": seed,
-    }
+    return evaluate_method(
+        folder,
+        "hyperdiffusion",
+        zoo="digits-mlp",
+        scale=scale,
+        runs=runs,
+        heldout_runs=heldout_runs,
+        samples=samples,
+        seed=seed,
+        resume=resume,
+        overwrite=overwrite,
+        tell=tell,
+        command=command,
+        kind="demo.json",
+    )
+
+
+def evaluation_marker(folder: Path) -> Path | None:
+    """The file that tells what a folder of `evaluate_method` was asked for; None if it is none."""
+    found = (folder / kind for kind in ("evaluation.json", "demo.json"))
+    return next((path for path in found if path.is_file()), None)
+
+
+def summarize(folder: Path) -> Path:
+    """Write the summary of an evaluation again, from its files alone.
+
+    Returns:
+        The path of summary.md.
+
+    Raises:
+        InputError: The folder is no evaluation, or a file in it is missing or damaged.
+    """
+    marker = evaluation_marker(folder)
+    if marker is None:
+        raise InputError(
+            f"{folder}: expected the folder of an evaluation, it has no evaluation.json; make one "
+            "with `novelweights evaluate`"
+        )
+    asked, model = read_json(marker), read_json(folder / "model" / "generator.json")
+    try:
+        method, settings = asked["method"], model["settings"]
+        published = method_named(method).scales.get("paper")
+        printed = REPORTED.get(method)
+        stages = read_json(folder / STAGES) if (folder / STAGES).exists() else {}
+        evaluation = Evaluation(
+            settings=asked,
+            generator=model,
+            changed=None
+            if published is None
+            else {
+                name: (settings[name], there)
+                for name, there in asdict(published).items()
+                if settings[name] != there
+            },
+            seconds=stages.get("seconds", {}),
+            cores=stages.get("cores"),
+            steering=_steering(folder / STEERING / "steering.json"),
+            paper_setting=printed.setting if printed else "",
+            paper={key: (one.text, one.source) for key, one in printed.numbers.items()}
+            if printed
+            else None,
+        )
+    except (KeyError, TypeError, AttributeError) as problem:
+        raise InputError(
+            f"{folder}: expected the files of an evaluation, {marker.name} or generator.json "
+            f"lacks or misstates {problem}; run it again with --overwrite"
+        ) from problem
+    return write_summary(folder, evaluation)
+
+
+def _begin(
+    folder: Path, settings: Mapping[str, Any], *, kind: str, resume: bool, overwrite: bool
+) -> None:
+    """An empty folder marked with its settings, or with `resume` the one that is there."""
+    marker, what = folder / kind, kind.removesuffix(".json")
     if resume and marker.exists():
-        if read_json(marker) != settings:
+        if (known := read_json(marker)) != settings:
             raise InputError(
-                f"{folder}: the demo there was begun with other settings ({read_json(marker)}); "
+                f"{folder}: the {what} there was begun with other settings ({known}); "
                 "give the same to go on, or name another folder with -o"
             )
-    else:
-        if marker.exists() and not overwrite:
-            raise InputError(
-                f"{folder}: a demo is there already; add --resume to go on with it, --overwrite "
-                "to begin anew, or name another folder with -o"
-            )
-        require_new(folder, kind="demo.json", overwrite=overwrite)
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-        write_json(marker, settings)
-    if not (folder / "zoo").exists():
-        build(
-            find_zoo("digits-mlp"),
-            folder / "zoo",
-            runs=runs,
-            heldout_runs=heldout_runs,
-            seed=seed,
-            resume=True,
-            progress=lambda done, total: tell("training the zoo", done, total),
+        return
+    if marker.exists() and not overwrite:
+        raise InputError(
+            f"{folder}: the {what} of an earlier call is there; add --resume to go on with it, "
+            "--overwrite to begin anew, or name another folder with -o"
         )
-    train = read_checkpoints(folder / "zoo", split="train")
-    heldout = read_checkpoints(folder / "zoo", split="heldout")
-    if not (folder / "model").exists():
-        fit_to_folder(
-            folder / "model",
-            "hyperdiffusion",
-            generator,
-            train,
-            heldout=heldout,  # logged, never learned from
-            seed=seed,
-            resume=True,
-            progress=lambda done, total, loss: tell("fitting the generator", done, total),
-        )
-    if not (folder / "samples").exists():
-        fitted, _ = load_fitted(folder / "model")
-        sampled = fitted.sample(
-            samples,
-            rng=rng_for(seed, "sample"),
-            progress=lambda done, total: tell("sampling", done, total),
-        )
-        save_population(with_provenance(sampled, folder / "model"), folder / "samples")
-    generated = read_checkpoints(folder / "samples")
-    return audit_to_folder(
-        folder / "audit",
-        train,
-        generated,
-        heldout=heldout,
-        task=task_for(train, "auto"),
-        symmetry=train.info.symmetry,
-        command=command,
-        inputs={
-            "train": describe_input(folder / "zoo", train),
-            "heldout": describe_input(folder / "zoo", heldout),
-            "generated": describe_input(folder / "samples", generated),
-        },
-        seed=seed,
-        overwrite=True,
-        tell=lambda stage, done, total: tell(f"audit: {stage}", done, total),
-    )
+    require_new(folder, kind=kind, overwrite=overwrite)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    write_json(marker, settings)
+
+
+@contextmanager
+def _timed(folder: Path, stage: str, *, goes_on: bool = False) -> Iterator[None]:
+    """Note the seconds of a stage in stages.json, also if it is interrupted.
+
+    Args:
+        folder: Of the evaluation.
+        stage: Its name.
+        goes_on: Whether it goes on where an interruption left it, so that its seconds add up; the
+            others begin anew.
+    """
+    path, started = folder / STAGES, time.perf_counter()
+    seconds = dict(read_json(path)["seconds"]) if path.exists() else {}
+    before = seconds.get(stage, 0.0) if goes_on else 0.0
+    try:
+        yield
+    finally:
+        seconds[stage] = round(before + time.perf_counter() - started, 3)
+        write_json(path, {"seconds": seconds, "cores": os.cpu_count()})
+
+
+def _through_codec(
+    fitted: FittedGenerator, train: Population, heldout: Population | None
+) -> dict[str, Population | None]:
+    """Training and held-out checkpoints through a lossy codec; nothing where there is none."""
+    reference = fitted.as_reference(train)
+    if reference is train:
+        return {}
+    through = fitted.as_reference(heldout) if heldout is not None else None
+    return {"reference": reference, "heldout_reference": through}
+
+
+def _steering(path: Path) -> str | None:
+    """What a steering of the generator found, in a sentence, where there was one."""
+    found: Any = read_json(path) if path.is_file() else None
+    for key in ("summary", "sentence"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def task_for(train: Population, name: str) -> Task | None:

@@ -75,11 +75,23 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+EVALUATED = (
+    "zoo",
+    "model",
+    "samples",
+    "audit",
+    "steering",
+    "stages.json",
+    "summary.*",
+    "*.partial",
+)
 KINDS: dict[str, tuple[str, ...]] = {
     "population.json": ("layout.csv", "records.csv", "weights-*.safetensors"),
     "generator.json": ("layout.csv", "loss.csv", "gap.csv", "*.safetensors"),
     "audit.json": ("checkpoints.csv", "manifest.json", "plot_data.npz", "report.html", "figures"),
-    "demo.json": ("zoo", "model", "samples", "audit", "*.partial"),
+    "steering.json": ("steering.csv", "report.html", "figures"),
+    "demo.json": EVALUATED,
+    "evaluation.json": EVALUATED,
 }
 """What each kind of folder of ours holds, by the file it is known by."""
 

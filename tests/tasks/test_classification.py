@@ -83,3 +83,14 @@ def test_task_on_data_that_were_not_fetched_says_how(tmp_path, monkeypatch, name
     monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path))
     with pytest.raises(InputError, match=f"novelweights data fetch {name}`"):
         make_task(name)
+
+
+def test_loss_is_the_mean_cross_entropy_on_the_test_images(task, population):
+    by_torch = [
+        torch.nn.functional.cross_entropy(out, task.data.test_y).item()
+        for out in one_by_one(population, task.data.test_x)
+    ]
+    assert task.loss(population).tolist() == pytest.approx(by_torch, rel=1e-5)
+    other = OneHiddenMLP(5, 4, 3)
+    with pytest.raises(InputError, match="name the task that fits"):
+        task.loss(Population(torch.zeros(1, other.layout.size), other.layout, sampled_records(1)))

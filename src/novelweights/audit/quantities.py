@@ -23,6 +23,8 @@ from novelweights.metrics.agreement import expected_iou
 from novelweights.tasks.task import Measure
 
 SHARE_UNIT = "share"
+BEYOND = 1e12
+"""A larger ratio had 0 for its denominator."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,7 @@ def quantities(evidence: Evidence, *, rng: np.random.Generator) -> tuple[Quantit
     found = _nearness(evidence, rng) + _shares(evidence)
     if evidence.quality is not None and evidence.novelty is not None:
         found += _behavior(evidence, rng)
-    return tuple(found + _coverage(evidence))
+    return tuple(found + _coverage(evidence) + _as_in_the_paper(evidence, rng))
 
 
 def _summary(
@@ -392,6 +394,106 @@ def _coverage(evidence: Evidence) -> list[Quantity]:
             f"the {len(evidence.generated)} generated checkpoints (paper, appendix H).",
         )
     ]
+
+
+def _as_in_the_paper(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
+    """Generated against training checkpoints, as the paper compares them.
+
+    The last to draw, so that the other numbers do not depend on these.
+    """
+    generated, training, quality = evidence.generated, evidence.training, evidence.quality
+    found = [
+        _summary(
+            f"mean_distance_{key}",
+            f"Mean distance, {key} to training",
+            _mean,
+            findings.distance,
+            rng,
+            definition=f"Mean over {key} checkpoints of the declared distance to the nearest "
+            f"training checkpoint{_other(key)} (paper, table 1). Weight units; bootstrap by run.",
+        )
+        for key, findings in (("generated", generated), ("training", training))
+    ]
+    found += [
+        _against_training(
+            "distance_ratio_training",
+            "Median distance, generated over training",
+            _ratio,
+            generated.distance,
+            training.distance,
+            rng,
+            definition="Median distance of generated checkpoints to the nearest training "
+            "checkpoint over that of training checkpoints to the nearest of another run (paper, "
+            "figure 4). Below 1: nearer to training checkpoints than these are to one another.",
+        ),
+        Quantity(
+            key="nearer_probability_training",
+            label="Chance that a sample is nearer than a training checkpoint",
+            value=nearer_probability(generated.distance, training.distance)[0],
+            n=len(generated) + len(training),
+            definition="Probability that a random generated checkpoint lies nearer to its nearest "
+            "training checkpoint than a random training checkpoint to its nearest of another run "
+            "(Mann-Whitney U / mn; 0.5: no difference).",
+            unit=SHARE_UNIT,
+        ),
+    ]
+    if generated.overlap is not None and training.overlap is not None:
+        found.append(
+            _against_training(
+                "disagreement_ratio",
+                "Disagreement with the nearest, generated over training",
+                lambda one, other: _mean(one) / max(_mean(other), 1e-300),
+                1 - generated.overlap,
+                1 - training.overlap,
+                rng,
+                definition="Mean share of test examples that generated checkpoints and their "
+                "nearest training checkpoints predict differently, over the same for training "
+                "checkpoints and their nearest of another run (paper, table 2). Below 1: "
+                "predictions overlap more than those of training checkpoints do.",
+            )
+        )
+    if quality is not None:
+        found.append(
+            _difference(
+                "quality_difference_training",
+                f"{quality.name.capitalize()}, generated less training",
+                _of(generated.quality),
+                _of(training.quality),
+                rng,
+                level=0.95,
+                n=len(generated) + len(training),
+                quality=quality,
+                definition=f"Difference of mean {quality.name}, generated less training "
+                "checkpoints (paper, table 1).",
+            )
+        )
+    return found
+
+
+def _against_training(
+    key: str,
+    label: str,
+    ratio: Callable[[np.ndarray, np.ndarray], float],
+    generated: np.ndarray,
+    training: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    definition: str,
+) -> Quantity:
+    """A ratio with its 95% bootstrap interval; what would be divided by 0 is not had."""
+    value = ratio(generated, training)
+    limits = bootstrap(ratio, generated, training, level=0.95, rng=rng)
+    known = [None if x > BEYOND else x for x in (value, *limits)]
+    return Quantity(
+        key=key,
+        label=label,
+        value=known[0],
+        n=len(generated) + len(training),
+        definition=f"{definition} Bootstrap by run.",
+        lower=known[1],
+        upper=known[2],
+        level=0.95,
+    )
 
 
 def _by_run(values: np.ndarray, names: Sequence[str]) -> np.ndarray:

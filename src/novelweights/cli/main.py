@@ -13,8 +13,10 @@ from typer.core import TyperGroup
 
 from novelweights.cli.calibrate import calibrate
 from novelweights.cli.checks import lint, plan
+from novelweights.cli.evaluate import evaluate
 from novelweights.cli.fit import FitGroup
 from novelweights.cli.show import error, progress_bar, say
+from novelweights.cli.steer import loss_measure, steer, with_settings
 from novelweights.errors import InputError
 
 OS_ERRORS = {
@@ -116,6 +118,17 @@ def zoo_build(
     heldout_runs: Annotated[
         int | None, typer.Option(min=0, help="Held-out runs: same recipe, never for a generator.")
     ] = None,
+    checkpoints: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Kept of each run: 1, the last; more: the initialization, random steps, the last.",
+        ),
+    ] = None,
+    start_runs: Annotated[
+        int | None,
+        typer.Option(min=0, help="Initializations of yet other runs, to begin sampling from."),
+    ] = None,
     seed: Seed = 0,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -130,6 +143,8 @@ def zoo_build(
             output,
             runs=runs,
             heldout_runs=heldout_runs,
+            checkpoints=checkpoints,
+            start_runs=start_runs,
             seed=seed,
             resume=resume,
             overwrite=overwrite,
@@ -146,6 +161,14 @@ def sample(
     start: Annotated[
         Path | None, typer.Option(help="Checkpoints a conditional generator begins from.")
     ] = None,
+    prompt: Annotated[
+        float | None,
+        typer.Option(min=0, help="Loss to ask for, where the generator takes one. [its setting]"),
+    ] = None,
+    recursions: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes, each from what the last one made. [its setting]"),
+    ] = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -159,6 +182,7 @@ def sample(
 
     require_new(output, kind="population.json", overwrite=overwrite)
     fitted, method = load_fitted(model)
+    fitted = with_settings(fitted, method, prompt=prompt, recursions=recursions)
     begin = read_checkpoints(start, split="start") if start is not None else None
     with progress_bar() as tell:
         generated = fitted.sample(
@@ -166,6 +190,7 @@ def sample(
             rng=rng_for(seed, "sample"),
             start=begin,
             progress=lambda done, total: tell("sampling", done, total),
+            **loss_measure(fitted),
         )
         require_finite(generated, f"samples of {method}")
         save_population(with_provenance(generated, model), output, overwrite=overwrite)
@@ -257,16 +282,32 @@ def audit(
         raise typer.Exit(1)
 
 
+app.command()(steer)
 app.command()(plan)
 app.command()(lint)
+app.command()(evaluate)
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="Run folder of an audit.")]) -> None:
-    """Draw the page and figures of an audit again, from its numbers alone."""
-    from novelweights.report.page import build_report
+def report(
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of an audit, of steer, or of evaluate or demo.")
+    ],
+) -> None:
+    """Draw the page and figures of a run again, from its numbers alone.
 
-    say(f"page: {build_report(run)}")
+    In the folder of `evaluate` or `demo` the summary is written again too.
+    """
+    from novelweights.evaluate import evaluation_marker, summarize
+    from novelweights.report.page import build_report
+    from novelweights.report.steering import build_steering_report, is_steering_run
+    from novelweights.report.summary import AUDIT
+
+    if evaluation_marker(run) is not None:
+        say(f"summary: {summarize(run)}")
+        run = run / AUDIT
+    build = build_steering_report if is_steering_run(run) else build_report
+    say(f"page: {build(run)}")
 
 
 @data.command("fetch")

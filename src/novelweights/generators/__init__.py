@@ -26,6 +26,8 @@ class Method:
     scales: Mapping[str, Any]
     """Settings by scale; the first is used unless another is named."""
     summary: str
+    is_conditional: bool = False
+    """Learns from several checkpoints of each run, and begins sampling from given ones."""
 
 
 GENERATORS: dict[str, Method] = {
@@ -38,6 +40,7 @@ GENERATORS: dict[str, Method] = {
         FittedGPt,
         {name: gpt.SCALES[name] for name in ("smoke", "paper")},
         "diffusion of trained weights from initial ones, asked for a loss (G.pt)",
+        is_conditional=True,
     ),
     "noise": Method(
         FittedBaseline, {"paper": AddNoise()}, "training checkpoints plus Gaussian noise"

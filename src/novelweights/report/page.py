@@ -4,20 +4,18 @@ The page needs no network, no script and no other file. It shows numbers; it com
 counts. Equal run folders give equal bytes.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
-
 from novelweights.audit.criteria import MEANING, Verdict
 from novelweights.audit.result import AuditResult
-from novelweights.files import replacing, write_text
+from novelweights.files import write_text
 from novelweights.report import controls, tables
 from novelweights.report.calibration import calibration_summary
 from novelweights.report.figures import draw
+from novelweights.report.findings import Outcome, paper_findings
+from novelweights.report.html import inline, template, write_figures
 from novelweights.report.look import VERDICT_COLORS, Drawing, groups_of
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.trade_off import has_ladder
@@ -74,7 +72,7 @@ def build_report(folder: Path) -> Path:
     run = read_run_folder(folder)
     drawings = draw(run.result, run.plot_data, run.verdict)
     page = render(run, drawings, calibration_summary())
-    _write_figures(folder / "figures", drawings)
+    write_figures(folder / "figures", drawings, FIGURE_NAMES)
     path = folder / "report.html"
     write_text(path, page)
     return path
@@ -92,15 +90,8 @@ def render(
         drawings: Figures by name.
         calibration: How often audits were right on zoos of known truth; None: not shown.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("page.html.jinja")
-    return template.render(_content(run, drawings) | {"calibration": calibration})
+    content = _content(run, drawings) | {"calibration": calibration}
+    return template("page.html.jinja").render(content)
 
 
 def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
@@ -145,7 +136,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
             if verdict.counts.get(kind)
         ],
         "colors": {group.key: group.color for group in groups_of(result)},
-        "figures": {name: _inline(name, drawing) for name, drawing in drawings.items()},
+        "figures": {name: inline(name, drawing) for name, drawing in drawings.items()},
         "nearer": _nearer_than_heldout(result),
         "never_nearest": len(result.training) - len(set(result.generated.neighbor_rows[:, 0])),
         "controls": controls.control_rows(verdict),
@@ -165,6 +156,8 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
             for key, note in result.baseline_notes.items()
             if key not in result.baselines
         ],
+        "paper_findings": paper_findings(result, verdict.criteria),
+        "outcome_classes": {Outcome.HOLDS: "holds", Outcome.FAILS: "fails", Outcome.OPEN: "open"},
         "populations": tables.population_rows(result),
         "has_expected": result.generated.expected_novelty is not None,
         "columns": tables.checkpoint_columns(nearest_first[:MAX_ROWS], result),
@@ -252,29 +245,3 @@ def _nearer_than_heldout(result: AuditResult) -> int | None:
     if result.heldout is None or not len(result.heldout):
         return None
     return int((result.generated.distance < result.heldout.distance.min()).sum())
-
-
-def _inline(name: str, drawing: Drawing) -> Markup:
-    """A figure as part of the page: a text alternative, and ids that no other figure has."""
-    svg = drawing.svg[drawing.svg.index("<svg") :]
-    svg = re.sub(r"<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)  # HTML knows them
-    svg = re.sub(r"\n\s*", "\n", svg)
-    label = escape(drawing.alt)
-    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
-
-
-def _write_figures(folder: Path, drawings: dict[str, Drawing]) -> None:
-    """Each figure as SVG and PNG; figures of an earlier report that no longer apply are removed."""
-    folder.mkdir(exist_ok=True)
-    for name in FIGURE_NAMES:
-        for suffix in ("svg", "png"):
-            path = folder / f"{name}.{suffix}"
-            if name not in drawings:
-                path.unlink(missing_ok=True)
-                continue
-            drawing = drawings[name]
-            content = drawing.svg.encode() if suffix == "svg" else drawing.png
-            with replacing(path) as temporary:
-                temporary.write_bytes(content)

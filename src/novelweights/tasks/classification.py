@@ -49,6 +49,15 @@ class Classification:
             out[rows, examples] = logits.max(dim=1).indices.to(torch.uint8)
         return out
 
+    def loss(self, population: Population) -> Float[Tensor, " n"]:
+        """Mean cross-entropy (nats) of each checkpoint on the test images.
+
+        Raises:
+            InputError: The population holds other networks.
+        """
+        weights = self.weights_of(population)
+        return loss_and_accuracy(self.network, weights, self.data.test_x, self.data.test_y)[0]
+
     def weights_of(self, population: Population) -> Float[Tensor, "n d"]:
         """The population's weights in the order of this task's network, by role, not by name.
 

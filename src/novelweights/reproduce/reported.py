@@ -1,0 +1,47 @@
+"""Numbers printed in the paper, each with its place there.
+
+They are text, as printed, so that nothing can be computed from them: they stand beside numbers of
+ours and are never mixed with them. Source: B. Zeng, Y. Yin, Z. Xu, Z. Liu, "Generative Modeling of
+Weights: Generalization or Memorization?".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Printed:
+    """One number of the paper."""
+
+    text: str
+    """As printed, with its unit."""
+    source: str
+    """The table or section."""
+
+
+@dataclass(frozen=True)
+class PaperResult:
+    """What the paper prints of one generator."""
+
+    setting: str
+    """Data and training runs."""
+    numbers: Mapping[str, Printed]
+    """By the key of the audit's quantity that measures the same; else by a name of its own."""
+
+
+REPORTED: Mapping[str, PaperResult] = {
+    "g-pt": PaperResult(
+        "MNIST, 10,228 runs",
+        {
+            "mean_quality_generated": Printed("94.0%", "table 1"),
+            "mean_quality_training": Printed("94.4%", "table 1; 94.5% in table 2"),
+            "mean_distance_generated": Printed("2.25", "table 1"),
+            "mean_distance_training": Printed("3.64", "table 1"),
+            "prediction_overlap_generated": Printed("98.2%", "table 2"),
+            "prediction_overlap_training": Printed("97.9%", "table 2"),
+            "parameters": Printed("378M", "table 1"),
+            "values_in_training": Printed("81M", "appendix H"),
+        },
+    ),
+}
+"""By the name of the method."""

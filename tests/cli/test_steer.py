@@ -1,0 +1,156 @@
+"""`novelweights steer` from a zoo to the page at smoke scale, and prompts given to `sample`."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from test_commands import fails, run
+
+from novelweights.tasks import make_task
+from novelweights.weights.readers import read_checkpoints
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trajectory zoo with starts, g-pt fitted to it, and one steering run."""
+    folder = tmp_path_factory.mktemp("steer")
+    words = ("--runs", 4, "--heldout-runs", 0, "--checkpoints", 6, "--start-runs", 9)
+    for made in (
+        run("zoo", "build", "digits-mlp-steps", "-o", folder / "zoo", *words),
+        run(
+            *("fit", "g-pt", "--population", folder / "zoo", "-o", folder / "model"),
+            *("--scale", "smoke", "--steps", 3),
+        ),
+        run(
+            *("steer", folder / "model", "--start", folder / "zoo", "-o", folder / "run"),
+            *("--prompts", 3, "--starts", 8),
+        ),
+    ):
+        assert made.exit_code == 0, made.output
+    return folder
+
+
+def test_steer_leaves_the_numbers_the_table_and_the_page(chain: Path) -> None:
+    data = json.loads((chain / "run" / "steering.json").read_text())
+    assert data["about"]["method"] == "g-pt"
+    assert data["about"]["task"] == "digits"
+    assert (data["about"]["samples"], data["about"]["starts"]) == (8 * 4, 8)
+    assert data["about"]["inputs"]["start"]["rows"] == 9
+    least, greatest = data["loss_range"]
+    assert [row["prompt"] for row in data["rows"][:4]] == pytest.approx(
+        [0, least, (least * greatest) ** 0.5, greatest], rel=1e-4
+    )
+    assert [row["seen"] for row in data["rows"][:4]] == [False, True, True, True]
+    trained = read_checkpoints(chain / "zoo", split="train")
+    assert least == pytest.approx(trained.records.scores["test_loss"].min(), rel=1e-4)
+    names = {path.name for path in (chain / "run").iterdir()}
+    assert names == {"steering.json", "steering.csv", "report.html", "figures"}
+    assert "digits" in (chain / "run" / "report.html").read_text()
+
+
+def test_equal_seeds_give_equal_samples_and_overwrite_replaces(chain: Path, tmp_path: Path) -> None:
+    words = ("steer", chain / "model", "--start", chain / "zoo", "--prompts", 3)
+    again = run(*words, "-o", tmp_path / "run", "--starts", 8)
+    assert again.exit_code == 0, again.output
+    assert "page: " in again.stdout
+    one, other = (json.loads((f / "run/steering.json").read_text()) for f in (chain, tmp_path))
+    assert one["rows"] == other["rows"]
+    assert one["summary"] == other["summary"]
+    fails(*words, "-o", tmp_path / "run", says="expected a new or empty folder")
+    more = run(*words, "-o", tmp_path / "run", "--starts", 16, "--overwrite")
+    assert more.exit_code == 0, more.output
+    assert "starts: 9 found" in more.stdout
+    about = json.loads((tmp_path / "run/steering.json").read_text())["about"]
+    assert about["starts"] == 9
+
+
+def test_report_draws_a_steering_run_again(chain: Path, tmp_path: Path) -> None:
+    shutil.copytree(chain / "run", tmp_path / "run")
+    page = tmp_path / "run" / "report.html"
+    before = page.read_bytes()
+    page.unlink()
+    assert run("report", tmp_path / "run").exit_code == 0
+    assert page.read_bytes() == before
+
+
+def test_what_cannot_be_steered_ends_in_one_line(chain: Path, tmp_path: Path) -> None:
+    def attempt(
+        *words: object,
+        model: Path = chain / "model",
+        start: Path = chain / "zoo",
+        says: str,
+    ) -> None:
+        out = ("-o", tmp_path / "out", "--prompts", 2, "--starts", 2)
+        fails("steer", model, "--start", start, *out, *words, says=says)
+        assert not (tmp_path / "out").exists()
+
+    fitted = run("fit", "noise", "--population", chain / "zoo", "-o", tmp_path / "noise")
+    assert fitted.exit_code == 0
+    attempt(model=tmp_path / "noise", says="noise is not asked for a loss")
+    attempt(model=chain / "zoo", says="expected the folder of a fitted generator")
+    attempt(start=tmp_path / "none", says="there is nothing of that name")
+    attempt("--task", "digit", says="did you mean 'digits'")
+    attempt("--task", "none", says="expected one that measures the loss")
+    attempt("--task", "mnist-5k", says="name the task that fits it")
+    built = ("zoo", "build", "digits-mlp-steps", "--runs", 1, "--checkpoints", 2)
+    for name, heldout in (("train", 0), ("both", 1)):
+        words = (*built, "-o", tmp_path / name, "--heldout-runs", heldout, "--start-runs", 0)
+        assert run(*words).exit_code == 0
+    attempt(start=tmp_path / "train", says="got training checkpoints")
+    attempt(start=tmp_path / "both", says="expected start checkpoints, the folder holds")
+    (tmp_path / "other").mkdir()
+    torch.save({"other.weight": torch.zeros(2, 2)}, tmp_path / "other" / "0.pt")
+    attempt(start=tmp_path / "other", says="the generator and start hold different networks")
+    nameless = Path(shutil.copytree(chain / "model", tmp_path / "nameless"))
+    described = json.loads((nameless / "generator.json").read_text()) | {"task": None}
+    (nameless / "generator.json").write_text(json.dumps(described))
+    attempt(model=nameless, says="the generator names no task")
+    few = run("steer", chain / "model", "--start", chain / "zoo", "-o", "x", "--prompts", 1)
+    assert few.exit_code == 2
+
+
+def test_sample_takes_a_prompt_and_recursions_where_the_generator_does(
+    chain: Path, tmp_path: Path
+) -> None:
+    def sampled(name: str, *words: object) -> torch.Tensor:
+        given = ("sample", chain / "model", "--start", chain / "zoo", "-n", 2)
+        result = run(*given, "-o", tmp_path / name, *words)
+        assert result.exit_code == 0, result.output
+        found = read_checkpoints(tmp_path / name)
+        told.append((found.info.settings["prompt"], found.info.settings["recursions"]))
+        return found.weights
+
+    told: list[tuple[float, int]] = []
+    plain, zero = sampled("plain"), sampled("zero", "--prompt", 0)
+    assert torch.equal(plain, zero)
+    assert not torch.equal(plain, sampled("one", "--prompt", 1))
+    assert not torch.equal(plain, sampled("twice", "--recursions", 2))
+    assert told == [(0, 1), (0, 1), (1, 1), (0, 2)]
+
+
+def test_between_passes_the_true_loss_is_measured(
+    chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+    task = type(make_task("digits"))
+    loss = task.loss
+    monkeypatch.setattr(
+        task, "loss", lambda self, some: measured.append(len(some)) or loss(self, some)
+    )
+    words = ("sample", chain / "model", "--start", chain / "zoo", "-n", 3, "-o")
+    assert run(*words, tmp_path / "once").exit_code == 0
+    assert measured == []
+    assert run(*words, tmp_path / "thrice", "--recursions", 3).exit_code == 0
+    assert measured == [3, 3]
+
+
+def test_generators_without_prompts_refuse_the_flags(chain: Path, tmp_path: Path) -> None:
+    fitted = run("fit", "average", "--population", chain / "zoo", "-o", tmp_path / "m", "--of", 2)
+    assert fitted.exit_code == 0, fitted.output
+    words = ("sample", tmp_path / "m", "-o", tmp_path / "s")
+    fails(*words, "--prompt", 0, says="--prompt: average takes none")
+    fails(*words, "--recursions", 2, says="--recursions: average takes none")
+    given = ("sample", chain / "model", "--start", chain / "zoo", "-o", tmp_path / "s")
+    fails(*given, "--prompt", "inf", says="--prompt: expected a finite number")

@@ -1,0 +1,157 @@
+"""The paper's findings on checkpoints of known origin, and when nothing is shown."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from planted import Zoo, copies, invented
+
+from novelweights.audit.audit import audit
+from novelweights.audit.criteria import DEFAULT_CRITERIA
+from novelweights.audit.result import AuditResult
+from novelweights.report.findings import Outcome, PaperFinding, paper_findings
+from novelweights.seeding import rng_for
+from novelweights.tasks.task import Measure
+
+IDENTICAL, NEARER, NEARER_THAN_FRESH, ALIKE, NO_GAIN, WORKS = range(6)
+
+
+def findings(result: AuditResult) -> list[PaperFinding]:
+    return paper_findings(result, asdict(DEFAULT_CRITERIA))
+
+
+def outcomes(result: AuditResult) -> list[Outcome]:
+    return [finding.outcome for finding in findings(result)]
+
+
+@pytest.fixture(scope="module")
+def copied(digits_zoo: Zoo) -> AuditResult:
+    zoo = digits_zoo
+    made = zoo.population(copies(zoo, 60, noise=0.05, rng=rng_for(0)))
+    return audit(zoo.training, made, heldout=zoo.heldout, task=zoo.task, n_controls=0)
+
+
+@pytest.fixture
+def changed(copied: AuditResult) -> Callable[..., AuditResult]:
+    """The result with the interval of one quantity replaced."""
+
+    def change(key: str, lower: float | None, upper: float | None) -> AuditResult:
+        quantities = [
+            replace(q, lower=lower, upper=upper) if q.key == key else q for q in copied.quantities
+        ]
+        return replace(copied, quantities=tuple(quantities))
+
+    return change
+
+
+def test_on_copies_all_findings_hold(copied: AuditResult) -> None:
+    assert outcomes(copied) == [Outcome.HOLDS] * 6
+
+
+def test_on_fresh_runs_only_that_they_work_holds(digits_zoo: Zoo) -> None:
+    zoo = digits_zoo
+    made = zoo.population(invented(zoo, 200))
+    result = audit(zoo.training, made, heldout=zoo.heldout, task=zoo.task, n_controls=0)
+    found = outcomes(result)
+    assert found[WORKS] is Outcome.HOLDS
+    for finding in (IDENTICAL, NEARER, NEARER_THAN_FRESH, NO_GAIN):
+        assert found[finding] is Outcome.FAILS
+    assert found[ALIKE] is not Outcome.HOLDS
+
+
+def test_without_task_and_held_out_runs_the_reason_is_said(digits_zoo: Zoo) -> None:
+    zoo = digits_zoo
+    made = zoo.population(copies(zoo, 60, rng=rng_for(0)))
+    found = findings(audit(zoo.training, made, n_controls=0))
+    assert [f.outcome for f in found[:2]] == [Outcome.HOLDS] * 2
+    assert {f.outcome for f in found[2:]} == {Outcome.OPEN}
+    assert found[NEARER_THAN_FRESH].measured == "no held-out runs were given"
+    assert {f.measured for f in found[ALIKE:]} == {"no task was given"}
+
+
+def test_noise_that_could_not_be_matched_is_told(copied: AuditResult) -> None:
+    baselines = {key: found for key, found in copied.baselines.items() if key != "noise"}
+    notes = {**copied.baseline_notes, "noise": "no noise up to 3 is as novel"}
+    finding = findings(replace(copied, baselines=baselines, baseline_notes=notes))[NO_GAIN]
+    assert finding.outcome is Outcome.OPEN
+    assert "no noise up to 3 is as novel" in finding.measured
+
+
+@pytest.mark.parametrize(
+    ("finding", "key", "lower", "upper", "outcome"),
+    [
+        (IDENTICAL, "gross_copy_share", 0.91, 1.0, Outcome.HOLDS),
+        (IDENTICAL, "gross_copy_share", 0.84, 1.0, Outcome.OPEN),  # all, but of few samples
+        (IDENTICAL, "gross_copy_share", 0.6, 0.89, Outcome.FAILS),
+        (NEARER, "distance_ratio_training", 0.97, 0.99, Outcome.HOLDS),
+        (NEARER, "distance_ratio_training", 0.97, 1.02, Outcome.FAILS),
+        (NEARER, "distance_ratio_training", 0.7, 1.1, Outcome.OPEN),
+        (NEARER_THAN_FRESH, "distance_ratio", 0.95, 1.05, Outcome.FAILS),
+        (ALIKE, "disagreement_ratio", 0.5, 1.4, Outcome.OPEN),
+        (ALIKE, "disagreement_ratio", None, None, Outcome.OPEN),
+        (NO_GAIN, "advantage_over_noise", -4.0, 0.9, Outcome.HOLDS),
+        (NO_GAIN, "advantage_over_noise", -0.1, 1.1, Outcome.OPEN),
+        (NO_GAIN, "advantage_over_noise", 0.1, 0.4, Outcome.FAILS),
+        (WORKS, "quality_difference_training", -0.9, 0.1, Outcome.HOLDS),
+        (WORKS, "quality_difference_training", -1.5, 0.1, Outcome.OPEN),
+        (WORKS, "quality_difference_training", -9.0, -1.1, Outcome.FAILS),
+    ],
+)
+def test_intervals_decide(
+    changed: Callable[..., AuditResult],
+    finding: int,
+    key: str,
+    lower: float | None,
+    upper: float | None,
+    outcome: Outcome,
+) -> None:
+    assert outcomes(changed(key, lower, upper))[finding] is outcome
+
+
+def test_where_less_is_better_a_gain_is_less(changed: Callable[..., AuditResult]) -> None:
+    result = changed("advantage_over_noise", -0.4, -0.1)
+    assert outcomes(result)[NO_GAIN] is Outcome.HOLDS
+    turned = replace(result, quality=Measure("Chamfer distance", "", False))
+    assert outcomes(turned)[NO_GAIN] is Outcome.FAILS
+
+
+def test_an_audit_without_the_numbers_shows_nothing(copied: AuditResult) -> None:
+    found = findings(replace(copied, quantities=()))
+    assert {finding.outcome for finding in found} == {Outcome.OPEN}
+    assert "run the audit again" in found[0].measured
+
+
+def test_what_is_measured_stands_with_its_interval_and_n(copied: AuditResult) -> None:
+    nearer = findings(copied)[NEARER].measured
+    assert "(n = 60 and 64)" in nearer
+    assert "] at 95%" in nearer
+
+
+def test_ratios_are_those_of_the_paper(copied: AuditResult) -> None:
+    made, trained = copied.generated, copied.training
+    assert made.overlap is not None
+    assert trained.overlap is not None
+    for key, expected in (
+        ("mean_distance_generated", made.distance.mean()),
+        ("mean_distance_training", trained.distance.mean()),
+        ("distance_ratio_training", np.median(made.distance) / np.median(trained.distance)),
+        ("disagreement_ratio", (1 - made.overlap.mean()) / (1 - trained.overlap.mean())),
+    ):
+        quantity = copied.quantity(key)
+        assert quantity.value is not None
+        assert quantity.value == pytest.approx(expected, rel=1e-9)
+        assert quantity.lower is not None
+        assert quantity.upper is not None
+        assert quantity.lower <= quantity.value <= quantity.upper
+
+
+def test_training_checkpoints_that_never_disagree_give_no_ratio(digits_zoo: Zoo) -> None:
+    zoo, alike = digits_zoo, digits_zoo.training.weights[:1].repeat(6, 1)
+    noise = rng_for(0)
+    training = zoo.training.select(np.arange(6)).with_weights(
+        alike + 1e-6 * zoo.population(copies(zoo, 6, rng=noise)).weights, split="train"
+    )
+    made = zoo.population(zoo.training.weights[:20])
+    ratio = audit(training, made, task=zoo.task, n_controls=0).quantity("disagreement_ratio")
+    assert (ratio.value, ratio.lower, ratio.upper) == (None, None, None)

@@ -1,0 +1,133 @@
+"""The summary of an evaluation: what it says, from plain data alone."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from novelweights.errors import InputError
+from novelweights.report.run_folder import read_run_folder
+from novelweights.report.summary import Evaluation, markdown, summary, write_summary
+
+EVALUATION = Evaluation(
+    settings={
+        "method": "g-pt",
+        "zoo": "digits-mlp-steps",
+        "scale": "smoke",
+        "runs": 300,
+        "heldout_runs": 100,
+        "checkpoints": 6,
+        "start_runs": 10,
+        "samples": 200,
+        "seed": 3,
+    },
+    generator={
+        "settings": {"steps": 200, "batch_size": 18, "width": 32},
+        "training": {"rows": 1800},
+        "parameters": 4_000_000,
+        "values_in_training": 1_368_000,
+    },
+    changed={"width": (32, 1536), "ema_decay": (0.9, 0.9999)},
+    seconds={"zoo": 2.5, "fit": 40.25, "sample": 0.5, "audit": 9.75},
+    cores=2,
+    paper_setting="MNIST, 10,228 runs",
+    paper={
+        "copied_share": ("99.9%", "table 9"),
+        "parameters": ("378M", "table 1"),
+        "values_in_training": ("81M", "appendix H"),
+    },
+)
+
+
+@pytest.fixture
+def folder(runs: dict[str, Path], tmp_path: Path) -> Path:
+    """An evaluation's folder with an invented audit."""
+    shutil.copytree(runs["copies"], tmp_path / "audit")
+    return tmp_path
+
+
+def written(folder: Path, evaluation: Evaluation = EVALUATION) -> str:
+    return write_summary(folder, evaluation).read_text()
+
+
+def test_it_says_what_was_run_how_long_it_took_and_what_came(folder: Path) -> None:
+    page = written(folder)
+    for said in (
+        "# g-pt on digits-mlp-steps",
+        "**Replica.** 98.5% [95.8%, 100%] of the generated checkpoints are copies",
+        "195 replica, 5 undecided",
+        "300 training and 100 held-out runs, 6 checkpoints of each",
+        "data: scikit-learn digits, in place of MNIST",
+        "seed: 3",
+        "width 32 (1,536), ema_decay 0.9 (0.9999)",
+        "200 optimizer steps of batch 18, 2 draws per training checkpoint",
+        "| fit | 40.2 |",
+        "| total | 53 |",
+        "on a machine with 2 cores",
+        "| Copied share | 98.5% | [95.8%, 100%] at 95% | 200 |",
+    ):
+        assert said in page
+
+
+def test_numbers_of_the_paper_stand_in_a_column_of_their_own(folder: Path) -> None:
+    page = written(folder)
+    assert "paper (MNIST, 10,228 runs)" in page
+    assert "| 200 | 99.9% (table 9) |" in page
+    alone = written(folder, replace(EVALUATION, paper=None))
+    assert "paper (" not in alone
+    assert "99.9%" not in alone
+
+
+def test_size_is_told_over_the_values_compared_and_over_all(folder: Path) -> None:
+    run = read_run_folder(folder / "audit")
+    about = {**run.result.about, "weights": 760}
+    data = summary(replace(run, result=replace(run.result, about=about)), EVALUATION)
+    page = markdown(data)
+    told = "17.5 per value in the 300 training checkpoints compared"
+    assert f"{told} (paper: 378M parameters for 81M values)" in page
+    assert "2.92 per value in all it learned from" in page
+
+
+def test_findings_are_those_of_the_page(folder: Path) -> None:
+    page = written(folder)
+    data = json.loads((folder / "summary.json").read_text())
+    assert len(data["findings"]) == 6
+    for finding in data["findings"]:
+        assert finding["claim"] in page
+        assert f"**{finding['outcome']}**" in page
+
+
+def test_steering_is_told_where_it_was_done(folder: Path) -> None:
+    assert "Steering" not in written(folder)
+    steered = written(folder, replace(EVALUATION, steering="The prompt does not steer."))
+    assert "## Steering\n\nThe prompt does not steer. [Its page](steering/report.html)." in steered
+
+
+def test_equal_files_give_equal_bytes(folder: Path) -> None:
+    before = written(folder), (folder / "summary.json").read_bytes()
+    assert (written(folder), (folder / "summary.json").read_bytes()) == before
+
+
+def test_no_cell_is_broken_by_its_text(folder: Path) -> None:
+    odd = replace(EVALUATION, paper={"copied_share": ("9|9\n<b>", "table 1")})
+    [line] = [line for line in written(folder, odd).splitlines() if "Copied share" in line]
+    assert line.endswith("9\\|9 &lt;b> (table 1) |")
+
+
+def test_what_is_not_known_is_left_out(runs: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(runs["bare"], tmp_path / "audit")
+    settings = {**EVALUATION.settings, "method": "noise", "checkpoints": 1}
+    generator = {"settings": {"std": 0.1}, "parameters": None}
+    page = written(tmp_path, Evaluation(settings, generator, changed=None, seconds={}, cores=None))
+    assert "300 training runs\n" in page
+    assert "generator: noise, scale smoke\n" in page
+    assert "settings unlike the paper's: unknown" in page
+    assert page.count("**not shown**") == 6
+
+
+def test_damaged_audit_is_refused(folder: Path) -> None:
+    (folder / "audit" / "audit.json").write_text("{}")
+    with pytest.raises(InputError, match=r"audit\.json"):
+        write_summary(folder, EVALUATION)
