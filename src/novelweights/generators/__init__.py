@@ -38,7 +38,7 @@ GENERATORS: dict[str, Method] = {
     ),
     "g-pt": Method(
         FittedGPt,
-        {name: gpt.SCALES[name] for name in ("smoke", "paper")},
+        {name: gpt.SCALES[name] for name in ("laptop", "smoke", "paper")},
         "diffusion of trained weights from initial ones, asked for a loss (G.pt)",
         is_conditional=True,
     ),

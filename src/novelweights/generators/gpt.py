@@ -428,6 +428,19 @@ class FittedGPt:
 
 SCALES = {
     "paper": GPt(),
+    "laptop": GPt(
+        width=256,
+        layers=4,
+        heads=4,
+        chunk=64,
+        weight_scale=0.0,
+        steps=16_000,
+        batch_size=128,
+        learning_rate=1e-3,
+        warmup_steps=200,
+        ema_decay=0.999,
+        precision="bf16",
+    ),
     "smoke": GPt(
         width=32,
         layers=1,
