@@ -10,6 +10,7 @@ import torch
 from benchmarks import (
     aligned_neighbors,
     audit_speed,
+    g_pt_step,
     population_evaluation,
     zoo_training,
     zoo_trajectories,
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "population-evaluation": population_evaluation.main,
     "aligned-neighbors": aligned_neighbors.main,
     "audit": audit_speed.main,
+    "g-pt-step": g_pt_step.main,
 }
 
 

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from novelweights.generators.parts.diffusion import add_noise_at, ddim_scheduler, sample_ddim
+from novelweights.generators.parts.diffusion import (
+    add_noise_at,
+    ddim_scheduler,
+    ddpm_scheduler,
+    sample_ddim,
+    sample_ddpm,
+)
 
 
 def test_the_noise_schedule_is_the_published_one():
@@ -63,3 +69,41 @@ def test_a_perfect_denoiser_gives_the_clean_weights(rng):
         lambda x, t: clean.expand_as(x), torch.randn(5, 8, generator=rng), ddim_scheduler(50), 10
     )
     assert torch.allclose(sampled, clean.expand_as(sampled), atol=1e-5)
+
+
+def plain_ddpm(denoise, shape, timesteps, steps, rng):
+    """Ancestral sampling from its definition (Ho et al., eq. 6, 7) with variance beta_t, the larger
+    of the two they name, in float64."""
+    kept = np.cumprod(1 - np.linspace(1e-4, 0.02, timesteps))
+    stride = timesteps // steps
+    x = torch.randn(shape, generator=rng).double()
+    for t in [stride * i for i in range(steps)][::-1]:
+        before = kept[t - stride] if t >= stride else 1.0
+        beta = 1 - kept[t] / before
+        clean = denoise(x, torch.full((len(x),), t)).double()
+        x = (before**0.5 * beta * clean + (1 - beta) ** 0.5 * (1 - before) * x) / (1 - kept[t])
+        if t > 0:
+            x = x + beta**0.5 * torch.randn(shape, generator=rng).double()
+    return x
+
+
+@pytest.mark.parametrize(("timesteps", "steps"), [(100, 100), (100, 10), (1000, 20), (20, 1)])
+def test_ancestral_sampling_is_ddpm_with_the_large_variance(rng, timesteps, steps):
+    mix = torch.randn(6, 6, generator=rng, dtype=torch.float64) / 6
+
+    def denoise(x, t):
+        return (3 * torch.tanh(x.double() @ mix + 1) * (1 + t[:, None] / timesteps)).to(x.dtype)
+
+    told = []
+    sampled = sample_ddpm(
+        denoise,
+        (4, 6),
+        ddpm_scheduler(timesteps),
+        steps,
+        rng=torch.Generator().manual_seed(5),
+        progress=lambda *now: told.append(now),
+    )
+    assert told == [(i + 1, steps) for i in range(steps)]
+    expected = plain_ddpm(denoise, (4, 6), timesteps, steps, torch.Generator().manual_seed(5))
+    assert torch.allclose(sampled.double(), expected, atol=1e-3)
+    assert float(sampled.abs().max()) > 1  # so nothing was clipped

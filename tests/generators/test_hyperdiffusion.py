@@ -148,9 +148,9 @@ def test_chunks_cut_the_tokens_finer(make_population):
         ({"sampling_steps": 0}, "sampling steps"),
         ({"width": 30, "heads": 4}, "heads that divide the width"),
         ({"heads": 0}, "heads that divide"),
-        ({"steps": 0}, "expected 1 or more"),
-        ({"batch_size": 0}, "expected 1 or more"),
-        ({"layers": 0}, "expected 1 or more"),
+        ({"steps": 0}, "expected a number of 1 or more"),
+        ({"batch_size": 0}, "expected a number of 1 or more"),
+        ({"layers": 0}, "expected a number of 1 or more"),
     ],
 )
 def test_impossible_settings_are_refused_at_once(settings, match):

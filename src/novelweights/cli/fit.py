@@ -49,10 +49,12 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
     texts = field_texts(settings_class)
 
     def option(flag: str, kind: Any, default: Any, text: str, *extra: str) -> inspect.Parameter:
+        name = flag.replace("_", "-")
+        both = f"--{name}/--no-{name}" if kind == bool | None else f"--{name}"
         return inspect.Parameter(
             flag,
             inspect.Parameter.KEYWORD_ONLY,
-            default=typer.Option(default, f"--{flag.replace('_', '-')}", *extra, help=text),
+            default=typer.Option(default, both, *extra, help=text),
             annotation=kind,
         )
 

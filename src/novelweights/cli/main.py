@@ -177,13 +177,13 @@ def sample(
     from novelweights.generators.store import load_fitted, with_provenance
     from novelweights.seeding import rng_for
     from novelweights.weights.population import require_finite
-    from novelweights.weights.readers import read_checkpoints
+    from novelweights.weights.readers import read_starts
     from novelweights.weights.writer import save_population
 
     require_new(output, kind="population.json", overwrite=overwrite)
     fitted, method = load_fitted(model)
     fitted = with_settings(fitted, method, prompt=prompt, recursions=recursions)
-    begin = read_checkpoints(start, split="start") if start is not None else None
+    begin = read_starts(start) if start is not None else None
     with progress_bar() as tell:
         generated = fitted.sample(
             n,
@@ -195,6 +195,11 @@ def sample(
         require_finite(generated, f"samples of {method}")
         save_population(with_provenance(generated, model), output, overwrite=overwrite)
     say(f"{output}: {n} checkpoints by {method} written")
+    if begin is not None and len(begin) < n:
+        say(
+            f"they begin from {len(begin)} checkpoints only: samples from one start are no "
+            "independent evidence"
+        )
 
 
 @app.command()

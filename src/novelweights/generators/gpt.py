@@ -4,7 +4,10 @@ It learns from pairs of checkpoints of one run: the earlier one, both losses and
 the condition, the later one is what is denoised. Tokens are chunks of both weight vectors and four
 scalars; what is predicted is a change of the earlier weights. Sampling starts from initializations
 of runs it never saw and asks for loss 0. The defaults are the paper's setting for MNIST (378
-million parameters); `SCALES` holds smaller ones. Source: G.pt as the paper uses it (section 2,
+million parameters); `SCALES` holds smaller ones. Departures: runs are drawn with replacement (the
+released code goes through all runs nine times an epoch); the cosine of the learning rate begins
+after warm-up (there at step 0; at most .5% apart); betas are not stretched when there are fewer
+than 1000 timesteps. Source: G.pt as the paper uses it (section 2,
 tables 1 and 3; appendix A) and its released code, number by number.
 """
 
@@ -12,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -30,7 +34,12 @@ from novelweights.generators.parts.settings import (
     require_sampling_steps,
     require_share,
 )
-from novelweights.generators.parts.training import TrainingSettings, Workspace, train
+from novelweights.generators.parts.training import (
+    TrainingSettings,
+    Workspace,
+    on_accelerator,
+    train,
+)
 from novelweights.generators.parts.trajectories import Trajectories, checkpoint_losses
 from novelweights.generators.parts.transformer import (
     SCALAR_FEATURES,
@@ -57,6 +66,10 @@ NORMALIZED_STD = 0.538
 """Weights are scaled to this standard deviation, that of ImageNet pixels in [-1, 1]; on the
 published population that is times 4.185. Source: G.pt's released code."""
 
+SAMPLES_AT_ONCE = 256  # bounds memory; a chain of each block after the other
+SAMPLING_ONLY = {"sampling_steps": 1, "prompt": 0.0, "recursions": 1}
+"""Settings that training does not depend on: an unfinished fit goes on with others."""
+
 MeasureLoss = Callable[[Population], Float[Tensor, " n"]]
 """The loss that checkpoints really have; for recursive prompting."""
 
@@ -81,7 +94,8 @@ class GPt:
     """Weights are multiplied by this for the diffusion; 0: by 0.538 over their standard deviation
     (how the published number came to be)."""
     metric: str = "test_loss"
-    """The score of the checkpoints that is the condition; lower is better."""
+    """The score of the checkpoints that is the condition, such as test_loss; a prompt is a value of
+    it, and the default prompt 0 asks for the best where lower is better."""
     permute: bool = True
     """Reorder the hidden neurons of each pair at random (both in the same way)."""
     steps: int = 178_000
@@ -107,11 +121,8 @@ class GPt:
     prompt: float = 0.0
     """Loss asked for when sampling."""
     recursions: int = 1
-    """Passes when sampling: each begins where the last ended, with a lower prompt. The released
-    code has 20 as an option; the paper uses one."""
-    recursion_start: float = 0.9
-    """With several passes: how much of the way between prompt and starting loss the first prompt
-    leaves; the others go down to the prompt evenly."""
+    """Passes when sampling: each begins where the last ended and asks for the same loss. An option
+    of the released code; the paper uses one."""
     precision: str = "no"
     """no (float32) or bf16, in training."""
 
@@ -156,7 +167,7 @@ class GPt:
             "noise",
             "learning_rate",
             "weight_decay",
-            "recursion_start",
+            "prompt",
         )
         require_share(self, "dropout", "ema_decay")
         if self.schedule not in ("constant", "cosine"):
@@ -180,7 +191,7 @@ class GPt:
             InputError: A run has one checkpoint only, losses are missing, training diverged, or
                 the workspace belongs to another fit or watches other networks.
         """
-        trajectories = Trajectories.of(training, self.metric)
+        trajectories = Trajectories.of(training, self.metric, "training")
         layout, symmetry = training.layout, training.info.symmetry
         scale = self.weight_scale or NORMALIZED_STD / float(training.weights.std())
         seed = int(torch.randint(2**62, (1,), generator=rng))
@@ -221,7 +232,7 @@ class GPt:
 
         watch = None
         if workspace is not None and workspace.watch is not None:
-            Trajectories.of(workspace.watch, self.metric)  # refused now, not at the first look
+            Trajectories.of(workspace.watch, self.metric, "held-out")  # refused at once
             watch = GapWatch.of(
                 training, workspace.watch, timesteps=self.timesteps, losses=losses_of
             )
@@ -230,7 +241,7 @@ class GPt:
             loss_at,
             self.training_settings(),
             seed=seed,
-            identity=f"{self} {weights_digest(training)}",
+            identity=f"{replace(self, **SAMPLING_ONLY)} {weights_digest(training)}",
             workspace=workspace,
             watch=watch,
         )
@@ -272,7 +283,7 @@ class GPt:
         rng: torch.Generator,
     ) -> Float[Tensor, "n levels"]:
         """Mean squared denoising error of every run's last checkpoint, given its first."""
-        trajectories = Trajectories.of(population, self.metric)
+        trajectories = Trajectories.of(population, self.metric, "checkpoints whose loss is asked")
         first, last = trajectories.ends()
         start, clean = (scale * population.weights[rows] for rows in (first, last))
         start_loss, last_loss = trajectories.losses[first], trajectories.losses[last]
@@ -311,7 +322,8 @@ class FittedGPt:
         """n checkpoints, each from a starting checkpoint and asked for a loss, by DDPM.
 
         Args:
-            n: How many; sample i begins from start i, from the first again where there are fewer.
+            n: How many; sample i begins from start i, from the first again where there are fewer
+                (the score start_row tells). Samples from one start are no independent evidence.
             rng: Source of all randomness.
             start: Checkpoints to begin from (initializations, as published), with their losses.
             progress: Called with (steps done, steps in all).
@@ -325,15 +337,23 @@ class FittedGPt:
         weights, losses = self._starts(n, start)
         if prompts is None:
             prompts = torch.full((n,), self.settings.prompt)
-        begun_at, passes = losses, self.settings.recursions
+        passes, blocks = self.settings.recursions, range(0, n, SAMPLES_AT_ONCE)
+        calls = len(blocks) * passes
         for k in range(passes):
-            left = self.settings.recursion_start * (1 - k / (passes - 1)) if passes > 1 else 0.0
-            asked = prompts + left * (begun_at - prompts)
-            weights = self._pass(weights, losses, asked, rng, k, progress)
-            losses = asked
+            made = []
+            for i, begin in enumerate(blocks):
+                some, done = slice(begin, begin + SAMPLES_AT_ONCE), k * len(blocks) + i
+
+                def tell(step: int, of: int, done: int = done) -> None:
+                    if progress is not None:
+                        progress(done * of + step, calls * of)
+
+                made.append(self._chain(weights[some], losses[some], prompts[some], rng, tell))
+            weights = torch.cat([*made, weights[:0]])
+            losses = prompts
             if measure is not None and k + 1 < passes:
                 losses = measure(self._population(weights)).float()
-        return self._population(weights)
+        return self._population(weights, start)
 
     def _starts(self, n: int, start: Population | None) -> tuple[Tensor, Tensor]:
         """Weights and losses that n samples begin from."""
@@ -352,35 +372,36 @@ class FittedGPt:
         rows = torch.arange(n) % max(1, len(start))
         return start.weights[rows], losses[rows]
 
-    def _pass(
+    def _chain(
         self,
         start: Tensor,
         start_loss: Tensor,
         asked: Tensor,
         rng: torch.Generator,
-        done: int,
-        progress: Callable[[int, int], None] | None,
+        tell: Callable[[int, int], None],
     ) -> Tensor:
         """One chain of denoising."""
         scaled = self.scale * start
-        steps, in_all = self.settings.sampling_steps, self.settings.recursions
 
         def denoise(noised: Tensor, t: Tensor) -> Tensor:
             return self.settings.denoise(
                 self.network, noised, t, scaled, start_loss, asked, self.layout
             ).cpu()
 
-        def tell(step: int, of: int) -> None:
-            if progress is not None:
-                progress(done * of + step, in_all * of)
-
-        scheduler = ddpm_scheduler(self.settings.timesteps)
-        made = sample_ddpm(denoise, start.shape, scheduler, steps, rng=rng, progress=tell)
+        scheduler, steps = ddpm_scheduler(self.settings.timesteps), self.settings.sampling_steps
+        with on_accelerator(self.network):
+            made = sample_ddpm(denoise, start.shape, scheduler, steps, rng=rng, progress=tell)
         return made / self.scale
 
-    def _population(self, weights: Tensor) -> Population:
-        info = replace(self.info, recipe="g-pt", settings=vars(self.settings))
-        return Population(weights, self.layout, sampled_records(len(weights)), info)
+    def _population(self, weights: Tensor, start: Population | None = None) -> Population:
+        """Samples, with the row of the start of each among their scores."""
+        records, settings = sampled_records(len(weights)), dict(vars(self.settings))
+        if start is not None:
+            rows = np.arange(len(weights)) % max(1, len(start))
+            records = replace(records, scores={"start_row": rows.astype(np.float64)})
+            settings["start"] = {"sha256": weights_digest(start), "checkpoints": len(start)}
+        info = replace(self.info, recipe="g-pt", settings=settings)
+        return Population(weights, self.layout, records, info)
 
     def as_reference(self, population: Population) -> Population:
         """The population itself: nothing is encoded."""

@@ -1,8 +1,9 @@
 """Diffusion over weight vectors: the noising both methods share, and their samplers.
 
 Schedules and samplers are diffusers'; what is said here is how the paper's methods use them:
-linear betas from 1e-4 to 0.02 whatever the number of timesteps, the clean weights predicted (x0),
-uniform timesteps, no clipping.
+linear betas from 1e-4 to 0.02 whatever the number of timesteps (below some 500 the last timestep is
+then not yet pure noise, though sampling begins there), the clean weights predicted (x0), uniform
+timesteps, no clipping.
 """
 
 from collections.abc import Callable

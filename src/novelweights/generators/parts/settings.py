@@ -1,19 +1,21 @@
 """What settings of neural generators have in common: checks that name the field and the remedy."""
 
+import math
 from typing import Any
 
 from novelweights.errors import InputError
 
 
 def require_at_least(least: int, settings: Any, *names: str) -> None:
-    """Refuse fields below a bound.
+    """Refuse fields below a bound, and such that are not finite.
 
     Raises:
         InputError: Naming the first such field.
     """
     for name in names:
-        if not getattr(settings, name) >= least:
-            raise InputError(f"{name}: expected {least} or more, got {getattr(settings, name)}")
+        value = getattr(settings, name)
+        if not (value >= least and math.isfinite(value)):
+            raise InputError(f"{name}: expected a number of {least} or more, got {value}")
 
 
 def require_share(settings: Any, *names: str) -> None:

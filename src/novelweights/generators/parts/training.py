@@ -192,6 +192,16 @@ def train(
     return finished.to("cpu").eval()
 
 
+@contextmanager
+def on_accelerator(model: nn.Module) -> Iterator[None]:
+    """Have a model on the device that training would take, and back on the CPU afterwards."""
+    model.to(Accelerator().device)
+    try:
+        yield
+    finally:
+        model.to("cpu")
+
+
 def _groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
     """Parameters with their weight decay."""
     linear = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}

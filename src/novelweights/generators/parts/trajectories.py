@@ -27,13 +27,13 @@ class Trajectories:
     """By row of the population."""
 
     @classmethod
-    def of(cls, population: Population, metric: str) -> "Trajectories":
-        """The runs of a population.
+    def of(cls, population: Population, metric: str, role: str) -> "Trajectories":
+        """The runs of a population; `role` says in messages whose they are.
 
         Raises:
             InputError: A run has one checkpoint only, or a checkpoint has no finite `metric`.
         """
-        losses = checkpoint_losses(population, metric, "training")
+        losses = checkpoint_losses(population, metric, role)
         records = population.records
         names, run = np.unique(records.run.astype(str), return_inverse=True)
         rows = np.lexsort((np.arange(len(records)), records.step, run))
@@ -41,7 +41,7 @@ class Trajectories:
         short = names[lengths < 2]
         if len(short):
             raise InputError(
-                f"g-pt learns from pairs of checkpoints of one run, but {len(short)} of "
+                f"{role}: g-pt takes pairs of checkpoints of one run, but {len(short)} of "
                 f"{len(names)} runs have one only (first: {short[0]}); expected 2 or more of "
                 "each. Build a zoo that keeps steps (`novelweights ls zoos`), or name the run "
                 "of each checkpoint in records.csv"
@@ -55,7 +55,8 @@ class Trajectories:
         self, n: int, rng: torch.Generator
     ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
         """Rows of n earlier and n later checkpoints: a run, how far apart (uniform from 1 to all
-        the way), then where, each uniform. Source: G.pt's released code."""
+        the way), then where, each uniform. Source: G.pt's released code. Departure: the runs are
+        drawn with replacement."""
         run = torch.randint(len(self.first), (n,), generator=rng)
         u = torch.rand(2, n, generator=rng, dtype=torch.float64)
         spacing = 1 + (u[0] * (self.lengths[run] - 1)).long()

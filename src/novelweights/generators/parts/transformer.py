@@ -6,6 +6,7 @@ costs memorization at small scale. Sources: G.pt and HyperDiffusion as the paper
 parameter counts 378,283,008 and 1,407,225,600 are reproduced exactly.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -161,7 +162,8 @@ def parameter_count(module: nn.Module) -> int:
 def save_denoiser(network: nn.Module, folder: Path, numbers: Mapping[str, float]) -> None:
     """Write a trained denoiser and the numbers that go with it (its weight scale, ...)."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
-    save_file(state, folder / DENOISER_FILE, {name: repr(x) for name, x in numbers.items()})
+    # one entry: safetensors writes several in any order, and equal fits should be equal files
+    save_file(state, folder / DENOISER_FILE, {"numbers": json.dumps(dict(numbers))})
 
 
 def load_denoiser(network: nn.Module, folder: Path) -> dict[str, float]:
@@ -169,9 +171,12 @@ def load_denoiser(network: nn.Module, folder: Path) -> dict[str, float]:
 
     Returns:
         The numbers that go with it.
+
+    Raises:
+        KeyError, ValueError, RuntimeError: The file is not of this form, or of another network.
     """
     path = folder / DENOISER_FILE
     network.load_state_dict(load_file(path))
     network.eval()
     with safe_open(path, "pt") as file:
-        return {name: float(x) for name, x in file.metadata().items()}
+        return json.loads((file.metadata() or {})["numbers"])

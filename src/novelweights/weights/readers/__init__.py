@@ -42,6 +42,22 @@ def read_checkpoints(path: Path, *, split: str | None = None) -> Population:
     return read_state_dicts(path)
 
 
+def read_starts(path: Path) -> Population:
+    """Checkpoints for a conditional generator to begin from: the split start of a population.
+
+    Raises:
+        InputError: As `read_checkpoints`; or they are training checkpoints, of which any generator
+            that changes little would make seeming copies.
+    """
+    starts = read_checkpoints(path, split="start")
+    if "train" in starts.records.split:
+        raise InputError(
+            f"{path}: expected checkpoints to begin from that no generator was fitted to (split "
+            "start), got training checkpoints; build a zoo with --start-runs"
+        )
+    return starts
+
+
 def _rows_of(path: Path, splits: np.ndarray, split: str | None) -> np.ndarray | None:
     """Rows of one role; None for all, where the folder does not tell roles apart."""
     if split is None:
