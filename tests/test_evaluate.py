@@ -99,6 +99,47 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"checkpoints": 5000}, "expected 1 to 1861 checkpoints of each run"),
+        ({"runs": 0}, "expected at least 1 run"),
+        ({"zoo": "mnist-mlp-steps"}, "run `novelweights data fetch mnist`"),
+        ({"start_runs": 0}, "0 to begin from"),
+    ],
+)
+@pytest.mark.parametrize("goes_on", ["overwrite", "resume"])
+def test_what_is_refused_leaves_a_finished_evaluation_as_it_was(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: dict[str, Any],
+    says: str,
+    goes_on: str,
+) -> None:
+    monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path / "nothing fetched"))
+    folder = tmp_path / "finished"
+    (folder / "zoo").mkdir(parents=True)
+    for name in ("evaluation.json", "summary.md", "zoo/population.json"):
+        (folder / name).write_text("{}")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    with pytest.raises(InputError, match=says):
+        evaluate_method(folder, "g-pt", **{"zoo": "digits-mlp-steps", goes_on: True, **more})
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_task_of_which_the_data_are_missing_leaves_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> None:
+        raise InputError(f"{name}: run `novelweights data fetch {name}`")
+
+    monkeypatch.setattr(evaluate, "make_task", missing)
+    (tmp_path / "evaluation.json").write_text("{}")
+    with pytest.raises(InputError, match="data fetch digits"):
+        evaluate_method(tmp_path, "noise", zoo="digits-mlp", overwrite=True)
+    assert (tmp_path / "evaluation.json").read_text() == "{}"
+
+
 def test_seconds_add_up_only_where_a_stage_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

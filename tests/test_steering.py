@@ -123,6 +123,8 @@ def test_prompts_are_evenly_spaced_in_the_logarithm_with_the_published_one_befor
     assert (prompts[1], prompts[-1]) == (0.1, 10)
     with pytest.raises(InputError, match="2 prompts or more, got 1"):
         prompt_grid(0.1, 10.0, 1)
+    with pytest.raises(InputError, match="at most 1,000 prompts, got 100,000"):
+        prompt_grid(0.1, 10.0, 100_000)
     for least, greatest in ((0.0, 1.0), (1.0, 1.0), (1.0, float("inf"))):
         with pytest.raises(InputError, match="range of positive losses"):
             prompt_grid(least, greatest, 3)
@@ -158,6 +160,16 @@ def test_an_exact_generator_has_the_best_value_of_every_number():
     assert summed_up(steered("inverts"))["spearman"].value == pytest.approx(-1)
 
 
+def test_alignment_is_zero_where_every_loss_is_the_mean_prompt():
+    steering = steered("exact")
+    prompts = np.unique(steering.prompt)[1:]
+    for key, mean in (("alignment", prompts.mean()), ("alignment_log", np.sqrt(0.1 * 2.5))):
+        always = replace(steering, achieved=np.full(len(steering.prompt), mean))
+        assert summed_up(always)[key][5:8] == pytest.approx((0, 0, 0), abs=1e-9)
+        far = replace(steering, achieved=np.full(len(steering.prompt), 10 * mean))
+        assert summed_up(far)[key].value < -1
+
+
 def test_numbers_equal_those_of_scipy_sklearn_and_a_loop_over_pairs():
     steering = steered("noisy", n_starts=5, prompts=4)
     summary = summed_up(steering)
@@ -169,11 +181,14 @@ def test_numbers_equal_those_of_scipy_sklearn_and_a_loop_over_pairs():
         for j in range(len(prompt))
         if prompt[i] < prompt[j] and steering.start[asked][i] == steering.start[asked][j]
     ]
+    of_each_start = [  # what should be predicted is the prompt, as in G.pt
+        (prompt[start], achieved[start]) for start in (steering.start[asked] == i for i in range(5))
+    ]
     expected = {
         "ordered_share": np.mean(pairs),
         "spearman": spearmanr(prompt, achieved).statistic,
-        "alignment_log": r2_score(np.log(achieved), np.log(prompt)),
-        "alignment": r2_score(achieved, prompt),
+        "alignment_log": np.mean([r2_score(np.log(p), np.log(a)) for p, a in of_each_start]),
+        "alignment": np.mean([r2_score(p, a) for p, a in of_each_start]),
         "miss": np.median(abs(achieved - prompt)),
         "loss_at_zero": steering.achieved[~asked].mean(),
         "accuracy_at_zero": steering.accuracy[~asked].mean(),
@@ -210,6 +225,7 @@ def test_starts_are_resampled_not_samples():
 def test_too_few_starts_show_nothing():
     few = summed_up(steered("exact", n_starts=4))
     assert few.answer is Answer.OPEN
+    assert few.sentence.startswith("Whether the prompt steers stays open: the lower of two")
     assert f"4 starts, of which {SteeringCriteria().min_starts} are needed" in few.sentence
     one = summed_up(steered("exact", n_starts=1))
     assert one.answer is Answer.OPEN
@@ -229,7 +245,7 @@ def test_what_does_not_exist_is_none_and_never_nan():
     steering = steered("constant")
     summary = summed_up(replace(steering, achieved=np.full(len(steering.prompt), 0.5)))
     assert summary["spearman"].value is None
-    assert summary["alignment_log"].value is None
+    assert summary["spearman"].lower is None
     assert summary.answer is Answer.IGNORES
     keep = steering.prompt > 0
     columns = ("prompt", "start", "start_loss", "achieved", "accuracy")
@@ -258,6 +274,26 @@ def test_every_start_is_asked_for_every_prompt_in_few_calls(monkeypatch):
     assert set(steering.start) == set(range(8))
     assert steering.start_loss == pytest.approx(2.2 + 0.3 * steering.start / 8)
     assert steering.seen.tolist() == [False] * 8 + [True] * 48
+
+
+def test_too_many_samples_are_refused_before_any_is_made():
+    fitted = Planted(RULES["exact"])
+    with pytest.raises(InputError, match=r"at most 20,000 samples, got 1,001 prompts.* 20 starts"):
+        steer(
+            fitted,
+            starts(20),
+            Told(),
+            prompts=prompt_grid(*SEEN, 1000),
+            n_starts=20,
+            rng=torch.Generator(),
+        )
+    assert fitted.calls == []
+
+
+def test_as_many_prompts_as_are_taken_are_summed_up(monkeypatch):
+    monkeypatch.setattr("novelweights.steering.summary.DRAWS", 3)
+    summary = summed_up(steered("exact", n_starts=8, prompts=1000))
+    assert summary["ordered_share"].value == 1
 
 
 def test_fewer_starts_than_asked_for_are_all_used():

@@ -3,6 +3,7 @@
 Everything here hands folders from one stage to the next; no stage knows this module.
 """
 
+import hashlib
 import os
 import shutil
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from novelweights.audit.audit import Clock, audit
@@ -18,13 +20,14 @@ from novelweights.audit.pictures import pictures
 from novelweights.audit.run_folder import describe_run, write_run
 from novelweights.audit.verdict import judge
 from novelweights.errors import InputError
-from novelweights.files import new_folder, read_json, require_new, write_json
-from novelweights.generators import make_generator, method_named
+from novelweights.files import new_folder, read_json, require_new, sha256_of, write_json
+from novelweights.generators import GENERATORS, make_generator, method_named
 from novelweights.generators.generator import FittedGenerator
 from novelweights.generators.parts.gap import HasLoss, final_gap
 from novelweights.generators.parts.training import Workspace
 from novelweights.generators.store import load_fitted, save_fitted, with_provenance
 from novelweights.report.page import build_report
+from novelweights.report.steering import is_steering_run, read_steering
 from novelweights.report.summary import AUDIT, STEERING, Evaluation, write_summary
 from novelweights.reproduce.reported import REPORTED
 from novelweights.seeding import rng_for
@@ -35,11 +38,18 @@ from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.symmetry import NeuronSymmetry
 from novelweights.weights.writer import save_population
 from novelweights.zoos import find_zoo
-from novelweights.zoos.independent_runs import build
+from novelweights.zoos.independent_runs import build, plan_build
 
 FIT_FILES = ("training_state.pt", "loss.csv", "gap.csv")
 """What an unfinished fit keeps."""
 STAGES = "stages.json"
+RESTORE = "run the evaluation again with --overwrite, or restore the file"
+"""What to do about a damaged file."""
+ASKED: dict[str, type] = {
+    **dict.fromkeys(("method", "zoo", "scale"), str),
+    **dict.fromkeys(("runs", "heldout_runs", "checkpoints", "start_runs", "samples", "seed"), int),
+}
+"""What the settings of an evaluation hold."""
 
 Tell = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -213,13 +223,15 @@ def evaluate_method(
     tell = tell or (lambda stage, done, total: None)
     recipe, made_by = find_zoo(zoo), method_named(method)
     scale = scale or next(iter(made_by.scales))
-    generator = make_generator(method, scale)  # a wrong name must remove nothing
-    counts = {
-        "runs": recipe.runs if runs is None else runs,
-        "heldout_runs": recipe.heldout_runs if heldout_runs is None else heldout_runs,
-        "checkpoints": recipe.checkpoints if checkpoints is None else checkpoints,
-        "start_runs": recipe.start_runs if start_runs is None else start_runs,
-    }
+    generator = make_generator(method, scale)  # what is refused must remove nothing
+    counts = plan_build(
+        recipe,
+        runs=runs,
+        heldout_runs=heldout_runs,
+        checkpoints=checkpoints,
+        start_runs=start_runs,
+        seed=seed,
+    ).counts
     if made_by.is_conditional and not (counts["checkpoints"] > 1 and counts["start_runs"]):
         raise InputError(
             f"{method} learns from several checkpoints of each run and begins from those of "
@@ -227,6 +239,7 @@ def evaluate_method(
             f"run and {counts['start_runs']} to begin from; name a zoo ...-steps, or add "
             "--checkpoints and --start-runs"
         )
+    task = make_task(recipe.task_name)
     named = {"method": method, "zoo": zoo, "scale": scale}
     _begin(
         folder,
@@ -289,7 +302,7 @@ def evaluate_method(
             train,
             generated,
             heldout=heldout,
-            task=task_for(train, "auto"),
+            task=task,
             symmetry=train.info.symmetry,
             **_through_codec(fitted, train, heldout),
             command=command,
@@ -361,36 +374,81 @@ def summarize(folder: Path) -> Path:
             f"{folder}: expected the folder of an evaluation, it has no evaluation.json; make one "
             "with `novelweights evaluate`"
         )
-    asked, model = read_json(marker), read_json(folder / "model" / "generator.json")
-    try:
-        method, settings = asked["method"], model["settings"]
-        published = method_named(method).scales.get("paper")
-        printed = REPORTED.get(method)
-        stages = read_json(folder / STAGES) if (folder / STAGES).exists() else {}
-        evaluation = Evaluation(
-            settings=asked,
-            generator=model,
-            changed=None
-            if published is None
-            else {
-                name: (settings[name], there)
-                for name, there in asdict(published).items()
-                if settings[name] != there
-            },
-            seconds=stages.get("seconds", {}),
-            cores=stages.get("cores"),
-            steering=_steering(folder / STEERING / "steering.json"),
-            paper_setting=printed.setting if printed else "",
-            paper={key: (one.text, one.source) for key, one in printed.numbers.items()}
-            if printed
-            else None,
-        )
-    except (KeyError, TypeError, AttributeError) as problem:
+    asked = _entries(marker, read_json(marker), ASKED)
+    if asked["method"] not in GENERATORS:
         raise InputError(
-            f"{folder}: expected the files of an evaluation, {marker.name} or generator.json "
-            f"lacks or misstates {problem}; run it again with --overwrite"
-        ) from problem
+            f"{marker}: expected a method of {', '.join(sorted(GENERATORS))}, got "
+            f"{asked['method']!r}; {RESTORE}"
+        )
+    published = GENERATORS[asked["method"]].scales.get("paper")
+    papers_own = {} if published is None else asdict(published)
+    model = _described(folder / "model" / "generator.json", papers_own)
+    printed = REPORTED.get(asked["method"])
+    seconds, cores = _stages(folder / STAGES)
+    evaluation = Evaluation(
+        settings=asked,
+        generator=model,
+        changed=None
+        if published is None
+        else {
+            name: (model["settings"][name], value)
+            for name, value in papers_own.items()
+            if model["settings"][name] != value
+        },
+        seconds=seconds,
+        cores=cores,
+        steering=_steering(folder),
+        paper_setting=printed.setting if printed else "",
+        paper={key: (one.text, one.source) for key, one in printed.numbers.items()}
+        if printed
+        else None,
+    )
     return write_summary(folder, evaluation)
+
+
+def _entries(
+    path: Path, found: Any, kinds: Mapping[str, type | UnionType], *, remedy: str = RESTORE
+) -> dict[str, Any]:
+    """What was read from a file, if it is an object with entries of these types."""
+    if not isinstance(found, dict):
+        came = type(found).__name__
+        raise InputError(f"{path}: expected an object with names, got a {came}; {remedy}")
+    wrong = [
+        name
+        for name, kind in kinds.items()
+        if not isinstance(found.get(name), kind) or isinstance(found.get(name), bool)
+    ]
+    if wrong:
+        raise InputError(
+            f"{path}: expected {', '.join(wrong)} as an evaluation leaves it, got none or another "
+            f"kind; {remedy}"
+        )
+    return found
+
+
+def _described(path: Path, published: Mapping[str, Any]) -> dict[str, Any]:
+    """generator.json, as far as a summary reads it."""
+    sizes = dict.fromkeys(("parameters", "values_in_training"), int | None)
+    described = _entries(path, read_json(path), {"settings": dict, "training": dict, **sizes})
+    _entries(path, described["training"], {"rows": int})
+    settings = described["settings"]
+    _entries(path, settings, dict.fromkeys(("steps", "batch_size"), int | None))
+    if missing := [name for name in published if name not in settings]:
+        raise InputError(
+            f"{path}: expected all settings of the method, {', '.join(missing)} missing; {RESTORE}"
+        )
+    return described
+
+
+def _stages(path: Path) -> tuple[dict[str, float], int | None]:
+    """Seconds of each stage and the cores that took them, from stages.json; none without it."""
+    if not path.exists():
+        return {}, None
+    remedy = "delete it (only the times are lost) and give the same command again"
+    told = _entries(path, read_json(path), {"seconds": dict, "cores": int | None}, remedy=remedy)
+    seconds = told["seconds"]
+    kinds = dict.fromkeys(seconds, int | float)
+    return _entries(path, seconds, kinds, remedy=remedy), told.get("cores")
 
 
 def _begin(
@@ -428,7 +486,7 @@ def _timed(folder: Path, stage: str, *, goes_on: bool = False) -> Iterator[None]
             others begin anew.
     """
     path, started = folder / STAGES, time.perf_counter()
-    seconds = dict(read_json(path)["seconds"]) if path.exists() else {}
+    seconds, _ = _stages(path)
     before = seconds.get(stage, 0.0) if goes_on else 0.0
     try:
         yield
@@ -448,12 +506,13 @@ def _through_codec(
     return {"reference": reference, "heldout_reference": through}
 
 
-def _steering(path: Path) -> str | None:
-    """What a steering of the generator found, in a sentence, where there was one."""
-    found: Any = read_json(path) if path.is_file() else None
-    for key in ("summary", "sentence"):
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, str) else None
+def _steering(folder: Path) -> str | None:
+    """What a steering of this model found, in a sentence; of another, or of none, nothing."""
+    if not is_steering_run(folder / STEERING):
+        return None
+    run = read_steering(folder / STEERING)
+    is_of_this_model = run.about.get("model_sha256") == model_digest(folder / "model")
+    return run.sentence if is_of_this_model else None
 
 
 def task_for(train: Population, name: str) -> Task | None:
@@ -467,6 +526,14 @@ def task_for(train: Population, name: str) -> Task | None:
     if name != "auto":
         return make_task(name)
     return make_task(train.info.task) if train.info.task in TASKS else None
+
+
+def model_digest(folder: Path) -> str:
+    """SHA-256 of a fitted generator, wherever its folder lies: its settings and its weights."""
+    digest = hashlib.sha256()
+    for path in sorted([folder / "generator.json", *folder.glob("*.safetensors")]):
+        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def describe_input(path: Path, population: Population) -> dict[str, Any]:

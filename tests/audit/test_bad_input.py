@@ -4,6 +4,7 @@ pytest turns every warning into an error, so none of these divides by zero eithe
 """
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from novelweights.audit.verdict import Verdicts, judge
 from novelweights.errors import InputError
 from novelweights.metrics.neighbors import nearest
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import Population, sampled_records
+from novelweights.weights.population import Population, Records, sampled_records
 
 TRAIN, HELDOUT = drawn(12, 1), drawn(20, 2)
 SAMPLES = drawn(4, 3)
@@ -73,6 +74,29 @@ def test_one_sample_has_no_intervals_but_numbers():
     assert verdicts.population.origin is Verdict.UNDECIDED
     _, copied = audited(samples=TRAIN[:1])
     assert copied.checkpoints[0].origin is Verdict.REPLICA
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([0, 1, 0, 1], "4 samples begin from only 2 starting checkpoints: samples from one start"),
+        ([3, 3, 3, 3], "4 samples begin from only 1 starting checkpoint: samples from one start"),
+        ([5, 1, 2, 0], None),
+        (None, None),
+    ],
+)
+def test_samples_from_one_start_are_told_to_be_no_independent_evidence(rows, says):
+    scores = None if rows is None else {"start_row": list(map(float, rows))}
+    records = Records.of(["a", "b", "c", "d"], split="generated", scores=scores)
+    result = audit(
+        named(TRAIN, "train"),
+        replace(named(SAMPLES, "generated"), records=records),
+        heldout=named(HELDOUT, "heldout"),
+        n_controls=0,
+    )
+    found = [text for text in result.warnings if "begin from" in text]
+    assert len(found) == (says is not None)
+    assert all(text.startswith(says) and "intervals are too narrow" in text for text in found)
 
 
 @pytest.mark.parametrize("heldout", [HELDOUT, None])

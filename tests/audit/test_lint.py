@@ -15,8 +15,11 @@ from novelweights.data.images import load_data
 from novelweights.errors import InputError
 from novelweights.networks.mlp import DIGITS_MLP
 from novelweights.weights.population import Population, PopulationInfo, Records
+from novelweights.weights.store import open_population
 from novelweights.weights.symmetry import random_transform
 from novelweights.weights.writer import save_population
+from novelweights.zoos import find_zoo
+from novelweights.zoos.independent_runs import build
 from novelweights.zoos.training import Recipe, train_trajectories
 
 
@@ -172,6 +175,60 @@ def test_leakage_into_held_out_is_an_error_in_any_order_of_neurons(trained, fres
     # also if nothing held out is fresh
     fresh[-8:] = fresh[:8]
     assert about(lint(with_heldout(fresh, 8)), "found in training").count == 8
+
+
+@pytest.fixture(scope="module")
+def steps_zoo(tmp_path_factory):
+    """A small zoo of trajectories: 6 training runs, 6 held out, 4 initializations of others."""
+    asked = {"runs": 6, "heldout_runs": 6, "checkpoints": 4, "start_runs": 4}
+    folder = tmp_path_factory.mktemp("steps") / "zoo"
+    return build(find_zoo("digits-mlp-steps"), folder, **asked)
+
+
+def test_a_clean_trajectory_zoo_is_left_in_peace(steps_zoo):
+    whole = open_population(steps_zoo).load()
+    assert set(whole.records.split) == {"train", "heldout", "start"}
+    assert lint_folder(steps_zoo).findings == ()
+    # by themselves they are checkpoints like any
+    assert lint(whole.select(np.flatnonzero(whole.records.split == "start"))) == ()
+
+
+@pytest.mark.parametrize(
+    ("held", "trained", "is_leak"),
+    [
+        ("last", "last", True),
+        ("last", "middle", True),
+        ("middle", "middle", True),
+        ("middle", "first", True),
+        ("first", "first", False),  # runs may share an initialization
+    ],
+)
+def test_a_leak_between_trajectories_is_found(steps_zoo, held, trained, is_leak):
+    whole = open_population(steps_zoo).load()
+    at = {"first": 0, "middle": 2, "last": 3}
+    weights = whole.weights.clone()
+    weights[4 * 6 + at[held]] = weights[4 + at[trained]]
+    errors = [
+        found for found in lint(replace(whole, weights=weights)) if found.severity is Severity.ERROR
+    ]
+    assert len(errors) == is_leak
+    for found in errors:
+        assert "1 held-out checkpoint found in training" in found.what
+        assert found.examples == (
+            f"row {24 + at[held]} (run heldout-00000) = row {4 + at[trained]} (run train-00001)",
+        )
+
+
+def test_the_last_checkpoint_of_a_held_out_run_may_not_be_near_a_training_run(steps_zoo, rng):
+    whole = open_population(steps_zoo).load()
+    for near in (
+        whole.weights[7:8] + 1e-3 * torch.randn(1, 760, generator=rng),
+        random_transform(whole.weights[7:8], DIGITS_MLP.layout, DIGITS_MLP.symmetry, rng=rng),
+    ):
+        weights = whole.weights.clone()
+        weights[27] = near[0]
+        found = about(lint(replace(whole, weights=weights)), "1 held-out checkpoint found")
+        assert found.examples == ("row 27 (run heldout-00000) = row 7 (run train-00001)",)
 
 
 def test_a_run_on_both_sides_is_an_error(fresh):

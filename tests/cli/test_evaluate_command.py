@@ -4,11 +4,15 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from novelweights.cli.main import app
-from novelweights.evaluate import summarize
+from novelweights.evaluate import model_digest, summarize
+from novelweights.steering.samples import Steering
+from novelweights.steering.store import write_steering
+from novelweights.steering.summary import summarize as summarize_steering
 
 
 def run(*words: object) -> Result:
@@ -52,17 +56,113 @@ def test_page_and_summary_are_made_again_from_the_files_alone(evaluated: Path) -
     assert [path.read_bytes() for path in files] == before
 
 
+def steered(folder: Path, **about: object) -> None:
+    """Steering by a planted generator that follows its prompts, in the true files."""
+    prompts, n_starts = np.array([0.0, 0.1, 0.5, 2.5]), 8
+    asked = np.repeat(prompts, n_starts)
+    steering = Steering(
+        prompt=asked,
+        start=np.tile(np.arange(n_starts), len(prompts)),
+        start_loss=np.full(len(asked), 2.3),
+        achieved=np.maximum(asked, 0.1),
+        accuracy=np.full(len(asked), 90.0),
+        loss_range=(0.1, 2.5),
+    )
+    told = summarize_steering(steering, rng=np.random.default_rng(0))
+    folder.mkdir(exist_ok=True)
+    write_steering(folder, steering, told, about)
+
+
 def test_steering_done_later_comes_into_the_summary(evaluated: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(evaluated, tmp_path / "copy"))
-    (folder / "steering").mkdir()
-    told = {"summary": {"sentence": "The prompt steers."}}
-    (folder / "steering" / "steering.json").write_text(json.dumps(told))
-    assert "The prompt steers." in summarize(folder).read_text()
+    steered(folder / "steering", model_sha256=model_digest(evaluated / "model"))
+    page = summarize(folder).read_text()
+    assert "## Steering\n\nThe prompt steers: the lower of two prompts gave the lower loss" in page
 
 
-def test_damaged_evaluation_is_refused_in_one_line(evaluated: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("about", [{"model_sha256": "0" * 64}, {}])
+def test_steering_of_another_model_is_left_out(
+    evaluated: Path, tmp_path: Path, about: dict[str, object]
+) -> None:
     folder = Path(shutil.copytree(evaluated, tmp_path / "copy"))
-    (folder / "evaluation.json").write_text("{}")
+    steered(folder / "steering", **about)
+    assert "Steering" not in summarize(folder).read_text()
+
+
+def test_a_model_is_known_by_its_settings_and_weights(evaluated: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(evaluated / "model", tmp_path / "copy"))
+    known = model_digest(evaluated / "model")
+    assert model_digest(copy) == known
+    [weights, *_] = copy.glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert model_digest(copy) != known
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("evaluation.json", {}),
+        ("evaluation.json", [1]),
+        ("evaluation.json", {"method": "g-pt"}),
+        ("stages.json", {}),
+        ("stages.json", [1]),
+        ("stages.json", {"seconds": 3}),
+        ("stages.json", {"seconds": {"zoo": "x"}}),
+        ("stages.json", {"seconds": {"zoo": 1.5}, "cores": "two"}),
+        ("model/generator.json", []),
+        ("model/generator.json", {"method": "noise"}),
+        ("steering/steering.json", {"summary": {"sentence": "The prompt steers."}}),
+        ("steering/steering.json", [1]),
+    ],
+)
+def test_a_damaged_file_is_named_in_one_line_with_the_remedy(
+    evaluated: Path, tmp_path: Path, file: str, content: object
+) -> None:
+    folder = Path(shutil.copytree(evaluated, tmp_path / "copy"))
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text(json.dumps(content))
+    is_refused(folder, file)
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("evaluation.json", {"method": "g-tp"}),
+        ("evaluation.json", {"seed": None}),
+        ("model/generator.json", {"settings": {"std": 0.1, "steps": "many"}}),
+        ("model/generator.json", {"settings": {}}),
+        ("model/generator.json", {"training": [1]}),
+        ("model/generator.json", {"training": {"rows": "many"}}),
+        ("model/generator.json", {"parameters": "378M"}),
+    ],
+)
+def test_a_damaged_entry_is_too(
+    evaluated: Path, tmp_path: Path, file: str, change: dict[str, object]
+) -> None:
+    folder = Path(shutil.copytree(evaluated, tmp_path / "copy"))
+    (folder / file).write_text(json.dumps({**json.loads((folder / file).read_text()), **change}))
+    is_refused(folder, file)
+
+
+def is_refused(folder: Path, file: str) -> None:
+    """`report` ends with one line that names the file and what to do."""
     result = run("report", folder)
-    assert result.exit_code == 2
-    assert "evaluation.json or generator.json lacks or misstates 'method'" in result.stderr
+    assert result.exit_code == 2, result.output
+    [error] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert str(folder / file) in error
+    assert "restore the file" in error or "delete it" in error
+    assert "Traceback" not in result.output
+
+
+def test_an_evaluation_goes_on_only_with_readable_times(evaluated: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(evaluated, tmp_path / "copy"))
+    shutil.rmtree(folder / "audit")
+    (folder / "stages.json").write_text("[1]")
+    words = ("evaluate", "noise", "--zoo", "digits-mlp", "-o", folder, "--runs", 20)
+    words = (*words, "--heldout-runs", 20, "-n", 20, "--seed", 1, "--resume")
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert "stages.json: expected an object with names, got a list; delete it" in refused.stderr
+    (folder / "stages.json").unlink()
+    assert run(*words).exit_code == 0
+    assert list(json.loads((folder / "stages.json").read_text())["seconds"]) == ["audit"]

@@ -8,6 +8,7 @@ import pytest
 import torch
 from test_commands import fails, run
 
+from novelweights.evaluate import model_digest
 from novelweights.tasks import make_task
 from novelweights.weights.readers import read_checkpoints
 
@@ -36,6 +37,7 @@ def test_steer_leaves_the_numbers_the_table_and_the_page(chain: Path) -> None:
     data = json.loads((chain / "run" / "steering.json").read_text())
     assert data["about"]["method"] == "g-pt"
     assert data["about"]["task"] == "digits"
+    assert data["about"]["model_sha256"] == model_digest(chain / "model")
     assert (data["about"]["samples"], data["about"]["starts"]) == (8 * 4, 8)
     assert data["about"]["inputs"]["start"]["rows"] == 9
     least, greatest = data["loss_range"]
@@ -92,6 +94,7 @@ def test_what_cannot_be_steered_ends_in_one_line(chain: Path, tmp_path: Path) ->
     attempt(model=chain / "zoo", says="expected the folder of a fitted generator")
     attempt(start=tmp_path / "none", says="there is nothing of that name")
     attempt("--task", "digit", says="did you mean 'digits'")
+    attempt("--prompts", 100_000, says="at most 1,000 prompts, got 100,000")
     attempt("--task", "none", says="expected one that measures the loss")
     attempt("--task", "mnist-5k", says="name the task that fits it")
     built = ("zoo", "build", "digits-mlp-steps", "--runs", 1, "--checkpoints", 2)

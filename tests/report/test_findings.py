@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -32,17 +33,19 @@ def copied(digits_zoo: Zoo) -> AuditResult:
     return audit(zoo.training, made, heldout=zoo.heldout, task=zoo.task, n_controls=0)
 
 
+def with_interval(
+    result: AuditResult, key: str, lower: float | None, upper: float | None
+) -> AuditResult:
+    """The result with the interval of one quantity replaced."""
+    quantities = [
+        replace(q, lower=lower, upper=upper) if q.key == key else q for q in result.quantities
+    ]
+    return replace(result, quantities=tuple(quantities))
+
+
 @pytest.fixture
 def changed(copied: AuditResult) -> Callable[..., AuditResult]:
-    """The result with the interval of one quantity replaced."""
-
-    def change(key: str, lower: float | None, upper: float | None) -> AuditResult:
-        quantities = [
-            replace(q, lower=lower, upper=upper) if q.key == key else q for q in copied.quantities
-        ]
-        return replace(copied, quantities=tuple(quantities))
-
-    return change
+    return partial(with_interval, copied)
 
 
 def test_on_copies_all_findings_hold(copied: AuditResult) -> None:
@@ -107,6 +110,57 @@ def test_intervals_decide(
     outcome: Outcome,
 ) -> None:
     assert outcomes(changed(key, lower, upper))[finding] is outcome
+
+
+def test_samples_that_do_not_work_refute_no_copying(copied: AuditResult) -> None:
+    far = copied
+    for key in ("distance_ratio_training", "distance_ratio", "disagreement_ratio"):
+        far = with_interval(far, key, 1.5, 2.0)
+    far = with_interval(far, "gross_copy_share", 0.0, 0.1)
+    assert outcomes(far) == [Outcome.FAILS] * 4 + [Outcome.HOLDS] * 2
+    broken = with_interval(far, "quality_difference_training", -60.0, -50.0)
+    found = findings(broken)
+    assert [f.outcome for f in found] == [Outcome.OPEN] * 4 + [Outcome.HOLDS, Outcome.FAILS]
+    for finding in found[:NO_GAIN]:
+        assert finding.measured.endswith("do not work, so this says nothing about copying")
+        assert "cannot refute it" in finding.rule
+    copies_that_do_not_work = with_interval(copied, "quality_difference_training", -60.0, -50.0)
+    assert outcomes(copies_that_do_not_work) == [Outcome.HOLDS] * 5 + [Outcome.FAILS]
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_few_samples_show_nothing(digits_zoo: Zoo, n: int) -> None:
+    zoo = digits_zoo
+    made = zoo.population(copies(zoo, n, rng=rng_for(0)))
+    result = audit(zoo.training, made, heldout=zoo.heldout, task=zoo.task, n_controls=0)
+    found = findings(result)
+    assert {f.outcome for f in found} == {Outcome.OPEN}
+    word = "checkpoint" if n == 1 else "checkpoints"
+    for finding in found:
+        assert finding.measured.endswith(f"only {n} generated {word}, at least 8 are needed")
+        assert "run the audit again" not in finding.measured
+    has_interval = {
+        key: result.quantity(key).lower is not None
+        for key in (
+            "mean_distance_generated",
+            "mean_distance_training",
+            "distance_ratio_training",
+            "disagreement_ratio",
+            "quality_difference_training",
+        )
+    }
+    assert has_interval == {key: n > 1 or key == "mean_distance_training" for key in has_interval}
+
+
+def test_few_runs_to_compare_with_show_nothing(digits_zoo: Zoo) -> None:
+    zoo = digits_zoo
+    made = zoo.population(copies(zoo, 20, rng=rng_for(0)))
+    heldout = zoo.heldout.select(np.arange(5))
+    found = findings(audit(zoo.training, made, heldout=heldout, task=zoo.task, n_controls=0))
+    assert found[NEARER].outcome is Outcome.HOLDS
+    for finding in (found[IDENTICAL], found[NEARER_THAN_FRESH]):
+        assert finding.outcome is Outcome.OPEN
+        assert "only 5 held-out runs, at least 8 are needed" in finding.measured
 
 
 def test_where_less_is_better_a_gain_is_less(changed: Callable[..., AuditResult]) -> None:

@@ -99,6 +99,23 @@ def test_findings_are_those_of_the_page(folder: Path) -> None:
         assert f"**{finding['outcome']}**" in page
 
 
+def test_what_limits_the_audit_is_told_beside_the_verdict(folder: Path) -> None:
+    page = written(folder)
+    warning = "the training runs share one recipe; others were not tried"
+    assert f"Keep in mind:\n\n- {warning}\n\n## What was run" in page
+    assert json.loads((folder / "summary.json").read_text())["warnings"] == [warning]
+    run = read_run_folder(folder / "audit")
+    quiet = replace(run, result=replace(run.result, warnings=()))
+    assert "Keep in mind" not in markdown(summary(quiet, EVALUATION))
+
+
+def test_one_sample_is_one(folder: Path) -> None:
+    data = summary(read_run_folder(folder / "audit"), EVALUATION)
+    one = {**data, "checkpoints": {**data["checkpoints"], "generated": 1}}
+    assert "- compared: 1 sample; distance" in markdown(one)
+    assert "- compared: 200 samples; distance" in markdown(data)
+
+
 def test_steering_is_told_where_it_was_done(folder: Path) -> None:
     assert "Steering" not in written(folder)
     steered = written(folder, replace(EVALUATION, steering="The prompt does not steer."))

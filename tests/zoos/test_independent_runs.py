@@ -12,7 +12,7 @@ from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.store import open_population
 from novelweights.weights.writer import PopulationWriter
 from novelweights.zoos import ZOOS, find_zoo, independent_runs
-from novelweights.zoos.independent_runs import build
+from novelweights.zoos.independent_runs import build, plan_build
 from novelweights.zoos.planned_runs import kept_steps
 from novelweights.zoos.training import Recipe, train_trajectories
 
@@ -221,6 +221,29 @@ def test_impossible_trajectories_are_refused(tmp_path):
     with pytest.raises(InputError, match="diverged in train-00000, train-00001; lower"):
         build(wild, tmp_path / "zoo", runs=2, heldout_runs=0, checkpoints=5)
     assert not (tmp_path / "zoo").exists()
+
+
+def test_what_a_plan_refuses_is_what_a_build_refuses_and_nothing_is_trained(monkeypatch, tmp_path):
+    assert dict(plan_build(ZOO).counts) == {
+        "runs": 100,
+        "heldout_runs": 64,
+        "checkpoints": 1,
+        "start_runs": 0,
+    }
+    plan = plan_build(ZOO, runs=2, heldout_runs=1, checkpoints=3, start_runs=1)
+    names = ["train-00000", "train-00001", "heldout-00000", "start-00000"]
+    assert [run.name for run in plan.runs] == names
+    monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path / "nothing"))
+    for zoo, asked, says in (
+        (ZOO, {"runs": 0}, "at least 1 run"),
+        (ZOO, {"checkpoints": 62}, "1 to 61 checkpoints"),
+        (ZOOS["mnist-mlp"], {}, "data fetch mnist"),
+    ):
+        with pytest.raises(InputError, match=says):
+            plan_build(zoo, **asked)
+        with pytest.raises(InputError, match=says):
+            build(zoo, tmp_path / "zoo", **asked)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_diverged_runs_and_empty_zoos_are_refused(tmp_path):

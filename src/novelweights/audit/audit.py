@@ -26,6 +26,7 @@ from novelweights.audit.ranks import Yardstick
 from novelweights.audit.recognition import first_of_equals, other_recipe
 from novelweights.audit.result import AuditResult, Findings, Quantity
 from novelweights.audit.verdict import judge_checkpoints
+from novelweights.audit.words import count
 from novelweights.errors import InputError
 from novelweights.metrics.common_use import measures_in_common_use
 from novelweights.metrics.neighbors import Alignment, nearest
@@ -177,7 +178,7 @@ def audit(
         numbers += (*common_use_quantities(common), *gap_quantities(generated.info.settings))
         if given.originals is not None:
             numbers += (_distance_to_originals(generated, given.originals, alignment),)
-    warnings += _warnings(first, fresh, task)
+    warnings += _warnings(generated, first, fresh, task)
     if heldout is not None and fresh is not None:
         warnings += other_recipe(train, heldout, trained, fresh, evidence.quality)
     frame = shares_initialization(train.weights, alignment, rng=rng_for(seed, "initialization"))
@@ -359,7 +360,9 @@ def _baselines(
     return found, notes
 
 
-def _warnings(first: np.ndarray, fresh: Findings | None, task: Task | None) -> list[str]:
+def _warnings(
+    generated: Population, first: np.ndarray, fresh: Findings | None, task: Task | None
+) -> list[str]:
     warnings = []
     needed = DEFAULT_CRITERIA.min_heldout_runs
     if fresh is None:
@@ -378,6 +381,14 @@ def _warnings(first: np.ndarray, fresh: Findings | None, task: Task | None) -> l
             f"{(~first).sum()} of the {len(first)} generated checkpoints repeat another one "
             "(nearly): those that are no copies of training checkpoints count as no further "
             "evidence."
+        )
+    starts = generated.records.scores.get("start_row", np.empty(0))
+    n_starts = len(np.unique(starts[np.isfinite(starts)]))
+    if 0 < n_starts < len(generated):
+        warnings.append(
+            f"{len(generated)} samples begin from only {count(n_starts, 'starting checkpoint')}: "
+            "samples from one start are no independent evidence, so intervals are too narrow. "
+            "Sample from more starts (a zoo with more --start-runs)."
         )
     if task is None:
         warnings.append(

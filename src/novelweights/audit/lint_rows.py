@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from novelweights.audit.words import count
-from novelweights.weights.population import Population, last_of_each_run
+from novelweights.weights.population import Population, Records, last_of_each_run
 
 SHOWN = 5
 """Names per finding."""
@@ -105,12 +105,22 @@ def check_rows(named: Named) -> Iterator[Finding]:
     good = np.flatnonzero(finite & ~constant)
     yield from _flat_parameters(named, good)
     yield from _dead_units(named, good)
-    last = last_of_each_run(population.records)
+    last = trained_rows(population.records)
     last = last[np.isin(last, good)]
     yield from _outliers("norm", norms, named, last, Severity.WARNING)
     for score, values in population.records.scores.items():
         known = last[np.isfinite(values[last])]
         yield from _outliers(score, values, named, known, Severity.NOTE)
+
+
+def trained_rows(records: Records) -> np.ndarray:
+    """The last checkpoint of each run; initializations to begin sampling from have no run.
+
+    Where there are only such, all of them.
+    """
+    last = last_of_each_run(records)
+    trained = last[records.split[last] != "start"]
+    return trained if len(trained) else last
 
 
 def scan(weights: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

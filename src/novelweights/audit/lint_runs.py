@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from novelweights.audit.audit import LEAKED
-from novelweights.audit.lint_rows import Finding, Named, Severity, finding, scan
+from novelweights.audit.lint_rows import Finding, Named, Severity, finding, scan, trained_rows
 from novelweights.audit.words import count
 from novelweights.metrics.neighbors import Alignment, nearest, pair_distances
 from novelweights.metrics.relatives import related_groups, run_spacing
-from novelweights.weights.population import last_of_each_run
+from novelweights.weights.population import Population, last_of_each_run
 
 NEARLY_EQUAL = 0.01
 """Below this share of the distance between runs: near-duplicates, as noise or rounding leaves."""
@@ -135,7 +135,9 @@ def _reordered(named: Named, scale: float) -> Iterator[Finding]:
 
 
 def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
-    """Held-out checkpoints that are training checkpoints, or nearly, in any order of neurons."""
+    """Held-out checkpoints that are training checkpoints; or nearly, in any order of neurons, where
+    they are the last of their run: initializations and early steps lie near each other in any zoo.
+    """
     train, heldout = _finite(train), _finite(heldout)
     if not len(train) or not len(heldout):
         return
@@ -150,19 +152,33 @@ def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
         )
         return
     alignment = Alignment.where_exact(trained.layout, trained.info.symmetry)
-    if len(train) * len(heldout) > MOST_ALIGNED_PAIRS:
+    ends = trained_rows(fresh.records)
+    if len(train) * len(ends) > MOST_ALIGNED_PAIRS:
         alignment = None
-    last = trained.weights[torch.from_numpy(last_of_each_run(trained.records))]
+    last = trained.weights[torch.from_numpy(trained_rows(trained.records))]
     usual = run_spacing(last) if len(last) > 1 else 0.0
-    found = nearest(fresh.weights, trained.weights, alignment=alignment)
-    leaked = np.flatnonzero(found.distances[:, 0] <= LEAKED * usual)
-    if len(leaked):
+    found = nearest(fresh.weights[torch.from_numpy(ends)], trained.weights, alignment=alignment)
+    near = found.distances[:, 0] <= LEAKED * usual
+    leaked = _shared_rows(trained, fresh)
+    leaked |= dict(zip(ends[near].tolist(), found.rows[near, 0].tolist(), strict=True))
+    if leaked:
         yield finding(
             Severity.ERROR,
             f"{count(len(leaked), 'held-out checkpoint')} found in training, or nearly",
-            [f"{heldout.names[i]} = {train.names[found.rows[i, 0]]}" for i in leaked],
+            [f"{heldout.names[i]} = {train.names[j]}" for i, j in sorted(leaked.items())],
             "they would hide every copy: remove them, or train fresh runs",
         )
+
+
+def _shared_rows(trained: Population, fresh: Population) -> dict[int, int]:
+    """Held-out rows that equal a training row, and which; common initializations are no leak."""
+    known = {digest: row for row, digest in enumerate(_digests(trained.weights))}
+    step = fresh.records.step
+    return {
+        row: known[digest]
+        for row, digest in enumerate(_digests(fresh.weights))
+        if digest in known and (step[row] or not step.any())
+    }
 
 
 def check_shared_runs(train: Named, heldout: Named) -> Iterator[Finding]:
@@ -194,7 +210,12 @@ def _finite(named: Named) -> Named:
 def _equal_rows(weights: Tensor) -> list[np.ndarray]:
     """Sets of rows that are equal, by a hash of their bytes."""
     known: dict[bytes, list[int]] = {}
-    for row, values in enumerate(weights):
-        values = (values + 0.0).numpy()  # -0 is 0
-        known.setdefault(hashlib.blake2b(values.tobytes(), digest_size=16).digest(), []).append(row)
+    for row, digest in enumerate(_digests(weights)):
+        known.setdefault(digest, []).append(row)
     return [np.array(rows) for rows in known.values() if len(rows) > 1]
+
+
+def _digests(weights: Tensor) -> Iterator[bytes]:
+    """A hash of the bytes of each row; -0 is 0."""
+    for values in weights:
+        yield hashlib.blake2b((values + 0.0).numpy().tobytes(), digest_size=16).digest()

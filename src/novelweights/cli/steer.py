@@ -35,7 +35,7 @@ def steer(
 ) -> None:
     """Does the prompt set the loss of what a generator makes? Writes a run folder with a page."""
     from novelweights.audit.run_folder import describe_run
-    from novelweights.evaluate import describe_input
+    from novelweights.evaluate import describe_input, model_digest
     from novelweights.files import new_folder, require_new
     from novelweights.generators.store import load_fitted
     from novelweights.report.steering import build_steering_report
@@ -45,7 +45,7 @@ def steer(
     from novelweights.steering.store import write_steering
     from novelweights.steering.summary import summarize
     from novelweights.tasks import make_task
-    from novelweights.weights.readers import read_checkpoints
+    from novelweights.weights.readers import read_starts
 
     require_new(output, kind="steering.json", overwrite=overwrite)
     loaded, method = load_fitted(model)
@@ -57,12 +57,7 @@ def steer(
             "expected one that measures the loss, name it with --task (`novelweights ls tasks`)"
         )
     judge = make_task(name)
-    begin = read_checkpoints(start, split="start")
-    if "train" in begin.records.split:
-        raise InputError(
-            f"{start}: expected checkpoints to begin from that no generator was fitted to (split "
-            "start), got training checkpoints; build a zoo with --start-runs"
-        )
+    begin = read_starts(start)
     if len(begin) < starts:
         say(f"starts: {len(begin)} found in {start}, all are used")
     grid = prompt_grid(*fitted.loss_range, prompts)
@@ -88,6 +83,7 @@ def steer(
     )
     about = {
         "model": str(model),
+        "model_sha256": model_digest(model),
         "method": method,
         "task": judge.name,
         "architecture": fitted.info.architecture,
@@ -99,7 +95,7 @@ def steer(
     with new_folder(output, kind="steering.json", overwrite=overwrite) as temporary:
         write_steering(temporary, steering, summary, about)
         build_steering_report(temporary)
-    say(f"{summary.answer}. {summary.sentence}")
+    say(summary.sentence)
     say(f"page: {output / 'report.html'}")
 
 

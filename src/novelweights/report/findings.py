@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from novelweights.audit.criteria import DEFAULT_CRITERIA
 from novelweights.audit.result import AuditResult, Quantity
+from novelweights.audit.words import count
 from novelweights.report.tables import number, quantity_rows
 
 
@@ -34,6 +35,8 @@ class Rules:
     """A ratio whose interval lies above this and reaches 1 is no difference worth the name."""
     margin: float = 1.0
     """Differences of mean quality, in percentage points, that do not matter; 0 in other units."""
+    min_checkpoints: int = 8
+    """Fewer than this of a kind that is compared: not shown; intervals of so few are too narrow."""
 
 
 RULES = Rules()
@@ -63,14 +66,40 @@ def paper_findings(
         rules: What decides.
     """
     told = Told.of(result)
-    return [
-        _nearly_identical(result, told, criteria, rules),
-        _nearer(result, told, rules),
-        _nearer_than_fresh(result, told, rules),
-        _alike(result, told, rules),
-        _no_gain_over_noise(result, told, rules),
-        _works(result, told, rules),
+    made = {"generated checkpoint": len(result.generated)}
+    trained = {"training checkpoint": len(result.training)}
+    fresh = {} if result.heldout is None else {"held-out run": len(result.heldout)}
+    compared = [
+        (_nearly_identical(result, told, criteria, rules), made | (fresh or trained)),
+        (_nearer(result, told, rules), made | trained),
+        (_nearer_than_fresh(result, told, rules), made | fresh),
+        (_alike(result, told, rules), made | trained),
+        (_no_gain_over_noise(result, told, rules), made),
+        (_works(result, told, rules), made | trained),
     ]
+    *near, no_gain, works = (_of_enough(finding, counts, rules) for finding, counts in compared)
+    return [*(_if_works(finding, works) for finding in near), no_gain, works]
+
+
+def _of_enough(finding: PaperFinding, counts: Mapping[str, int], rules: Rules) -> PaperFinding:
+    """The finding; not shown where too few checkpoints of a kind are compared."""
+    few = [count(n, kind) for kind, n in counts.items() if n < rules.min_checkpoints]
+    if not few:
+        return finding
+    reason = f"only {' and '.join(few)}, at least {rules.min_checkpoints} are needed"
+    measured = reason if finding.measured == _NOT_MEASURED else f"{finding.measured}; {reason}"
+    return finding._replace(measured=measured, outcome=Outcome.OPEN)
+
+
+def _if_works(finding: PaperFinding, works: PaperFinding) -> PaperFinding:
+    """A finding on nearness or overlap; samples that do not work cannot refute it."""
+    finding = finding._replace(
+        rule=f"{finding.rule} Samples that do not work (the last finding) cannot refute it."
+    )
+    if finding.outcome is not Outcome.FAILS or works.outcome is not Outcome.FAILS:
+        return finding
+    reason = "the samples do not work, so this says nothing about copying"
+    return finding._replace(measured=f"{finding.measured}; {reason}", outcome=Outcome.OPEN)
 
 
 @dataclass(frozen=True, eq=False)

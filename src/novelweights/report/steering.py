@@ -34,7 +34,7 @@ HEADLINES = {
     "steers": "The prompt steers",
     "steers in order only": "The prompt steers in order, but misses the values",
     "does not steer": "The prompt does not steer",
-    "not shown": "It is not shown that the prompt steers",
+    "not shown": "Whether the prompt steers stays open",
 }
 COLORS = dict(
     zip(

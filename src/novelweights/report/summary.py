@@ -11,6 +11,7 @@ from typing import Any
 
 from novelweights.audit.own_gap import GROUP as OWN_GAP
 from novelweights.audit.result import AuditResult, Quantity
+from novelweights.audit.words import count
 from novelweights.files import write_json, write_text
 from novelweights.report.findings import paper_findings
 from novelweights.report.run_folder import RunFolder, read_run_folder
@@ -109,6 +110,7 @@ def summary(run: RunFolder, evaluation: Evaluation) -> dict[str, Any]:
             "sentence": verdict.sentence,
             "counts": {str(kind): n for kind, n in verdict.counts.items()},
         },
+        "warnings": list(result.warnings),
         "numbers": [
             {
                 "key": quantity.key,
@@ -185,6 +187,7 @@ def markdown(data: Mapping[str, Any]) -> str:
         f"# {settings['method']} on {settings['zoo']}",
         f"**{verdict['origin'].capitalize()}.** {verdict['sentence']}",
         f"Verdict on each checkpoint: {counts}. [The audit's page]({AUDIT}/report.html).",
+        *_warnings(data["warnings"]),
         "## What was run",
         *_listed(_run_rows(data)),
         "## Numbers",
@@ -215,6 +218,13 @@ def markdown(data: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _warnings(warnings: Sequence[str]) -> list[str]:
+    """What a reader of the verdict must know, as on the audit's page."""
+    if not warnings:
+        return []
+    return ["Keep in mind:", "\n".join(f"- {_text(warning)}" for warning in warnings)]
+
+
 def _run_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     settings, checkpoints = data["settings"], data["checkpoints"]
     kept = settings.get("checkpoints", 1)
@@ -229,7 +239,7 @@ def _run_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         (
             "compared",
-            f"{checkpoints['generated']:,} samples; distance: {_text(data['distance'])}",
+            f"{count(checkpoints['generated'], 'sample')}; distance: {_text(data['distance'])}",
         ),
         ("generator", f"{settings['method']}, scale {settings['scale']}{_size(data)}"),
         ("settings unlike the paper's", _changed(data)),

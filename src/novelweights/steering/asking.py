@@ -28,6 +28,10 @@ from novelweights.weights.population import (
 
 SAMPLES_AT_ONCE = 256
 """In one call of a generator, unless there are more starts."""
+MOST_PROMPTS = 1000
+"""More show no more, and pairs of them grow with their square."""
+MOST_SAMPLES = 20_000
+"""Prompts times starts."""
 SAME_LOSS = 0.01
 """Losses that differ by less than this share are the same, measured twice."""
 
@@ -84,10 +88,15 @@ def prompt_grid(least: float, greatest: float, n: int) -> Float[np.ndarray, " pr
         n: How many from least to greatest; 0 comes on top.
 
     Raises:
-        InputError: Fewer than two, or no range to space them in.
+        InputError: Fewer than two, more than `MOST_PROMPTS`, or no range to space them in.
     """
     if n < 2:
         raise InputError(f"expected 2 prompts or more, got {n}; one cannot show an order")
+    if n > MOST_PROMPTS:
+        raise InputError(
+            f"expected at most {MOST_PROMPTS:,} prompts, got {n:,}; a dozen show whether the "
+            "prompt steers, give fewer with --prompts"
+        )
     if not 0 < least < greatest < np.inf:
         raise InputError(
             f"the generator was trained with losses from {least:g} to {greatest:g}: expected a "
@@ -132,9 +141,9 @@ def steer(
         progress: Called with (steps done, steps in all).
 
     Raises:
-        InputError: The task has no loss or judges other networks, the starts are of another
-            network, or their losses are missing or not those of the task; or what was sampled has
-            no finite loss.
+        InputError: More than `MOST_SAMPLES` are asked for, the task has no loss or judges other
+            networks, the starts are of another network, or their losses are missing or not those
+            of the task; or what was sampled has no finite loss.
     """
     prompts = np.unique(prompts)
     if (prompts > 0).sum() < 2 or prompts[0] < 0 or n_starts < 1:
@@ -144,6 +153,11 @@ def steer(
             f"task {task.name} measures no loss: expected one that does; name it with --task"
         )
     start = start.in_order_of(fitted.layout).select(slice(0, n_starts))
+    if len(prompts) * len(start) > MOST_SAMPLES:
+        raise InputError(
+            f"expected at most {MOST_SAMPLES:,} samples, got {len(prompts):,} prompts for each of "
+            f"{len(start):,} starts; give fewer with --prompts or --starts"
+        )
     ours = Population(
         torch.empty(0, fitted.layout.size), fitted.layout, sampled_records(0), fitted.info
     )

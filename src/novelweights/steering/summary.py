@@ -1,10 +1,10 @@
 """Does the prompt steer? Numbers with intervals, and the answer.
 
 Intervals resample starts, since samples from one start are no independent evidence. Sources: G.pt
-(prompt alignment); the rest, and every threshold, is ours.
+(prompt alignment; on logarithms of the losses it is ours); the rest, and every threshold, is ours.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -41,7 +41,9 @@ class SteeringCriteria:
     """Lower limit of the ordered share above this, what prompts that do nothing would give:
     steers; else not shown."""
     alignment: float = 0.5
-    """Lower limit of the prompt alignment above this: it also reaches the values asked for."""
+    """Lower limit of the prompt alignment of logarithms above this: it also reaches the values
+    asked for. At .5 achieved losses miss them by .7 of the prompts' own standard deviation (root
+    mean square)."""
 
 
 DEFAULT_CRITERIA = SteeringCriteria()
@@ -103,15 +105,15 @@ TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     "alignment_log": (
         "Prompt alignment (R\u00b2), logarithms",
-        "G.pt's measure on logarithms of the losses, prompts being evenly spaced so: 1 less the "
-        "summed squares of achieved minus prompted over those of achieved minus its mean; samples "
-        "with a prompt above 0. 1: achieved is prompted; below 0: the mean would predict achieved "
-        "losses better than the prompts do.",
+        "G.pt's measure on logarithms of the losses, prompts being evenly spaced so: for each "
+        "start 1 less the summed squares of achieved minus prompted over those of prompted minus "
+        "its mean, prompts above 0; mean over the starts. 1: achieved is prompted; 0: as far from "
+        "the prompts as a generator that always makes their mean; below 0: farther.",
         "",
     ),
     "alignment": (
         "Prompt alignment (R\u00b2), nats",
-        "The same on the losses as they are, where the largest weigh most.",
+        "G.pt's measure: the same on the losses as they are, where the largest weigh most.",
         "",
     ),
     "miss": (
@@ -178,6 +180,10 @@ class _Answers:
     achieved: Float[np.ndarray, "starts prompts"]
     ordered: Float[np.ndarray, " starts"]
     """Of each start, its share of pairs in order."""
+    aligned_log: Float[np.ndarray, " starts"]
+    """Of each start, the prompt alignment of its logarithms."""
+    aligned: Float[np.ndarray, " starts"]
+    """Of each start, its prompt alignment."""
     loss_at_zero: Float[np.ndarray, " starts"]
     """NaN where 0 was not asked for."""
     accuracy_at_zero: Float[np.ndarray, " starts"]
@@ -188,27 +194,27 @@ class _Answers:
         achieved = table.pivot(index="start", columns="prompt", values="achieved")
         accuracy = table.pivot(index="start", columns="prompt", values="accuracy")
         prompts = np.array(achieved.columns, dtype=np.float64)
-        losses = achieved.to_numpy()[:, prompts > 0]
-        low, high = np.triu_indices(losses.shape[1], 1)
-        is_lower, is_equal = (f(losses[:, low], losses[:, high]) for f in (np.less, np.equal))
+        losses, asked = achieved.to_numpy()[:, prompts > 0], prompts[prompts > 0]
+        logs = (np.log(np.maximum(x, LEAST_LOSS)) for x in (asked, losses))
+        low, high = np.triu_indices(len(asked), 1)
+        ordered = np.array([_ordered_share(row[low], row[high]) for row in losses])
         unasked = np.full(len(losses), np.nan)
         zero = [x[0.0].to_numpy() if prompts[0] == 0 else unasked for x in (achieved, accuracy)]
-        return cls(prompts[prompts > 0], losses, (is_lower + 0.5 * is_equal).mean(axis=1), *zero)
+        return cls(asked, losses, ordered, _alignment(*logs), _alignment(asked, losses), *zero)
 
     def of_starts(self, rows: Int[np.ndarray, " draws"]) -> "_Answers":
         """The same of some starts."""
-        arrays = (self.achieved, self.ordered, self.loss_at_zero, self.accuracy_at_zero)
-        return _Answers(self.prompts, *(array[rows] for array in arrays))
+        names = [field.name for field in fields(self) if field.name != "prompts"]
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def numbers(self) -> dict[str, float]:
         """The value of each number in `TEXTS`; NaN where it does not exist."""
         asked, achieved = np.broadcast_to(self.prompts, self.achieved.shape), self.achieved
-        logs = (np.log(np.maximum(losses, LEAST_LOSS)) for losses in (asked, achieved))
         return {
             "ordered_share": float(self.ordered.mean()),
             "spearman": _spearman(asked.ravel(), achieved.ravel()),
-            "alignment_log": _alignment(*logs),
-            "alignment": _alignment(asked, achieved),
+            "alignment_log": float(self.aligned_log.mean()),
+            "alignment": float(self.aligned.mean()),
             "miss": float(np.median(np.abs(achieved - asked))),
             "loss_at_zero": float(self.loss_at_zero.mean()),
             "accuracy_at_zero": float(self.accuracy_at_zero.mean()),
@@ -223,11 +229,18 @@ def _spearman(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
     return float(a @ b) / length if length > 0 else float("nan")
 
 
-def _alignment(asked: Float[np.ndarray, "..."], achieved: Float[np.ndarray, "..."]) -> float:
-    """R\u00b2 of achieved against asked on the identity line; NaN if achieved is constant."""
-    total = float(np.square(achieved - achieved.mean()).sum())
-    missed = float(np.square(achieved - asked).sum())
-    return 1 - missed / total if total > 0 else float("nan")
+def _ordered_share(
+    of_lower: Float[np.ndarray, " pairs"], of_higher: Float[np.ndarray, " pairs"]
+) -> float:
+    """Share of pairs of prompts of which the lower gave the lower loss; equal ones count half."""
+    return float((of_lower < of_higher).mean() + 0.5 * (of_lower == of_higher).mean())
+
+
+def _alignment(
+    asked: Float[np.ndarray, " prompts"], achieved: Float[np.ndarray, "starts prompts"]
+) -> Float[np.ndarray, " starts"]:
+    """R\u00b2 of each start: squared misses over the spread of the prompts. Source: G.pt."""
+    return 1 - np.square(achieved - asked).sum(axis=1) / np.square(asked - asked.mean()).sum()
 
 
 def _tail(n: int) -> float:
@@ -272,7 +285,7 @@ def _sentence(
         return f"The prompt does not steer: {pairs} ({nothing}), {after}."
     if n_starts < criteria.min_starts:
         after += f", of which {criteria.min_starts} are needed"
-    return f"It is not shown that the prompt steers: {pairs} ({nothing}), {after}."
+    return f"Whether the prompt steers stays open: {pairs} ({nothing}), {after}."
 
 
 def _told(value: float | None, lower: float | None, upper: float | None, *, unit: str = "") -> str:

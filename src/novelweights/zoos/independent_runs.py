@@ -6,7 +6,7 @@ build is a sequence of blocks of runs and can be stopped and resumed at any.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -52,6 +52,50 @@ class IndependentRuns:
     """Initializations of yet other runs if not said otherwise."""
 
 
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a build will train, and on what."""
+
+    runs: list[PlannedRun]
+    data: ImageData
+    counts: Mapping[str, int]
+    """Of training runs, held-out runs, checkpoints of each run, and start runs, as `build` calls
+    them."""
+
+
+def plan_build(
+    zoo: IndependentRuns,
+    *,
+    runs: int | None = None,
+    heldout_runs: int | None = None,
+    checkpoints: int | None = None,
+    start_runs: int | None = None,
+    seed: int = 0,
+) -> Plan:
+    """All of a build that can be refused before anything is trained or written.
+
+    Args are those of `build`.
+
+    Raises:
+        InputError: Numbers of runs or checkpoints that cannot be, or the data have to be fetched
+            first.
+    """
+    runs = zoo.runs if runs is None else runs
+    heldout_runs = zoo.heldout_runs if heldout_runs is None else heldout_runs
+    checkpoints = zoo.checkpoints if checkpoints is None else checkpoints
+    start_runs = zoo.start_runs if start_runs is None else start_runs
+    planned = planned_runs(seed, runs=runs, heldout_runs=heldout_runs, start_runs=start_runs)
+    data = load_data(zoo.data_name)
+    require_steps(checkpoints, zoo.recipe.steps(len(data.train_y)))
+    counts = {
+        "runs": runs,
+        "heldout_runs": heldout_runs,
+        "checkpoints": checkpoints,
+        "start_runs": start_runs,
+    }
+    return Plan(planned, data, counts)
+
+
 def build(
     zoo: IndependentRuns,
     folder: Path,
@@ -88,29 +132,25 @@ def build(
         InputError: Numbers of runs or checkpoints that cannot be, the data or the folder do not
             allow it, or a run diverged.
     """
-    runs = zoo.runs if runs is None else runs
-    heldout_runs = zoo.heldout_runs if heldout_runs is None else heldout_runs
-    checkpoints = zoo.checkpoints if checkpoints is None else checkpoints
-    start_runs = zoo.start_runs if start_runs is None else start_runs
-    plan = planned_runs(seed, runs=runs, heldout_runs=heldout_runs, start_runs=start_runs)
-    data = load_data(zoo.data_name)
-    require_steps(checkpoints, zoo.recipe.steps(len(data.train_y)))
-    counts = {
-        "seed": seed,
-        "runs": runs,
-        "heldout_runs": heldout_runs,
-        "checkpoints": checkpoints,
-        "start_runs": start_runs,
-    }
+    planned = plan_build(
+        zoo,
+        runs=runs,
+        heldout_runs=heldout_runs,
+        checkpoints=checkpoints,
+        start_runs=start_runs,
+        seed=seed,
+    )
+    plan, data, counts = planned.runs, planned.data, planned.counts
+    checkpoints, start_runs = counts["checkpoints"], counts["start_runs"]
     info = PopulationInfo(
         recipe=zoo.name,
-        settings=_settings(zoo, data, counts),
+        settings=_settings(zoo, data, {"seed": seed, **counts}),
         architecture=zoo.network.name,
         symmetry=zoo.network.symmetry,
         task=zoo.task_name,
     )
     layout = zoo.network.layout
-    n_trained = runs + heldout_runs
+    n_trained = counts["runs"] + counts["heldout_runs"]
     ends = np.cumsum([checkpoints] * n_trained + [1] * start_runs)  # the row after each run's last
     with PopulationWriter(
         folder,
@@ -207,7 +247,7 @@ def _require_finite(
         )
 
 
-def _settings(zoo: IndependentRuns, data: ImageData, counts: dict[str, int]) -> dict[str, Any]:
+def _settings(zoo: IndependentRuns, data: ImageData, counts: Mapping[str, int]) -> dict[str, Any]:
     """What `population.json` says about the build: enough to repeat it."""
     return {
         "training": asdict(zoo.recipe),
