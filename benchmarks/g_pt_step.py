@@ -47,7 +47,7 @@ def main() -> None:
                     error.backward()
                     optimizer.step()
                     optimizer.zero_grad()
-                    first.append(float(error))
+                    first.append(float(error.detach()))
             return first[0]
 
         return steps
