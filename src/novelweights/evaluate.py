@@ -34,7 +34,7 @@ from novelweights.seeding import rng_for
 from novelweights.tasks import TASKS, make_task
 from novelweights.tasks.task import Task
 from novelweights.weights.population import Population, require_finite, weights_digest
-from novelweights.weights.readers import read_checkpoints
+from novelweights.weights.readers import read_checkpoints, read_starts
 from novelweights.weights.symmetry import NeuronSymmetry
 from novelweights.weights.writer import save_population
 from novelweights.zoos import find_zoo
@@ -282,7 +282,7 @@ def evaluate_method(
         with _timed(folder, "sample"):
             start = None
             if made_by.is_conditional:
-                start = read_checkpoints(folder / "zoo", split="start")
+                start = read_starts(folder / "zoo")
             sampled = fitted.sample(
                 samples,
                 rng=rng_for(seed, "sample"),

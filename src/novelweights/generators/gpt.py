@@ -40,7 +40,7 @@ from novelweights.generators.parts.training import (
     on_accelerator,
     train,
 )
-from novelweights.generators.parts.trajectories import Trajectories, checkpoint_losses
+from novelweights.generators.parts.trajectories import Trajectories, starts_for
 from novelweights.generators.parts.transformer import (
     SCALAR_FEATURES,
     TokenTransformer,
@@ -54,8 +54,6 @@ from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import (
     Population,
     PopulationInfo,
-    require_finite,
-    require_same_layout,
     sampled_records,
     weights_digest,
 )
@@ -362,13 +360,9 @@ class FittedGPt:
                 "g-pt begins from checkpoints: expected some, got none; add --start DIR "
                 "(a population whose split start holds initializations with their losses)"
             )
-        start = start.in_order_of(self.layout)
-        ours = Population(torch.empty(0, self.layout.size), self.layout, sampled_records(0))
-        require_same_layout(ours, start, ("the generator", "start"))
-        require_finite(start, "start")
+        start, losses = starts_for(self.layout, start, self.settings.metric)
         if n and not len(start):
             raise InputError("start: expected at least 1 checkpoint to begin from, got none")
-        losses = checkpoint_losses(start, self.settings.metric, "start")
         rows = torch.arange(n) % max(1, len(start))
         return start.weights[rows], losses[rows]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from novelweights.errors import InputError
 from novelweights.generators.gpt import MeasureLoss
-from novelweights.generators.parts.trajectories import checkpoint_losses
+from novelweights.generators.parts.trajectories import starts_for
 from novelweights.steering.samples import Steering
 from novelweights.tasks.task import Task
 from novelweights.weights.layout import WeightLayout
@@ -22,8 +22,6 @@ from novelweights.weights.population import (
     Population,
     PopulationInfo,
     require_finite,
-    require_same_layout,
-    sampled_records,
 )
 
 SAMPLES_AT_ONCE = 256
@@ -152,18 +150,15 @@ def steer(
         raise InputError(
             f"task {task.name} measures no loss: expected one that does; name it with --task"
         )
-    start = start.in_order_of(fitted.layout).select(slice(0, n_starts))
+    start = start.select(slice(0, n_starts))
     if len(prompts) * len(start) > MOST_SAMPLES:
         raise InputError(
             f"expected at most {MOST_SAMPLES:,} samples, got {len(prompts):,} prompts for each of "
             f"{len(start):,} starts; give fewer with --prompts or --starts"
         )
-    ours = Population(
-        torch.empty(0, fitted.layout.size), fitted.layout, sampled_records(0), fitted.info
-    )
-    require_same_layout(ours, start, ("the generator", "start"))
     metric = fitted.settings.metric
-    told, measured = checkpoint_losses(start, metric, "start").double(), task.loss(start).double()
+    start, losses = starts_for(fitted.layout, start, metric)
+    told, measured = losses.double(), task.loss(start).double()
     if not torch.allclose(told, measured, rtol=SAME_LOSS, atol=1e-6):
         worst = int((told / measured).log().abs().argmax())
         raise InputError(

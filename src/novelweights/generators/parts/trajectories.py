@@ -11,7 +11,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from novelweights.errors import InputError
-from novelweights.weights.population import Population
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.population import (
+    Population,
+    require_finite,
+    require_same_layout,
+    sampled_records,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,3 +95,18 @@ def checkpoint_losses(population: Population, metric: str, role: str) -> Float[T
             "number for each. Leave these checkpoints out or measure them"
         )
     return torch.from_numpy(losses).float()
+
+
+def starts_for(
+    layout: WeightLayout, start: Population, metric: str
+) -> tuple[Population, Float[Tensor, " n"]]:
+    """Checkpoints to begin from, parameters in the order of a generator's layout, and their losses.
+
+    Raises:
+        InputError: They are of another network, not finite, or without a loss.
+    """
+    start = start.in_order_of(layout)
+    ours = Population(torch.empty(0, layout.size), layout, sampled_records(0))
+    require_same_layout(ours, start, ("the generator", "start"))
+    require_finite(start, "start")
+    return start, checkpoint_losses(start, metric, "start")
