@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
+from jaxtyping import Int
 
 from novelweights.audit.calibration import rank_low
 from novelweights.audit.controls import measured_controls
@@ -46,6 +48,10 @@ N_BASELINE = 100
 """Checkpoints per baseline, as in the paper's figure 6."""
 N_CONTROL = 20
 """Checkpoints per control."""
+
+N_TRAINING = 1000
+"""Training checkpoints whose own nearest neighbors are sought where there are more: the median of
+as many is known to a few percent, and all pairs of 10,000 would take longer than all else."""
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done now, stages done, stages in all)."""
@@ -106,21 +112,24 @@ def audit(
     given = prepare(train, generated, heldout, symmetry, reference, heldout_reference)
     train, generated, heldout = given.train, given.generated, given.heldout
     alignment, n_runs, warnings = given.alignment, given.n_runs, list(given.warnings)
-    own = np.eye(len(train), dtype=bool)
     with clock.stage("training against training"):
         compared = Reference.of(train, alignment, task)
+        some = _measured_training(train, heldout, seed)
+        measured = train if len(some) == len(train) else train.select(some)
+        own = some[:, None] == np.arange(len(train))
+        behavior = compared.behavior
         trained = measure(
             "training",
-            train,
+            measured,
             compared,
             exclude=own,
-            behavior=compared.behavior,
+            behavior=None if behavior is None else behavior[torch.from_numpy(some)],
             only_near=heldout is not None,
         )
     with clock.stage("held-out against training"):
         fresh = measure("heldout", heldout, compared) if heldout is not None else None
         if fresh is not None:
-            _refuse_leakage(fresh, trained)
+            _refuse_leakage(fresh, trained, train)
             if given.all_training is not None and heldout is not None:
                 _refuse_leaked_steps(heldout, given.all_training, trained)
             _refuse_shared_rows(heldout, generated)
@@ -166,6 +175,7 @@ def audit(
             yardstick=yardstick.fresh,
             scored=scored,
             has_heldout=fresh is not None,
+            n_training=len(train),
             ranks=ranks,
             counted=counted,
             quality=task.quality if task is not None else None,
@@ -174,13 +184,13 @@ def audit(
         )
         numbers = quantities(evidence, rng=numpy_rng_for(seed, "bootstrap"))
         if n_runs >= DEFAULT_CRITERIA.min_runs:
-            numbers += tuple(_coverage(scored, ranks, yardstick.fresh, trained, evidence.quality))
+            numbers += tuple(_coverage(scored, ranks, yardstick.fresh, train, evidence.quality))
         numbers += (*common_use_quantities(common), *gap_quantities(generated.info.settings))
         if given.originals is not None:
             numbers += (_distance_to_originals(generated, given.originals, alignment),)
     warnings += _warnings(generated, first, fresh, task)
     if heldout is not None and fresh is not None:
-        warnings += other_recipe(train, heldout, trained, fresh, evidence.quality)
+        warnings += other_recipe(measured, heldout, trained, fresh, evidence.quality)
     frame = shares_initialization(train.weights, alignment, rng=rng_for(seed, "initialization"))
     return AuditResult(
         training=trained,
@@ -197,6 +207,7 @@ def audit(
         controls=controls,
         training_rows=given.training_rows,
         counted=counted,
+        all_training=None if measured is train else tuple(map(str, train.records.run)),
         n_runs=n_runs,
         warnings=tuple(warnings),
         about={
@@ -221,13 +232,24 @@ def _distance_to_originals(
     )
 
 
-def _refuse_leakage(fresh: Findings, trained: Findings) -> None:
+def _measured_training(
+    train: Population, heldout: Population | None, seed: int
+) -> Int[np.ndarray, " rows"]:
+    """Training rows whose nearest neighbors among the others are sought, ascending: all, or
+    `N_TRAINING` drawn at random. Where training runs stand in for held-out ones, all."""
+    if heldout is None or len(train) <= N_TRAINING:
+        return np.arange(len(train))
+    rng = numpy_rng_for(seed, "measured training checkpoints")
+    return np.sort(rng.permutation(len(train))[:N_TRAINING])
+
+
+def _refuse_leakage(fresh: Findings, trained: Findings, train: Population) -> None:
     """Held-out runs that are training runs, or nearly, would hide every copy."""
     usual = float(np.median(trained.distance))
     leaked = np.flatnonzero((fresh.distance == 0) | (fresh.distance < LEAKED * usual))
     if len(leaked):
         pairs = ", ".join(
-            f"{fresh.names[i]} = {trained.names[fresh.neighbor_rows[i, 0]]}" for i in leaked[:3]
+            f"{fresh.names[i]} = {train.records.run[fresh.neighbor_rows[i, 0]]}" for i in leaked[:3]
         )
         more = f" and {len(leaked) - 3} more" if len(leaked) > 3 else ""
         raise InputError(
@@ -307,13 +329,13 @@ def _coverage(
     scored: Findings,
     ranks: Mapping[str, np.ndarray],
     fresh: Findings,
-    trained: Findings,
+    train: Population,
     quality: Measure | None,
 ) -> list[Quantity]:
     """How many training checkpoints the replicas among the samples reproduce, and could."""
-    judged = judge_checkpoints(scored, ranks, fresh, trained.names, quality)
+    judged = judge_checkpoints(scored, ranks, fresh, list(map(str, train.records.run)), quality)
     copies = np.array([verdict.origin is Verdict.REPLICA for verdict in judged])
-    return coverage_quantities(coverage(scored.neighbor_rows[copies, 0], len(trained)))
+    return coverage_quantities(coverage(scored.neighbor_rows[copies, 0], len(train)))
 
 
 def _baselines(

@@ -39,6 +39,8 @@ class Evidence:
     """The generated checkpoints as they compare with the yardstick (the same, unless held-out
     runs are missing; then each is scored against the training runs but one)."""
     has_heldout: bool
+    n_training: int
+    """Training checkpoints in all."""
     ranks: dict[str, np.ndarray]
     counted: np.ndarray
     """False for generated checkpoints that repeat another: no further evidence."""
@@ -106,7 +108,10 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
     groups = [("generated", "generated", generated, "generated checkpoints")]
     if evidence.has_heldout:
         groups.append(("heldout", "held-out", yardstick, "held-out runs"))
-    groups.append(("training", "training", training, "training runs, each against the other runs,"))
+    whom = "training runs"
+    if len(training) < evidence.n_training:
+        whom = f"{len(training):,} of the training runs, drawn at random"
+    groups.append(("training", "training", training, f"{whom}, each against the other runs,"))
     found = [
         _summary(
             f"median_distance_{key}",
@@ -382,7 +387,7 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
 
 
 def _coverage(evidence: Evidence) -> list[Quantity]:
-    n, hit = len(evidence.training), len(np.unique(evidence.generated.neighbor_rows[:, 0]))
+    n, hit = evidence.n_training, len(np.unique(evidence.generated.neighbor_rows[:, 0]))
     return [
         Quantity(
             key="never_nearest_share",

@@ -13,7 +13,7 @@ import pandas as pd
 
 from novelweights.tasks.task import Measure
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,7 @@ class AuditResult:
     """Every number of one audit."""
 
     training: Findings
+    """Training checkpoints against the other training checkpoints: all, or a random sample."""
     generated: Findings
     heldout: Findings | None
     baselines: Mapping[str, Findings]
@@ -195,12 +196,19 @@ class AuditResult:
     counted: np.ndarray | None = None
     """(m,) False for generated checkpoints that repeat another and are no further evidence; None:
     all count."""
+    all_training: tuple[str, ...] | None = None
+    """Names of all training checkpoints, where `training` is a sample; None: it has them all."""
     n_runs: int | None = None
     """Independent training runs, as recognized; below 3 nothing can be identified. None: as many
     as training checkpoints."""
     warnings: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     """What was audited: architecture, task, data, seeds, and per population n, runs, recipe."""
+
+    @property
+    def training_names(self) -> list[str]:
+        """Run of every training checkpoint; all rows in `Findings` count these."""
+        return self.training.names if self.all_training is None else list(self.all_training)
 
     def quantity(self, key: str) -> Quantity:
         """The quantity of that key.
@@ -225,6 +233,7 @@ class AuditResult:
             "layers": list(self.layers),
             "training_rows": None if self.training_rows is None else _list(self.training_rows),
             "counted": None if self.counted is None else _list(self.counted),
+            "all_training": None if self.all_training is None else list(self.all_training),
             "n_runs": self.n_runs,
             "controls": {key: _planted_json(planted) for key, planted in self.controls.items()},
             "warnings": list(self.warnings),
@@ -245,7 +254,7 @@ class AuditResult:
         """
         if data["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {data['schema_version']}, expected {SCHEMA_VERSION}")
-        heldout, rows = data["heldout"], data["training_rows"]
+        heldout, rows, every = data["heldout"], data["training_rows"], data["all_training"]
         return cls(
             training=_findings(data["training"]),
             generated=_findings(data["generated"]),
@@ -256,6 +265,7 @@ class AuditResult:
             layers=tuple(data["layers"]),
             training_rows=None if rows is None else np.array(rows, dtype=np.int64),
             counted=None if data["counted"] is None else np.array(data["counted"], dtype=bool),
+            all_training=None if every is None else tuple(every),
             n_runs=data["n_runs"],
             controls={key: _planted(planted) for key, planted in data["controls"].items()},
             quantities=tuple(Quantity(**quantity) for quantity in data["quantities"]),
@@ -268,7 +278,7 @@ class AuditResult:
 
     def table(self) -> pd.DataFrame:
         """One row per generated checkpoint: the numbers of `checkpoints.csv` before the verdict."""
-        found, trained = self.generated, self.training.names
+        found, trained = self.generated, self.training_names
         nearest = found.neighbor_rows[:, 0]
         rows = self.training_rows
         columns: dict[str, Any] = {

@@ -53,7 +53,7 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
     Pure: depends on the numbers and the thresholds alone. Source: ours.
     """
     fresh = result.heldout if result.heldout is not None else result.training
-    names, quality = result.training.names, result.quality
+    names, quality = result.training_names, result.quality
     controls = tuple(
         _judge_control(key, planted, fresh, names, quality, criteria)
         for key, planted in result.controls.items()

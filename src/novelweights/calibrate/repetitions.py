@@ -222,6 +222,7 @@ def _judge_population(
         yardstick=heldout,
         scored=generated,
         has_heldout=True,
+        n_training=len(measured.training),
         ranks=ranks,
         counted=np.ones(len(generated), dtype=bool),
         quality=quality,

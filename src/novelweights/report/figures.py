@@ -141,7 +141,7 @@ def draw_weights(
         far = found.neighbor_distances[rows[i], :3]
         labels = [short(found.names[rows[i]])]
         labels += [
-            f"{short(result.training.names[row])}   d = {number(d)}"
+            f"{short(result.training_names[row])}   d = {number(d)}"
             for row, d in zip(near, far, strict=True)
         ]
         ax.set_yticks(range(len(labels)), labels)
@@ -172,7 +172,7 @@ def draw_regions(
     axes = figure.subplots(2, n, squeeze=False)
     same = [float((regions[i, 0] == regions[i, 1]).mean()) for i in range(n)]
     for i in range(n):
-        nearest = result.training.names[result.generated.neighbor_rows[rows[i], 0]]
+        nearest = result.training_names[result.generated.neighbor_rows[rows[i], 0]]
         names = (short(result.generated.names[rows[i]]), short(nearest))
         for row, (name, color) in enumerate(zip(names, (RED, BLUE), strict=True)):
             ax = axes[row, i]

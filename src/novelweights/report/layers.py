@@ -33,7 +33,7 @@ def draw_layers(result: AuditResult) -> tuple[Figure, str]:
     if result.generated.layer_rows is None or not result.layers:
         raise ValueError("a map of layers needs the nearest training checkpoint of every layer")
     shown = nearest_first(result)[:MAX_SAMPLES]
-    names = np.array(result.training.names, dtype=object)[result.generated.layer_rows[shown]]
+    names = np.array(result.training_names, dtype=object)[result.generated.layer_rows[shown]]
     counts = Counter(names.ravel().tolist())
     frequent = sorted((-n, name) for name, n in counts.items() if n > 1)[: len(RUN_COLORS)]
     colors = {name: color for (_, name), color in zip(frequent, RUN_COLORS, strict=False)}

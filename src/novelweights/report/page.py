@@ -138,7 +138,8 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "colors": {group.key: group.color for group in groups_of(result)},
         "figures": {name: inline(name, drawing) for name, drawing in drawings.items()},
         "nearer": _nearer_than_heldout(result),
-        "never_nearest": len(result.training) - len(set(result.generated.neighbor_rows[:, 0])),
+        "never_nearest": len(result.training_names)
+        - len(set(result.generated.neighbor_rows[:, 0])),
         "controls": controls.control_rows(verdict),
         "state_classes": {controls.PASS: "pass", controls.BLIND: "blind", controls.VETO: "veto"},
         "must_pass": [control.label for control in verdict.controls if control.can_veto],
@@ -190,8 +191,8 @@ def _without_settings(about: Mapping[str, Any]) -> dict[str, Any]:
 
 def _runs_told(result: AuditResult, few_runs: bool) -> str:
     """Of how many runs the training checkpoints are, where that is not one each."""
-    n_runs = len(result.training) if result.n_runs is None else result.n_runs
-    if n_runs == len(result.training) and not few_runs:
+    n_runs = len(result.training_names) if result.n_runs is None else result.n_runs
+    if n_runs == len(result.training_names) and not few_runs:
         return ""
     return ", all of one run" if n_runs == 1 else f", of {n_runs:,} runs"
 

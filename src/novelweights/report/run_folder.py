@@ -62,7 +62,7 @@ class StoredVerdict:
 
     def has_few_runs(self, result: AuditResult) -> bool:
         """Whether the training checkpoints come from too few runs to identify anything."""
-        n_runs = len(result.training) if result.n_runs is None else result.n_runs
+        n_runs = len(result.training_names) if result.n_runs is None else result.n_runs
         return n_runs < self.criteria.get("min_runs", DEFAULT_CRITERIA.min_runs)
 
 
@@ -168,7 +168,7 @@ def _result(data: Mapping[str, Any]) -> AuditResult:
     if result.heldout is not None:
         populations["heldout"] = result.heldout
     for key, found in populations.items():
-        _check(key, found, len(result.training), len(result.layers))
+        _check(key, found, len(result.training_names), len(result.layers))
     _check_ranks(result.ranks, len(result.generated))
     for planted in result.controls.values():
         _check_ranks(planted.ranks, len(planted.found))

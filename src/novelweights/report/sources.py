@@ -22,13 +22,13 @@ LETTER = 0.0075  # width of one, as a share of the bar
 def draw_nearest(result: AuditResult) -> tuple[Figure, str]:
     """How often each training checkpoint is the nearest one of a generated checkpoint."""
     nearest = result.generated.neighbor_rows[:, 0]
-    hits = np.bincount(nearest, minlength=len(result.training))
+    hits = np.bincount(nearest, minlength=len(result.training_names))
     order = np.argsort(-hits, kind="stable")[:MAX_BARS]
     order = order[hits[order] > 0]
     figure = Figure(figsize=(PANEL, 4.4))
     ax = figure.add_subplot()
     ax.barh(range(len(order)), hits[order], color=BLUE, height=0.7)
-    ax.set_yticks(range(len(order)), [short(result.training.names[row]) for row in order])
+    ax.set_yticks(range(len(order)), [short(result.training_names[row]) for row in order])
     ax.tick_params(axis="y", length=0, labelsize=8)
     ax.set_ylim(max(len(order), 8) - 0.4, -0.6)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -79,7 +79,7 @@ def draw_made_of(result: AuditResult) -> tuple[Figure, str]:
         for row, weight, (ink, depth) in zip(rows[sample], weights[sample], SHADES, strict=False):
             weight = max(float(weight), 0.0)
             ax.barh(y, weight, left=left, height=0.8, color=RED, alpha=depth, linewidth=0)
-            _name(ax, result.training.names[row], weight, left, y, ink)
+            _name(ax, result.training_names[row], weight, left, y, ink)
             left += weight
         ax.barh(y, max(1 - left, 0), left=left, height=0.8, **REST)
     ax.set_yticks(range(len(shown)), [short(found.names[sample]) for sample in shown])
@@ -88,7 +88,7 @@ def draw_made_of(result: AuditResult) -> tuple[Figure, str]:
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("weight of 1st, 2nd, 3rd source (dark to light), all others in white")
     told = "; ".join(
-        f"{found.names[sample]}: {result.training.names[rows[sample, 0]]} {weights[sample, 0]:.2f}"
+        f"{found.names[sample]}: {result.training_names[rows[sample, 0]]} {weights[sample, 0]:.2f}"
         for sample in shown
     )
     return figure, f"Largest source of the {len(shown)} samples nearest to training. {told}."

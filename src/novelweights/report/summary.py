@@ -143,7 +143,7 @@ PRINTED_FACTS = ("parameters", "values_in_training")
 
 def _checkpoints(result: AuditResult) -> dict[str, int]:
     """How many of each kind the audit compared."""
-    counts = {"training": len(result.training), "generated": len(result.generated)}
+    counts = {"training": len(result.training_names), "generated": len(result.generated)}
     return counts | ({"held-out": len(result.heldout)} if result.heldout is not None else {})
 
 
@@ -158,7 +158,7 @@ def _generator(result: AuditResult, generator: Mapping[str, Any]) -> dict[str, A
         "parameters": generator.get("parameters"),
         "training_rows": rows,
         "values_in_training": generator.get("values_in_training"),
-        "values_in_compared_training": len(result.training) * _weights(result),
+        "values_in_compared_training": len(result.training_names) * _weights(result),
         "optimizer_steps": settings.get("steps") if drawn else None,
         "batch_size": settings.get("batch_size") if drawn else None,
         "draws_per_training_row": drawn / rows if drawn and rows else None,
