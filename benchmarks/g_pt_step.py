@@ -16,14 +16,15 @@ from torch.nn import functional as F
 from benchmarks.timing import take_turns
 from novelweights.generators.gpt import SCALES
 from novelweights.generators.parts import transformer
-from novelweights.networks.mlp import DIGITS_MLP
+from novelweights.networks.mlp import DIGITS_WIDE_MLP
 
 STEPS = 10
 
 
 def main() -> None:
     """Print milliseconds of a step in each way, and the ratios."""
-    settings, layout = SCALES["laptop"], DIGITS_MLP.layout
+    settings, layout = SCALES["laptop"], DIGITS_WIDE_MLP.layout
+    cut = settings.cut(layout, DIGITS_WIDE_MLP.symmetry)
     rng = torch.Generator().manual_seed(0)
     start, target = 0.5 * torch.randn(2, settings.batch_size, layout.size, generator=rng)
     t = torch.randint(settings.timesteps, (settings.batch_size,), generator=rng)
@@ -31,7 +32,7 @@ def main() -> None:
 
     def way(*, bf16: bool, library_attention: bool) -> Callable[[], float]:
         torch.manual_seed(0)
-        network = settings.network(layout)
+        network = settings.network(cut)
         for layer in network.outputs.parameters():
             nn.init.normal_(layer, std=0.02)  # the zero start would compare nothing
         optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
@@ -42,7 +43,7 @@ def main() -> None:
             with kernel if library_attention else nullcontext():
                 for _ in range(STEPS):
                     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                        predicted = settings.denoise(network, target, t, start, loss, loss, layout)
+                        predicted = settings.denoise(network, target, t, start, loss, loss, cut)
                         error = (predicted - target).square().mean()
                     error.backward()
                     optimizer.step()
@@ -64,7 +65,7 @@ def main() -> None:
         raise ValueError(f"the first losses differ by {100 * spread:.1f}%: {losses}")
     plain, library, ours = (1000 * seconds / STEPS for seconds, _ in found)
     print(
-        f"G.pt step, laptop scale, batch {settings.batch_size}, {DIGITS_MLP.name}, medians\n"
+        f"G.pt step, laptop scale, batch {settings.batch_size}, {DIGITS_WIDE_MLP.name}, medians\n"
         f"  float32 {plain:.0f} ms, bf16 {library:.0f} ms, bf16 with our attention {ours:.0f} ms: "
         f"{plain / ours:.1f} times faster; first losses differ by {100 * spread:.2f}%"
     )

@@ -70,9 +70,14 @@ def starts_of(population):
 # -- published numbers --------------------------------------------------------------------------
 
 
+def published(settings):
+    """The denoiser of the paper's target network."""
+    return settings.network(settings.cut(MNIST_MLP.layout, MNIST_MLP.symmetry))
+
+
 def g_pt_size(**settings):
     with torch.device("meta"):
-        return parameter_count(GPt(**settings).network(MNIST_MLP.layout))
+        return parameter_count(published(GPt(**settings)))
 
 
 def test_it_has_the_published_size():
@@ -97,7 +102,7 @@ def test_the_variants_have_theirs(settings, millions):
 
 def test_shapes_at_the_published_size():
     with torch.device("meta"):
-        network = GPt().network(MNIST_MLP.layout)
+        network = published(GPt())
         assert len(network.inputs) == 26
         assert [layer.in_features for layer in network.inputs[-4:]] == [SCALAR_FEATURES] * 4
         tokens = [torch.empty(3, layer.in_features) for layer in network.inputs]
@@ -201,7 +206,7 @@ def test_what_cannot_be_paired_is_refused(trajectories, make_population):
 class Listening(torch.nn.Module):
     """Keeps what it is told and changes nothing."""
 
-    def __init__(self, layout, chunk):
+    def __init__(self, layout):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.size = layout.size
@@ -214,11 +219,12 @@ class Listening(torch.nn.Module):
 def test_the_network_is_told_weights_timestep_and_losses_in_the_published_order(trajectories):
     population = trajectories()
     layout = population.layout
-    network = Listening(layout, 6)
+    network = Listening(layout)
     noised, start = population.weights[:3], population.weights[3:6]
     t = torch.tensor([0, 7, 49])
     start_loss, target_loss = torch.tensor([2.0, 1.5, 1.0]), torch.tensor([0.5, 0.25, 0.0])
-    answer = QUICK.denoise(network, noised, t, start, start_loss, target_loss, layout)
+    cut = QUICK.cut(layout, population.info.symmetry)
+    answer = QUICK.denoise(network, noised, t, start, start_loss, target_loss, cut)
     assert torch.equal(answer, start)  # a network that says nothing changes nothing
     n = len(token_sizes(layout, 6))
     assert torch.equal(torch.cat(network.told[:n], dim=1), noised)
@@ -274,11 +280,12 @@ def test_both_weight_vectors_of_a_pair_are_reordered_in_the_same_way(trajectorie
 # -- fitting and sampling -----------------------------------------------------------------------
 
 
-def test_it_learns_where_its_runs_end(trajectories):
+@pytest.mark.parametrize("tokens", ["parameters", "neurons"])
+def test_it_learns_where_its_runs_end(trajectories, tokens):
     """One run: asked for its last loss from its first checkpoint, it gives its last checkpoint."""
     population = trajectories()
     population = population.select(population.records.run == "train-2")
-    settings = replace(QUICK, width=64, layers=2, steps=600, permute=False)
+    settings = replace(QUICK, width=64, layers=2, steps=600, permute=False, tokens=tokens)
     fitted = settings.fit(population, rng=seeded(0))
     steps = population.records.step
     start, last = population.select(steps == 0), population.weights[steps == 30]
@@ -404,11 +411,12 @@ def test_an_interrupted_fit_ends_with_the_same_bits(trajectories, tmp_path, chan
         assert torch.equal(value, resumed.network.state_dict()[name]), name
 
 
-def test_what_was_saved_is_loaded_again(trajectories, tmp_path):
+@pytest.mark.parametrize("settings", [QUICK, replace(QUICK, tokens="neurons")])
+def test_what_was_saved_is_loaded_again(trajectories, tmp_path, settings):
     training = trajectories()
-    fitted = QUICK.fit(training, rng=seeded(1))
+    fitted = settings.fit(training, rng=seeded(1))
     fitted.save(tmp_path)
-    loaded = type(fitted).load(tmp_path, QUICK, training.layout, training.info)
+    loaded = type(fitted).load(tmp_path, settings, training.layout, training.info)
     start = starts_of(training)
     assert torch.equal(
         fitted.sample(3, rng=seeded(2), start=start).weights,
@@ -417,7 +425,7 @@ def test_what_was_saved_is_loaded_again(trajectories, tmp_path):
     assert loaded.loss_range == fitted.loss_range == pytest.approx((0.8, 2.04))
     again = tmp_path / "again"
     again.mkdir()
-    QUICK.fit(training, rng=seeded(1)).save(again)
+    settings.fit(training, rng=seeded(1)).save(again)
     [file], [other] = (list(folder.glob("*.safetensors")) for folder in (tmp_path, again))
     assert file.read_bytes() == other.read_bytes()
 
@@ -448,6 +456,7 @@ def test_memorization_opens_its_own_gap(trajectories, tmp_path):
         ({"prompt": math.nan}, "prompt: expected a number"),
         ({"gradient_clip": math.inf}, "gradient_clip: expected a number"),
         ({"ema_decay": 1.0}, "ema_decay: expected 0 to below 1"),
+        ({"tokens": "weights"}, "expected parameters or neurons"),
         ({"schedule": "step"}, "expected constant or cosine"),
         ({"learning_rate": math.nan}, "learning_rate"),
     ],

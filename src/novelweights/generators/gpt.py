@@ -4,7 +4,9 @@ It learns from pairs of checkpoints of one run: the earlier one, both losses and
 the condition, the later one is what is denoised. Tokens are chunks of both weight vectors and four
 scalars; what is predicted is a change of the earlier weights. Sampling starts from initializations
 of runs it never saw and asks for loss 0. The defaults are the paper's setting for MNIST (378
-million parameters); `SCALES` holds smaller ones. Departures: runs are drawn with replacement (the
+million parameters); `SCALES` holds smaller ones. The laptop scale has a token per neuron in place
+of pieces of parameters: those, at equal steps, learned little more than what each hidden neuron
+becomes by itself (see `tokens`). Departures: runs are drawn with replacement (the
 released code goes through all runs nine times an epoch); the cosine of the learning rate begins
 after warm-up (there at step 0; at most .5% apart); betas are not stretched when there are fewer
 than 1000 timesteps. Source: G.pt as the paper uses it (section 2,
@@ -34,6 +36,11 @@ from novelweights.generators.parts.settings import (
     require_sampling_steps,
     require_share,
 )
+from novelweights.generators.parts.tokens import (
+    Tokens,
+    tokens_of_neurons,
+    tokens_of_parameters,
+)
 from novelweights.generators.parts.training import (
     TrainingSettings,
     Workspace,
@@ -48,7 +55,6 @@ from novelweights.generators.parts.transformer import (
     parameter_count,
     save_denoiser,
     scalar_features,
-    token_sizes,
 )
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import (
@@ -57,7 +63,7 @@ from novelweights.weights.population import (
     sampled_records,
     weights_digest,
 )
-from novelweights.weights.symmetry import random_element, transform
+from novelweights.weights.symmetry import NeuronSymmetry, random_element, transform
 
 SCALAR_LOG2_MAX_FREQUENCY = 14.0
 NORMALIZED_STD = 0.538
@@ -85,7 +91,10 @@ class GPt:
     dropout: float = 0.0
     """Dropout on attention, residuals and embeddings."""
     chunk: int = 1000
-    """Largest token, in weights; parameters are cut into such pieces; 0: one per parameter."""
+    """Largest token, in weights; what is larger is cut into such pieces; 0: nothing is cut."""
+    tokens: str = "parameters"
+    """What is cut into tokens: parameters as stored (as published), or neurons (incoming weights,
+    bias and outgoing weights of a hidden neuron side by side; ours, learns faster)."""
     timesteps: int = 1000
     """Diffusion timesteps T."""
     weight_scale: float = 4.185
@@ -138,12 +147,21 @@ class GPt:
             precision=self.precision,
         )
 
-    def network(self, layout: WeightLayout) -> TokenTransformer:
+    def cut(self, layout: WeightLayout, symmetry: NeuronSymmetry | None) -> Tokens:
+        """How weight vectors of a target network become tokens.
+
+        Raises:
+            InputError: Tokens of neurons, and the symmetry does not name any.
+        """
+        if self.tokens == "neurons":
+            return tokens_of_neurons(layout, symmetry, self.chunk)
+        return tokens_of_parameters(layout, self.chunk)
+
+    def network(self, cut: Tokens) -> TokenTransformer:
         """The denoiser for a target network, freshly initialized from torch's global stream."""
-        tokens = token_sizes(layout, self.chunk)
         return TokenTransformer(
-            [*tokens, *tokens, *[SCALAR_FEATURES] * 4],
-            tokens,
+            [*cut.sizes, *cut.sizes, *[SCALAR_FEATURES] * 4],
+            cut.sizes,
             width=self.width,
             layers=self.layers,
             heads=self.heads,
@@ -168,6 +186,8 @@ class GPt:
             "prompt",
         )
         require_share(self, "dropout", "ema_decay")
+        if self.tokens not in ("parameters", "neurons"):
+            raise InputError(f"tokens {self.tokens!r}: expected parameters or neurons")
         if self.schedule not in ("constant", "cosine"):
             raise InputError(f"schedule {self.schedule!r}: expected constant or cosine")
 
@@ -191,11 +211,12 @@ class GPt:
         """
         trajectories = Trajectories.of(training, self.metric, "training")
         layout, symmetry = training.layout, training.info.symmetry
+        cut = self.cut(layout, symmetry)
         scale = self.weight_scale or NORMALIZED_STD / float(training.weights.std())
         seed = int(torch.randint(2**62, (1,), generator=rng))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = self.network(layout)
+            network = self.network(cut)
         alphas = ddpm_scheduler(self.timesteps).alphas_cumprod
 
         def loss_at(model: nn.Module, draw: torch.Generator) -> Tensor:
@@ -219,14 +240,14 @@ class GPt:
                 start,
                 trajectories.losses[start_rows],
                 trajectories.losses[target_rows],
-                layout,
+                cut,
             )
             return (predicted - target.to(predicted.device)).square().mean()
 
         def losses_of(
             model: nn.Module, some: Population, timesteps: tuple[int, ...], draw: torch.Generator
         ) -> Tensor:
-            return self.losses(model, some, scale, timesteps, draw)
+            return self.losses(model, some, cut, scale, timesteps, draw)
 
         watch = None
         if workspace is not None and workspace.watch is not None:
@@ -255,7 +276,7 @@ class GPt:
         start: Float[Tensor, "batch d"],
         start_loss: Float[Tensor, " batch"],
         target_loss: Float[Tensor, " batch"],
-        layout: WeightLayout,
+        cut: Tokens,
     ) -> Float[Tensor, "batch d"]:
         """The predicted clean weights (all weights scaled): the start plus what the network says.
 
@@ -263,19 +284,19 @@ class GPt:
         """
         device = next(network.parameters()).device
         noised, start = noised.to(device), start.to(device)
-        sizes = token_sizes(layout, self.chunk)
         scalars = (t, target_loss - start_loss, target_loss, start_loss)  # in the published order
         features = [
             scalar_features(x.float().to(device), SCALAR_LOG2_MAX_FREQUENCY) for x in scalars
         ]
-        tokens = [*noised.split(sizes, dim=1), *start.split(sizes, dim=1), *features]
-        return start + network(tokens).float()
+        tokens = [*cut.split(noised), *cut.split(start), *features]
+        return start + cut.join(network(tokens).float())
 
     @torch.no_grad()
     def losses(
         self,
         network: nn.Module,
         population: Population,
+        cut: Tokens,
         scale: float,
         timesteps: tuple[int, ...],
         rng: torch.Generator,
@@ -287,9 +308,7 @@ class GPt:
         start_loss, last_loss = trajectories.losses[first], trajectories.losses[last]
 
         def predict(noised: Tensor, t: Tensor) -> Tensor:
-            return self.denoise(
-                network, noised, t, start, start_loss, last_loss, population.layout
-            ).cpu()
+            return self.denoise(network, noised, t, start, start_loss, last_loss, cut).cpu()
 
         alphas = ddpm_scheduler(self.timesteps).alphas_cumprod
         return denoising_errors(predict, clean, timesteps, alphas, rng=rng)
@@ -379,7 +398,7 @@ class FittedGPt:
 
         def denoise(noised: Tensor, t: Tensor) -> Tensor:
             return self.settings.denoise(
-                self.network, noised, t, scaled, start_loss, asked, self.layout
+                self.network, noised, t, scaled, start_loss, asked, self._cut
             ).cpu()
 
         scheduler, steps = ddpm_scheduler(self.settings.timesteps), self.settings.sampling_steps
@@ -407,6 +426,10 @@ class FittedGPt:
         return parameter_count(self.network)
 
     @property
+    def _cut(self) -> Tokens:
+        return self.settings.cut(self.layout, self.info.symmetry)
+
+    @property
     def timesteps(self) -> int:
         """Noise levels in all."""
         return self.settings.timesteps
@@ -422,7 +445,7 @@ class FittedGPt:
         Raises:
             InputError: A run has one checkpoint only, or losses are missing.
         """
-        return self.settings.losses(self.network, population, self.scale, timesteps, rng)
+        return self.settings.losses(self.network, population, self._cut, self.scale, timesteps, rng)
 
     def save(self, folder: Path) -> None:
         """Write the denoiser's weights, the scale and the losses it has seen."""
@@ -435,7 +458,7 @@ class FittedGPt:
         cls, folder: Path, settings: GPt, layout: WeightLayout, info: PopulationInfo
     ) -> "FittedGPt":
         """A fitted generator from what `save` wrote."""
-        network = settings.network(layout)
+        network = settings.network(settings.cut(layout, info.symmetry))
         numbers = load_denoiser(network, folder)
         loss_range = numbers["least_loss"], numbers["greatest_loss"]
         return cls(settings, network, layout, info, numbers["weight_scale"], loss_range)
@@ -447,11 +470,12 @@ SCALES = {
         width=256,
         layers=4,
         heads=4,
-        chunk=64,
+        chunk=0,
+        tokens="neurons",
         weight_scale=0.0,
-        steps=16_000,
-        batch_size=128,
-        learning_rate=1e-3,
+        steps=24_000,
+        batch_size=64,
+        learning_rate=1.5e-3,
         warmup_steps=200,
         ema_decay=0.999,
         precision="bf16",

@@ -1,8 +1,8 @@
 """The transformer trunk of G.pt and HyperDiffusion: weights as tokens, one projection per token.
 
-Every token (a parameter, a chunk of one, a scalar) has its own bias-free linear layer in and, for
-tokens that are predicted, out. Sharing them across tokens is not what the originals do, and it
-costs memorization at small scale. Sources: G.pt and HyperDiffusion as the paper uses them;
+Every token (a parameter, a chunk of one, a neuron, a scalar) has its own bias-free linear layer in
+and, for tokens that are predicted, out. Sharing them across tokens is not what the originals do,
+and it costs memorization at small scale. Sources: G.pt and HyperDiffusion as the paper uses them;
 parameter counts 378,283,008 and 1,407,225,600 are reproduced exactly.
 """
 
