@@ -207,7 +207,7 @@ def audit(
         controls=controls,
         training_rows=given.training_rows,
         counted=counted,
-        all_training=None if measured is train else tuple(map(str, train.records.run)),
+        all_training=None if measured is train else list(map(str, train.records.run)),
         n_runs=n_runs,
         warnings=tuple(warnings),
         about={

@@ -196,7 +196,7 @@ class AuditResult:
     counted: np.ndarray | None = None
     """(m,) False for generated checkpoints that repeat another and are no further evidence; None:
     all count."""
-    all_training: tuple[str, ...] | None = None
+    all_training: list[str] | None = None
     """Names of all training checkpoints, where `training` is a sample; None: it has them all."""
     n_runs: int | None = None
     """Independent training runs, as recognized; below 3 nothing can be identified. None: as many
@@ -208,7 +208,7 @@ class AuditResult:
     @property
     def training_names(self) -> list[str]:
         """Run of every training checkpoint; all rows in `Findings` count these."""
-        return self.training.names if self.all_training is None else list(self.all_training)
+        return self.training.names if self.all_training is None else self.all_training
 
     def quantity(self, key: str) -> Quantity:
         """The quantity of that key.
@@ -233,7 +233,7 @@ class AuditResult:
             "layers": list(self.layers),
             "training_rows": None if self.training_rows is None else _list(self.training_rows),
             "counted": None if self.counted is None else _list(self.counted),
-            "all_training": None if self.all_training is None else list(self.all_training),
+            "all_training": self.all_training,
             "n_runs": self.n_runs,
             "controls": {key: _planted_json(planted) for key, planted in self.controls.items()},
             "warnings": list(self.warnings),
@@ -254,7 +254,7 @@ class AuditResult:
         """
         if data["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {data['schema_version']}, expected {SCHEMA_VERSION}")
-        heldout, rows, every = data["heldout"], data["training_rows"], data["all_training"]
+        heldout, rows = data["heldout"], data["training_rows"]
         return cls(
             training=_findings(data["training"]),
             generated=_findings(data["generated"]),
@@ -265,7 +265,7 @@ class AuditResult:
             layers=tuple(data["layers"]),
             training_rows=None if rows is None else np.array(rows, dtype=np.int64),
             counted=None if data["counted"] is None else np.array(data["counted"], dtype=bool),
-            all_training=None if every is None else tuple(every),
+            all_training=data["all_training"],
             n_runs=data["n_runs"],
             controls={key: _planted(planted) for key, planted in data["controls"].items()},
             quantities=tuple(Quantity(**quantity) for quantity in data["quantities"]),

@@ -394,11 +394,11 @@ class FittedGPt:
         tell: Callable[[int, int], None],
     ) -> Tensor:
         """One chain of denoising."""
-        scaled = self.scale * start
+        scaled, cut = self.scale * start, self._cut
 
         def denoise(noised: Tensor, t: Tensor) -> Tensor:
             return self.settings.denoise(
-                self.network, noised, t, scaled, start_loss, asked, self._cut
+                self.network, noised, t, scaled, start_loss, asked, cut
             ).cpu()
 
         scheduler, steps = ddpm_scheduler(self.settings.timesteps), self.settings.sampling_steps
