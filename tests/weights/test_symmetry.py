@@ -111,13 +111,44 @@ def test_json_round_trip():
     )
 
 
+FLATTENED = WeightLayout((("conv", (3, 2, 2)), ("dense", (2, 12))))
+CHANNELS = NeuronSymmetry(
+    {"conv": ("c", None, None), "dense": (None, "c")}, frozenset({"c"}), {"dense": (1, 4)}
+)
+
+
+def test_the_pixels_of_a_flattened_channel_move_and_flip_together(rng):
+    # three channels of 2x2 pixels, flattened: any function of the pixels of each channel
+    weights = torch.randn(5, FLATTENED.size, generator=rng)
+    pixels = torch.randn(4, 2, 2, generator=rng)
+
+    def outputs(rows):
+        state = FLATTENED.unflatten(rows)
+        channels = torch.einsum("nkij,pij->nkp", state["conv"], pixels).flatten(1)
+        return torch.einsum("noi,ni->no", state["dense"], channels)
+
+    moved = random_transform(weights, FLATTENED, CHANNELS, rng=rng)
+    assert torch.allclose(outputs(weights), outputs(moved), atol=1e-5)
+    assert not torch.allclose(weights, moved, atol=0.1)
+    one = CHANNELS.only(["dense"])
+    assert one.sizes(WeightLayout((("dense", (2, 12)),))) == {"c": 3}
+
+
+def test_blocks_survive_json_and_must_fit():
+    assert NeuronSymmetry.from_json(CHANNELS.to_json()) == CHANNELS
+    with pytest.raises(ValueError, match="12 entries in blocks of 5 are not the 3 neurons"):
+        NeuronSymmetry(CHANNELS.axes, blocks={"dense": (1, 5)}).sizes(FLATTENED)
+    with pytest.raises(ValueError, match="dense has 2 axes, its blocks 1"):
+        NeuronSymmetry(CHANNELS.axes, blocks={"dense": (4,)}).sizes(FLATTENED)
+
+
 def test_a_table_that_does_not_fit_the_layout_is_a_mistake():
     layout = WeightLayout((("w", (3, 2)), ("b", (4,))))
     with pytest.raises(ValueError, match="not one network"):
         NeuronSymmetry({"w": ("h", None)}).sizes(layout)
     with pytest.raises(ValueError, match="w has 2 axes, the table says 1"):
         NeuronSymmetry({"w": ("h",), "b": (None,)}).sizes(layout)
-    with pytest.raises(ValueError, match="group h has 4 and 3 neurons"):
+    with pytest.raises(ValueError, match="b: 4 entries in blocks of 1 are not the 3 neurons of group h"):
         NeuronSymmetry({"w": ("h", None), "b": ("h",)}).sizes(layout)
     assert NeuronSymmetry({"w": ("h", "i"), "b": (None,)}).sizes(layout) == {"h": 3, "i": 2}
 
@@ -142,7 +173,7 @@ def test_features_need_one_hidden_layer():
     layout = WeightLayout((("w", (3, 3)),))
     with pytest.raises(ValueError, match="one group"):
         neuron_features(torch.zeros(1, 9), layout, NeuronSymmetry({"w": ("h", "i")}))
-    with pytest.raises(ValueError, match="two axes"):
+    with pytest.raises(ValueError, match="twice or in blocks"):
         neuron_features(torch.zeros(1, 9), layout, NeuronSymmetry({"w": ("h", "h")}))
 
 

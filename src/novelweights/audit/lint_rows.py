@@ -162,11 +162,14 @@ def _dead_units(named: Named, rows: np.ndarray) -> Iterator[Finding]:
         yield finding(Severity.NOTE, text)
         return
     state = population.layout.unflatten(population.weights[torch.from_numpy(rows)])
-    for group in sorted(symmetry.sizes(population.layout)):
+    for group, neurons in sorted(symmetry.sizes(population.layout).items()):
         silent = []
         for side in (0, 1):  # rows of a matrix are incoming weights, columns outgoing ones
             zero = [
-                (state[name] == 0).movedim(side + 1, 1).flatten(2).all(dim=2)  # (n, neurons)
+                (state[name] == 0)
+                .movedim(side + 1, 1)
+                .reshape(len(rows), neurons, -1)
+                .all(dim=2)  # (n, neurons)
                 for name, axes in symmetry.axes.items()
                 if len(axes) > 1 and axes[side] == group
             ]

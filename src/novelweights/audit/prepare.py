@@ -155,13 +155,11 @@ def _declared(
     alignment = Alignment.where_exact(train.layout, symmetry)
     if alignment is None:
         info = DistanceInfo(name="L2", is_exact=True, symmetry="none")
-        return (
-            None,
-            info,
-            [
-                "No symmetry was declared: a copy whose neurons were reordered looks new here. "
-                "Alignment is exact for networks with one hidden layer and is left out for others."
-            ],
+        why = "No symmetry was declared" if symmetry is None else "The distance is plain L2"
+        told = (
+            f"{why}: a copy whose neurons were reordered looks new here. Alignment is exact for "
+            "networks with one hidden layer and is left out for others."
         )
+        return None, info, [told]
     text = alignment.describe()
     return alignment, DistanceInfo(f"L2, minimized over {text}", is_exact=True, symmetry=text), []

@@ -28,6 +28,9 @@ class NeuronSymmetry:
     axes: Mapping[str, tuple[str | None, ...]]
     sign_groups: frozenset[str] = field(default_factory=frozenset)
     """Groups whose neurons may flip sign (odd activation: tanh, sine)."""
+    blocks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Per parameter, per axis: consecutive entries that belong to one neuron, where there are
+    several (the pixels of a channel after flattening); parameters not named have one."""
 
     def sizes(self, layout: WeightLayout) -> dict[str, int]:
         """Number of neurons in each group.
@@ -45,23 +48,40 @@ class NeuronSymmetry:
         for name, axes in self.axes.items():
             if len(axes) != len(shapes[name]):
                 raise ValueError(f"{name} has {len(shapes[name])} axes, the table says {len(axes)}")
-            for group, size in zip(axes, shapes[name], strict=True):
-                if group is not None and sizes.setdefault(group, size) != size:
-                    raise ValueError(f"{name}: group {group} has {size} and {sizes[group]} neurons")
+            blocks = self.blocks_of(name)
+            if len(axes) != len(blocks):
+                raise ValueError(f"{name} has {len(axes)} axes, its blocks {len(blocks)}")
+            for group, length, block in zip(axes, shapes[name], blocks, strict=True):
+                if group is None:
+                    continue
+                size, rest = divmod(length, block)
+                if rest or sizes.setdefault(group, size) != size:
+                    raise ValueError(
+                        f"{name}: {length} entries in blocks of {block} are not the "
+                        f"{sizes.get(group, size)} neurons of group {group}"
+                    )
         return sizes
+
+    def blocks_of(self, name: str) -> tuple[int, ...]:
+        """Entries of one neuron along each axis of a parameter."""
+        return self.blocks.get(name, (1,) * len(self.axes[name]))
 
     def only(self, names: Iterable[str]) -> "NeuronSymmetry":
         """How the moves act on some of the parameters."""
         axes = {name: self.axes[name] for name in names}
         groups = {group for entry in axes.values() for group in entry if group is not None}
-        return NeuronSymmetry(axes, self.sign_groups & groups)
+        blocks = {name: entry for name, entry in self.blocks.items() if name in axes}
+        return NeuronSymmetry(axes, self.sign_groups & groups, blocks)
 
     def to_json(self) -> dict:
         """Plain data for `population.json`."""
-        return {
+        data = {
             "axes": {name: list(axes) for name, axes in self.axes.items()},
             "sign_groups": sorted(self.sign_groups),
         }
+        if self.blocks:
+            data["blocks"] = {name: list(entry) for name, entry in self.blocks.items()}
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping) -> "NeuronSymmetry":
@@ -69,6 +89,7 @@ class NeuronSymmetry:
         return cls(
             {name: tuple(axes) for name, axes in data["axes"].items()},
             frozenset(data.get("sign_groups", ())),
+            {name: tuple(entry) for name, entry in data.get("blocks", {}).items()},
         )
 
 
@@ -92,16 +113,20 @@ def transform(
     state = layout.unflatten(weights)
     for name, _ in layout.shapes:
         value = state[name]
-        for axis, group in enumerate(symmetry.axes[name], start=1):
+        axes = zip(symmetry.axes[name], symmetry.blocks_of(name), strict=True)
+        for axis, (group, block) in enumerate(axes, start=1):
             if group is None:
                 continue
             shape = [len(value)] + [1] * (value.ndim - 1)
             shape[axis] = -1
             if group in permutations:
-                index = permutations[group].reshape(shape).expand(value.shape)
-                value = value.gather(axis, index)
+                index = permutations[group]
+                if block > 1:
+                    index = (block * index[:, :, None] + torch.arange(block)).flatten(1)
+                value = value.gather(axis, index.reshape(shape).expand(value.shape))
             if signs is not None and group in signs:
-                value = value * signs[group].reshape(shape)
+                flips = signs[group].repeat_interleave(block, dim=1)
+                value = value * flips.reshape(shape)
         moved.append(value.reshape(len(weights), -1))
     return torch.cat(moved, dim=1)
 
@@ -151,8 +176,8 @@ def neuron_features(
     state = layout.unflatten(weights)
     for name, _ in layout.shapes:
         axes = [axis for axis, g in enumerate(symmetry.axes[name], start=1) if g == group]
-        if len(axes) > 1:
-            raise ValueError(f"{name} counts group {group} on two axes: not one hidden layer")
+        if len(axes) > 1 or name in symmetry.blocks:
+            raise ValueError(f"{name} counts {group} twice or in blocks: not one hidden layer")
         if axes:
             features.append(state[name].movedim(axes[0], 1).reshape(len(weights), neurons, -1))
         else:

@@ -66,7 +66,7 @@ def tokens_of_neurons(layout: WeightLayout, symmetry: NeuronSymmetry | None, chu
         if axis is None:
             rest.append(places.flatten())
             continue
-        for neuron, its in enumerate(places.unbind(axis)):
+        for neuron, its in enumerate(places.split(symmetry.blocks_of(name)[axis], dim=axis)):
             neurons.setdefault((str(axes[axis]), neuron), []).append(its.flatten())
     tokens = [torch.cat(parts) for parts in neurons.values()] + rest
     pieces = [piece for token in tokens for piece in token.split(chunk or len(token))]
