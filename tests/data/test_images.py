@@ -6,7 +6,7 @@ import torch
 from packed import idx_bytes
 
 from novelweights.data import images
-from novelweights.data.images import DATA, ImageData, load_data
+from novelweights.data.images import DATA, load_data
 from novelweights.errors import InputError
 
 
@@ -109,11 +109,14 @@ def test_set_with_other_shapes_is_refused(cache, name):
 def test_unknown_name_gets_the_closest():
     with pytest.raises(InputError, match="did you mean 'mnist-5k'"):
         load_data("mnist5k")
-    assert set(DATA) == {"digits", "mnist-5k", "mnist", "fashion-mnist"}
-
-
-def test_images_without_labels_are_a_mistake():
-    x, y = torch.zeros(3, 4), torch.zeros(2, dtype=torch.int64)
-    # a ValueError of ours; under the suite's type checks the shapes in the signature come first
-    with pytest.raises((ValueError, TypeError), match=r"differ in number|train_y"):
-        ImageData("tiny", "none", "", x, y, x, y, (2, 2))
+    assert set(DATA) == {
+        "digits",
+        "mnist-5k",
+        "mnist",
+        "fashion-mnist",
+        "digits-on-photo",
+        "photo-patch-10",
+        "svhn",
+        "cifar-10",
+        "stl-10",
+    }

@@ -29,11 +29,12 @@ def _tasks() -> Rows:
 def _data() -> Rows:
     from novelweights.data.fetch import FETCHABLE
     from novelweights.data.images import DATA
+    from novelweights.data.user_files import LOADERS
 
-    return [
-        (name, "needs `novelweights data fetch`" if name in FETCHABLE else "comes with a package")
-        for name in DATA
-    ]
+    told = dict.fromkeys(DATA, "comes with a package")
+    told |= dict.fromkeys(FETCHABLE, "needs `novelweights data fetch`")
+    told |= dict.fromkeys(LOADERS, "needs files of your own in the cache folder")
+    return list(told.items())
 
 
 LISTS: dict[str, Callable[[], Rows]] = {

