@@ -10,6 +10,8 @@ import torch
 from benchmarks import (
     aligned_neighbors,
     audit_speed,
+    cnn_evaluation,
+    cnn_training,
     g_pt_step,
     population_evaluation,
     zoo_training,
@@ -20,6 +22,8 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "zoo-training": zoo_training.main,
     "zoo-trajectories": zoo_trajectories.main,
     "population-evaluation": population_evaluation.main,
+    "cnn-training": cnn_training.main,
+    "cnn-evaluation": cnn_evaluation.main,
     "aligned-neighbors": aligned_neighbors.main,
     "audit": audit_speed.main,
     "g-pt-step": g_pt_step.main,

@@ -16,18 +16,28 @@ MAY_IMPORT = {
     "zoos": {"weights", "networks", "tasks", "data", "engine"},
     "generators": {"weights"},  # a generator never sees data, tasks or metrics
     "steering": {"weights", "tasks", "generators"},
+    "reconstruction": {"weights", "tasks", "metrics", "generators"},
     "audit": {"weights", "metrics", "tasks", "engine"},  # an audit never sees generators
     "calibrate": {"weights", "metrics", "networks", "tasks", "data", "zoos", "audit"},
     "report": {"audit"},  # a report never sees weights
+    "evaluation_folder": set(),
+    "evaluation_summary": {
+        "evaluation_folder",
+        "generators",
+        "report",
+        "reproduce",  # what the paper prints stands beside our numbers
+    },
     "evaluate": {
         "weights",
         "tasks",
         "zoos",
         "generators",
         "steering",
+        "reconstruction",
         "audit",
         "report",
-        "reproduce",  # what the paper prints stands beside our numbers
+        "evaluation_folder",
+        "evaluation_summary",
     },
     "reproduce": {
         "weights",
@@ -48,9 +58,12 @@ MAY_IMPORT = {
         "zoos",
         "generators",
         "steering",
+        "reconstruction",
         "audit",
         "report",
         "evaluate",
+        "evaluation_folder",
+        "evaluation_summary",
         "calibrate",
         "reproduce",
         "engine",

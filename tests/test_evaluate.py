@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from novelweights import evaluate
+from novelweights import evaluate, evaluation_folder
 from novelweights.errors import InputError
 from novelweights.evaluate import audit_to_folder, evaluate_method
 from novelweights.weights.layout import WeightLayout
@@ -37,7 +37,7 @@ def test_network_with_two_hidden_layers_is_compared_by_plain_l2_to_the_page(tmp_
         inputs={},
     )
     assert verdicts.counts()["replica"] == 8
-    assert "No symmetry was declared" in (tmp_path / "run" / "report.html").read_text()
+    assert "The distance is plain L2" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_g_pt_is_evaluated_on_trajectories_and_an_interrupted_call_goes_on(
@@ -64,8 +64,9 @@ def test_g_pt_is_evaluated_on_trajectories_and_an_interrupted_call_goes_on(
         go()
     with pytest.raises(InputError, match="other settings"):
         go(resume=True, checkpoints=4)
-    verdicts = go(resume=True)
-    assert sum(verdicts.counts().values()) == 8
+    [judged] = go(resume=True)
+    assert sum(judged.verdicts.counts().values()) == 8
+    assert (judged.sampler, judged.folder) == ("", folder / "audit")
     assert (folder / "model" / "denoiser.safetensors").stat().st_mtime_ns == model
     done = json.loads((folder / "stages.json").read_text())["seconds"]
     assert {stage: done[stage] for stage in ("zoo", "fit", "sample")} == {
@@ -144,10 +145,10 @@ def test_seconds_add_up_only_where_a_stage_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(evaluate.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(evaluation_folder.time, "perf_counter", lambda: now[0])
     for stage, goes_on in (("fit", True), ("audit", False)):
         for seconds in (3.0, 5.0):
-            with evaluate._timed(tmp_path, stage, goes_on=goes_on):
+            with evaluation_folder.timed(tmp_path, stage, goes_on=goes_on):
                 now[0] += seconds
     assert json.loads((tmp_path / "stages.json").read_text())["seconds"] == {"fit": 8, "audit": 5}
 
@@ -169,10 +170,18 @@ def test_a_lossy_codec_stands_in_for_training_and_held_out_runs(
         def as_reference(self, population: Population) -> Population:
             return population
 
+    class Chooser(Codec):
+        def parents(self, training: Population) -> Population:
+            return training.select([2, 0])
+
     train, heldout = make_population(4), make_population(3, seed=1, split="heldout")
-    assert evaluate._through_codec(Plain(), train, heldout) == {}
-    through = evaluate._through_codec(Codec(), train, heldout)
+    assert evaluate._stand_ins(Plain(), train, heldout) == {}
+    through = evaluate._stand_ins(Codec(), train, heldout)
+    assert "noise_from" not in through
     for key, original in (("reference", train), ("heldout_reference", heldout)):
         population = through[key]
         assert population is not None
         assert torch.equal(population.weights, original.weights.round())
+    parents = evaluate._stand_ins(Chooser(), train, None)["noise_from"]
+    assert parents is not None
+    assert torch.equal(parents.weights, train.weights[[2, 0]].round())

@@ -3,16 +3,11 @@
 Everything here hands folders from one stage to the next; no stage knows this module.
 """
 
-import hashlib
-import os
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from types import UnionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from novelweights.audit.audit import Clock, audit
 from novelweights.audit.criteria import Verdicts
@@ -20,16 +15,17 @@ from novelweights.audit.pictures import pictures
 from novelweights.audit.run_folder import describe_run, write_run
 from novelweights.audit.verdict import judge
 from novelweights.errors import InputError
-from novelweights.files import new_folder, read_json, require_new, sha256_of, write_json
-from novelweights.generators import GENERATORS, make_generator, method_named
-from novelweights.generators.generator import FittedGenerator
+from novelweights.evaluation_folder import begin, timed
+from novelweights.evaluation_summary import summarize
+from novelweights.files import new_folder, require_new
+from novelweights.generators import make_generator, method_named, sampled_by
+from novelweights.generators.generator import DrawsFromSome, FittedGenerator
 from novelweights.generators.parts.gap import HasLoss, final_gap
 from novelweights.generators.parts.training import Workspace
 from novelweights.generators.store import load_fitted, save_fitted, with_provenance
 from novelweights.report.page import build_report
-from novelweights.report.steering import is_steering_run, read_steering
-from novelweights.report.summary import AUDIT, STEERING, Evaluation, write_summary
-from novelweights.reproduce.reported import REPORTED
+from novelweights.report.run_folder import read_run_folder
+from novelweights.report.summary import SUMMARY_PAGE, audit_folder
 from novelweights.seeding import rng_for
 from novelweights.tasks import TASKS, make_task
 from novelweights.tasks.task import Task
@@ -42,15 +38,6 @@ from novelweights.zoos.independent_runs import build, plan_build
 
 FIT_FILES = ("training_state.pt", "loss.csv", "gap.csv")
 """What an unfinished fit keeps."""
-STAGES = "stages.json"
-RESTORE = "run the evaluation again with --overwrite, or restore the file"
-"""What to do about a damaged file."""
-ASKED: dict[str, type] = {
-    **dict.fromkeys(("method", "zoo", "scale"), str),
-    **dict.fromkeys(("runs", "heldout_runs", "checkpoints", "start_runs", "samples", "seed"), int),
-}
-"""What the settings of an evaluation hold."""
-
 Tell = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
@@ -65,6 +52,7 @@ def audit_to_folder(
     symmetry: NeuronSymmetry | None,
     reference: Population | None = None,
     heldout_reference: Population | None = None,
+    noise_from: Population | None = None,
     command: str,
     inputs: Mapping[str, Mapping[str, Any]],
     seed: int = 0,
@@ -82,6 +70,7 @@ def audit_to_folder(
         symmetry: Moves that count as no difference.
         reference: The training checkpoints through the generator's lossy codec.
         heldout_reference: The held-out checkpoints through the same.
+        noise_from: What the noise baseline adds noise to; None: the training checkpoints.
         command: For the manifest.
         inputs: Path, checksum and rows of each role, for the manifest.
         seed: Root of all randomness.
@@ -101,6 +90,7 @@ def audit_to_folder(
         symmetry=symmetry,
         reference=reference,
         heldout_reference=heldout_reference,
+        noise_from=noise_from,
         seed=seed,
         clock=clock,
     )
@@ -174,6 +164,16 @@ def fit_to_folder(
     return fitted
 
 
+class Judged(NamedTuple):
+    """The audit of one sampler's checkpoints."""
+
+    sampler: str
+    """"" where the method is sampled in one way only."""
+    folder: Path
+    """Its run folder."""
+    verdicts: Verdicts
+
+
 def evaluate_method(
     folder: Path,
     method: str,
@@ -191,12 +191,13 @@ def evaluate_method(
     tell: Tell | None = None,
     command: str = "",
     kind: str = "evaluation.json",
-) -> Verdicts:
+) -> list[Judged]:
     """Train a zoo, fit a generator to it, sample, audit, and write the page and a summary.
 
     Leaves zoo/, model/, samples/, audit/, stages.json (seconds per stage) and the summary in the
-    folder; with `resume`, stages that are complete there are kept. A generator that begins from
-    checkpoints gets the zoo's split "start".
+    folder; further samplers of the method leave samples-NAME/ and audit-NAME/. With `resume`,
+    stages that are complete there are kept; of an evaluation that is complete only the audits are
+    made again. A generator that begins from checkpoints gets the zoo's split "start".
 
     Args:
         folder: What to write.
@@ -215,6 +216,9 @@ def evaluate_method(
         tell: Told how far each stage is.
         command: For the manifest.
         kind: The file the folder is known by, with its settings; a key of `files.KINDS`.
+
+    Returns:
+        The audit of each sampler, the published one first.
 
     Raises:
         InputError: An unknown name, a zoo that the generator cannot use, or the folder exists or
@@ -241,7 +245,7 @@ def evaluate_method(
         )
     task = make_task(recipe.task_name)
     named = {"method": method, "zoo": zoo, "scale": scale}
-    _begin(
+    begin(
         folder,
         {**named, **counts, "samples": samples, "seed": seed},
         kind=kind,
@@ -249,7 +253,7 @@ def evaluate_method(
         overwrite=overwrite,
     )
     if not (folder / "zoo").exists():
-        with _timed(folder, "zoo", goes_on=True):
+        with timed(folder, "zoo", goes_on=True):
             build(
                 recipe,
                 folder / "zoo",
@@ -266,7 +270,7 @@ def evaluate_method(
     if counts["heldout_runs"]:
         heldout = read_checkpoints(folder / "zoo", split="heldout")
     if not (folder / "model").exists():
-        with _timed(folder, "fit", goes_on=True):
+        with timed(folder, "fit", goes_on=True):
             fit_to_folder(
                 folder / "model",
                 method,
@@ -278,41 +282,50 @@ def evaluate_method(
                 progress=lambda done, total, loss: tell("fitting the generator", done, total),
             )
     fitted, _ = load_fitted(folder / "model")
-    if not (folder / "samples").exists():
-        with _timed(folder, "sample"):
-            start = None
-            if made_by.is_conditional:
-                start = read_starts(folder / "zoo")
-            sampled = fitted.sample(
-                samples,
-                rng=rng_for(seed, "sample"),
-                start=start,
-                progress=lambda done, total: tell("sampling", done, total),
+    stand_ins = _stand_ins(fitted, train, heldout)
+    is_complete, judged = (folder / SUMMARY_PAGE).exists(), []
+    for sampler in made_by.samplers or ("",):
+        run = folder / audit_folder(sampler, made_by.samplers)
+        suffix = run.name.removeprefix("audit")
+        sampled_to = folder / f"samples{suffix}"
+        is_kept = sampled_to.exists() and run.exists() and not is_complete
+        if not sampled_to.exists():
+            with timed(folder, f"sample{suffix}"):
+                sampled = (sampled_by(fitted, method, sampler) if sampler else fitted).sample(
+                    samples,
+                    rng=rng_for(seed, "sample"),
+                    start=read_starts(folder / "zoo") if made_by.is_conditional else None,
+                    progress=lambda done, total, of=suffix: tell(f"sampling{of}", done, total),
+                )
+                require_finite(sampled, f"samples of {method}")
+                sampled = with_provenance(sampled, folder / "model", sampler=sampler or None)
+                save_population(sampled, sampled_to)
+        if is_kept:
+            judged.append(Judged(sampler, run, judge(read_run_folder(run).result)))
+            continue
+        generated = read_checkpoints(sampled_to)
+        inputs = {"train": describe_input(folder / "zoo", train)}
+        if heldout is not None:
+            inputs["heldout"] = describe_input(folder / "zoo", heldout)
+        inputs["generated"] = describe_input(sampled_to, generated)
+        with timed(folder, run.name):
+            verdicts = audit_to_folder(
+                run,
+                train,
+                generated,
+                heldout=heldout,
+                task=task,
+                symmetry=train.info.symmetry,
+                **stand_ins,
+                command=command,
+                inputs=inputs,
+                seed=seed,
+                overwrite=True,
+                tell=lambda stage, done, total, of=run.name: tell(f"{of}: {stage}", done, total),
             )
-            require_finite(sampled, f"samples of {method}")
-            save_population(with_provenance(sampled, folder / "model"), folder / "samples")
-    generated = read_checkpoints(folder / "samples")
-    inputs = {"train": describe_input(folder / "zoo", train)}
-    if heldout is not None:
-        inputs["heldout"] = describe_input(folder / "zoo", heldout)
-    inputs["generated"] = describe_input(folder / "samples", generated)
-    with _timed(folder, "audit"):
-        verdicts = audit_to_folder(
-            folder / AUDIT,
-            train,
-            generated,
-            heldout=heldout,
-            task=task,
-            symmetry=train.info.symmetry,
-            **_through_codec(fitted, train, heldout),
-            command=command,
-            inputs=inputs,
-            seed=seed,
-            overwrite=True,
-            tell=lambda stage, done, total: tell(f"audit: {stage}", done, total),
-        )
+        judged.append(Judged(sampler, run, verdicts))
     summarize(folder)
-    return verdicts
+    return judged
 
 
 def demo(
@@ -336,7 +349,7 @@ def demo(
     Raises:
         InputError: The folder exists, or an unfinished demo there had other settings.
     """
-    return evaluate_method(
+    [judged] = evaluate_method(
         folder,
         "hyperdiffusion",
         zoo="digits-mlp",
@@ -351,168 +364,22 @@ def demo(
         command=command,
         kind="demo.json",
     )
+    return judged.verdicts
 
 
-def evaluation_marker(folder: Path) -> Path | None:
-    """The file that tells what a folder of `evaluate_method` was asked for; None if it is none."""
-    found = (folder / kind for kind in ("evaluation.json", "demo.json"))
-    return next((path for path in found if path.is_file()), None)
-
-
-def summarize(folder: Path) -> Path:
-    """Write the summary of an evaluation again, from its files alone.
-
-    Returns:
-        The path of summary.md.
-
-    Raises:
-        InputError: The folder is no evaluation, or a file in it is missing or damaged.
-    """
-    marker = evaluation_marker(folder)
-    if marker is None:
-        raise InputError(
-            f"{folder}: expected the folder of an evaluation, it has no evaluation.json; make one "
-            "with `novelweights evaluate`"
-        )
-    asked = _entries(marker, read_json(marker), ASKED)
-    if asked["method"] not in GENERATORS:
-        raise InputError(
-            f"{marker}: expected a method of {', '.join(sorted(GENERATORS))}, got "
-            f"{asked['method']!r}; {RESTORE}"
-        )
-    published = GENERATORS[asked["method"]].scales.get("paper")
-    papers_own = {} if published is None else asdict(published)
-    model = _described(folder / "model" / "generator.json", papers_own)
-    printed = REPORTED.get(asked["method"])
-    seconds, cores = _stages(folder / STAGES)
-    evaluation = Evaluation(
-        settings=asked,
-        generator=model,
-        changed=None
-        if published is None
-        else {
-            name: (model["settings"][name], value)
-            for name, value in papers_own.items()
-            if model["settings"][name] != value
-        },
-        seconds=seconds,
-        cores=cores,
-        steering=_steering(folder),
-        paper_setting=printed.setting if printed else "",
-        paper={key: (one.text, one.source) for key, one in printed.numbers.items()}
-        if printed
-        else None,
-    )
-    return write_summary(folder, evaluation)
-
-
-def _entries(
-    path: Path, found: Any, kinds: Mapping[str, type | UnionType], *, remedy: str = RESTORE
-) -> dict[str, Any]:
-    """What was read from a file, if it is an object with entries of these types."""
-    if not isinstance(found, dict):
-        came = type(found).__name__
-        raise InputError(f"{path}: expected an object with names, got a {came}; {remedy}")
-    wrong = [
-        name
-        for name, kind in kinds.items()
-        if not isinstance(found.get(name), kind) or isinstance(found.get(name), bool)
-    ]
-    if wrong:
-        raise InputError(
-            f"{path}: expected {', '.join(wrong)} as an evaluation leaves it, got none or another "
-            f"kind; {remedy}"
-        )
-    return found
-
-
-def _described(path: Path, published: Mapping[str, Any]) -> dict[str, Any]:
-    """generator.json, as far as a summary reads it."""
-    sizes = dict.fromkeys(("parameters", "values_in_training"), int | None)
-    described = _entries(path, read_json(path), {"settings": dict, "training": dict, **sizes})
-    _entries(path, described["training"], {"rows": int})
-    settings = described["settings"]
-    _entries(path, settings, dict.fromkeys(("steps", "batch_size"), int | None))
-    if missing := [name for name in published if name not in settings]:
-        raise InputError(
-            f"{path}: expected all settings of the method, {', '.join(missing)} missing; {RESTORE}"
-        )
-    return described
-
-
-def _stages(path: Path) -> tuple[dict[str, float], int | None]:
-    """Seconds of each stage and the cores that took them, from stages.json; none without it."""
-    if not path.exists():
-        return {}, None
-    remedy = "delete it (only the times are lost) and give the same command again"
-    told = _entries(path, read_json(path), {"seconds": dict, "cores": int | None}, remedy=remedy)
-    seconds = told["seconds"]
-    kinds = dict.fromkeys(seconds, int | float)
-    return _entries(path, seconds, kinds, remedy=remedy), told.get("cores")
-
-
-def _begin(
-    folder: Path, settings: Mapping[str, Any], *, kind: str, resume: bool, overwrite: bool
-) -> None:
-    """An empty folder marked with its settings, or with `resume` the one that is there."""
-    marker, what = folder / kind, kind.removesuffix(".json")
-    if resume and marker.exists():
-        if (known := read_json(marker)) != settings:
-            raise InputError(
-                f"{folder}: the {what} there was begun with other settings ({known}); "
-                "give the same to go on, or name another folder with -o"
-            )
-        return
-    if marker.exists() and not overwrite:
-        raise InputError(
-            f"{folder}: the {what} of an earlier call is there; add --resume to go on with it, "
-            "--overwrite to begin anew, or name another folder with -o"
-        )
-    require_new(folder, kind=kind, overwrite=overwrite)
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    write_json(marker, settings)
-
-
-@contextmanager
-def _timed(folder: Path, stage: str, *, goes_on: bool = False) -> Iterator[None]:
-    """Note the seconds of a stage in stages.json, also if it is interrupted.
-
-    Args:
-        folder: Of the evaluation.
-        stage: Its name.
-        goes_on: Whether it goes on where an interruption left it, so that its seconds add up; the
-            others begin anew.
-    """
-    path, started = folder / STAGES, time.perf_counter()
-    seconds, _ = _stages(path)
-    before = seconds.get(stage, 0.0) if goes_on else 0.0
-    try:
-        yield
-    finally:
-        seconds[stage] = round(before + time.perf_counter() - started, 3)
-        write_json(path, {"seconds": seconds, "cores": os.cpu_count()})
-
-
-def _through_codec(
+def _stand_ins(
     fitted: FittedGenerator, train: Population, heldout: Population | None
 ) -> dict[str, Population | None]:
-    """Training and held-out checkpoints through a lossy codec; nothing where there is none."""
+    """Training and held-out checkpoints through a lossy codec, and what the noise baseline starts
+    from; nothing where the audit takes the checkpoints themselves."""
+    found: dict[str, Population | None] = {}
     reference = fitted.as_reference(train)
-    if reference is train:
-        return {}
-    through = fitted.as_reference(heldout) if heldout is not None else None
-    return {"reference": reference, "heldout_reference": through}
-
-
-def _steering(folder: Path) -> str | None:
-    """What a steering of this model found, in a sentence; of another, or of none, nothing."""
-    if not is_steering_run(folder / STEERING):
-        return None
-    run = read_steering(folder / STEERING)
-    is_of_this_model = run.about.get("model_sha256") == model_digest(folder / "model")
-    return run.sentence if is_of_this_model else None
+    if reference is not train:
+        found["reference"] = reference
+        found["heldout_reference"] = fitted.as_reference(heldout) if heldout is not None else None
+    if isinstance(fitted, DrawsFromSome):
+        found["noise_from"] = fitted.as_reference(fitted.parents(train))
+    return found
 
 
 def task_for(train: Population, name: str) -> Task | None:
@@ -526,14 +393,6 @@ def task_for(train: Population, name: str) -> Task | None:
     if name != "auto":
         return make_task(name)
     return make_task(train.info.task) if train.info.task in TASKS else None
-
-
-def model_digest(folder: Path) -> str:
-    """SHA-256 of a fitted generator, wherever its folder lies: its settings and its weights."""
-    digest = hashlib.sha256()
-    for path in sorted([folder / "generator.json", *folder.glob("*.safetensors")]):
-        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
-    return digest.hexdigest()
 
 
 def describe_input(path: Path, population: Population) -> dict[str, Any]:

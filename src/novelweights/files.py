@@ -79,7 +79,9 @@ EVALUATED = (
     "zoo",
     "model",
     "samples",
+    "samples-*",
     "audit",
+    "audit-*",
     "steering",
     "stages.json",
     "summary.*",
@@ -90,6 +92,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "generator.json": ("layout.csv", "loss.csv", "gap.csv", "*.safetensors"),
     "audit.json": ("checkpoints.csv", "manifest.json", "plot_data.npz", "report.html", "figures"),
     "steering.json": ("steering.csv", "report.html", "figures"),
+    "reconstruction.json": ("reconstruction.csv", "report.html", "figures"),
     "demo.json": EVALUATED,
     "evaluation.json": EVALUATED,
 }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novelweights.audit.own_gap import gap_quantities, read_own_gap
+from novelweights.audit.own_gap import gap_quantities, read_own_gap, told_sampler
 from novelweights.generators.parts.gap import paired_gap
 
 GAP = {
@@ -57,6 +57,25 @@ def test_the_gap_is_a_ratio_with_limits_per_noise_level():
     assert "64 training runs (0.1)" in first.definition
     assert found[2].value == 3.0
     assert {q.group for q in found} == {"own gap"}
+
+
+def test_an_autoencoder_has_a_reconstruction_loss_and_no_noise_level():
+    level = {"timestep": 0, "loss_train": 0.1, "loss_heldout": 0.2, "ratio": [2.0, 1.5, 2.5]}
+    gap = {**GAP, "timesteps": 1, "levels": [level], "history": [[1, 0, 1.0, 1.0]]}
+    [found, _] = gap_quantities(changed(["generator", "gap"], gap))
+    assert found.key == "own_gap_0"
+    assert found.label == "Reconstruction loss on held-out over loss on training"
+    assert "own mean reconstruction loss on 32 held-out runs (0.2)" in found.definition
+    assert "at the end of its training; as its samples tell" in found.definition
+    assert "noise" not in found.definition
+    assert (found.value, found.lower, found.upper) == (2.0, 1.5, 2.5)
+
+
+def test_the_sampler_is_told_where_it_has_a_name():
+    told = changed(["generator", "sampler"], "shared")
+    assert told_sampler(told) == "hyperdiffusion, sampler shared"
+    for settings in ({"generator": MADE_BY}, {}, changed(["generator", "sampler"], 3)):
+        assert told_sampler(settings) is None
 
 
 def test_the_history_is_read_by_step():

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from novelweights.cli.main import app
-from novelweights.evaluate import model_digest, summarize
+from novelweights.evaluation_summary import summarize
+from novelweights.generators.store import model_digest
 from novelweights.steering.samples import Steering
 from novelweights.steering.store import write_steering
 from novelweights.steering.summary import summarize as summarize_steering

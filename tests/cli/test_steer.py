@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_commands import fails, run
 
-from novelweights.evaluate import model_digest
+from novelweights.generators.store import model_digest
 from novelweights.tasks import make_task
 from novelweights.weights.readers import read_checkpoints
 

@@ -7,7 +7,7 @@ from novelweights.generators.hyperdiffusion import HyperDiffusion
 from novelweights.generators.parts.transformer import (
     SCALAR_FEATURES,
     TokenTransformer,
-    _attention,
+    attention,
     parameter_count,
     scalar_features,
     token_sizes,
@@ -140,9 +140,9 @@ def test_scalars_are_sines_cosines_and_themselves():
 def test_attention_by_hand_is_the_library_s():
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 2, 4, 7, 16).bfloat16().requires_grad_()
-    by_hand = _attention(q, k, v, 0.0)
+    by_hand = attention(q, k, v, 0.0)
     library = torch.nn.functional.scaled_dot_product_attention(q.double(), k.double(), v.double())
     assert by_hand.dtype == torch.bfloat16
     assert torch.allclose(by_hand.double(), library, atol=0.02)
     q, k, v = (x.float() for x in (q, k, v))
-    assert torch.allclose(_attention(q, k, v, 0.0).double(), library, atol=1e-5)
+    assert torch.allclose(attention(q, k, v, 0.0).double(), library, atol=1e-5)

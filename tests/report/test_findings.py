@@ -73,6 +73,25 @@ def test_without_task_and_held_out_runs_the_reason_is_said(digits_zoo: Zoo) -> N
     assert {f.measured for f in found[ALIKE:]} == {"no task was given"}
 
 
+def test_whether_samples_work_is_asked_beside_training_before_a_lossy_codec(
+    copied: AuditResult,
+) -> None:
+    before = replace(copied.quantity("mean_quality_training"), key="mean_quality_originals", n=7)
+    worse = replace(
+        copied.quantity("quality_difference_training"),
+        key="quality_difference_originals",
+        value=-30.0,
+        lower=-31.0,
+        upper=-29.0,
+    )
+    through = replace(copied, quantities=(*copied.quantities, before, worse))
+    finding = findings(through)[WORKS]
+    assert finding.outcome is Outcome.FAILS
+    assert " before the codec: difference -30 points [-31, -29]" in finding.measured
+    assert finding.measured.endswith("(n = 60 and 7)")
+    assert "codec" not in findings(copied)[WORKS].measured
+
+
 def test_noise_that_could_not_be_matched_is_told(copied: AuditResult) -> None:
     baselines = {key: found for key, found in copied.baselines.items() if key != "noise"}
     notes = {**copied.baseline_notes, "noise": "no noise up to 3 is as novel"}

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from novelweights.report.look import BLUE, STYLE, TEAL, finish
-from novelweights.report.own_gap import draw_gap
+from novelweights.report.own_gap import draw_gap, has_noise_levels
 
 LEVELS = (25, 100, 250, 400)
 
@@ -46,6 +46,20 @@ def test_every_level_has_a_panel_with_training_in_blue_and_held_out_in_teal():
     assert "over 2,000 steps" in drawing.alt
     assert "noise level 5%: training 0.0500, held-out 1, ratio 20" in drawing.alt
     assert figure.axes[3].get_title() == "noise level 80%, ratio 20"
+
+
+def test_an_autoencoder_gets_one_panel_without_a_noise_level():
+    settings = settings_of(levels=(0,))
+    settings["generator"]["gap"]["timesteps"] = 1
+    figure, drawing = drawn(settings)
+    [ax] = figure.axes
+    assert (ax.get_title(), ax.get_ylabel()) == ("ratio 20", "reconstruction loss")
+    assert "own reconstruction loss on training and held-out checkpoints over" in drawing.alt
+    assert "At the end: training 0.0500, held-out 1, ratio 20." in drawing.alt
+    assert "noise" not in drawing.alt
+    assert not has_noise_levels({"generated": {"settings": settings}})
+    for made in (None, {}, {"settings": settings_of()}, {"settings": {}}):
+        assert has_noise_levels({"generated": made})
 
 
 def test_equal_settings_give_equal_bytes():

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,10 @@ from pages import page_of, text_of, unbalanced
 from synthetic import KINDS, edit_json, write_run
 
 from novelweights.audit.criteria import Criteria
-from novelweights.report.page import MAX_ROWS, NOT_IDENTIFIABLE, build_report
+from novelweights.audit.result import Quantity
+from novelweights.report.figures import draw
+from novelweights.report.page import MAX_ROWS, NOT_IDENTIFIABLE, build_report, render
+from novelweights.report.run_folder import read_run_folder
 from novelweights.report.tables import column_meanings, number, percent, with_unit
 from novelweights.report.texts import CRITERIA, JUDGING, RANKS
 
@@ -166,6 +169,26 @@ def test_initialization_is_not_told_where_the_audit_is_silent(run: Path):
     edit_json(run / "audit.json", about={})
     build_report(run)
     assert "initialization" not in text_of(page_of(run))
+
+
+def test_that_reconstructions_are_compared_is_told_with_what_the_codec_costs(
+    runs: dict[str, Path],
+):
+    run = read_run_folder(runs["novel"])
+    numbers = tuple(
+        Quantity(f"mean_quality_{whose}", "Mean accuracy", value, 9, "", unit="%")
+        for whose, value in (("training", 51.25), ("originals", 65.25))
+    )
+    about = {**run.result.about, "through_codec": True}
+    told = replace(run.result, quantities=(*run.result.quantities, *numbers), about=about)
+    drawings = draw(told, run.plot_data, run.verdict)
+    text = text_of(render(replace(run, result=told), drawings))
+    assert (
+        "Training and held-out checkpoints are compared as the generator's codec gives them back: "
+        "the mean accuracy of training checkpoints is then 51.2%, before the codec 65.2%." in text
+    )
+    assert "through codec" not in text
+    assert "codec" not in text_of(page_of(runs["novel"]))
 
 
 def test_groups_of_numbers_have_their_own_tables(runs: dict[str, Path]):

@@ -9,7 +9,8 @@ import pytest
 
 from novelweights.errors import InputError
 from novelweights.report.run_folder import read_run_folder
-from novelweights.report.summary import Evaluation, markdown, summary, write_summary
+from novelweights.report.summary import Evaluation, summary, write_summary
+from novelweights.report.summary_page import markdown
 
 EVALUATION = Evaluation(
     settings={
@@ -83,7 +84,7 @@ def test_numbers_of_the_paper_stand_in_a_column_of_their_own(folder: Path) -> No
 def test_size_is_told_over_the_values_compared_and_over_all(folder: Path) -> None:
     run = read_run_folder(folder / "audit")
     about = {**run.result.about, "weights": 760}
-    data = summary(replace(run, result=replace(run.result, about=about)), EVALUATION)
+    data = summary({"": replace(run, result=replace(run.result, about=about))}, EVALUATION)
     page = markdown(data)
     told = "17.5 per value in the 300 training checkpoints compared"
     assert f"{told} (paper: 378M parameters for 81M values)" in page
@@ -106,11 +107,11 @@ def test_what_limits_the_audit_is_told_beside_the_verdict(folder: Path) -> None:
     assert json.loads((folder / "summary.json").read_text())["warnings"] == [warning]
     run = read_run_folder(folder / "audit")
     quiet = replace(run, result=replace(run.result, warnings=()))
-    assert "Keep in mind" not in markdown(summary(quiet, EVALUATION))
+    assert "Keep in mind" not in markdown(summary({"": quiet}, EVALUATION))
 
 
 def test_one_sample_is_one(folder: Path) -> None:
-    data = summary(read_run_folder(folder / "audit"), EVALUATION)
+    data = summary({"": read_run_folder(folder / "audit")}, EVALUATION)
     one = {**data, "checkpoints": {**data["checkpoints"], "generated": 1}}
     assert "- compared: 1 sample; distance" in markdown(one)
     assert "- compared: 200 samples; distance" in markdown(data)
@@ -142,6 +143,103 @@ def test_what_is_not_known_is_left_out(runs: dict[str, Path], tmp_path: Path) ->
     assert "generator: noise, scale smoke\n" in page
     assert "settings unlike the paper's: unknown" in page
     assert page.count("**not shown**") == 6
+
+
+# --- several samplers of one generator ----------------------------------------------------------
+
+SAMPLERS = {"shared": {"shared_draws": True}, "independent": {"shared_draws": False}}
+SEVERAL = replace(EVALUATION, samplers=SAMPLERS)
+LACKING = "median_distance_training"
+
+
+@pytest.fixture
+def several(folder: Path, runs: dict[str, Path]) -> Path:
+    """An evaluation's folder with invented audits of two samplers."""
+    shutil.copytree(runs["novel"], folder / "audit-independent")
+    return folder
+
+
+def test_samplers_stand_side_by_side(several: Path) -> None:
+    page = written(several, SEVERAL)
+    for said in (
+        "**Sampler shared: replica.** 98.5% [95.8%, 100%] of the generated",
+        "**Sampler independent: novel.**",
+        "195 replica, 5 undecided. [The audit's page](audit/report.html).",
+        "[The audit's page](audit-independent/report.html).",
+        "- compared: 200 samples of each sampler; distance",
+        "- samplers: shared (shared_draws yes), independent (shared_draws no); of one fitted",
+        "| shared | independent | n | paper (MNIST, 10,228 runs) |",
+        "| Copied share | 98.5% [95.8%, 100%] at 95% | ",
+        " | 200 | 99.9% (table 9) |",
+        "| finding | in the paper | shared | independent |",
+        "Noise at matched novelty, shared: isotropic noise",
+        "Noise at matched novelty, independent: isotropic noise",
+        "[the audit's page, shared](audit/report.html#findings) and [the audit's page, independent]"
+        "(audit-independent/report.html#findings)",
+        "Keep in mind:\n\n- shared: the training runs share one recipe",
+    ):
+        assert said in page
+    assert {len(line.split(" | ")) for line in table_of(page, "## Numbers")} == {5}
+    assert {len(line.split(" | ")) for line in table_of(page, "## The paper's")} == {4}
+    assert page.count("**holds**") + page.count("**not shown**") > 2
+
+
+def table_of(page: str, heading: str) -> list[str]:
+    return [line for line in page.split(heading)[1].split("\n## ")[0].splitlines() if "|" in line]
+
+
+def test_a_warning_of_all_samplers_is_given_once(several: Path) -> None:
+    shutil.rmtree(several / "audit-independent")
+    shutil.copytree(several / "audit", several / "audit-independent")
+    assert written(several, SEVERAL).count("share one recipe") == 1
+    assert "\n- the training runs share one recipe" in written(several, SEVERAL)
+
+
+def test_what_one_sampler_lacks_is_left_open_and_numbers_of_both_tell_each_n(
+    several: Path,
+) -> None:
+    run, other = (read_run_folder(several / name) for name in ("audit", "audit-independent"))
+    some = tuple(
+        replace(q, n=9) if q.key == "copied_share" else q
+        for q in other.result.quantities
+        if q.key != LACKING
+    )
+    other = replace(other, result=replace(other.result, quantities=some))
+    page = markdown(summary({"shared": run, "independent": other}, SEVERAL))
+    [copied] = [line for line in page.splitlines() if "| Copied share" in line]
+    assert " | 200 / 9 | 99.9% (table 9) |" in copied
+    label = run.result.quantity(LACKING).label
+    [line] = [line for line in page.splitlines() if line.startswith(f"| {label} ")]
+    assert " | \u2013 | " in line
+
+
+def test_the_data_of_one_sampler_are_as_without_names(several: Path) -> None:
+    run = read_run_folder(several / "audit")
+    alone = summary({"": run}, EVALUATION)
+    both = summary({"shared": run, "independent": run}, SEVERAL)
+    assert {key: both[key] for key in alone} == alone
+    assert set(both) - set(alone) == {"sampler", "samplers", "others"}
+    [other] = both["others"]
+    assert (other["sampler"], other["audit"]) == ("independent", "audit-independent")
+    assert {key: other[key] for key in ("verdict", "numbers", "findings")} == {
+        key: alone[key] for key in ("verdict", "numbers", "findings")
+    }
+
+
+def test_a_missing_audit_of_a_sampler_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="audit-independent: expected a run folder"):
+        write_summary(folder, SEVERAL)
+
+
+def test_that_reconstructions_are_compared_is_told(folder: Path) -> None:
+    run = read_run_folder(folder / "audit")
+    told = replace(run.result, about={**run.result.about, "through_codec": True})
+    page = markdown(summary({"": replace(run, result=told)}, EVALUATION))
+    assert (
+        "## Numbers\n\nTraining and held-out checkpoints are compared as the generator's codec "
+        "gives them back" in page
+    )
+    assert "codec" not in written(folder)
 
 
 def test_damaged_audit_is_refused(folder: Path) -> None:

@@ -148,7 +148,9 @@ def test_a_table_that_does_not_fit_the_layout_is_a_mistake():
         NeuronSymmetry({"w": ("h", None)}).sizes(layout)
     with pytest.raises(ValueError, match="w has 2 axes, the table says 1"):
         NeuronSymmetry({"w": ("h",), "b": (None,)}).sizes(layout)
-    with pytest.raises(ValueError, match="b: 4 entries in blocks of 1 are not the 3 neurons of group h"):
+    with pytest.raises(
+        ValueError, match="b: 4 entries in blocks of 1 are not the 3 neurons of group h"
+    ):
         NeuronSymmetry({"w": ("h", None), "b": ("h",)}).sizes(layout)
     assert NeuronSymmetry({"w": ("h", "i"), "b": (None,)}).sizes(layout) == {"h": 3, "i": 2}
 

@@ -14,38 +14,31 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from novelweights.audit.baselines import paper_baselines
 from novelweights.audit.calibration import rank_low
 from novelweights.audit.controls import measured_controls
 from novelweights.audit.coverage import coverage, coverage_quantities
 from novelweights.audit.criteria import DEFAULT_CRITERIA, Verdict
 from novelweights.audit.in_common_use import common_use_quantities
-from novelweights.audit.matching import match_noise
-from novelweights.audit.measure import Reference, ladder_of, like, measure, one_left_out
-from novelweights.audit.own_gap import gap_quantities
-from novelweights.audit.prepare import prepare
+from novelweights.audit.leakage import refuse_leaks
+from novelweights.audit.measure import Reference, ladder_of, measure, one_left_out
+from novelweights.audit.originals import beside_originals, costs_of_codec
+from novelweights.audit.own_gap import gap_quantities, told_sampler
+from novelweights.audit.prepare import Prepared, prepare
 from novelweights.audit.quantities import Evidence, quantities
 from novelweights.audit.ranks import Yardstick
 from novelweights.audit.recognition import first_of_equals, other_recipe
 from novelweights.audit.result import AuditResult, Findings, Quantity
 from novelweights.audit.verdict import judge_checkpoints
 from novelweights.audit.words import count
-from novelweights.errors import InputError
 from novelweights.metrics.common_use import measures_in_common_use
-from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import shares_initialization
 from novelweights.seeding import numpy_rng_for, rng_for
 from novelweights.tasks.task import Measure, Task
-from novelweights.weights.perturb import add_noise, average_rows, parameter_gaussian, pick_rows
-from novelweights.weights.population import (
-    Population,
-)
+from novelweights.weights.population import Population
 from novelweights.weights.symmetry import NeuronSymmetry
 
-LEAKED = 0.25
-"""Held-out runs nearer to training than this share of the median between training runs are no
-fresh runs: the nearest of 1,200 in trials on real zoos lay at 0.75."""
-N_BASELINE = 100
-"""Checkpoints per baseline, as in the paper's figure 6."""
 N_CONTROL = 20
 """Checkpoints per control."""
 
@@ -84,6 +77,7 @@ def audit(
     symmetry: NeuronSymmetry | None = None,
     reference: Population | None = None,
     heldout_reference: Population | None = None,
+    noise_from: Population | None = None,
     seed: int = 0,
     n_controls: int = N_CONTROL,
     clock: Clock | None = None,
@@ -100,6 +94,9 @@ def audit(
         reference: The training checkpoints as the generator's lossy codec gives them back, row by
             row; generated checkpoints are then compared with these.
         heldout_reference: The held-out checkpoints through the same codec.
+        noise_from: What the noise baseline adds noise to; None: the training checkpoints that are
+            compared. For a generator that draws from some of them, those, through its codec if it
+            has one (paper, appendix C.2).
         seed: Root of all randomness (controls, baselines, bootstrap).
         n_controls: Checkpoints of each control; 0 plants none, and the audit cannot veto itself.
         clock: Takes the time and tells the progress.
@@ -109,7 +106,7 @@ def audit(
             that are training runs.
     """
     clock = clock or Clock()
-    given = prepare(train, generated, heldout, symmetry, reference, heldout_reference)
+    given = prepare(train, generated, heldout, symmetry, reference, heldout_reference, noise_from)
     train, generated, heldout = given.train, given.generated, given.heldout
     alignment, n_runs, warnings = given.alignment, given.n_runs, list(given.warnings)
     with clock.stage("training against training"):
@@ -129,10 +126,7 @@ def audit(
     with clock.stage("held-out against training"):
         fresh = measure("heldout", heldout, compared) if heldout is not None else None
         if fresh is not None:
-            _refuse_leakage(fresh, trained, train)
-            if given.all_training is not None and heldout is not None:
-                _refuse_leaked_steps(heldout, given.all_training, trained)
-            _refuse_shared_rows(heldout, generated)
+            refuse_leaks(given, fresh, trained, some)
         yardstick = _yardstick(compared, heldout, fresh, trained, own)
     with clock.stage("generated against training"):
         made = measure("generated", generated, compared)
@@ -160,7 +154,9 @@ def audit(
                 compared, yardstick, given.every_step, heldout, n_controls, seed
             )
     with clock.stage("baselines"):
-        baselines, notes = _baselines(made, compared, seed) if task is not None else ({}, {})
+        baselines, notes = {}, {}
+        if task is not None:
+            baselines, notes = paper_baselines(made, compared, seed, noise_from=given.noise_from)
     with clock.stage("measures in common use"):
         common = measures_in_common_use(
             train.weights,
@@ -187,11 +183,24 @@ def audit(
             numbers += tuple(_coverage(scored, ranks, yardstick.fresh, train, evidence.quality))
         numbers += (*common_use_quantities(common), *gap_quantities(generated.info.settings))
         if given.originals is not None:
-            numbers += (_distance_to_originals(generated, given.originals, alignment),)
+            numbers += beside_originals(
+                generated,
+                given.originals,
+                alignment,
+                task,
+                quality=made.quality,
+                rng=numpy_rng_for(seed, "bootstrap", "originals"),
+            )
+            warnings += costs_of_codec(
+                numbers, evidence.quality, DEFAULT_CRITERIA.mean_quality_margin
+            )
     warnings += _warnings(generated, first, fresh, task)
     if heldout is not None and fresh is not None:
         warnings += other_recipe(measured, heldout, trained, fresh, evidence.quality)
-    frame = shares_initialization(train.weights, alignment, rng=rng_for(seed, "initialization"))
+    trained_on = train if given.originals is None else given.originals
+    frame = shares_initialization(
+        trained_on.weights, alignment, rng=rng_for(seed, "initialization")
+    )
     return AuditResult(
         training=trained,
         generated=made,
@@ -211,24 +220,9 @@ def audit(
         n_runs=n_runs,
         warnings=tuple(warnings),
         about={
-            **_about(train, generated, heldout, task, seed),
+            **_about(given, task, seed),
             "shared_initialization": frame,
         },
-    )
-
-
-def _distance_to_originals(
-    generated: Population, originals: Population, alignment: Alignment | None
-) -> Quantity:
-    """Raw-weight distances stand beside those to the reconstructions."""
-    near = nearest(generated.weights, originals.weights, alignment=alignment)
-    return Quantity(
-        key="median_distance_generated_originals",
-        label="Median distance, generated to training weights",
-        value=float(np.median(near.distances)),
-        n=len(generated),
-        definition="Median declared distance of generated checkpoints to the nearest training "
-        "checkpoint itself; all other distances are to its reconstruction by the codec.",
     )
 
 
@@ -241,49 +235,6 @@ def _measured_training(
         return np.arange(len(train))
     rng = numpy_rng_for(seed, "measured training checkpoints")
     return np.sort(rng.permutation(len(train))[:N_TRAINING])
-
-
-def _refuse_leakage(fresh: Findings, trained: Findings, train: Population) -> None:
-    """Held-out runs that are training runs, or nearly, would hide every copy."""
-    usual = float(np.median(trained.distance))
-    leaked = np.flatnonzero((fresh.distance == 0) | (fresh.distance < LEAKED * usual))
-    if len(leaked):
-        pairs = ", ".join(
-            f"{fresh.names[i]} = {train.records.run[fresh.neighbor_rows[i, 0]]}" for i in leaked[:3]
-        )
-        more = f" and {len(leaked) - 3} more" if len(leaked) > 3 else ""
-        raise InputError(
-            f"heldout: {len(leaked)} held-out checkpoints are training checkpoints, or nearly "
-            f"({pairs}{more}); expected runs that the generator never saw. Remove them"
-        )
-
-
-def _refuse_leaked_steps(heldout: Population, all_training: Population, trained: Findings) -> None:
-    """Held-out runs that are earlier steps of training runs."""
-    near = nearest(heldout.weights, all_training.weights)
-    leaked = np.flatnonzero(near.distances[:, 0] < LEAKED * float(np.median(trained.distance)))
-    if len(leaked):
-        at = near.rows[leaked[0], 0]
-        record = all_training.records[int(at)]
-        raise InputError(
-            f"heldout: {len(leaked)} held-out checkpoints are steps of training runs, or nearly "
-            f"({heldout.records.run[leaked[0]]} = {record.run} at step {record.step}); expected "
-            "runs that the generator never saw. Remove them"
-        )
-
-
-def _refuse_shared_rows(heldout: Population | None, generated: Population) -> None:
-    """Held-out runs that are among the samples would make every sample look fresh."""
-    if heldout is None:
-        return
-    known = {row.tobytes(): i for i, row in enumerate(heldout.weights.numpy())}
-    shared = [known[row.tobytes()] for row in generated.weights.numpy() if row.tobytes() in known]
-    if shared:
-        raise InputError(
-            f"heldout: {len(shared)} generated checkpoints are held-out checkpoints (first: "
-            f"{heldout.records.run[shared[0]]}); expected different ones. Give fresh runs of the "
-            "training recipe as --heldout and samples as --generated"
-        )
 
 
 def _twin_ranks(
@@ -338,50 +289,6 @@ def _coverage(
     return coverage_quantities(coverage(scored.neighbor_rows[copies, 0], len(train)))
 
 
-def _baselines(
-    made: Findings, reference: Reference, seed: int
-) -> tuple[dict[str, Findings], dict[str, str]]:
-    """Noise addition at matched novelty, averages of 2 and of 16, per-parameter Gaussian."""
-    train, task = reference.training, reference.task
-    behavior = reference.behavior
-    if task is None or made.novelty is None or behavior is None:
-        raise ValueError("baselines are compared by behavior")
-    weights, n = train.weights, min(N_BASELINE, max(20, len(made)))
-    parents = pick_rows(len(weights), n, rng=rng_for(seed, "noise parents"))
-    found: dict[str, Findings] = {}
-    notes: dict[str, str] = {}
-
-    def noised(std: float) -> Population:
-        rng = rng_for(seed, "noise directions")  # the same directions at every amplitude
-        moved = add_noise(weights[parents], std, rng=rng)
-        return train.select(parents.numpy()).with_weights(moved, split="noise")
-
-    def novelty_at(std: float) -> np.ndarray:
-        return task.novelty_against(task.behave(noised(std)), behavior).numpy()
-
-    matched = match_noise(
-        float(np.median(made.novelty)),
-        novelty_at,
-        largest=4 * float(weights.std()),
-        higher_is_novel=task.novelty.higher_is_better,
-    )
-    notes["noise"] = matched.note
-    if matched.std is not None:
-        found["noise"] = measure("noise", noised(matched.std), reference, only_near=True)
-    for of in (2, 16):
-        name = f"average of {of}"
-        if len(weights) < of:
-            notes[name] = f"needs {of} training runs, there are {len(weights)}"
-            continue
-        mixed = average_rows(weights, n, of=of, rng=rng_for(seed, "average", of))
-        found[name] = measure(name, like(train, mixed), reference, only_near=True)
-        notes[name] = f"plain means of {of} random training checkpoints"
-    drawn = parameter_gaussian(weights, n, rng=rng_for(seed, "gaussian"))
-    found["Gaussian"] = measure("Gaussian", like(train, drawn), reference, only_near=True)
-    notes["Gaussian"] = "an independent Gaussian per parameter over the training checkpoints"
-    return found, notes
-
-
 def _warnings(
     generated: Population, first: np.ndarray, fresh: Findings | None, task: Task | None
 ) -> list[str]:
@@ -420,13 +327,9 @@ def _warnings(
     return warnings
 
 
-def _about(
-    train: Population,
-    generated: Population,
-    heldout: Population | None,
-    task: Task | None,
-    seed: int,
-) -> dict[str, object]:
+def _about(given: Prepared, task: Task | None, seed: int) -> dict[str, object]:
+    train, generated, heldout = given.train, given.generated, given.heldout
+
     def describe(population: Population) -> dict[str, object]:
         return {
             "n": len(population),
@@ -436,9 +339,16 @@ def _about(
         }
 
     data = train.info.settings.get("data")
-    known = {}
+    known, more = {}, {}
+    if sampler := told_sampler(generated.info.settings):
+        known["generator"] = sampler
     if isinstance(data, Mapping):
         known["data"] = f"{data.get('name', 'unnamed')} ({data.get('source', 'source unknown')})"
+    if given.originals is not None:
+        more["through_codec"] = True
+    if given.noise_from is not None:
+        runs = set(given.noise_from.records.run)
+        more["noise_from"] = {"n": len(given.noise_from), "runs": len(runs)}
     return {
         **known,
         "architecture": train.info.architecture or "unknown",
@@ -448,4 +358,5 @@ def _about(
         "training": describe(train),
         "generated": describe(generated),
         "heldout": describe(heldout) if heldout is not None else None,
+        **more,
     }

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from novelweights.audit.audit import LEAKED
+from novelweights.audit.leakage import LEAKED
 from novelweights.audit.lint_rows import Finding, Named, Severity, finding, scan, trained_rows
 from novelweights.audit.words import count
 from novelweights.metrics.neighbors import Alignment, nearest, pair_distances

@@ -29,7 +29,12 @@ class MatchedNoise:
 
 
 def match_noise(
-    target: float, novelty_at: NoveltyAt, *, largest: float, higher_is_novel: bool
+    target: float,
+    novelty_at: NoveltyAt,
+    *,
+    largest: float,
+    higher_is_novel: bool,
+    what: str = "training checkpoints",
 ) -> MatchedNoise:
     """The noise whose median novelty equals the target.
 
@@ -38,6 +43,7 @@ def match_noise(
         novelty_at: Evaluates a noise; must use the same random directions each time.
         largest: Noise that surely destroys the networks (the spread of the weights).
         higher_is_novel: Direction of the novelty measure.
+        what: What noise is added to, for the note.
     """
 
     def median_at(std: float) -> float:
@@ -52,7 +58,7 @@ def match_noise(
         return MatchedNoise(
             0.0,
             value,
-            "generated checkpoints are no more novel than unchanged training checkpoints",
+            f"generated checkpoints are no more novel than unchanged {what}",
         )
     for _ in range(DOUBLINGS + 1):
         value = median_at(high)
@@ -72,6 +78,4 @@ def match_noise(
             low = middle
         if abs(value - target) < TOLERANCE * abs(target) or high - low < 1e-4 * high:
             break
-    return MatchedNoise(
-        high, value, f"Gaussian noise of standard deviation {high:.4g} on training checkpoints"
-    )
+    return MatchedNoise(high, value, f"Gaussian noise of standard deviation {high:.4g} on {what}")

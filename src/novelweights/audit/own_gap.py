@@ -54,6 +54,13 @@ class OwnGap:
     n_train: int
     n_heldout: int
     confidence: float | None
+    timesteps: int
+    """Noise levels in all."""
+
+    @property
+    def is_of_reconstruction(self) -> bool:
+        """Whether nothing is noised: the losses are an autoencoder's."""
+        return self.timesteps == 1
 
 
 def gap_quantities(settings: Mapping[str, Any]) -> list[Quantity]:
@@ -96,26 +103,40 @@ def read_own_gap(settings: Mapping[str, Any]) -> OwnGap | None:
         n_train=n_train,
         n_heldout=n_heldout,
         confidence=confidence if confidence is not None and 0 < confidence < 1 else None,
+        timesteps=timesteps,
     )
+
+
+def told_sampler(settings: Mapping[str, Any]) -> str | None:
+    """The generator's method and the sampler that made these samples, where both are told."""
+    told = _entry(settings, "generator")
+    method, sampler = _entry(told, "method"), _entry(told, "sampler")
+    if not (isinstance(method, str) and isinstance(sampler, str)):
+        return None
+    return f"{method}, sampler {sampler}"
 
 
 def _quantity(gap: OwnGap, level: GapLevel) -> Quantity:
     at = f"{100 * level.share:.3g}%"
+    label, loss = f"Loss on held-out over loss on training, noise level {at}", "loss"
+    how = f", both noised to {at} of its timesteps with the same noise in pairs"
+    if gap.is_of_reconstruction:
+        label, loss = "Reconstruction loss on held-out over loss on training", "reconstruction loss"
+        how = ""
     has_limits = None not in (gap.confidence, level.lower, level.upper)
     return Quantity(
         key=f"own_gap_{level.timestep}",
-        label=f"Loss on held-out over loss on training, noise level {at}",
+        label=label,
         value=level.loss_heldout / level.loss_train,
         lower=level.lower if has_limits else None,
         upper=level.upper if has_limits else None,
         level=gap.confidence if has_limits else None,
         n=gap.n_train + gap.n_heldout,
-        definition=f"The generator's own mean loss on {gap.n_heldout} held-out runs "
+        definition=f"The generator's own mean {loss} on {gap.n_heldout} held-out runs "
         f"({level.loss_heldout:.3g}) over that on {gap.n_train} training runs "
-        f"({level.loss_train:.3g}) at the end of its training, both noised to {at} of its "
-        "timesteps with the same noise in pairs; as its samples tell. 1: it knows its training "
-        "checkpoints no better than fresh runs. More: it has memorized, also where distances show "
-        "nothing." + (" Bootstrap by run." if has_limits else ""),
+        f"({level.loss_train:.3g}) at the end of its training{how}; as its samples tell. 1: it "
+        "knows its training checkpoints no better than fresh runs. More: it has memorized, also "
+        "where distances show nothing." + (" Bootstrap by run." if has_limits else ""),
         group=GROUP,
     )
 

@@ -1,5 +1,6 @@
 """What an audit compares with what: populations checked, in one order, one checkpoint per run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,6 +37,12 @@ class Prepared:
     """Every training checkpoint, where that is more than one of each run."""
     originals: Population | None
     """The training checkpoints themselves, where their reconstructions stand in."""
+    heldout_originals: Population | None
+    """The same of held-out runs, one checkpoint per run."""
+    all_originals: Population | None
+    """The same of `all_training`."""
+    noise_from: Population | None
+    """What the noise baseline adds noise to, where that is not `train`."""
     training_rows: np.ndarray
     """Which rows of the given training population these are."""
     n_runs: int
@@ -51,6 +58,7 @@ def prepare(
     symmetry: NeuronSymmetry | None,
     reference: Population | None,
     heldout_reference: Population | None,
+    noise_from: Population | None = None,
 ) -> Prepared:
     """Check the populations, put their parameters in one order, and keep one row per run.
 
@@ -58,7 +66,8 @@ def prepare(
     """
     generated = generated.in_order_of(train.layout)
     heldout = heldout.in_order_of(train.layout) if heldout is not None else None
-    _check(train, generated, heldout)
+    noise_from = noise_from.in_order_of(train.layout) if noise_from is not None else None
+    _check({"train": train, "generated": generated, "heldout": heldout, "noise-from": noise_from})
     stands_in = _reconstructed(train, reference, "reference", "train")
     fresh_stands_in = _reconstructed(heldout, heldout_reference, "heldout-reference", "heldout")
     if (reference is None) != (heldout_reference is None) and heldout is not None:
@@ -87,13 +96,21 @@ def prepare(
             "mixtures. Give checkpoints of more runs, or name the runs apart"
         )
     compared, fresh = stands_in or train, fresh_stands_in or heldout
+    fresh_ones = heldout_originals = None
+    if fresh is not None and heldout is not None and fresh_rows is not None:
+        fresh_ones = fresh.select(fresh_rows)
+        heldout_originals = None if fresh is heldout else heldout.select(fresh_rows)
+    has_more, is_decoded = len(rows) < len(train), reference is not None
     return Prepared(
         train=compared.select(rows),
         generated=generated,
-        heldout=fresh.select(fresh_rows) if fresh is not None and fresh_rows is not None else None,
+        heldout=fresh_ones,
         every_step=fresh,
-        all_training=compared if len(rows) < len(train) else None,
-        originals=train.select(rows) if reference is not None else None,
+        all_training=compared if has_more else None,
+        originals=train.select(rows) if is_decoded else None,
+        heldout_originals=heldout_originals,
+        all_originals=train if has_more and is_decoded else None,
+        noise_from=noise_from,
         training_rows=rows,
         n_runs=n_runs,
         alignment=alignment,
@@ -127,12 +144,11 @@ def _reconstructed(
     return replace(population, weights=through.weights)
 
 
-def _check(train: Population, generated: Population, heldout: Population | None) -> None:
-    """Refuse populations that cannot be compared."""
-    roles = [("train", train), ("generated", generated), ("heldout", heldout)]
-    for role, population in roles:
-        if population is None:
-            continue
+def _check(roles: Mapping[str, Population | None]) -> None:
+    """Refuse populations that cannot be compared, by role; the first is "train"."""
+    given = {role: population for role, population in roles.items() if population is not None}
+    train = given["train"]
+    for role, population in given.items():
         if len(population) == 0:
             raise InputError(f"{role}: expected at least 1 checkpoint, got none; give some")
         require_same_layout(train, population, ("train", role))

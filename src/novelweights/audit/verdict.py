@@ -69,8 +69,12 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
         checkpoints = judge_checkpoints(
             result.generated, result.ranks, fresh, names, quality, criteria
         )
+        reason = None
         if result.heldout is None:
             reason = "not near training; held-out runs are missing"
+        elif _is_worse_than_originals(result, criteria):
+            reason = "like fresh runs through the codec, but samples work worse than before it"
+        if reason is not None:
             checkpoints = tuple(
                 replace(c, origin=Verdict.UNDECIDED, reason=reason)
                 if c.origin is Verdict.NOVEL
@@ -80,6 +84,17 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
         population = _judge_all(result, criteria, checkpoints)
     sentence = population.sentence[:1].upper() + population.sentence[1:]
     return Verdicts(replace(population, sentence=sentence), checkpoints, criteria, controls)
+
+
+def _is_worse_than_originals(result: AuditResult, criteria: Criteria) -> bool:
+    """Whether samples surely work worse than training checkpoints did before a lossy codec."""
+    for q in result.quantities:
+        if q.key == "quality_difference_originals" and result.quality is not None:
+            limit = q.upper if result.quality.higher_is_better else q.lower
+            sign = 1 if result.quality.higher_is_better else -1
+            margin = criteria.mean_quality_margin if result.quality.unit == "%" else 0.0
+            return limit is not None and sign * limit < -margin
+    return False
 
 
 def judge_checkpoints(
@@ -423,12 +438,13 @@ def _open_points(result: AuditResult, criteria: Criteria, n_novel: int, n: int) 
         )
     if result.quality is not None:
         margin = criteria.mean_quality_margin
-        difference = result.quantity("quality_difference")
-        if not _inside(difference, -margin, margin):
-            points.append(
-                f"{difference.label.lower()}: interval [{difference.lower:.3g}, "
-                f"{difference.upper:.3g}] is not inside [-{margin:g}, {margin:g}]"
-            )
+        points += [
+            f"{q.label.lower()}: interval [{q.lower:.3g}, {q.upper:.3g}] is not inside "
+            f"[-{margin:g}, {margin:g}]"
+            for q in result.quantities
+            if q.key in ("quality_difference", "quality_difference_originals")
+            and not _inside(q, -margin, margin)
+        ]
     if result.heldout is not None:
         points += _unlike_held_out(result, criteria)
     if result.heldout is not None and result.novelty is not None:
@@ -472,9 +488,14 @@ def _reasons(result: AuditResult) -> list[str]:
     if result.quality is not None:
         made = result.quantity("mean_quality_generated")
         trained = result.quantity("mean_quality_training")
+        codec = [
+            f" through the codec, {q.value:.4g}{q.unit} before"
+            for q in result.quantities
+            if q.key == "mean_quality_originals"
+        ]
         reasons.append(
             f"Mean {result.quality.name}: {made.value:.4g}{made.unit} generated, "
-            f"{trained.value:.4g}{trained.unit} training."
+            f"{trained.value:.4g}{trained.unit} training{''.join(codec)}."
         )
     return reasons
 

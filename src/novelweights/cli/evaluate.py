@@ -44,7 +44,7 @@ def evaluate(
     `novelweights report` draws page and summary again.
     """
     from novelweights.evaluate import evaluate_method
-    from novelweights.report.summary import AUDIT, SUMMARY_PAGE
+    from novelweights.report.summary import SUMMARY_PAGE
 
     given = {
         "scale": scale,
@@ -55,7 +55,7 @@ def evaluate(
     }
     flags = "".join(f" --{flag} {value}" for flag, value in given.items() if value is not None)
     with progress_bar() as tell:
-        verdicts = evaluate_method(
+        judged = evaluate_method(
             output,
             method,
             zoo=zoo,
@@ -72,6 +72,8 @@ def evaluate(
             command=f"novelweights evaluate {method} --zoo {zoo}{flags} --samples {samples} "
             f"--seed {seed} -o {output}",
         )
-    say(f"verdict: {verdicts.population.origin}. {verdicts.population.sentence}")
-    say(f"page: {output / AUDIT / 'report.html'}")
+    for sampler, folder, verdicts in judged:
+        of = f" ({sampler})" if sampler else ""
+        say(f"verdict{of}: {verdicts.population.origin}. {verdicts.population.sentence}")
+        say(f"page: {folder / 'report.html'}")
     say(f"summary: {output / SUMMARY_PAGE}")

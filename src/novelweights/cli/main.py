@@ -15,6 +15,7 @@ from novelweights.cli.calibrate import calibrate
 from novelweights.cli.checks import lint, plan
 from novelweights.cli.evaluate import evaluate
 from novelweights.cli.fit import FitGroup
+from novelweights.cli.reconstruct import reconstruct
 from novelweights.cli.show import error, progress_bar, say
 from novelweights.cli.steer import loss_measure, steer, with_settings
 from novelweights.errors import InputError
@@ -169,11 +170,16 @@ def sample(
         int | None,
         typer.Option(min=1, help="Passes, each from what the last one made. [its setting]"),
     ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="Way to sample, where the method has several. [the fit's settings]"),
+    ] = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Generate checkpoints with a fitted generator."""
     from novelweights.files import require_new
+    from novelweights.generators import sampled_by
     from novelweights.generators.store import load_fitted, with_provenance
     from novelweights.seeding import rng_for
     from novelweights.weights.population import require_finite
@@ -183,6 +189,8 @@ def sample(
     require_new(output, kind="population.json", overwrite=overwrite)
     fitted, method = load_fitted(model)
     fitted = with_settings(fitted, method, prompt=prompt, recursions=recursions)
+    if sampler is not None:
+        fitted = sampled_by(fitted, method, sampler)
     begin = read_starts(start) if start is not None else None
     with progress_bar() as tell:
         generated = fitted.sample(
@@ -193,7 +201,8 @@ def sample(
             **loss_measure(fitted),
         )
         require_finite(generated, f"samples of {method}")
-        save_population(with_provenance(generated, model), output, overwrite=overwrite)
+        told = with_provenance(generated, model, sampler=sampler)
+        save_population(told, output, overwrite=overwrite)
     say(f"{output}: {n} checkpoints by {method} written")
     if begin is not None and len(begin) < n:
         say(
@@ -217,6 +226,10 @@ def audit(
     ] = None,
     heldout_reference: Annotated[
         Path | None, typer.Option(help="Held-out checkpoints through the same codec.")
+    ] = None,
+    noise_from: Annotated[
+        Path | None,
+        typer.Option(help="What the noise baseline adds noise to. [the training checkpoints]"),
     ] = None,
     task: Annotated[
         str,
@@ -260,10 +273,11 @@ def audit(
     for role, path, split in (
         ("reference", reference, "train"),
         ("heldout-reference", heldout_reference, "heldout"),
+        ("noise-from", noise_from, "train"),
     ):
         if path is not None:
             roles[role] = (path, read_checkpoints(path, split=split))
-    through = {role: population for role, (_, population) in roles.items()}
+    given = {role: population for role, (_, population) in roles.items()}
     with progress_bar() as tell:
         verdicts = audit_to_folder(
             output,
@@ -272,8 +286,9 @@ def audit(
             heldout=fresh,
             task=task_for(trained, task),
             symmetry=trained.info.symmetry if symmetry == "auto" else None,
-            reference=through.get("reference"),
-            heldout_reference=through.get("heldout-reference"),
+            reference=given.get("reference"),
+            heldout_reference=given.get("heldout-reference"),
+            noise_from=given.get("noise-from"),
             command="novelweights audit "
             + " ".join(f"--{role} {path}" for role, (path, _) in roles.items())
             + f" --task {task} --symmetry {symmetry} --seed {seed} -o {output}",
@@ -288,6 +303,7 @@ def audit(
 
 
 app.command()(steer)
+app.command()(reconstruct)
 app.command()(plan)
 app.command()(lint)
 app.command()(evaluate)
@@ -296,22 +312,30 @@ app.command()(evaluate)
 @app.command()
 def report(
     run: Annotated[
-        Path, typer.Argument(help="Run folder of an audit, of steer, or of evaluate or demo.")
+        Path, typer.Argument(help="Run folder of audit, steer, reconstruct, evaluate or demo.")
     ],
 ) -> None:
     """Draw the page and figures of a run again, from its numbers alone.
 
     In the folder of `evaluate` or `demo` the summary is written again too.
     """
-    from novelweights.evaluate import evaluation_marker, summarize
+    from novelweights.evaluation_folder import evaluation_marker
+    from novelweights.evaluation_summary import audited_folders, summarize
     from novelweights.report.page import build_report
+    from novelweights.report.reconstruction import build_reconstruction_report
+    from novelweights.report.reconstruction_run import is_reconstruction_run
     from novelweights.report.steering import build_steering_report, is_steering_run
-    from novelweights.report.summary import AUDIT
 
     if evaluation_marker(run) is not None:
         say(f"summary: {summarize(run)}")
-        run = run / AUDIT
-    build = build_steering_report if is_steering_run(run) else build_report
+        for audited in audited_folders(run):
+            say(f"page: {build_report(audited)}")
+        return
+    build = build_report
+    if is_steering_run(run):
+        build = build_steering_report
+    elif is_reconstruction_run(run):
+        build = build_reconstruction_report
     say(f"page: {build(run)}")
 
 

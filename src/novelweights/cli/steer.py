@@ -35,9 +35,9 @@ def steer(
 ) -> None:
     """Does the prompt set the loss of what a generator makes? Writes a run folder with a page."""
     from novelweights.audit.run_folder import describe_run
-    from novelweights.evaluate import describe_input, model_digest
+    from novelweights.evaluate import describe_input
     from novelweights.files import new_folder, require_new
-    from novelweights.generators.store import load_fitted
+    from novelweights.generators.store import load_fitted, model_digest
     from novelweights.report.steering import build_steering_report
     from novelweights.seeding import numpy_rng_for, rng_for
     from novelweights.steering.asking import prompt_grid, require_prompted

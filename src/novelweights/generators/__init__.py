@@ -1,19 +1,20 @@
 """The registry of generators: one line per method."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from novelweights.errors import InputError, unknown_name
-from novelweights.generators import gpt, hyperdiffusion
+from novelweights.generators import gpt, hyper_representations, hyperdiffusion
 from novelweights.generators.baselines import (
     AddNoise,
     AverageWeights,
     FittedBaseline,
     ParameterGaussian,
 )
-from novelweights.generators.generator import WeightGenerator
+from novelweights.generators.generator import FittedGenerator, HasSamplers, WeightGenerator
 from novelweights.generators.gpt import FittedGPt
+from novelweights.generators.hyper_representations import FittedHyperRepresentations
 from novelweights.generators.hyperdiffusion import FittedHyperDiffusion
 
 
@@ -28,6 +29,9 @@ class Method:
     summary: str
     is_conditional: bool = False
     """Learns from several checkpoints of each run, and begins sampling from given ones."""
+    samplers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Ways to sample one fitted generator, as changes of its settings; the first is the published.
+    Empty: there is one."""
 
 
 GENERATORS: dict[str, Method] = {
@@ -41,6 +45,12 @@ GENERATORS: dict[str, Method] = {
         {name: gpt.SCALES[name] for name in ("laptop", "smoke", "paper")},
         "diffusion of trained weights from initial ones, asked for a loss (G.pt)",
         is_conditional=True,
+    ),
+    "hyper-representations": Method(
+        FittedHyperRepresentations,
+        {name: hyper_representations.SCALES[name] for name in ("laptop", "smoke", "paper")},
+        "autoencoder of weights and a density of its latents (Hyper-Representations)",
+        samplers={"shared": {"shared_draws": True}, "independent": {"shared_draws": False}},
     ),
     "noise": Method(
         FittedBaseline, {"paper": AddNoise()}, "training checkpoints plus Gaussian noise"
@@ -85,3 +95,24 @@ def make_generator(name: str, scale: str | None = None, **settings: Any) -> Weig
     if unknown:
         raise InputError(f"{name} has no setting {', '.join(unknown)}")
     return replace(base, **settings)
+
+
+def sampled_by(fitted: FittedGenerator, method: str, sampler: str) -> FittedGenerator:
+    """A fitted generator that is sampled in the way of that name.
+
+    Args:
+        fitted: The generator.
+        method: Its key in `GENERATORS`.
+        sampler: A key of the method's samplers.
+
+    Raises:
+        InputError: The method is sampled in one way only, or in none of that name.
+    """
+    samplers = method_named(method).samplers
+    if not samplers or not isinstance(fitted, HasSamplers):
+        raise InputError(
+            f"--sampler {sampler}: {method} is sampled in one way only; leave the flag out"
+        )
+    if sampler not in samplers:
+        raise unknown_name(f"sampler of {method}", sampler, samplers)
+    return fitted.sampling(**samplers[sampler])

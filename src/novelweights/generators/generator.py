@@ -6,7 +6,7 @@ generator like any other.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -46,6 +46,24 @@ class FittedGenerator(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write everything `sample` needs into an existing folder, without pickle."""
+        ...
+
+
+@runtime_checkable
+class DrawsFromSome(Protocol):
+    """A fitted generator that draws from some of its training checkpoints only."""
+
+    def parents(self, training: Population) -> Population:
+        """Those of the training checkpoints it draws from."""
+        ...
+
+
+@runtime_checkable
+class HasSamplers(Protocol):
+    """A fitted generator that can be sampled in several ways."""
+
+    def sampling(self, **changed: Any) -> FittedGenerator:
+        """The same fitted generator with other settings of its sampling."""
         ...
 
 

@@ -4,6 +4,7 @@ loss.csv and gap.csv lie beside them where a fit logged them.
 """
 
 import csv
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from novelweights.errors import InputError
-from novelweights.files import read_json, telling_full_disk, write_json, write_text
+from novelweights.files import read_json, sha256_of, telling_full_disk, write_json, write_text
 from novelweights.generators import GENERATORS, method_named
 from novelweights.generators.generator import FittedGenerator
 from novelweights.generators.parts.gap import GapRow, HasLoss, six_digits
@@ -101,17 +102,26 @@ def load_fitted(folder: Path) -> tuple[FittedGenerator, str]:
         ) from error
 
 
-def with_provenance(sampled: Population, folder: Path) -> Population:
+def model_digest(folder: Path) -> str:
+    """SHA-256 of a fitted generator, wherever its folder lies: its settings and its weights."""
+    digest = hashlib.sha256()
+    for path in sorted([folder / "generator.json", *folder.glob("*.safetensors")]):
+        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def with_provenance(sampled: Population, folder: Path, *, sampler: str | None = None) -> Population:
     """Samples whose settings tell of the generator that made them, for an audit to read.
 
     Args:
         sampled: What a generator sampled.
         folder: The model folder it was loaded from.
+        sampler: How it was sampled, where there are several ways.
 
     Returns:
-        The same checkpoints with `info.settings["generator"]`: method, parameters,
-        values_in_training, and gap: what `final_gap` found plus "history", rows of (step,
-        timestep, loss_train, loss_heldout). What is not known is None.
+        The same checkpoints with `info.settings["generator"]`: method, sampler (if named),
+        parameters, values_in_training, and gap: what `final_gap` found plus "history", rows of
+        (step, timestep, loss_train, loss_heldout). What is not known is None.
 
     Raises:
         InputError: The folder is not a model folder.
@@ -122,6 +132,7 @@ def with_provenance(sampled: Population, folder: Path) -> Population:
         gap = {**gap, "history": _history(folder / "gap.csv")}
     made_by = {
         "method": described.get("method"),
+        **({} if sampler is None else {"sampler": sampler}),
         "parameters": described.get("parameters"),
         "values_in_training": described.get("values_in_training"),
         "gap": gap,

@@ -252,14 +252,17 @@ def _no_gain_over_noise(result: AuditResult, told: Told, rules: Rules) -> PaperF
 def _works(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
     measured, gain = _without_task(result), None
     margin, outcome = _margin(result, rules), Outcome.OPEN
+    key, whose, codec, n = "quality_difference_training", "training", "", len(result.training)
+    if "quality_difference_originals" in told.known:  # a codec that ruins both refutes nothing
+        key, whose, codec = "quality_difference_originals", "originals", " before the codec"
+        n = told.known["mean_quality_originals"].n
     if result.quality is not None:
-        gain = _gain(result, told, "quality_difference_training")
+        gain = _gain(result, told, key)
     if gain is not None:
         measured = (
             f"mean {_quality(result)} {told.value('mean_quality_generated')} against "
-            f"{told.value('mean_quality_training')}: difference "
-            f"{told.interval('quality_difference_training')} "
-            f"(n = {len(result.generated):,} and {len(result.training):,})"
+            f"{told.value(f'mean_quality_{whose}')}{codec}: difference {told.interval(key)} "
+            f"(n = {len(result.generated):,} and {n:,})"
         )
         if gain[0] >= -margin:
             outcome = Outcome.HOLDS

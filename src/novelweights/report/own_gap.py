@@ -18,6 +18,18 @@ from novelweights.report.tables import number
 MAX_LEVELS = 4
 
 
+def has_noise_levels(about: Mapping[str, Any]) -> bool:
+    """Whether the samples' own gap, if they tell of one, is by noise level: not an autoencoder's.
+
+    Args:
+        about: `result.about`.
+    """
+    made = about.get("generated")
+    settings = made.get("settings") if isinstance(made, Mapping) else None
+    gap = read_own_gap(settings) if isinstance(settings, Mapping) else None
+    return gap is None or not gap.is_of_reconstruction
+
+
 def draw_gap(settings: Mapping[str, Any]) -> tuple[Figure, str] | None:
     """Training and held-out loss against the step of training; None if the samples tell of none.
 
@@ -46,7 +58,8 @@ def draw_gap(settings: Mapping[str, Any]) -> tuple[Figure, str] | None:
         ax.plot(steps, heldout, color=TEAL, marker="P", **style)
         ax.plot(steps, train, color=BLUE, marker="o", **style)
         ratio = number(heldout[-1] / train[-1])
-        ax.set_title(f"noise level {100 * share:.3g}%, ratio {ratio}", fontsize=9)
+        level = [] if gap.is_of_reconstruction else [f"noise level {100 * share:.3g}%"]
+        ax.set_title(", ".join([*level, f"ratio {ratio}"]), fontsize=9)
         ax.set_xlim(0, None)
         if is_wide:
             ax.set_yscale("log")
@@ -58,11 +71,12 @@ def draw_gap(settings: Mapping[str, Any]) -> tuple[Figure, str] | None:
         ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
         ax.grid(axis="y", color="#E6E6E6", linewidth=0.6)
         ax.set_axisbelow(True)
-        told.append(
-            f"noise level {100 * share:.3g}%: training {number(train[-1])}, held-out "
-            f"{number(heldout[-1])}, ratio {ratio}"
-        )
-    axes[0].set_ylabel("loss of the generator")
+        ends = f"training {number(train[-1])}, held-out {number(heldout[-1])}, ratio {ratio}"
+        told.append(": ".join([*level, ends]))
+    axis, what, panels = "loss of the generator", "loss", ", one panel per noise level"
+    if gap.is_of_reconstruction:
+        axis, what, panels = "reconstruction loss", "reconstruction loss", ""
+    axes[0].set_ylabel(axis)
     figure.supxlabel("step of training", fontsize=9)
     handles = [
         Line2D([], [], color=BLUE, marker="o", markersize=4, label=f"training, n = {gap.n_train}"),
@@ -73,8 +87,8 @@ def draw_gap(settings: Mapping[str, Any]) -> tuple[Figure, str] | None:
     figure.legend(handles=handles, ncols=2, loc="outside upper left")
     last = max(points[-1].step for _, points in curves)
     return figure, (
-        f"The generator's own loss on training and held-out checkpoints over {last:,} steps of "
-        f"its training, one panel per noise level. At the end: {'; '.join(told)}."
+        f"The generator's own {what} on training and held-out checkpoints over {last:,} steps of "
+        f"its training{panels}. At the end: {'; '.join(told)}."
     )
 
 

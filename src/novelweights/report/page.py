@@ -17,6 +17,7 @@ from novelweights.report.figures import draw
 from novelweights.report.findings import Outcome, paper_findings
 from novelweights.report.html import inline, template, write_figures
 from novelweights.report.look import VERDICT_COLORS, Drawing, groups_of
+from novelweights.report.own_gap import has_noise_levels
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.trade_off import has_ladder
 
@@ -33,6 +34,8 @@ HEADLINES = {
 NOT_IDENTIFIABLE = "Not identifiable: the training checkpoints come from too few runs"
 WITHHELD = "The verdict is withheld: this audit misjudged its controls"
 INITIALIZATION_KEY = "shared_initialization"
+SAID_IN_WORDS = (INITIALIZATION_KEY, "through_codec")
+"""Entries of `about` that stand in sentences."""
 INITIALIZATION = {
     True: "Training and held-out runs start from one shared initialization: they lie nearer to "
     "each other than networks that start apart, so read all distances here beside theirs.",
@@ -120,6 +123,8 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "n_runs": result.n_runs,
         "runs_told": _runs_told(result, few_runs),
         "initialization": _initialization(result.about),
+        "codec_told": tables.codec_told(result),
+        "has_noise_levels": has_noise_levels(result.about),
         "segments": [
             controls.Segment(kind, verdict.counts[kind], True)
             for kind in Verdict
@@ -185,7 +190,7 @@ def _without_settings(about: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping)
         else value
         for key, value in about.items()
-        if key != INITIALIZATION_KEY  # said in words
+        if key not in SAID_IN_WORDS
     }
 
 

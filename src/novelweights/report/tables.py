@@ -121,6 +121,23 @@ def quantity_rows(quantities: Iterable[Quantity]) -> list[QuantityRow]:
     ]
 
 
+def codec_told(result: AuditResult) -> str:
+    """That reconstructions stand in for checkpoints, and what the codec costs these; "" if not."""
+    if result.about.get("through_codec") is not True:
+        return ""
+    who = "Training" if result.heldout is None else "Training and held-out"
+    told = f"{who} checkpoints are compared as the generator's codec gives them back"
+    known = {quantity.key: quantity for quantity in result.quantities}
+    through, before = (known.get(f"mean_quality_{whose}") for whose in ("training", "originals"))
+    if result.quality is not None and through is not None and before is not None:
+        told += (
+            f": the mean {result.quality.name} of training checkpoints is then "
+            f"{with_unit(through.value, through.unit)}, before the codec "
+            f"{with_unit(before.value, before.unit)}"
+        )
+    return f"{told}."
+
+
 def population_rows(result: AuditResult) -> list[PopulationRow]:
     """Medians of every population, so that any two can be compared."""
     populations = {"training": ("training", result.training)}

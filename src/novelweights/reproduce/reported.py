@@ -43,5 +43,23 @@ REPORTED: Mapping[str, PaperResult] = {
             "values_in_training": Printed("81M", "appendix H"),
         },
     ),
+    "hyper-representations": PaperResult(
+        "SVHN CNNs, 2,896 checkpoints",
+        {
+            "mean_quality_generated": Printed("57.5%", "table 1"),
+            "mean_quality_training": Printed("65.2%", "table 1; 51.3% in table 2: reconstructions"),
+            "mean_distance_generated": Printed("8.11", "table 1"),
+            "mean_distance_training": Printed("50.0", "table 1"),
+            "prediction_overlap_generated": Printed("98.5%", "table 2"),
+            "prediction_overlap_training": Printed("75.6%", "table 2"),
+            "parameters": Printed("223M", "table 1"),
+            "values_in_training": Printed("7.1M", "appendix H"),
+            "accuracy_difference_permuted": Printed("6.01%", "section 4.2, figure 9"),
+            "accuracy_difference_sign_flipped": Printed("5.82%", "section 4.2, figure 9"),
+            "accuracy_difference_between_originals": Printed("12.72%", "section 4.2, figure 9"),
+            "error_similarity_permuted": Printed("0.62", "section 4.2, figure 9"),
+            "error_similarity_sign_flipped": Printed("0.19", "section 4.2, figure 9"),
+        },
+    ),
 }
 """By the name of the method."""

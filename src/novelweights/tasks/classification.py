@@ -13,7 +13,7 @@ from torch import Tensor
 from novelweights.data.images import ImageData
 from novelweights.errors import InputError
 from novelweights.metrics.agreement import max_similarity
-from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.networks.network import TargetNetwork
 from novelweights.tasks.task import Measure
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population
@@ -27,7 +27,7 @@ class Classification:
     """Classifies the test images of a data set with every checkpoint of a population."""
 
     name: str
-    network: OneHiddenMLP
+    network: TargetNetwork
     data: ImageData
 
     quality = Measure("accuracy", "%", higher_is_better=True)
@@ -59,13 +59,18 @@ class Classification:
         return loss_and_accuracy(self.network, weights, self.data.test_x, self.data.test_y)[0]
 
     def weights_of(self, population: Population) -> Float[Tensor, "n d"]:
-        """The population's weights in the order of this task's network, by role, not by name.
+        """The population's weights in the order of this task's network.
+
+        Parameters are found by name; those of a network with one hidden layer by role, whatever
+        their names.
 
         Raises:
             InputError: The population holds other networks.
         """
-        wanted, roles = self.network.layout, hidden_and_output(population.layout)
-        shapes = dict(population.layout.shapes)
+        wanted, shapes = self.network.layout, dict(population.layout.shapes)
+        if shapes == dict(wanted.shapes):
+            return population.in_order_of(wanted).weights
+        roles = hidden_and_output(population.layout)
         if roles is None or [shapes[role] for role in roles] != [s for _, s in wanted.shapes]:
             raise InputError(
                 f"task {self.name} judges {self.network.name} ({wanted.size} weights), the "
@@ -96,7 +101,7 @@ class Classification:
 
 
 def loss_and_accuracy(
-    network: OneHiddenMLP,
+    network: TargetNetwork,
     weights: Float[Tensor, "n d"],
     x: Float[Tensor, "examples inputs"],
     y: Int[Tensor, " examples"],
@@ -112,7 +117,7 @@ def loss_and_accuracy(
 
 
 def _logits(
-    network: OneHiddenMLP, weights: Tensor, x: Tensor
+    network: TargetNetwork, weights: Tensor, x: Tensor
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     """Blocks of logits (checkpoints, classes, examples) and where they belong."""
     for row in range(0, len(weights), BLOCK_CHECKPOINTS):

@@ -97,8 +97,8 @@ def transform(
     weights: Float[Tensor, "n d"],
     layout: WeightLayout,
     symmetry: NeuronSymmetry,
-    permutations: Mapping[str, Int[Tensor, "n neurons"]],
-    signs: Mapping[str, Float[Tensor, "n neurons"]] | None = None,
+    permutations: Mapping[str, Int[Tensor, "n _"]],
+    signs: Mapping[str, Float[Tensor, "n _"]] | None = None,
 ) -> Float[Tensor, "n d"]:
     """Every checkpoint with its neurons reordered (and flipped): the same functions.
 
@@ -133,7 +133,7 @@ def transform(
 
 def random_element(
     n: int, layout: WeightLayout, symmetry: NeuronSymmetry, *, rng: torch.Generator
-) -> tuple[dict[str, Int[Tensor, "n neurons"]], dict[str, Float[Tensor, "n neurons"]]]:
+) -> tuple[dict[str, Int[Tensor, "n _"]], dict[str, Float[Tensor, "n _"]]]:
     """n random elements of a symmetry group, uniform over it: permutations and signs by group,
     as `transform` takes them."""
     permutations, signs = {}, {}

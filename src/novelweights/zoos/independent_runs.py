@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,24 +20,38 @@ from torch import Tensor
 from novelweights.data.images import ImageData, load_data
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.networks.small_cnn import SmallCNN
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.writer import PopulationWriter
-from novelweights.zoos.planned_runs import PlannedRun, kept_steps, planned_runs, require_steps
-from novelweights.zoos.training import RUNS_AT_ONCE, Recipe, Trajectories, train_trajectories
+from novelweights.zoos.cnn_training import AdamRecipe, train_epochs
+from novelweights.zoos.planned_runs import (
+    PlannedRun,
+    ends_of_last_epochs,
+    kept_steps,
+    planned_runs,
+    require_epochs,
+    require_steps,
+)
+from novelweights.zoos.training import RUNS_AT_ONCE, Recipe, train_trajectories
 
 BLOCK_RUNS = RUNS_AT_ONCE
 BLOCK_BYTES = 256 << 20  # of checkpoints in memory, unless one run alone has more
+KEEP = ("random", "last-epochs")
 
 
 @dataclass(frozen=True)
 class IndependentRuns:
-    """A zoo of runs of which one or more checkpoints are kept."""
+    """A zoo of runs of which one or more checkpoints are kept.
+
+    Networks with one hidden layer are trained by `Recipe`, convolutional ones by `AdamRecipe`, of
+    which the ends of epochs are kept.
+    """
 
     name: str
-    network: OneHiddenMLP
+    network: OneHiddenMLP | SmallCNN
     data_name: str
-    recipe: Recipe
+    recipe: Recipe | AdamRecipe
     task_name: str
     """The task that judges the checkpoints."""
     description: str
@@ -46,10 +60,36 @@ class IndependentRuns:
     heldout_runs: int
     """Held-out runs if not said otherwise."""
     checkpoints: int = 1
-    """Kept of each run if not said otherwise: the last; more: the initialization, random steps and
-    the last."""
+    """Kept of each run if not said otherwise; see `keep`."""
     start_runs: int = 0
     """Initializations of yet other runs if not said otherwise."""
+    keep: str = "random"
+    """random: of one checkpoint the last, of more the initialization, random steps and the last.
+    last-epochs: the ends of the last epochs."""
+
+    def __post_init__(self) -> None:
+        is_cnn = isinstance(self.network, SmallCNN)
+        if self.keep not in KEEP or is_cnn != isinstance(self.recipe, AdamRecipe):
+            raise ValueError(f"{self.name}: network, recipe and what is kept do not fit")
+        if is_cnn and self.keep != "last-epochs":
+            raise ValueError(f"{self.name}: of {self.network.name} the ends of epochs are kept")
+
+    def require(self, checkpoints: int, last_step: int) -> None:
+        """Refuse a number of checkpoints that a run of so many steps does not have.
+
+        Raises:
+            InputError: That number is too small or too large.
+        """
+        if self.keep == "random":
+            require_steps(checkpoints, last_step)
+        else:
+            require_epochs(checkpoints, self.recipe.epochs)
+
+    def steps_of(self, run_seed: int, checkpoints: int, last_step: int) -> Int[Tensor, " saves"]:
+        """The steps of a run that are kept, ascending."""
+        if self.keep == "random":
+            return kept_steps(run_seed, checkpoints, last_step)
+        return ends_of_last_epochs(checkpoints, self.recipe.epochs, last_step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +126,7 @@ def plan_build(
     start_runs = zoo.start_runs if start_runs is None else start_runs
     planned = planned_runs(seed, runs=runs, heldout_runs=heldout_runs, start_runs=start_runs)
     data = load_data(zoo.data_name)
-    require_steps(checkpoints, zoo.recipe.steps(len(data.train_y)))
+    zoo.require(checkpoints, zoo.recipe.steps(len(data.train_y)))
     counts = {
         "runs": runs,
         "heldout_runs": heldout_runs,
@@ -112,16 +152,16 @@ def build(
     """Train a zoo's runs into a population folder.
 
     Rows are run after run, each ascending by step. Scores are test_accuracy (percent) and test_loss
-    (nats) of the test set; where one checkpoint is kept of a run, train_loss of the training set;
-    where more are, batch_loss and batch_accuracy of the minibatch that led to the checkpoint (see
-    `Trajectories`), NaN for the split "start".
+    (nats) of the test set; except where ends of epochs are kept, more of them: where one checkpoint
+    is kept of a run, train_loss of the training set; where more are, batch_loss and batch_accuracy
+    of the minibatch that led to the checkpoint (see `Trajectories`), NaN for the split "start".
 
     Args:
         zoo: What to train.
         folder: The population folder to write.
         runs: Training runs; the zoo's own number if None.
         heldout_runs: Held-out runs; the zoo's own number if None.
-        checkpoints: Kept of each run, as in `kept_steps`; the zoo's own number if None.
+        checkpoints: Kept of each run, as `keep` says; the zoo's own number if None.
         start_runs: Initializations of yet other runs; the zoo's own number if None.
         seed: Root of all seeds; a run's seed depends on it and on the run's name only.
         resume: Go on with an unfinished build.
@@ -188,11 +228,20 @@ def _trained(
 ) -> tuple[Float[Tensor, "rows d"], Records]:
     """The checkpoints of a block of runs and their records."""
     last = zoo.recipe.steps(len(data.train_y))
-    steps = torch.stack([kept_steps(run.seed, checkpoints, last) for run in block])
+    steps = torch.stack([zoo.steps_of(run.seed, checkpoints, last) for run in block])
     seeds = [run.seed for run in block]
-    made = train_trajectories(zoo.network, data, zoo.recipe, seeds, steps, on_epoch=on_epoch)
-    _require_finite(zoo, block, made.weights)
-    return made.weights.flatten(0, 1), _records(zoo, data, block, steps, made, checkpoints)
+    batch_scores: dict[str, Tensor] = {}
+    if isinstance(zoo.recipe, AdamRecipe):
+        cnn = cast(SmallCNN, zoo.network)  # checked when the zoo was made
+        weights = train_epochs(cnn, data, zoo.recipe, seeds, checkpoints, on_epoch=on_epoch)
+    else:
+        mlp = cast(OneHiddenMLP, zoo.network)
+        made = train_trajectories(mlp, data, zoo.recipe, seeds, steps, on_epoch=on_epoch)
+        weights = made.weights
+        batch_scores = {"batch_loss": made.batch_loss, "batch_accuracy": made.batch_accuracy}
+    _require_finite(zoo, block, weights)
+    records = _records(zoo, data, block, steps, weights, batch_scores, checkpoints)
+    return weights.flatten(0, 1), records
 
 
 def _initializations(
@@ -202,9 +251,10 @@ def _initializations(
     rngs = [torch.Generator().manual_seed(run.seed) for run in block]
     weights = torch.stack([zoo.network.initial(rng) for rng in rngs])
     unseen = torch.full((len(block), 1), torch.nan)  # no run, no minibatch
-    made = Trajectories(weights[:, None], unseen, unseen)
+    batch_scores = {"batch_loss": unseen, "batch_accuracy": unseen}
     steps = torch.zeros(len(block), 1, dtype=torch.int64)
-    return weights, _records(zoo, data, block, steps, made, checkpoints)
+    records = _records(zoo, data, block, steps, weights[:, None], batch_scores, checkpoints)
+    return weights, records
 
 
 def _records(
@@ -212,19 +262,20 @@ def _records(
     data: ImageData,
     block: list[PlannedRun],
     steps: Int[Tensor, "runs saves"],
-    made: Trajectories,
+    weights: Float[Tensor, "runs saves d"],
+    batch_scores: Mapping[str, Float[Tensor, "runs saves"]],
     checkpoints: int,
 ) -> Records:
     """Records with the scores of a block of runs."""
     saves = steps.shape[1]
     # a trajectory is scored by itself, so that its scores do not depend on the runs beside it
-    parts = list(made.weights) if saves > 1 else [made.weights[:, 0]]
+    parts = list(weights) if saves > 1 else [weights[:, 0]]
     test = [loss_and_accuracy(zoo.network, part, data.test_x, data.test_y) for part in parts]
     test_loss, test_accuracy = (torch.cat(column) for column in zip(*test, strict=True))
     scores = {"test_accuracy": test_accuracy, "test_loss": test_loss}
-    if checkpoints > 1:
-        scores |= {"batch_loss": made.batch_loss, "batch_accuracy": made.batch_accuracy}
-    else:
+    if zoo.keep == "random" and checkpoints > 1:
+        scores |= batch_scores
+    elif zoo.keep == "random":
         [part] = parts
         scores["train_loss"], _ = loss_and_accuracy(zoo.network, part, data.train_x, data.train_y)
     return Records(
@@ -250,7 +301,9 @@ def _require_finite(
 def _settings(zoo: IndependentRuns, data: ImageData, counts: Mapping[str, int]) -> dict[str, Any]:
     """What `population.json` says about the build: enough to repeat it."""
     return {
+        "network": asdict(zoo.network),
         "training": asdict(zoo.recipe),
+        "keep": zoo.keep,
         "data": {"name": data.name, "source": data.source, "sha256": data.sha256},
         **counts,
         "versions": {

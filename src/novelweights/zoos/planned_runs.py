@@ -71,3 +71,24 @@ def kept_steps(run_seed: int, checkpoints: int, last_step: int) -> Int[Tensor, "
     between = torch.randperm(last_step - 1, generator=rng_for(run_seed, "steps")) + 1
     some = between[: checkpoints - 2].sort().values
     return torch.cat([torch.tensor([0]), some, torch.tensor([last_step])])
+
+
+def require_epochs(checkpoints: int, epochs: int) -> None:
+    """Refuse a number of last epochs that a run does not have.
+
+    Raises:
+        InputError: Fewer than 1, or more than the epochs of a run.
+    """
+    if not 1 <= checkpoints <= epochs:
+        raise InputError(
+            f"expected 1 to {epochs} checkpoints of each run (the ends of its last epochs), got "
+            f"{checkpoints}; 1 keeps the last only"
+        )
+
+
+def ends_of_last_epochs(checkpoints: int, epochs: int, last_step: int) -> Int[Tensor, " saves"]:
+    """The last steps of a run's last epochs, ascending.
+
+    Source: the zoos of Hyper-Representations, epochs 21 to 25 of which are trained on.
+    """
+    return torch.arange(epochs - checkpoints + 1, epochs + 1) * (last_step // epochs)

@@ -18,6 +18,7 @@ from torch import Tensor
 from novelweights.data.images import ImageData
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.networks.network import TargetNetwork
 from novelweights.zoos.sgd_kernel import train_epoch
 
 RUNS_AT_ONCE = 32  # bounds memory (data orders, saved steps); results do not depend on it
@@ -40,11 +41,7 @@ class Recipe:
     """On all parameters, biases included."""
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise InputError(
-                f"expected at least 1 epoch and a batch of at least 1, got {self.epochs} and "
-                f"{self.batch_size}; give positive numbers"
-            )
+        require_sizes(self.epochs, self.batch_size)
 
     def learning_rate_in(self, epoch: int) -> float:
         """The learning rate inside an epoch, counted from 0."""
@@ -56,12 +53,7 @@ class Recipe:
         Raises:
             InputError: Not even one full batch.
         """
-        if n_examples < self.batch_size:
-            raise InputError(
-                f"a batch of {self.batch_size} does not fit into {n_examples} training examples; "
-                "choose a smaller batch"
-            )
-        return self.epochs * (n_examples // self.batch_size)
+        return self.epochs * full_batches(n_examples, self.batch_size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +122,7 @@ def train_trajectories(
     Raises:
         ValueError: Network and data do not fit, or a step is out of order or beyond the last.
     """
-    _require_fit(network, data)
+    require_fit(network, data)
     n_steps = recipe.steps(len(data.train_y))
     if save_steps.numel() and (save_steps.min() < 0 or save_steps.max() > n_steps):
         raise ValueError(f"steps to save must be in 0..{n_steps}")
@@ -189,7 +181,7 @@ def train_one(
     initial: Float[Tensor, " d"] | None = None,
 ) -> Float[Tensor, " d"]:
     """The last checkpoint of one run, by an ordinary PyTorch loop: slow, and easy to believe."""
-    _require_fit(network, data)
+    require_fit(network, data)
     rng = torch.Generator().manual_seed(run_seed)
     module = network.module()
     own = network.initial(rng)
@@ -214,7 +206,39 @@ def train_one(
     return network.layout.flatten(module.state_dict())
 
 
-def _require_fit(network: OneHiddenMLP, data: ImageData) -> None:
+def require_sizes(epochs: int, batch_size: int) -> None:
+    """Refuse a recipe without steps.
+
+    Raises:
+        InputError: Epochs or batch size are below 1.
+    """
+    if epochs < 1 or batch_size < 1:
+        raise InputError(
+            f"expected at least 1 epoch and a batch of at least 1, got {epochs} and {batch_size}; "
+            "give positive numbers"
+        )
+
+
+def full_batches(n_examples: int, batch_size: int) -> int:
+    """Full batches in an epoch.
+
+    Raises:
+        InputError: Not even one.
+    """
+    if n_examples < batch_size:
+        raise InputError(
+            f"a batch of {batch_size} does not fit into {n_examples} training examples; "
+            "choose a smaller batch"
+        )
+    return n_examples // batch_size
+
+
+def require_fit(network: TargetNetwork, data: ImageData) -> None:
+    """Refuse images or labels that a network does not take.
+
+    Raises:
+        ValueError: Other inputs, or more classes than it has.
+    """
     inputs, classes = data.train_x.shape[1], int(data.train_y.max()) + 1
     if network.inputs != inputs or network.classes < classes or data.train_y.min() < 0:
         raise ValueError(

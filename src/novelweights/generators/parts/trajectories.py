@@ -39,7 +39,7 @@ class Trajectories:
         Raises:
             InputError: A run has one checkpoint only, or a checkpoint has no finite `metric`.
         """
-        losses = checkpoint_losses(population, metric, role)
+        losses = checkpoint_scores(population, metric, role)
         records = population.records
         names, run = np.unique(records.run.astype(str), return_inverse=True)
         rows = np.lexsort((np.arange(len(records)), records.step, run))
@@ -74,8 +74,8 @@ class Trajectories:
         return self.rows[self.first], self.rows[self.first + self.lengths - 1]
 
 
-def checkpoint_losses(population: Population, metric: str, role: str) -> Float[Tensor, " n"]:
-    """The score that conditions the generator, of every checkpoint.
+def checkpoint_scores(population: Population, metric: str, role: str) -> Float[Tensor, " n"]:
+    """A score that a generator learns from, of every checkpoint.
 
     Raises:
         InputError: It is missing, or not finite, in some checkpoint.
@@ -109,4 +109,4 @@ def starts_for(
     ours = Population(torch.empty(0, layout.size), layout, sampled_records(0))
     require_same_layout(ours, start, ("the generator", "start"))
     require_finite(start, "start")
-    return start, checkpoint_losses(start, metric, "start")
+    return start, checkpoint_scores(start, metric, "start")

@@ -1,0 +1,125 @@
+"""`novelweights reconstruct`: what a generator's lossy codec does to checkpoints."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from novelweights.cli.show import progress_bar, say
+from novelweights.errors import InputError
+
+
+def reconstruct(
+    model: Annotated[Path, typer.Argument(help="Folder of a fitted generator with a codec.")],
+    population: Annotated[
+        Path,
+        typer.Option(help="Checkpoints it was fitted to; their held-out runs too, if they lie by."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")],
+    task: Annotated[
+        str,
+        typer.Option(help="Judges them: `novelweights ls tasks`; auto: the population's own."),
+    ] = "auto",
+    networks: Annotated[
+        int,
+        typer.Option(
+            min=1, max=5000, help="At most so many training runs, and as many held-out ones."
+        ),
+    ] = 200,
+    seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what the same command wrote before.")
+    ] = False,
+) -> None:
+    """What does a generator's codec lose, and does it see that moved neurons are the same network?
+
+    For generators that sample through a lossy codec (hyper-representations). Writes a run folder
+    with a page.
+    """
+    from novelweights.audit.run_folder import describe_run
+    from novelweights.evaluate import describe_input
+    from novelweights.files import new_folder, require_new
+    from novelweights.generators.store import load_fitted, model_digest
+    from novelweights.reconstruction.measure import reconstruct as run_reconstruct
+    from novelweights.reconstruction.measure import some_runs
+    from novelweights.reconstruction.store import write_reconstruction
+    from novelweights.reconstruction.summary import summarize
+    from novelweights.report.reconstruction import build_reconstruction_report
+    from novelweights.seeding import numpy_rng_for, rng_for
+    from novelweights.tasks import make_task
+    from novelweights.weights.readers import heldout_rows, read_checkpoints
+
+    require_new(output, kind="reconstruction.json", overwrite=overwrite)
+    fitted, method = load_fitted(model)
+    every = read_checkpoints(population, split="train")
+    training = some_runs(every, networks, rng=rng_for(seed, "reconstruct", "training"))
+    heldout = None
+    if heldout_rows(population):
+        unseen = read_checkpoints(population, split="heldout")
+        heldout = some_runs(unseen, networks, rng=rng_for(seed, "reconstruct", "heldout"))
+        say(f"networks: {len(training)} training and {len(heldout)} held-out runs")
+    else:
+        say(f"networks: {len(training)} training runs; no held-out runs in {population}")
+    own: Any = getattr(fitted, "info", None)
+    name = task
+    if task == "auto":
+        name = training.info.task or (own.task if own else None) or "none"
+    if name == "none":
+        raise InputError(
+            f"{population}: {'names no task' if task == 'auto' else 'task none'}; expected one "
+            "that knows errors, name it with --task (`novelweights ls tasks`)"
+        )
+    judge = make_task(name)
+    symmetry = training.info.symmetry or (own.symmetry if own else None)
+    with progress_bar() as tell:
+        found = run_reconstruct(
+            fitted,
+            training,
+            judge,
+            method=method,
+            symmetry=symmetry,
+            rng=rng_for(seed, "reconstruct", "moves"),
+            heldout=heldout,
+            progress=lambda done, total: tell("reconstructing", done, total),
+        )
+    summary = summarize(found, rng=numpy_rng_for(seed, "reconstruct", "bootstrap"))
+    inputs = {"training": describe_input(population, training)}
+    if heldout is not None:
+        inputs["heldout"] = describe_input(population, heldout)
+    manifest = describe_run(
+        command=f"novelweights reconstruct {model} --population {population} -o {output} "
+        f"--task {task} --networks {networks} --seed {seed}",
+        settings={"networks": networks},
+        seed=seed,
+        inputs=inputs,
+        seconds={},
+    )
+    about = {
+        "model": str(model),
+        "model_sha256": model_digest(model),
+        "method": method,
+        "task": judge.name,
+        "architecture": training.info.architecture,
+        "reordered_groups": sorted(symmetry.sizes(training.layout)) if symmetry else [],
+        "flipped_groups": sorted(symmetry.sign_groups) if symmetry else [],
+        **{key: value for key, value in manifest.items() if key not in ("seconds", "settings")},
+    }
+    paper = _printed(method, {estimate.key for estimate in summary.estimates})
+    with new_folder(output, kind="reconstruction.json", overwrite=overwrite) as temporary:
+        write_reconstruction(temporary, found, summary, about, paper=paper)
+        build_reconstruction_report(temporary)
+    say(summary.sentence)
+    say(f"page: {output / 'report.html'}")
+
+
+def _printed(method: str, keys: set[str]) -> dict[str, Any] | None:
+    """What the paper prints of these numbers of the method, as plain text."""
+    from novelweights.reproduce.reported import REPORTED
+
+    if method not in REPORTED:
+        return None
+    numbers = {key: one for key, one in REPORTED[method].numbers.items() if key in keys}
+    return {
+        "setting": REPORTED[method].setting,
+        "numbers": {k: {"text": one.text, "source": one.source} for k, one in numbers.items()},
+    }

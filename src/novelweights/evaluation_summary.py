@@ -1,0 +1,116 @@
+"""The summary of an evaluation, written from the files it left: read, checked, handed on."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from novelweights.errors import InputError
+from novelweights.evaluation_folder import (
+    RESTORE,
+    STAGES,
+    entries,
+    evaluation_marker,
+    read_stages,
+)
+from novelweights.files import read_json
+from novelweights.generators import GENERATORS
+from novelweights.generators.store import model_digest
+from novelweights.report.steering import is_steering_run, read_steering
+from novelweights.report.summary import Evaluation, audit_folder, write_summary
+from novelweights.report.summary_page import STEERING
+from novelweights.reproduce.reported import REPORTED
+
+ASKED: dict[str, type] = {
+    **dict.fromkeys(("method", "zoo", "scale"), str),
+    **dict.fromkeys(("runs", "heldout_runs", "checkpoints", "start_runs", "samples", "seed"), int),
+}
+"""What the settings of an evaluation hold."""
+
+
+def summarize(folder: Path) -> Path:
+    """Write the summary of an evaluation again, from its files alone.
+
+    Returns:
+        The path of summary.md.
+
+    Raises:
+        InputError: The folder is no evaluation, or a file in it is missing or damaged.
+    """
+    asked = _asked(folder)
+    method = GENERATORS[asked["method"]]
+    published = method.scales.get("paper")
+    papers_own = {} if published is None else asdict(published)
+    model = _described(folder / "model" / "generator.json", papers_own)
+    printed = REPORTED.get(asked["method"])
+    seconds, cores = read_stages(folder / STAGES)
+    evaluation = Evaluation(
+        settings=asked,
+        generator=model,
+        changed=None
+        if published is None
+        else {
+            name: (model["settings"][name], value)
+            for name, value in papers_own.items()
+            if model["settings"][name] != value
+        },
+        seconds=seconds,
+        cores=cores,
+        steering=_steering(folder),
+        paper_setting=printed.setting if printed else "",
+        paper={key: (one.text, one.source) for key, one in printed.numbers.items()}
+        if printed
+        else None,
+        samplers=method.samplers,
+    )
+    return write_summary(folder, evaluation)
+
+
+def _described(path: Path, published: Mapping[str, Any]) -> dict[str, Any]:
+    """generator.json, as far as a summary reads it."""
+    sizes = dict.fromkeys(("parameters", "values_in_training"), int | None)
+    described = entries(path, read_json(path), {"settings": dict, "training": dict, **sizes})
+    entries(path, described["training"], {"rows": int})
+    settings = described["settings"]
+    entries(path, settings, dict.fromkeys(("steps", "batch_size"), int | None))
+    if missing := [name for name in published if name not in settings]:
+        raise InputError(
+            f"{path}: expected all settings of the method, {', '.join(missing)} missing; {RESTORE}"
+        )
+    return described
+
+
+def audited_folders(folder: Path) -> list[Path]:
+    """The run folders of an evaluation's audits, the published sampler's first.
+
+    Raises:
+        InputError: The folder is no evaluation.
+    """
+    samplers = GENERATORS[_asked(folder)["method"]].samplers
+    return [folder / audit_folder(sampler, samplers) for sampler in samplers or ("",)]
+
+
+def _asked(folder: Path) -> dict[str, Any]:
+    """What an evaluation was asked for."""
+    marker = evaluation_marker(folder)
+    if marker is None:
+        raise InputError(
+            f"{folder}: expected the folder of an evaluation, it has no evaluation.json; make one "
+            "with `novelweights evaluate`"
+        )
+    asked = entries(marker, read_json(marker), ASKED)
+    if asked["method"] not in GENERATORS:
+        raise InputError(
+            f"{marker}: expected a method of {', '.join(sorted(GENERATORS))}, got "
+            f"{asked['method']!r}; {RESTORE}"
+        )
+    return asked
+
+
+def _steering(folder: Path) -> str | None:
+    """What a steering of this model found, in a sentence; of another, or of none, nothing."""
+    if not is_steering_run(folder / STEERING):
+        return None
+    run = read_steering(folder / STEERING)
+    is_of_this_model = run.about.get("model_sha256") == model_digest(folder / "model")
+    return run.sentence if is_of_this_model else None
