@@ -175,13 +175,13 @@ def test_a_lossy_codec_stands_in_for_training_and_held_out_runs(
             return training.select([2, 0])
 
     train, heldout = make_population(4), make_population(3, seed=1, split="heldout")
-    assert evaluate._stand_ins(Plain(), train, heldout) == {}
-    through = evaluate._stand_ins(Codec(), train, heldout)
+    assert evaluate.stand_ins(Plain(), train, heldout) == {}
+    through = evaluate.stand_ins(Codec(), train, heldout)
     assert "noise_from" not in through
     for key, original in (("reference", train), ("heldout_reference", heldout)):
         population = through[key]
         assert population is not None
         assert torch.equal(population.weights, original.weights.round())
-    parents = evaluate._stand_ins(Chooser(), train, None)["noise_from"]
+    parents = evaluate.stand_ins(Chooser(), train, None)["noise_from"]
     assert parents is not None
     assert torch.equal(parents.weights, train.weights[[2, 0]].round())

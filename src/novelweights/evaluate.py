@@ -282,7 +282,7 @@ def evaluate_method(
                 progress=lambda done, total, loss: tell("fitting the generator", done, total),
             )
     fitted, _ = load_fitted(folder / "model")
-    stand_ins = _stand_ins(fitted, train, heldout)
+    through_codec = stand_ins(fitted, train, heldout)
     is_complete, judged = (folder / SUMMARY_PAGE).exists(), []
     for sampler in made_by.samplers or ("",):
         run = folder / audit_folder(sampler, made_by.samplers)
@@ -298,7 +298,9 @@ def evaluate_method(
                     progress=lambda done, total, of=suffix: tell(f"sampling{of}", done, total),
                 )
                 require_finite(sampled, f"samples of {method}")
-                sampled = with_provenance(sampled, folder / "model", sampler=sampler or None)
+                sampled = with_provenance(
+                    sampled, folder / "model", sampler=sampler or None, fitted=fitted
+                )
                 save_population(sampled, sampled_to)
         if is_kept:
             judged.append(Judged(sampler, run, judge(read_run_folder(run).result)))
@@ -316,7 +318,7 @@ def evaluate_method(
                 heldout=heldout,
                 task=task,
                 symmetry=train.info.symmetry,
-                **stand_ins,
+                **through_codec,
                 command=command,
                 inputs=inputs,
                 seed=seed,
@@ -367,7 +369,7 @@ def demo(
     return judged.verdicts
 
 
-def _stand_ins(
+def stand_ins(
     fitted: FittedGenerator, train: Population, heldout: Population | None
 ) -> dict[str, Population | None]:
     """Training and held-out checkpoints through a lossy codec, and what the noise baseline starts

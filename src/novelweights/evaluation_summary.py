@@ -16,10 +16,11 @@ from novelweights.evaluation_folder import (
 from novelweights.files import read_json
 from novelweights.generators import GENERATORS
 from novelweights.generators.store import model_digest
+from novelweights.report.reconstruction_run import is_reconstruction_run, read_reconstruction
 from novelweights.report.steering import is_steering_run, read_steering
 from novelweights.report.summary import Evaluation, audit_folder, write_summary
-from novelweights.report.summary_page import STEERING
-from novelweights.reproduce.reported import REPORTED
+from novelweights.report.summary_page import RECONSTRUCTION, STEERING
+from novelweights.reproduce.reported import REPORTED, PaperResult
 
 ASKED: dict[str, type] = {
     **dict.fromkeys(("method", "zoo", "scale"), str),
@@ -42,7 +43,7 @@ def summarize(folder: Path) -> Path:
     published = method.scales.get("paper")
     papers_own = {} if published is None else asdict(published)
     model = _described(folder / "model" / "generator.json", papers_own)
-    printed = REPORTED.get(asked["method"])
+    printed = REPORTED.get(asked["method"], PaperResult("", {}))
     seconds, cores = read_stages(folder / STAGES)
     evaluation = Evaluation(
         settings=asked,
@@ -52,15 +53,21 @@ def summarize(folder: Path) -> Path:
         else {
             name: (model["settings"][name], value)
             for name, value in papers_own.items()
-            if model["settings"][name] != value
+            if model["settings"][name] != value and name not in printed.unknown_settings
         },
+        unknown={
+            name: model["settings"][name]
+            for name in printed.unknown_settings
+            if name in model["settings"]
+        },
+        recovered=printed.recovered_settings,
         seconds=seconds,
         cores=cores,
         steering=_steering(folder),
-        paper_setting=printed.setting if printed else "",
-        paper={key: (one.text, one.source) for key, one in printed.numbers.items()}
-        if printed
-        else None,
+        reconstruction=_reconstruction(folder),
+        paper_setting=printed.setting,
+        paper={key: (one.text, one.source) for key, one in printed.numbers.items()} or None,
+        counts_all_checkpoints=printed.counts_all_checkpoints,
         samplers=method.samplers,
     )
     return write_summary(folder, evaluation)
@@ -112,5 +119,16 @@ def _steering(folder: Path) -> str | None:
     if not is_steering_run(folder / STEERING):
         return None
     run = read_steering(folder / STEERING)
-    is_of_this_model = run.about.get("model_sha256") == model_digest(folder / "model")
-    return run.sentence if is_of_this_model else None
+    return run.sentence if _is_of_this_model(folder, run.about) else None
+
+
+def _reconstruction(folder: Path) -> str | None:
+    """What the reconstructions by this model's codec show, in a sentence; of another, nothing."""
+    if not is_reconstruction_run(folder / RECONSTRUCTION):
+        return None
+    run = read_reconstruction(folder / RECONSTRUCTION)
+    return run.sentence if _is_of_this_model(folder, run.about) else None
+
+
+def _is_of_this_model(folder: Path, about: Mapping[str, Any]) -> bool:
+    return about.get("model_sha256") == model_digest(folder / "model")

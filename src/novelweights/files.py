@@ -83,6 +83,7 @@ EVALUATED = (
     "audit",
     "audit-*",
     "steering",
+    "reconstruction",
     "stages.json",
     "summary.*",
     "*.partial",

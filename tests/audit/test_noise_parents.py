@@ -46,10 +46,11 @@ def test_noise_is_added_to_what_is_given_and_the_names_of_runs_are_kept():
     assert 13 <= names.count("train-004") <= 14  # two of three, over and over, 20 in all
     nearest = [f"train-{row:03d}" for row in found["noise"].neighbor_rows[:, 0]]
     assert nearest == names
-    assert notes["noise"].endswith("on chosen reconstructions (3 of 2 runs)")
+    assert notes["noise"].endswith("on chosen reconstructions (3, from 2 runs)")
     chosen = PARENTS.with_weights(PARENTS.weights, split="train")
     assert (
-        "on chosen training checkpoints (3 of 2 runs)" in baselines(noise_from=chosen)[1]["noise"]
+        "on chosen training checkpoints (3, from 2 runs)"
+        in baselines(noise_from=chosen)[1]["noise"]
     )
 
 
@@ -73,8 +74,41 @@ def test_averages_and_the_gaussian_stay_as_they_are():
 def test_an_audit_tells_what_noise_was_added_to():
     result = audited(PARENTS, task=task())
     assert result.about["noise_from"] == {"n": 3, "runs": 2}
-    assert "chosen reconstructions (3 of 2 runs)" in result.baseline_notes["noise"]
+    assert "chosen reconstructions (3, from 2 runs)" in result.baseline_notes["noise"]
     assert "noise_from" not in audited(None, task=task()).about
+
+
+def test_the_gain_over_noise_names_what_noise_was_added_to():
+    told = audited(PARENTS, task=task()).quantity("advantage_over_noise")
+    assert "that of chosen reconstructions (3, from 2 runs) with noise chosen so" in told.definition
+    assert told.n == 2
+    assert told.lower < told.value < told.upper
+    plain = audited(None, task=task()).quantity("advantage_over_noise")
+    assert "that of training checkpoints with noise chosen so" in plain.definition
+    assert plain.n == len(TRAIN)
+    through = audited(
+        None,
+        task=task(),
+        reference=TRAIN.with_weights(1.01 * TRAIN.weights, split="reconstruction"),
+        heldout_reference=HELDOUT.with_weights(1.01 * HELDOUT.weights, split="reconstruction"),
+    )
+    words = "training checkpoints as the codec gives them back"
+    assert words in through.quantity("advantage_over_noise").definition
+    assert words in through.baseline_notes["noise"]
+
+
+def test_noise_on_one_run_has_no_interval_():
+    told = audited(PARENTS.select([0, 1]), task=task())
+    advantage = told.quantity("advantage_over_noise")
+    assert advantage.n == 1
+    assert advantage.value is not None
+    assert (advantage.lower, advantage.upper, advantage.level) == (None, None, None)
+
+
+def test_parents_without_a_task_are_said_to_be_unused():
+    assert any("--noise-from" in text for text in audited(PARENTS).warnings)
+    assert not any("--noise-from" in text for text in audited(PARENTS, task=task()).warnings)
+    assert not any("--noise-from" in text for text in audited(None).warnings)
 
 
 def test_parents_with_parameters_in_another_order_are_put_in_order():

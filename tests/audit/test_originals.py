@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 from tiny import NETWORK, drawn, named, quick, task  # noqa: F401
 
 from novelweights.audit.audit import audit
 from novelweights.audit.originals import costs_of_codec
+from novelweights.audit.recognition import other_recipe
 from novelweights.audit.result import Quantity
 from novelweights.audit.verdict import judge
 from novelweights.errors import InputError
@@ -139,6 +142,115 @@ def test_a_training_run_given_as_held_out_is_named_whatever_the_codec_gives_back
 
     with pytest.raises(InputError, match="heldout-007 = train-011"):
         audited(drawn(4, 3), through=apart, heldout=leaky)
+
+
+def test_a_held_out_run_given_as_a_sample_is_named_though_the_codec_changes_held_out_runs():
+    samples = drawn(4, 3)
+    samples[2] = HELDOUT.weights[5]
+    with pytest.raises(InputError, match=r"1 generated .* held-out checkpoints .*heldout-005"):
+        audited(samples)
+
+
+# --- beside the originals ----------------------------------------------------------------------
+
+
+def test_distances_to_training_weights_stand_beside_those_of_runs(result):
+    """Without a symmetry the declared distance is L2."""
+    made, fresh, among_runs = (
+        result.quantity(f"median_distance_{whose}_originals")
+        for whose in ("generated", "heldout", "training")
+    )
+    samples = torch.cdist(-trained(24, 3), TRAIN.weights).min(dim=1).values
+    among = torch.cdist(TRAIN.weights, TRAIN.weights).fill_diagonal_(torch.inf).min(dim=1).values
+    held = torch.cdist(HELDOUT.weights, TRAIN.weights).min(dim=1).values
+    for quantity, values in ((made, samples), (fresh, held), (among_runs, among)):
+        assert quantity.value == pytest.approx(float(np.median(values)), rel=1e-4)
+        assert quantity.n == 24
+        assert quantity.lower <= quantity.value <= quantity.upper
+    assert made.lower > 5 * fresh.upper  # the codec moves them far away
+    assert "before the codec" in fresh.definition
+    assert "own run excluded" in among_runs.definition
+
+
+def test_of_one_sample_nothing_has_an_interval():
+    told = audited(-trained(1, 3))
+    for key in ("median_distance_generated_originals", "quality_difference_originals"):
+        quantity = told.quantity(key)
+        assert quantity.value is not None
+        assert (quantity.lower, quantity.upper, quantity.level) == (None, None, None)
+    assert told.quantity("mean_quality_originals").lower is not None
+
+
+# --- of which recipe held-out runs are ---------------------------------------------------------
+
+
+def overfitted(population):
+    """Through a codec that knows the training checkpoints by heart and spoils all others."""
+    weights = population.weights
+    if population is not TRAIN:
+        weights = -weights
+    return population.with_weights(weights, split="reconstruction")
+
+
+def test_what_a_codec_spoils_is_no_other_recipe():
+    told = audited(-trained(24, 3), through=overfitted)
+    assert not any("same recipe" in text or "remove" in text.lower() for text in told.warnings)
+    [warning] = [text for text in told.warnings if "gives held-out runs back worse" in text]
+    for found in (told.heldout, told.training):
+        assert f"{found.quality.mean():.4g}%" in warning
+    assert told.quantity("recipe_p_value").value > 0.001
+    assert told.quantity("recipe_p_value").n == 48
+    assert "before the codec" in told.quantity("recipe_p_value").definition
+    assert not any("same recipe" in text for text in judge(told).population.would_decide)
+    after = (told.training.quality, told.heldout.quality, told.quality)
+    assert any("in quality" in text for text in other_recipe(TRAIN, HELDOUT, *after))
+
+
+def test_another_recipe_is_seen_though_the_codec_gives_all_back_alike():
+    longer = replace(HELDOUT, weights=1.1 * HELDOUT.weights)
+
+    def alike(population):
+        weights = GOOD + 0.1 * drawn(24, 5 if population is TRAIN else 6)
+        return population.with_weights(weights, split="reconstruction")
+
+    told = audited(trained(4, 3), through=alike, heldout=longer)
+    assert any("differ from training runs in the norm" in text for text in told.warnings)
+    assert told.quantity("recipe_p_value").value < 0.001
+    assert any("same recipe" in text for text in judge(told).population.would_decide)
+
+
+def test_held_out_runs_that_fail_after_the_codec_alone_are_no_failed_trainings():
+    def some_spoiled(population):
+        weights = GOOD + 1e-3 * drawn(len(population), 5 if population is TRAIN else 6)
+        if population is not TRAIN:
+            weights[:2] = -weights[:2]
+        return population.with_weights(weights, split="reconstruction")
+
+    told = audited(trained(4, 3), through=some_spoiled)
+    [warning] = [text for text in told.warnings if "far worse" in text]
+    assert warning.startswith("2 held-out runs work far worse than the others after the codec, 0")
+    assert "emove" not in warning
+
+
+# --- samples of a generator with a codec -------------------------------------------------------
+
+
+@pytest.mark.parametrize("made_by", [{"codec": True}, {"codec": "yes"}, {}, "unknown"])
+def test_samples_of_a_generator_with_a_codec_ask_for_a_reference(made_by):
+    samples = named(trained(4, 3), "generated")
+    samples = replace(samples, info=replace(samples.info, settings={"generator": made_by}))
+    bare = audit(TRAIN, samples, heldout=HELDOUT, n_controls=0)
+    asks = any("--heldout-reference" in text for text in bare.warnings)
+    assert asks is (made_by == {"codec": True})
+    given = audit(
+        TRAIN,
+        samples,
+        heldout=HELDOUT,
+        n_controls=0,
+        reference=ruined(TRAIN),
+        heldout_reference=ruined(HELDOUT),
+    )
+    assert not any("--heldout-reference" in text for text in given.warnings)
 
 
 def test_who_shares_an_initialization_is_asked_of_the_checkpoints_themselves():

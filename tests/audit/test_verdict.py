@@ -5,6 +5,7 @@ import pytest
 from invented import invented_control, invented_result
 
 from novelweights.audit.criteria import DEFAULT_CRITERIA, MEANING, Verdict
+from novelweights.audit.result import Quantity
 from novelweights.audit.verdict import judge
 from novelweights.tasks.task import Measure
 
@@ -362,6 +363,56 @@ def test_reasons_hold_the_numbers_and_json_holds_everything():
         "undecided": 0,
     }
     assert data["criteria"]["gross_copy"] == 0.5
+
+
+# --- through a lossy codec ---------------------------------------------------------------------
+
+
+def through_codec(result, *, made=None, before=None):
+    """The same numbers of reconstructions; mean qualities of samples and before the codec."""
+    numbers = [q for q in result.quantities if made is None or q.key != "mean_quality_generated"]
+    if made is not None and before is not None:
+        less = made - before
+        numbers += [
+            Quantity("mean_quality_generated", "made", made, 8, "by hand", unit="%"),
+            Quantity("mean_quality_originals", "before", before, 30, "by hand", unit="%"),
+            Quantity("quality_difference_originals", "less", less, 38, "", less - 1, less + 1),
+        ]
+    about = {**result.about, "through_codec": True}
+    return dataclasses.replace(result, quantities=tuple(numbers), about=about)
+
+
+def test_copies_of_reconstructions_are_not_called_copies_of_checkpoints():
+    plain = invented_result(20, distance=0.0, sources=ONE_SOURCE)
+    decoded = judge(through_codec(plain))
+    words = "20 of 20 generated checkpoints are copies of single training checkpoints"
+    assert decoded.population.sentence.startswith(f"{words} as the codec gives them back (share")
+    assert (
+        only(through_codec(plain)).reason == "equal to the reconstruction of a training checkpoint"
+    )
+    assert judge(plain).population.sentence.startswith(f"{words} (share")
+    assert only(plain).reason == "equal to a training checkpoint"
+    assert decoded.counts() == judge(plain).counts()
+
+
+def test_mixtures_of_reconstructions_are_not_called_mixtures_of_checkpoints():
+    mixed = invented_result(20, ranks={"mixture_near": BEYOND})
+    words = "mixtures of training checkpoints"
+    assert f"{words} as the codec" in judge(through_codec(mixed)).population.sentence
+    assert f"{words} (share" in judge(mixed).population.sentence
+
+
+def test_samples_that_a_codec_ruins_are_not_said_to_be_whole():
+    ruined = judge(through_codec(invented_result(), made=8.96, before=95.4)).population
+    assert ruined.origin is Verdict.UNDECIDED
+    assert ruined.sentence.startswith("No copying or mixing is shown in 8 samples (")
+    assert ruined.sentence.endswith(
+        "; they surely work worse than training checkpoints before the codec (8.96% against 95.4%)."
+    )
+    whole = {"distance_ratio": (1.2, 1.1, 1.3)}
+    kept = judge(through_codec(invented_result(quantities=whole), made=95.2, before=95.4))
+    assert "no copying, mixing or breakage is shown" in kept.population.sentence.lower()
+    assert "work worse" not in kept.population.sentence
 
 
 # --- when nothing can be said ------------------------------------------------------------------

@@ -79,6 +79,9 @@ def test_steering_done_later_comes_into_the_summary(evaluated: Path, tmp_path: P
     steered(folder / "steering", model_sha256=model_digest(evaluated / "model"))
     page = summarize(folder).read_text()
     assert "## Steering\n\nThe prompt steers: the lower of two prompts gave the lower loss" in page
+    result = run("report", folder)
+    assert result.exit_code == 0, result.output
+    assert (folder / "steering" / "report.html").exists()
 
 
 @pytest.mark.parametrize("about", [{"model_sha256": "0" * 64}, {}])

@@ -3,13 +3,22 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from test_commands import fails, run
 
-from novelweights.generators.store import model_digest
+from novelweights.audit.audit import audit
+from novelweights.cli.reconstruct import PARTS
+from novelweights.evaluate import stand_ins
+from novelweights.evaluation_summary import _reconstruction
+from novelweights.files import require_new
+from novelweights.generators.store import load_fitted, model_digest
 from novelweights.reproduce.reported import REPORTED
+from novelweights.seeding import rng_for
+from novelweights.tasks import make_task
+from novelweights.weights.readers import read_checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +43,7 @@ def test_reconstruct_leaves_the_numbers_the_table_and_the_page(chain: Path) -> N
     assert about["method"] == "hyper-representations"
     assert about["task"] == "digits"
     assert about["model_sha256"] == model_digest(chain / "model")
+    assert about["is_of_fit"] is True
     assert {role: entry["rows"] for role, entry in about["inputs"].items()} == {
         "training": 9,
         "heldout": 5,
@@ -125,3 +135,63 @@ def test_without_heldout_runs_or_a_task_of_its_own_a_population_is_taken(
     data = json.loads((tmp_path / "run/reconstruction.json").read_text())
     assert data["about"]["task"] == "digits"  # of the generator
     assert {row["split"] for row in data["rows"]} == {"training"}
+    assert "these are not the checkpoints it was fitted to" in made.stdout
+    assert data["about"]["is_of_fit"] is False
+
+
+def test_of_an_older_model_it_is_not_known_what_it_was_fitted_to(
+    chain: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(chain / "model", tmp_path / "model")
+    told = tmp_path / "model" / "generator.json"
+    described = json.loads(told.read_text())
+    del described["training"]["sha256"]
+    told.write_text(json.dumps(described))
+    words = ("--population", chain / "zoo", "-o", tmp_path / "run")
+    made = run("reconstruct", tmp_path / "model", *words)
+    assert made.exit_code == 0, made.output
+    assert "not the checkpoints" not in made.stdout
+    about = json.loads((tmp_path / "run/reconstruction.json").read_text())["about"]
+    assert about["is_of_fit"] is None
+    assert "never saw" not in (tmp_path / "run/report.html").read_text()
+
+
+def test_written_reconstructions_give_the_audit_inside_an_evaluation(
+    chain: Path, tmp_path: Path
+) -> None:
+    written, population = tmp_path / "written", ("--population", chain / "zoo")
+    words = ("reconstruct", chain / "model", *population, "--networks", 2, "--write", written)
+    made = run(*words, "-o", tmp_path / "run")
+    assert made.exit_code == 0, made.output
+    assert f"--noise-from {written / 'parents'}" in made.stdout.replace("\n", "")
+    train, heldout = (read_checkpoints(chain / "zoo", split=s) for s in ("train", "heldout"))
+    fitted, _ = load_fitted(chain / "model")
+    task, generated = make_task("digits"), fitted.sample(9, rng=rng_for(0))
+    inside: dict[str, Any] = dict(stand_ins(fitted, train, heldout))
+    outside: dict[str, Any] = {
+        role: read_checkpoints(written / part, split="heldout" if part == "heldout" else "train")
+        for part, role in PARTS.items()
+    }
+    one, other = (
+        audit(train, generated, heldout=heldout, task=task, n_controls=0, **given)
+        for given in (inside, outside)
+    )
+    assert one.quantities == other.quantities
+    assert one.about == other.about
+    assert one.baseline_notes == other.baseline_notes
+    says = "expected a new or empty folder"
+    fails(*words, "-o", tmp_path / "other", says=says)
+    fails(*words[:-1], tmp_path / "other" / "in", "-o", tmp_path / "other", says="outside of")
+
+
+def test_an_evaluation_tells_what_the_reconstructions_of_its_model_show(
+    chain: Path, tmp_path: Path
+) -> None:
+    for name, there in (("model", "model"), ("run", "reconstruction")):
+        shutil.copytree(chain / name, tmp_path / there)
+    told = json.loads((chain / "run/reconstruction.json").read_text())["summary"]["sentence"]
+    assert _reconstruction(tmp_path) == told
+    (tmp_path / "evaluation.json").write_text("{}")
+    require_new(tmp_path, kind="evaluation.json", overwrite=True)
+    (tmp_path / "model" / "generator.json").write_text("{}")
+    assert _reconstruction(tmp_path) is None

@@ -75,7 +75,7 @@ def test_noise_is_added_to_reconstructions_of_what_the_generator_draws_from(
     assert about["noise_from"] == {"n": len(parents), "runs": runs}
     assert about["through_codec"] is True
     page = (evaluated / "summary.md").read_text()
-    assert f"chosen reconstructions ({len(parents)} of {runs} runs)" in page
+    assert f"chosen reconstructions ({len(parents)}, from {runs} runs)" in page
     assert "compared as the generator's codec gives them back" in page
     assert "| Reconstruction loss on held-out over loss on training | " in page
 

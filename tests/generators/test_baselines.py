@@ -84,4 +84,6 @@ def test_unknown_names_get_the_closest_match():
     with pytest.raises(InputError) as caught:
         method_named("xyzzy")
     assert "did you mean" not in str(caught.value)
-    assert "average, g-pt, gaussian, hyperdiffusion, noise" in str(caught.value)
+    assert "average, g-pt, gaussian, hyper-representations, hyperdiffusion, noise" in str(
+        caught.value
+    )

@@ -137,6 +137,22 @@ def test_samples_tell_what_is_known_of_their_generator(model_folder, make_popula
         with_provenance(sampled, folder)
 
 
+def test_samples_tell_whether_their_generator_has_a_lossy_codec(model_folder, make_population):
+    folder, fitted = model_folder("noise")
+    sampled = fitted.sample(2, rng=torch.Generator().manual_seed(2))
+
+    class WithCodec(type(fitted)):
+        def as_reference(self, population):
+            return population.with_weights(0.9 * population.weights, split="reconstruction")
+
+    lossy = WithCodec(**vars(fitted))
+    told = with_provenance(sampled, folder, fitted=lossy).info.settings["generator"]
+    assert told["codec"] is True
+    for given in (fitted, None):
+        told = with_provenance(sampled, folder, fitted=given).info.settings["generator"]
+        assert "codec" not in told
+
+
 def test_a_model_folder_from_before_the_gap_still_samples(model_folder):
     folder, fitted = model_folder("gaussian")
     described = json.loads((folder / "generator.json").read_text())

@@ -52,3 +52,9 @@ def test_erasing_zeroes_one_block_of_half_the_checkpoints(rng):
 def test_a_population_without_symmetry_is_refused(rng):
     with pytest.raises(InputError, match="which axes count neurons"):
         Views.of(NETWORK.layout, None, permutations=0, noise=0.0, erasing=0.0, rng=rng)
+
+
+def test_a_table_of_other_networks_is_refused(rng):
+    other = OneHiddenMLP(5, 4, 3).symmetry.only(["hidden.bias"])
+    with pytest.raises(InputError, match="a table that is not theirs"):
+        Views.of(NETWORK.layout, other, permutations=0, noise=0.0, erasing=0.0, rng=rng)

@@ -92,6 +92,42 @@ def test_whether_samples_work_is_asked_beside_training_before_a_lossy_codec(
     assert "codec" not in findings(copied)[WORKS].measured
 
 
+def test_samples_that_work_as_reconstructions_do_refute_nearness(copied: AuditResult) -> None:
+    worse = replace(
+        copied.quantity("quality_difference_training"),
+        key="quality_difference_originals",
+        lower=-31.0,
+        upper=-29.0,
+    )
+    before = replace(copied.quantity("mean_quality_training"), key="mean_quality_originals")
+    through = replace(copied, quantities=(*copied.quantities, before, worse))
+    far = with_interval(through, "distance_ratio_training", 1.5, 2.0)
+    assert outcomes(far)[NEARER] is Outcome.FAILS
+    assert outcomes(far)[WORKS] is Outcome.FAILS
+    assert "less well than the reconstructions" in findings(far)[NEARER].rule
+    worse_still = with_interval(far, "quality_difference_training", -60.0, -50.0)
+    assert outcomes(worse_still)[NEARER] is Outcome.OPEN
+
+
+@pytest.mark.parametrize(
+    ("about", "told"),
+    [
+        ({}, "over training checkpoints with noise"),
+        ({"noise_from": {"n": 9, "runs": 3}}, "over chosen training checkpoints with noise"),
+        ({"through_codec": True}, "over reconstructions of training checkpoints with noise"),
+        (
+            {"through_codec": True, "noise_from": {"n": 9, "runs": 3}},
+            "over chosen reconstructions with noise",
+        ),
+    ],
+)
+def test_it_says_what_noise_was_added_to(
+    copied: AuditResult, about: dict[str, object], told: str
+) -> None:
+    result = replace(copied, about={**copied.about, **about})
+    assert told in findings(result)[NO_GAIN].measured
+
+
 def test_noise_that_could_not_be_matched_is_told(copied: AuditResult) -> None:
     baselines = {key: found for key, found in copied.baselines.items() if key != "noise"}
     notes = {**copied.baseline_notes, "noise": "no noise up to 3 is as novel"}
@@ -228,3 +264,15 @@ def test_training_checkpoints_that_never_disagree_give_no_ratio(digits_zoo: Zoo)
     made = zoo.population(zoo.training.weights[:20])
     ratio = audit(training, made, task=zoo.task, n_controls=0).quantity("disagreement_ratio")
     assert (ratio.value, ratio.lower, ratio.upper) == (None, None, None)
+
+
+def test_noise_on_few_runs_shows_nothing_however_many_checkpoints_it_makes(
+    copied: AuditResult,
+) -> None:
+    noise = copied.baselines["noise"]
+    for n_runs, outcome in ((7, Outcome.OPEN), (8, Outcome.HOLDS)):
+        names = [f"run-{i % n_runs}" for i in range(len(noise))]
+        baselines = {**copied.baselines, "noise": replace(noise, names=names)}
+        finding = findings(replace(copied, baselines=baselines))[NO_GAIN]
+        assert finding.outcome is outcome
+        assert ("only 7 noised runs, at least 8 are needed" in finding.measured) is (n_runs == 7)

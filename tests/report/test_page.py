@@ -191,6 +191,20 @@ def test_that_reconstructions_are_compared_is_told_with_what_the_codec_costs(
     assert "codec" not in text_of(page_of(runs["novel"]))
 
 
+@pytest.mark.parametrize("name", ["copies", "novel"])
+def test_a_headline_says_where_only_reconstructions_were_compared(
+    runs: dict[str, Path], name: str
+) -> None:
+    run = read_run_folder(runs[name])
+    told = replace(run.result, about={**run.result.about, "through_codec": True})
+    headlines = [
+        text_of(render(replace(run, result=result), draw(result, run.plot_data, run.verdict)))
+        for result in (told, run.result)
+    ]
+    words = "The generator copies its training checkpoints as its codec gives them back"
+    assert [words in text for text in headlines] == [name == "copies", False]
+
+
 def test_groups_of_numbers_have_their_own_tables(runs: dict[str, Path]):
     text = text_of(page_of(runs["copies"]))
     own, common = text.index("The generator's own gap"), text.index("Measures in common use")

@@ -139,6 +139,22 @@ def test_page_is_made_again_from_the_numbers_alone(folder):
 
 
 @pytest.mark.parametrize(
+    ("is_of_fit", "seen", "others"),
+    [(True, True, False), (False, False, True), (None, False, False)],
+)
+def test_that_heldout_runs_are_new_is_said_only_of_what_it_was_fitted_to(
+    folder, is_of_fit, seen, others
+):
+    data = data_of()
+    data["about"]["is_of_fit"] = is_of_fit
+    (folder / "reconstruction.json").write_text(json.dumps(data))
+    build_reconstruction_report(folder)
+    text = text_of(page_of(folder))
+    assert ("never saw the held-out runs" in text) == seen
+    assert ("not the checkpoints it was fitted to" in text) == others
+
+
+@pytest.mark.parametrize(
     "answer", ["invariant", "not invariant", "tells nothing apart", "not shown"]
 )
 @pytest.mark.parametrize("effect", ["raises accuracy", "no change shown"])

@@ -91,6 +91,24 @@ def test_size_is_told_over_the_values_compared_and_over_all(folder: Path) -> Non
     assert "2.92 per value in all it learned from" in page
 
 
+def test_the_papers_size_stands_beside_the_ratio_of_the_same_values(folder: Path) -> None:
+    run = read_run_folder(folder / "audit")
+    about = {**run.result.about, "weights": 760}
+    run = replace(run, result=replace(run.result, about=about))
+    of_all = replace(EVALUATION, counts_all_checkpoints=True)
+    page, printed = markdown(summary({"": run}, of_all)), "(paper: 378M parameters for 81M values)"
+    assert f"2.92 per value in all it learned from {printed}" in page
+    assert page.count(printed) == 1
+
+
+def test_what_is_not_known_from_the_paper_is_not_told_as_the_papers(folder: Path) -> None:
+    page = written(folder, replace(EVALUATION, unknown={"dropout": 0.1}, recovered=("width",)))
+    assert (
+        "ema_decay 0.9 (0.9999); in brackets the paper's (width is recovered from its parameter "
+        "counts); not known from the paper: dropout 0.1\n" in page
+    )
+
+
 def test_findings_are_those_of_the_page(folder: Path) -> None:
     page = written(folder)
     data = json.loads((folder / "summary.json").read_text())
@@ -121,6 +139,12 @@ def test_steering_is_told_where_it_was_done(folder: Path) -> None:
     assert "Steering" not in written(folder)
     steered = written(folder, replace(EVALUATION, steering="The prompt does not steer."))
     assert "## Steering\n\nThe prompt does not steer. [Its page](steering/report.html)." in steered
+
+
+def test_reconstruction_is_told_where_it_was_done(folder: Path) -> None:
+    assert "Reconstruction" not in written(folder)
+    told = written(folder, replace(EVALUATION, reconstruction="The codec varies."))
+    assert "## Reconstruction\n\nThe codec varies. [Its page](reconstruction/report.html)." in told
 
 
 def test_equal_files_give_equal_bytes(folder: Path) -> None:
@@ -239,6 +263,7 @@ def test_that_reconstructions_are_compared_is_told(folder: Path) -> None:
         "## Numbers\n\nTraining and held-out checkpoints are compared as the generator's codec "
         "gives them back" in page
     )
+    assert page.index("gives them back") < page.index("Keep in mind") < page.index("## Numbers")
     assert "codec" not in written(folder)
 
 

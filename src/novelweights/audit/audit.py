@@ -14,15 +14,21 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from novelweights.audit.baselines import paper_baselines
+from novelweights.audit.baselines import noise_parents, paper_baselines
 from novelweights.audit.calibration import rank_low
+from novelweights.audit.cautions import cautions
 from novelweights.audit.controls import measured_controls
 from novelweights.audit.coverage import coverage, coverage_quantities
 from novelweights.audit.criteria import DEFAULT_CRITERIA, Verdict
 from novelweights.audit.in_common_use import common_use_quantities
 from novelweights.audit.leakage import refuse_leaks
 from novelweights.audit.measure import Reference, ladder_of, measure, one_left_out
-from novelweights.audit.originals import beside_originals, costs_of_codec
+from novelweights.audit.originals import (
+    Originals,
+    beside_originals,
+    costs_of_codec,
+    recipe_warnings,
+)
 from novelweights.audit.own_gap import gap_quantities, told_sampler
 from novelweights.audit.prepare import Prepared, prepare
 from novelweights.audit.quantities import Evidence, quantities
@@ -30,7 +36,6 @@ from novelweights.audit.ranks import Yardstick
 from novelweights.audit.recognition import first_of_equals, other_recipe
 from novelweights.audit.result import AuditResult, Findings, Quantity
 from novelweights.audit.verdict import judge_checkpoints
-from novelweights.audit.words import count
 from novelweights.metrics.common_use import measures_in_common_use
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import shares_initialization
@@ -125,8 +130,9 @@ def audit(
         )
     with clock.stage("held-out against training"):
         fresh = measure("heldout", heldout, compared) if heldout is not None else None
+        before = Originals.of(given, some, task)
         if fresh is not None:
-            refuse_leaks(given, fresh, trained, some)
+            refuse_leaks(given, fresh, trained, before)
         yardstick = _yardstick(compared, heldout, fresh, trained, own)
     with clock.stage("generated against training"):
         made = measure("generated", generated, compared)
@@ -156,7 +162,13 @@ def audit(
     with clock.stage("baselines"):
         baselines, notes = {}, {}
         if task is not None:
-            baselines, notes = paper_baselines(made, compared, seed, noise_from=given.noise_from)
+            baselines, notes = paper_baselines(
+                made,
+                compared,
+                seed,
+                noise_from=given.noise_from,
+                through_codec=before is not None,
+            )
     with clock.stage("measures in common use"):
         common = measures_in_common_use(
             train.weights,
@@ -177,27 +189,33 @@ def audit(
             quality=task.quality if task is not None else None,
             novelty=task.novelty if task is not None else None,
             baselines=baselines,
+            noised=noise_parents(given.noise_from, through_codec=before is not None),
+            before_codec=before.distances if before is not None else None,
         )
         numbers = quantities(evidence, rng=numpy_rng_for(seed, "bootstrap"))
         if n_runs >= DEFAULT_CRITERIA.min_runs:
             numbers += tuple(_coverage(scored, ranks, yardstick.fresh, train, evidence.quality))
         numbers += (*common_use_quantities(common), *gap_quantities(generated.info.settings))
-        if given.originals is not None:
+        if before is not None:
             numbers += beside_originals(
                 generated,
-                given.originals,
+                before,
                 alignment,
-                task,
-                quality=made.quality,
+                made=made.quality,
+                quality=evidence.quality,
                 rng=numpy_rng_for(seed, "bootstrap", "originals"),
             )
             warnings += costs_of_codec(
                 numbers, evidence.quality, DEFAULT_CRITERIA.mean_quality_margin
             )
-    warnings += _warnings(generated, first, fresh, task)
+    warnings += cautions(given, first, fresh, task)
     if heldout is not None and fresh is not None:
-        warnings += other_recipe(measured, heldout, trained, fresh, evidence.quality)
-    trained_on = train if given.originals is None else given.originals
+        qualities = (trained.quality, fresh.quality, evidence.quality)
+        if before is None:
+            warnings += other_recipe(measured, heldout, *qualities)
+        else:
+            warnings += recipe_warnings(before, *qualities)
+    trained_on = train if before is None else before.train
     frame = shares_initialization(
         trained_on.weights, alignment, rng=rng_for(seed, "initialization")
     )
@@ -287,44 +305,6 @@ def _coverage(
     judged = judge_checkpoints(scored, ranks, fresh, list(map(str, train.records.run)), quality)
     copies = np.array([verdict.origin is Verdict.REPLICA for verdict in judged])
     return coverage_quantities(coverage(scored.neighbor_rows[copies, 0], len(train)))
-
-
-def _warnings(
-    generated: Population, first: np.ndarray, fresh: Findings | None, task: Task | None
-) -> list[str]:
-    warnings = []
-    needed = DEFAULT_CRITERIA.min_heldout_runs
-    if fresh is None:
-        warnings.append(
-            "No held-out runs were given: training runs stand in, each against the others. The "
-            "numbers are exploratory and the verdict is never novel. Train new runs of the same "
-            "recipe and give them with --heldout."
-        )
-    elif len(fresh) < needed:
-        warnings.append(
-            f"Only {len(fresh)} held-out runs; at least {needed} are needed for a verdict, "
-            "100 to name single checkpoints."
-        )
-    if not first.all():
-        warnings.append(
-            f"{(~first).sum()} of the {len(first)} generated checkpoints repeat another one "
-            "(nearly): those that are no copies of training checkpoints count as no further "
-            "evidence."
-        )
-    starts = generated.records.scores.get("start_row", np.empty(0))
-    n_starts = len(np.unique(starts[np.isfinite(starts)]))
-    if 0 < n_starts < len(generated):
-        warnings.append(
-            f"{len(generated)} samples begin from only {count(n_starts, 'starting checkpoint')}: "
-            "samples from one start are no independent evidence, so intervals are too narrow. "
-            "Sample from more starts (a zoo with more --start-runs)."
-        )
-    if task is None:
-        warnings.append(
-            "No task was given: whether the generated networks work, and whether they behave "
-            "differently, is not known. Name one with --task."
-        )
-    return warnings
 
 
 def _about(given: Prepared, task: Task | None, seed: int) -> dict[str, object]:

@@ -15,7 +15,12 @@ N_BASELINE = 100
 
 
 def paper_baselines(
-    made: Findings, reference: Reference, seed: int, *, noise_from: Population | None = None
+    made: Findings,
+    reference: Reference,
+    seed: int,
+    *,
+    noise_from: Population | None = None,
+    through_codec: bool = False,
 ) -> tuple[dict[str, Findings], dict[str, str]]:
     """Noise addition at matched novelty, averages of 2 and of 16, per-parameter Gaussian.
 
@@ -24,6 +29,7 @@ def paper_baselines(
         reference: The training checkpoints that are compared, with theirs.
         seed: Root of the draws.
         noise_from: What noise is added to; None: the training checkpoints of `reference`.
+        through_codec: Whether these are what a lossy codec gives back.
 
     Returns:
         The baselines, and how each was made or why it was not.
@@ -39,23 +45,23 @@ def paper_baselines(
     found: dict[str, Findings] = {}
     notes: dict[str, str] = {}
 
-    def noised(std: float) -> Population:
+    def with_noise(std: float) -> Population:
         rng = rng_for(seed, "noise directions")  # the same directions at every amplitude
         return picked.with_weights(add_noise(picked.weights, std, rng=rng), split="noise")
 
     def novelty_at(std: float) -> np.ndarray:
-        return task.novelty_against(task.behave(noised(std)), behavior).numpy()
+        return task.novelty_against(task.behave(with_noise(std)), behavior).numpy()
 
     matched = match_noise(
         float(np.median(made.novelty)),
         novelty_at,
         largest=4 * float(parents.weights.std()),
         higher_is_novel=task.novelty.higher_is_better,
-        what="training checkpoints" if noise_from is None else _named(noise_from),
+        what=noise_parents(noise_from, through_codec=through_codec),
     )
     notes["noise"] = matched.note
     if matched.std is not None:
-        found["noise"] = measure("noise", noised(matched.std), reference, only_near=True)
+        found["noise"] = measure("noise", with_noise(matched.std), reference, only_near=True)
     for of in (2, 16):
         name = f"average of {of}"
         if len(weights) < of:
@@ -70,8 +76,17 @@ def paper_baselines(
     return found, notes
 
 
-def _named(parents: Population) -> str:
-    """What noise is added to, in words."""
-    decoded = all(split == "reconstruction" for split in parents.records.split)
+def noise_parents(noise_from: Population | None, *, through_codec: bool) -> str:
+    """What noise is added to, in words.
+
+    Args:
+        noise_from: What was given; None: the training checkpoints that are compared.
+        through_codec: Whether reconstructions stand in for these.
+    """
+    if noise_from is None:
+        given_back = " as the codec gives them back" if through_codec else ""
+        return f"training checkpoints{given_back}"
+    decoded = all(split == "reconstruction" for split in noise_from.records.split)
     what = "chosen reconstructions" if decoded else "chosen training checkpoints"
-    return f"{what} ({len(parents):,} of {count(len(set(parents.records.run)), 'run')})"
+    n_runs = len(set(noise_from.records.run))
+    return f"{what} ({len(noise_from):,}, from {count(n_runs, 'run')})"

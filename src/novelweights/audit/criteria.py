@@ -72,6 +72,8 @@ class Criteria:
 
 
 DEFAULT_CRITERIA = Criteria()
+N_LEGS = 3
+"""Ways in which a fresh run can be accused by chance: direction, mixture, layers."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ compared, who is whose copy is asked of the checkpoints themselves.
 import numpy as np
 from jaxtyping import Float, Int
 
+from novelweights.audit.originals import Originals
 from novelweights.audit.prepare import Prepared
 from novelweights.audit.result import Findings
 from novelweights.errors import InputError
@@ -19,7 +20,7 @@ fresh runs: the nearest of 1,200 in trials on real zoos lay at 0.75."""
 
 
 def refuse_leaks(
-    given: Prepared, fresh: Findings, trained: Findings, measured: Int[np.ndarray, " rows"]
+    given: Prepared, fresh: Findings, trained: Findings, originals: Originals | None
 ) -> None:
     """Refuse held-out runs that would hide copies, or make every sample look fresh.
 
@@ -27,7 +28,7 @@ def refuse_leaks(
         given: What is compared.
         fresh: The held-out runs against the training checkpoints.
         trained: Training checkpoints against the others.
-        measured: Which training checkpoints those are.
+        originals: Both before the codec, where reconstructions stand in.
 
     Raises:
         InputError: A held-out run is (nearly) a training checkpoint, or is a sample.
@@ -37,13 +38,11 @@ def refuse_leaks(
         return
     _refuse_samples(heldout, given.generated)
     distances, rows, among = fresh.distance, fresh.neighbor_rows[:, 0], trained.distance
-    if given.originals is not None and given.heldout_originals is not None:
-        train, heldout, every = given.originals, given.heldout_originals, given.all_originals
-        near = nearest(heldout.weights, train.weights, alignment=given.alignment)
-        distances, rows = near.distances[:, 0], near.rows[:, 0]
-        own = measured[:, None] == np.arange(len(train))
-        some = train.select(measured).weights
-        among = nearest(some, train.weights, exclude=own, alignment=given.alignment).distances[:, 0]
+    if originals is not None and originals.heldout is not None:
+        before = originals.heldout
+        train, heldout, every = originals.train, before.population, given.all_originals
+        distances, rows, among = before.distance, before.rows, originals.distance
+        _refuse_samples(heldout, given.generated)
     usual = float(np.median(among))
     _refuse_training_runs(heldout, train, distances, rows, usual)
     if every is not None:

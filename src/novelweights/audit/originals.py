@@ -4,13 +4,19 @@ A codec that ruins networks ruins training checkpoints and samples alike, so tha
 with each other: what the codec costs is seen only beside the originals. Source: ours.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from novelweights.audit.calibration import bootstrap
+from novelweights.audit.calibration import bootstrap, nearer_probability
+from novelweights.audit.criteria import DEFAULT_CRITERIA
+from novelweights.audit.prepare import Prepared
+from novelweights.audit.recognition import other_recipe
 from novelweights.audit.result import Quantity
+from novelweights.audit.verdict import working
+from novelweights.audit.words import count
 from novelweights.metrics.neighbors import Alignment, nearest
 from novelweights.tasks.task import Measure, Task
 from novelweights.weights.population import Population
@@ -18,63 +24,227 @@ from novelweights.weights.population import Population
 LEVEL = 0.95
 
 
+@dataclass(frozen=True, eq=False)
+class HeldoutOriginals:
+    """Held-out runs before the codec against the training checkpoints before it."""
+
+    population: Population
+    distance: Float[np.ndarray, " h"]
+    """Declared distance to the nearest training checkpoint."""
+    rows: Int[np.ndarray, " h"]
+    """That checkpoint."""
+    quality: Float[np.ndarray, " h"] | None
+    """None without a task."""
+
+
+@dataclass(frozen=True, eq=False)
+class Originals:
+    """Training checkpoints and held-out runs before a lossy codec."""
+
+    train: Population
+    """All training checkpoints, one per run."""
+    quality: Float[np.ndarray, " n"] | None
+    """Of these; None without a task."""
+    measured: Int[np.ndarray, " m"]
+    """Rows of those whose own neighbors were sought."""
+    distance: Float[np.ndarray, " m"]
+    """Declared distance of these to the nearest of the others."""
+    heldout: HeldoutOriginals | None
+
+    @property
+    def distances(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of held-out runs to training and among training runs; None without held-out runs."""
+        return None if self.heldout is None else (self.heldout.distance, self.distance)
+
+    @classmethod
+    def of(
+        cls, given: Prepared, measured: Int[np.ndarray, " m"], task: Task | None
+    ) -> "Originals | None":
+        """Those of an audit; None where no reconstructions stand in."""
+        train, heldout, fresh = given.originals, given.heldout_originals, None
+        if train is None:
+            return None
+        if heldout is not None:
+            near = nearest(heldout.weights, train.weights, alignment=given.alignment)
+            scores = _scores(heldout, task)
+            fresh = HeldoutOriginals(heldout, near.distances[:, 0], near.rows[:, 0], scores)
+        some = train.select(measured).weights
+        own = measured[:, None] == np.arange(len(train))
+        among = nearest(some, train.weights, exclude=own, alignment=given.alignment)
+        return cls(train, _scores(train, task), measured, among.distances[:, 0], fresh)
+
+
+def recipe_warnings(
+    originals: Originals,
+    trained: Float[np.ndarray, " m"] | None,
+    fresh: Float[np.ndarray, " h"] | None,
+    quality: Measure | None,
+) -> list[str]:
+    """Whether held-out runs are of another recipe before the codec, or differ only after it.
+
+    Args:
+        originals: Before the codec.
+        trained: Quality of the measured training checkpoints after it; None: not known.
+        fresh: The same of the held-out runs.
+        quality: What quality is.
+    """
+    heldout = originals.heldout
+    if heldout is None:
+        return []
+    theirs = heldout.quality
+    ours = None if originals.quality is None else originals.quality[originals.measured]
+    train = originals.train.select(originals.measured)
+    told = other_recipe(train, heldout.population, ours, theirs, quality)
+    if quality is None or ours is None or theirs is None or trained is None or fresh is None:
+        return told
+    return (
+        told
+        + _given_back_otherwise((ours, theirs), (trained, fresh), quality)
+        + _failed_after(theirs, fresh, quality)
+    )
+
+
+def _scores(population: Population, task: Task | None) -> Float[np.ndarray, " n"] | None:
+    return None if task is None else task.score(task.behave(population)).numpy()
+
+
+def _given_back_otherwise(
+    before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], quality: Measure
+) -> list[str]:
+    """That training and held-out runs work alike before the codec and differently after it."""
+    (_, p_before), (_, p_after) = (nearer_probability(*pair) for pair in (before, after))
+    if not p_after < DEFAULT_CRITERIA.recipe_p_value <= p_before:
+        return []
+    (trained_before, fresh_before), (trained, fresh) = (
+        [f"{_mean(values):.4g}{quality.unit}" for values in pair] for pair in (before, after)
+    )
+    is_worse = (_mean(after[1]) < _mean(after[0])) == quality.higher_is_better
+    return [
+        f"The codec gives held-out runs back {'worse' if is_worse else 'better'} than training "
+        f"runs: mean {quality.name} {fresh} and {trained} after it, {fresh_before} and "
+        f"{trained_before} before. Samples are compared with both as it gives them back."
+    ]
+
+
+def _failed_after(before: np.ndarray, after: np.ndarray, quality: Measure) -> list[str]:
+    """That more held-out runs work far worse than the others than did before the codec."""
+    sign = 1 if quality.higher_is_better else -1
+    n_before, n = (len(values) - len(working(sign * values)) for values in (before, after))
+    if n <= n_before:
+        return []
+    return [
+        f"{count(n, 'held-out run')} work far worse than the others after the codec, {n_before} "
+        "before it: they do not count for what works."
+    ]
+
+
 def beside_originals(
     generated: Population,
-    originals: Population,
+    originals: Originals,
     alignment: Alignment | None,
-    task: Task | None,
     *,
-    quality: Float[np.ndarray, " n"] | None,
+    made: Float[np.ndarray, " n"] | None,
+    quality: Measure | None,
     rng: np.random.Generator,
 ) -> tuple[Quantity, ...]:
-    """Distance to the training checkpoints themselves and, with a task, how well these work.
+    """Distances to the training checkpoints themselves and, with a task, how well these work.
 
     Args:
         generated: n checkpoints.
-        originals: The training checkpoints before the codec, one per run.
+        originals: Training and held-out checkpoints before the codec.
         alignment: Of the declared distance.
-        task: Judges behavior.
-        quality: Of the generated checkpoints, by the task.
+        made: Quality of the generated checkpoints; None without a task.
+        quality: What that is.
         rng: Of the bootstrap.
     """
-    near = nearest(generated.weights, originals.weights, alignment=alignment)
-    distance = Quantity(
-        key="median_distance_generated_originals",
-        label="Median distance, generated to training weights",
-        value=float(np.median(near.distances)),
-        n=len(generated),
-        definition="Median declared distance of generated checkpoints to the nearest training "
-        "checkpoint itself; all other distances are to its reconstruction by the codec.",
-    )
-    if task is None or quality is None:
-        return (distance,)
-    theirs, name, unit = task.score(task.behave(originals)).numpy(), task.quality.name, "points"
-    known = {"level": LEVEL, "unit": task.quality.unit}
-    lower, upper = bootstrap(_mean, theirs, level=LEVEL, rng=rng)
-    mean = Quantity(
-        key="mean_quality_originals",
-        label=f"Mean {name}, training before the codec",
-        value=_mean(theirs),
-        lower=lower,
-        upper=upper,
-        n=len(theirs),
+    theirs, found = originals.quality, ()
+    if quality is not None and made is not None and theirs is not None:
+        found = _qualities(made, theirs, quality, rng)
+    near = nearest(generated.weights, originals.train.weights, alignment=alignment)
+    return (*_distances(near.distances[:, 0], originals, rng), *found)
+
+
+def _distances(
+    made: Float[np.ndarray, " n"], originals: Originals, rng: np.random.Generator
+) -> list[Quantity]:
+    """Medians to training weights: of samples, and of the runs that tell what is near."""
+    groups = [("generated", "generated", "generated checkpoints", made)]
+    if originals.heldout is not None:
+        fresh = originals.heldout.distance
+        groups.append(("heldout", "held-out", "held-out runs before the codec", fresh))
+    whose = "training checkpoints before the codec"
+    groups.append(("training", "training", whose, originals.distance))
+    return [
+        _quantity(
+            f"median_distance_{key}_originals",
+            f"Median distance, {name} to training weights",
+            lambda values: float(np.median(values)),
+            distances,
+            rng=rng,
+            definition=f"Median declared distance of {of} to the nearest training checkpoint "
+            f"itself{', own run excluded' if key == 'training' else ''}; all other distances are "
+            "to its reconstruction by the codec. Weight units; bootstrap by run.",
+        )
+        for key, name, of, distances in groups
+    ]
+
+
+def _qualities(
+    made: Float[np.ndarray, " n"],
+    theirs: Float[np.ndarray, " t"],
+    quality: Measure,
+    rng: np.random.Generator,
+) -> tuple[Quantity, Quantity]:
+    """How well training checkpoints work before the codec, and samples beside them."""
+    name = quality.name
+    mean = _quantity(
+        "mean_quality_originals",
+        f"Mean {name}, training before the codec",
+        _mean,
+        theirs,
+        rng=rng,
+        unit=quality.unit,
         definition=f"Mean {name} of the training checkpoints themselves on the test examples; "
         "what is said of training checkpoints elsewhere is of their reconstructions by the codec.",
-        **known,
     )
-    lower, upper = bootstrap(_difference, quality, theirs, level=LEVEL, rng=rng)
-    difference = Quantity(
-        key="quality_difference_originals",
-        label=f"{name.capitalize()}, generated less training before the codec",
-        value=_difference(quality, theirs),
-        lower=lower,
-        upper=upper,
-        n=len(quality) + len(theirs),
+    difference = _quantity(
+        "quality_difference_originals",
+        f"{name.capitalize()}, generated less training before the codec",
+        lambda one, other: _mean(one) - _mean(other),
+        made,
+        theirs,
+        rng=rng,
+        unit="points" if quality.unit == "%" else quality.unit,
         definition=f"Difference of mean {name}, generated less the training checkpoints "
         "themselves, not their reconstructions by the codec.",
-        **{**known, "unit": unit if task.quality.unit == "%" else task.quality.unit},
     )
-    return distance, mean, difference
+    return mean, difference
+
+
+def _quantity(
+    key: str,
+    label: str,
+    statistic: Callable[..., float],
+    *samples: Float[np.ndarray, " _"],
+    rng: np.random.Generator,
+    definition: str,
+    unit: str = "",
+) -> Quantity:
+    """A statistic with its interval; one checkpoint drawn again is the same: it has none."""
+    lower = upper = level = None
+    if min(map(len, samples)) > 1:
+        (lower, upper), level = bootstrap(statistic, *samples, level=LEVEL, rng=rng), LEVEL
+    return Quantity(
+        key=key,
+        label=label,
+        value=statistic(*samples),
+        lower=lower,
+        upper=upper,
+        level=level,
+        n=sum(map(len, samples)),
+        unit=unit,
+        definition=definition,
+    )
 
 
 def costs_of_codec(
@@ -106,7 +276,3 @@ def costs_of_codec(
 
 def _mean(values: np.ndarray) -> float:
     return float(np.mean(values))
-
-
-def _difference(one: np.ndarray, other: np.ndarray) -> float:
-    return _mean(one) - _mean(other)

@@ -47,6 +47,11 @@ class Evidence:
     quality: Measure | None
     novelty: Measure | None
     baselines: dict[str, Findings]
+    noised: str = "training checkpoints"
+    """What the noise baseline added noise to, in words."""
+    before_codec: tuple[np.ndarray, np.ndarray] | None = None
+    """Distances of held-out runs to training and among training runs before a lossy codec, where
+    reconstructions stand in: of the recipe, what the codec gives back tells nothing."""
 
 
 def quantities(evidence: Evidence, *, rng: np.random.Generator) -> tuple[Quantity, ...]:
@@ -125,15 +130,18 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         for key, name, findings, of in groups
     ]
     if evidence.has_heldout:
+        compared, before = (yardstick.distance, training.distance), ""
+        if evidence.before_codec is not None:
+            compared, before = evidence.before_codec, ", all before the codec"
         found.append(
             Quantity(
                 key="recipe_p_value",
                 label="Held-out against training runs, p-value",
-                value=nearer_probability(yardstick.distance, training.distance)[1],
-                n=len(yardstick) + len(training),
+                value=nearer_probability(*compared)[1],
+                n=sum(map(len, compared)),
                 definition="Two-sided rank test of the held-out runs' distances to training "
-                "against those of training runs to the other runs. Small: the held-out runs are "
-                "of another recipe.",
+                f"against those of training runs to the other runs{before}. Small: the held-out "
+                "runs are of another recipe.",
             )
         )
     scored = evidence.scored.distance
@@ -367,22 +375,23 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         )
     if "noise" in evidence.baselines:
         noise = evidence.baselines["noise"]
-        found.append(
-            _difference(
-                "advantage_over_noise",
-                f"{quality.name.capitalize()} over noise addition at matched novelty",
-                g,
-                _by_run(_of(noise.quality), noise.names),
-                rng,
-                level=0.95,
-                n=len(noise),
-                quality=quality,
-                definition=f"Mean {quality.name} of generated checkpoints less that of training "
-                f"checkpoints with noise chosen so that the median {novelty.name} is equal "
-                "(paper, figure 6); bootstrap by training run. 0: the generator offers nothing "
-                "beyond noise addition.",
-            )
+        per_run = _by_run(_of(noise.quality), noise.names)
+        advantage = _difference(
+            "advantage_over_noise",
+            f"{quality.name.capitalize()} over noise addition at matched novelty",
+            g,
+            per_run,
+            rng,
+            level=0.95,
+            n=len(per_run),
+            quality=quality,
+            definition=f"Mean {quality.name} of generated checkpoints less that of "
+            f"{evidence.noised} with noise chosen so that the median {novelty.name} is equal "
+            "(paper, figure 6); bootstrap by training run, of which n stand behind the noise. 0: "
+            "the generator offers nothing beyond noise addition.",
         )
+        few = min(len(g), len(per_run)) < 2
+        found.append(_without_limits(advantage) if few else advantage)
     return found
 
 
@@ -473,9 +482,12 @@ def _as_in_the_paper(evidence: Evidence, rng: np.random.Generator) -> list[Quant
             )
         )
     if len(generated) < 2:  # drawn again it is the same: its interval would have no width
-        unknown = {"lower": None, "upper": None, "level": None}
-        found = [q if q.key == "mean_distance_training" else replace(q, **unknown) for q in found]
+        found = [q if q.key == "mean_distance_training" else _without_limits(q) for q in found]
     return found
+
+
+def _without_limits(quantity: Quantity) -> Quantity:
+    return replace(quantity, lower=None, upper=None, level=None)
 
 
 def _against_training(

@@ -6,7 +6,6 @@ from jaxtyping import Bool, Float, Int
 
 from novelweights.audit.calibration import nearer_probability
 from novelweights.audit.criteria import DEFAULT_CRITERIA
-from novelweights.audit.result import Findings
 from novelweights.audit.verdict import working
 from novelweights.audit.words import count
 from novelweights.metrics.neighbors import Alignment, nearest
@@ -88,16 +87,23 @@ def first_of_equals(weights: Float[torch.Tensor, "n d"], spacing: float) -> Bool
 def other_recipe(
     train: Population,
     heldout: Population,
-    trained: Findings,
-    fresh: Findings,
+    trained: Float[np.ndarray, " n"] | None,
+    fresh: Float[np.ndarray, " h"] | None,
     quality: Measure | None,
 ) -> list[str]:
     """Warnings where held-out runs are visibly no runs of the training recipe.
 
     The last checkpoint of each training run counts, also where all steps of few runs are compared.
+
+    Args:
+        train: Training checkpoints: not what a codec gives back of them, which is no recipe's.
+        heldout: Held-out runs, one checkpoint each.
+        trained: Quality of the training checkpoints; None: not known.
+        fresh: The same of the held-out runs.
+        quality: What quality is; None: not known.
     """
     told, rows = [], last_of_each_run(train.records)
-    train, trained = train.select(rows), trained.select(rows)
+    train, trained = train.select(rows), None if trained is None else trained[rows]
 
     def compare(what: str, ours: np.ndarray, theirs: np.ndarray) -> None:
         p_value = nearer_probability(ours, theirs)[1]
@@ -109,17 +115,17 @@ def other_recipe(
                 "something else."
             )
 
-    if fresh.quality is not None and quality is not None:
+    if fresh is not None and quality is not None:
         sign = 1 if quality.higher_is_better else -1
-        failed = len(fresh) - len(working(sign * fresh.quality))
+        failed = len(fresh) - len(working(sign * fresh))
         if failed:
             told.append(
                 f"{count(failed, 'held-out run')} work far worse than the others: "
                 "training that failed? They do not count for what works; remove them."
             )
     compare("the norm of their weights", _norms(train.weights), _norms(heldout.weights))
-    if trained.quality is not None and fresh.quality is not None:
-        compare("quality", trained.quality, fresh.quality)
+    if trained is not None and fresh is not None:
+        compare("quality", trained, fresh)
     steps = [np.asarray(population.records.step) for population in (train, heldout)]
     if all((step > 0).any() for step in steps) and np.median(steps[0]) != np.median(steps[1]):
         told.append(

@@ -210,6 +210,11 @@ class AuditResult:
         """Run of every training checkpoint; all rows in `Findings` count these."""
         return self.training.names if self.all_training is None else self.all_training
 
+    @property
+    def through_codec(self) -> bool:
+        """Whether reconstructions by a lossy codec stand in for training checkpoints."""
+        return self.about.get("through_codec") is True
+
     def quantity(self, key: str) -> Quantity:
         """The quantity of that key.
 

@@ -1,5 +1,7 @@
 """From numbers to words: one pure function, in a fixed order, with stated thresholds.
 
+Here are the rules on single checkpoints; `population_verdict.py` has what is said of all together.
+
 The order follows the trials on real zoos (DESIGN section 5): replica, interpolation, near but
 unexplained, broken, novel. Without held-out runs or a task nothing is `novel`; a measure that
 cannot be had (other samples, for a single one) is left out.
@@ -10,10 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from novelweights.audit.calibration import clopper_pearson, share_beyond
+from novelweights.audit.calibration import share_beyond
 from novelweights.audit.criteria import (
     DEFAULT_CRITERIA,
     MEANING,
+    N_LEGS,
     CheckpointVerdict,
     ControlVerdict,
     Criteria,
@@ -21,15 +24,17 @@ from novelweights.audit.criteria import (
     Verdict,
     Verdicts,
 )
-from novelweights.audit.planning import limits_beside
-from novelweights.audit.result import AuditResult, Findings, Planted, Quantity
-from novelweights.audit.words import count
+from novelweights.audit.population_verdict import (
+    is_worse_than_originals,
+    judge_population,
+    reasons_of,
+    why_withheld,
+)
+from novelweights.audit.result import AuditResult, Findings, Planted
 from novelweights.tasks.task import Measure
 
 FAILED = 10
 """A fresh run this many interquartile ranges below the lower quartile of quality has failed."""
-N_LEGS = 3
-"""Ways in which a fresh run can be accused by chance: direction, mixture, layers."""
 NOVEL_LEGS = (
     "distance_near",
     "distance_far",
@@ -58,21 +63,27 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
         _judge_control(key, planted, fresh, names, quality, criteria)
         for key, planted in result.controls.items()
     )
-    withheld = _withheld(result, criteria, controls)
+    withheld = why_withheld(result, criteria, controls)
     if withheld:
         works = works_of(result.generated, fresh, quality, criteria)
         checkpoints = tuple(CheckpointVerdict(Verdict.UNDECIDED, w, withheld[0]) for w in works)
         population = PopulationVerdict(
-            Verdict.UNDECIDED, f"{withheld[0]}.", tuple(_reasons(result)), (withheld[1],)
+            Verdict.UNDECIDED, f"{withheld[0]}.", tuple(reasons_of(result)), (withheld[1],)
         )
     else:
         checkpoints = judge_checkpoints(
-            result.generated, result.ranks, fresh, names, quality, criteria
+            result.generated,
+            result.ranks,
+            fresh,
+            names,
+            quality,
+            criteria,
+            through_codec=result.through_codec,
         )
         reason = None
         if result.heldout is None:
             reason = "not near training; held-out runs are missing"
-        elif _is_worse_than_originals(result, criteria):
+        elif is_worse_than_originals(result, criteria):
             reason = "like fresh runs through the codec, but samples work worse than before it"
         if reason is not None:
             checkpoints = tuple(
@@ -81,20 +92,9 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
                 else c
                 for c in checkpoints
             )
-        population = _judge_all(result, criteria, checkpoints)
+        population = judge_population(result, criteria, checkpoints)
     sentence = population.sentence[:1].upper() + population.sentence[1:]
     return Verdicts(replace(population, sentence=sentence), checkpoints, criteria, controls)
-
-
-def _is_worse_than_originals(result: AuditResult, criteria: Criteria) -> bool:
-    """Whether samples surely work worse than training checkpoints did before a lossy codec."""
-    for q in result.quantities:
-        if q.key == "quality_difference_originals" and result.quality is not None:
-            limit = q.upper if result.quality.higher_is_better else q.lower
-            sign = 1 if result.quality.higher_is_better else -1
-            margin = criteria.mean_quality_margin if result.quality.unit == "%" else 0.0
-            return limit is not None and sign * limit < -margin
-    return False
 
 
 def judge_checkpoints(
@@ -106,6 +106,7 @@ def judge_checkpoints(
     criteria: Criteria = DEFAULT_CRITERIA,
     *,
     n_fresh: int | None = None,
+    through_codec: bool = False,
 ) -> tuple[CheckpointVerdict, ...]:
     """The verdict on every checkpoint of a population, one by one.
 
@@ -117,6 +118,7 @@ def judge_checkpoints(
         quality: The task's measure, None without a task.
         criteria: Thresholds.
         n_fresh: Fresh runs behind the ranks, where they are fewer.
+        through_codec: Whether reconstructions stand in for the training checkpoints.
     """
     works = works_of(found, fresh, quality, criteria)
     trained = _is_trained(found, fresh, quality, criteria)
@@ -147,6 +149,7 @@ def judge_checkpoints(
             layers_copied=bool(copied_layers[j]),
             works=works[j],
             is_trained=trained[j],
+            through_codec=through_codec,
         )
         verdicts.append(_judge_one(case, criteria))
     return tuple(verdicts)
@@ -206,6 +209,8 @@ class _Case:
     works: bool | None
     is_trained: bool
     """Whether it does what it should at least half as well as fresh runs; False if not known."""
+    through_codec: bool
+    """Whether training checkpoints are what a lossy codec gives back."""
 
     def is_beyond(self, leg: str) -> bool:
         """Whether it lies past every fresh run on this leg; a leg that is missing shows nothing."""
@@ -230,7 +235,8 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
     if min(case.share, case.step_share) <= criteria.exact_copy:
         last = case.share <= case.step_share
         what = "a training checkpoint" if last else "a training checkpoint, not the last of its run"
-        return says(Verdict.REPLICA, f"equal to {what}")
+        of = "the reconstruction of " if case.through_codec else ""
+        return says(Verdict.REPLICA, f"equal to {of}{what}")
     if one_source and not mosaic and (copied or mixture):
         return says(
             Verdict.REPLICA,
@@ -303,213 +309,3 @@ def _judge_control(
         distance=float(np.median(planted.found.distance) / max(np.median(fresh.distance), 1e-300)),
         note=planted.note,
     )
-
-
-def _withheld(
-    result: AuditResult, criteria: Criteria, controls: Sequence[ControlVerdict]
-) -> tuple[str, str] | None:
-    """Why nothing can be said at all, and what would change that; None if something can."""
-    fresh = result.heldout if result.heldout is not None else result.training
-    if result.n_runs is not None and result.n_runs < criteria.min_runs:
-        return (
-            "not identifiable: the training checkpoints come from "
-            f"{count(result.n_runs, 'run')}, so how far apart "
-            "independent runs lie cannot be told from them, nor copies from neighbors on one path",
-            f"training checkpoints of at least {criteria.min_runs} independent runs",
-        )
-    if len(fresh) < criteria.min_heldout_runs:
-        return (
-            f"{count(len(fresh), 'fresh run')} {'are' if len(fresh) != 1 else 'is'} too few to "
-            "compare with",
-            f"at least {criteria.min_heldout_runs} held-out runs, better 100",
-        )
-    failed = [control for control in controls if control.can_veto and not control.passed]
-    if failed:
-        told = "; ".join(f"{c.label}: {c.right} of {c.n} judged rightly" for c in failed)
-        return (
-            f"the verdict is withheld, since this audit misjudges checkpoints of known origin "
-            f"({told})",
-            "controls that are judged rightly: more held-out runs, more training runs, or the "
-            "right symmetry",
-        )
-    return None
-
-
-def _missing_legs(result: AuditResult) -> list[str]:
-    missing = []
-    if result.heldout is None:
-        missing.append("held-out runs are missing")
-    if result.quality is None:
-        missing.append("a task is missing, so whether it works is unknown")
-    return missing
-
-
-def _judge_all(
-    result: AuditResult, criteria: Criteria, checkpoints: Sequence[CheckpointVerdict]
-) -> PopulationVerdict:
-    fresh = result.heldout or result.training
-    if result.counted is not None:  # the same sample again is no further evidence
-        checkpoints = [c for c, counts in zip(checkpoints, result.counted, strict=True) if counts]
-    n = len(checkpoints)
-    counts = {kind: sum(c.origin is kind for c in checkpoints) for kind in Verdict}
-    exploratory = "" if result.heldout is not None else "exploratory, without held-out runs: "
-    # a fresh run has three chances to be named interpolation (mixture, layers, direction with
-    # several sources), so there the third most extreme fresh run is the yardstick; hardly any has
-    # one source, so for replicas the first is
-    legs = {Verdict.REPLICA: 1, Verdict.INTERPOLATION: N_LEGS}
-    shares = {kind: share_beyond(counts[kind], n, len(fresh), r=r) for kind, r in legs.items()}
-    shown = sorted(
-        (kind for kind, share in shares.items() if share.lower > 0),
-        key=lambda kind: -counts[kind],
-    )
-    reasons = tuple(_reasons(result))
-    if shown:
-        kind = shown[0]
-        share = shares[kind]
-        what = {
-            Verdict.REPLICA: "copies of single training checkpoints",
-            Verdict.INTERPOLATION: "mixtures of training checkpoints",
-        }
-        sentence = (
-            f"{exploratory}{counts[kind]} of {n} generated checkpoints are {what[kind]} "
-            f"(share beyond chance {share.estimate:.0%}, 95% interval {share.lower:.0%} to "
-            f"{share.upper:.0%})"
-        )
-        if counts[Verdict.BROKEN] > counts[kind]:
-            sentence += f"; {counts[Verdict.BROKEN]} work worse than every fresh run"
-        if len(shown) > 1:
-            sentence += f"; {counts[shown[1]]} more are {what[shown[1]]}"
-        return PopulationVerdict(kind, sentence + ".", reasons, ())
-    broken_lower, broken_upper = clopper_pearson(counts[Verdict.BROKEN], n)
-    if broken_lower > criteria.broken_share:
-        return PopulationVerdict(
-            Verdict.BROKEN,
-            f"{exploratory}{counts[Verdict.BROKEN]} of {n} generated checkpoints work worse than "
-            f"every fresh run (share {counts[Verdict.BROKEN] / n:.0%}, 95% interval "
-            f"{broken_lower:.0%} to {broken_upper:.0%}); none is shown to be a copy.",
-            reasons,
-            (),
-        )
-    kind = "held-out run" if result.heldout is not None else "training run"
-    beside = limits_beside(len(fresh), n, fresh=kind)
-    broken = ""
-    if counts[Verdict.BROKEN]:
-        broken = f"; {counts[Verdict.BROKEN]} of them work worse than every fresh run"
-    open_points = _open_points(result, criteria, counts[Verdict.NOVEL], n)
-    if not open_points:
-        upper = max(quantity.upper or 1.0 for quantity in _share_quantities(result))
-        return PopulationVerdict(
-            Verdict.NOVEL,
-            "Indistinguishable from fresh runs by these measures: no evidence of copying or "
-            f"mixing in {count(n, 'sample')}; a detectable share of up to {upper:.1%} is not "
-            f"excluded ({beside}).",
-            reasons,
-            (),
-        )
-    return PopulationVerdict(
-        Verdict.UNDECIDED,
-        f"{exploratory}no copying, mixing or breakage is shown in {count(n, 'sample')} "
-        f"({beside}), and they are not shown to be like fresh runs either{broken}.",
-        reasons,
-        tuple(open_points),
-    )
-
-
-def _open_points(result: AuditResult, criteria: Criteria, n_novel: int, n: int) -> list[str]:
-    """What stands between these numbers and `novel`."""
-    points = _missing_legs(result)
-    if not points and clopper_pearson(n_novel, n)[0] <= criteria.novel_share:
-        points.append(
-            f"only {n_novel} of {n} checkpoints are novel one by one; expected surely more than "
-            f"{criteria.novel_share:.0%}"
-        )
-    for quantity in _share_quantities(result):
-        if quantity.upper is None or quantity.upper > criteria.max_share:
-            points.append(
-                f"{quantity.label.lower()}: upper limit {_percent(quantity.upper)} is above "
-                f"{criteria.max_share:.0%}; more samples would lower it if there are no copies"
-            )
-    low, high = criteria.distance_ratio
-    ratio = result.quantity("distance_ratio")
-    if not _inside(ratio, low, high):
-        points.append(
-            f"{ratio.label.lower()}: interval [{ratio.lower:.3g}, {ratio.upper:.3g}] is not "
-            f"inside [{low:g}, {high:g}]"
-        )
-    if result.quality is not None:
-        margin = criteria.mean_quality_margin
-        points += [
-            f"{q.label.lower()}: interval [{q.lower:.3g}, {q.upper:.3g}] is not inside "
-            f"[-{margin:g}, {margin:g}]"
-            for q in result.quantities
-            if q.key in ("quality_difference", "quality_difference_originals")
-            and not _inside(q, -margin, margin)
-        ]
-    if result.heldout is not None:
-        points += _unlike_held_out(result, criteria)
-    if result.heldout is not None and result.novelty is not None:
-        made, fresh = (result.quantity(f"median_novelty_{k}") for k in ("generated", "heldout"))
-        if made.lower is not None and fresh.upper is not None and made.lower > fresh.upper:
-            points.append(f"{made.label.lower()} is above that of held-out runs")
-    return points
-
-
-def _unlike_held_out(result: AuditResult, criteria: Criteria) -> list[str]:
-    """Held-out runs of another recipe, and samples that repeat each other."""
-    points = []
-    for quantity in result.quantities:
-        if quantity.key == "recipe_p_value" and (quantity.value or 0.0) < criteria.recipe_p_value:
-            points.append(
-                "held-out runs lie at other distances from training than training runs do; are "
-                "they of the same recipe?"
-            )
-        if quantity.key == "repeated_share" and (quantity.lower or 0.0) > 0:
-            points.append(
-                f"samples repeat each other: {_percent(quantity.value)} lie nearer to another "
-                "sample than any held-out run to another held-out run"
-            )
-    return points
-
-
-def _reasons(result: AuditResult) -> list[str]:
-    """The numbers behind the verdict, in words."""
-    fresh = "held-out runs" if result.heldout is not None else "other training runs"
-    ratio = result.quantity("distance_ratio")
-    reasons = [
-        f"The median sample is {_percent(ratio.value)} as far from its nearest training "
-        f"checkpoint as {fresh} are (90% interval {_percent(ratio.lower)} to "
-        f"{_percent(ratio.upper)})."
-    ]
-    for quantity in _share_quantities(result):
-        reasons.append(
-            f"{quantity.label}: {_percent(quantity.value)} "
-            f"({_percent(quantity.lower)} to {_percent(quantity.upper)})."
-        )
-    if result.quality is not None:
-        made = result.quantity("mean_quality_generated")
-        trained = result.quantity("mean_quality_training")
-        codec = [
-            f" through the codec, {q.value:.4g}{q.unit} before"
-            for q in result.quantities
-            if q.key == "mean_quality_originals"
-        ]
-        reasons.append(
-            f"Mean {result.quality.name}: {made.value:.4g}{made.unit} generated, "
-            f"{trained.value:.4g}{trained.unit} training{''.join(codec)}."
-        )
-    return reasons
-
-
-def _share_quantities(result: AuditResult) -> list[Quantity]:
-    keys = ("copied_share", "aligned_share", "mixed_share", "mosaic_share")
-    return [quantity for quantity in result.quantities if quantity.key in keys]
-
-
-def _inside(quantity: Quantity, low: float, high: float) -> bool:
-    if quantity.lower is None or quantity.upper is None:
-        return False
-    return low <= quantity.lower and quantity.upper <= high
-
-
-def _percent(value: float | None) -> str:
-    return "unknown" if value is None else f"{100 * value:.3g}%"

@@ -201,7 +201,7 @@ def sample(
             **loss_measure(fitted),
         )
         require_finite(generated, f"samples of {method}")
-        told = with_provenance(generated, model, sampler=sampler)
+        told = with_provenance(generated, model, sampler=sampler, fitted=fitted)
         save_population(told, output, overwrite=overwrite)
     say(f"{output}: {n} checkpoints by {method} written")
     if begin is not None and len(begin) < n:
@@ -325,11 +325,16 @@ def report(
     from novelweights.report.reconstruction import build_reconstruction_report
     from novelweights.report.reconstruction_run import is_reconstruction_run
     from novelweights.report.steering import build_steering_report, is_steering_run
+    from novelweights.report.summary_page import RECONSTRUCTION, STEERING
 
     if evaluation_marker(run) is not None:
         say(f"summary: {summarize(run)}")
         for audited in audited_folders(run):
             say(f"page: {build_report(audited)}")
+        if is_steering_run(run / STEERING):
+            say(f"page: {build_steering_report(run / STEERING)}")
+        if is_reconstruction_run(run / RECONSTRUCTION):
+            say(f"page: {build_reconstruction_report(run / RECONSTRUCTION)}")
         return
     build = build_report
     if is_steering_run(run):

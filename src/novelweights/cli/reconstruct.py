@@ -1,12 +1,20 @@
 """`novelweights reconstruct`: what a generator's lossy codec does to checkpoints."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from novelweights.cli.show import progress_bar, say
 from novelweights.errors import InputError
+
+if TYPE_CHECKING:
+    from novelweights.weights.population import Population
+
+PARTS = {"train": "reference", "heldout": "heldout_reference", "parents": "noise_from"}
+"""Population folders of `--write`, and what `audit` takes each for."""
 
 
 def reconstruct(
@@ -27,6 +35,13 @@ def reconstruct(
         ),
     ] = 200,
     seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the reconstructions of all checkpoints, for `novelweights audit`: "
+            "train, heldout, and parents (those the generator draws from)."
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what the same command wrote before.")
     ] = False,
@@ -37,9 +52,9 @@ def reconstruct(
     with a page.
     """
     from novelweights.audit.run_folder import describe_run
-    from novelweights.evaluate import describe_input
+    from novelweights.evaluate import describe_input, stand_ins
     from novelweights.files import new_folder, require_new
-    from novelweights.generators.store import load_fitted, model_digest
+    from novelweights.generators.store import load_fitted, model_digest, training_digest
     from novelweights.reconstruction.measure import reconstruct as run_reconstruct
     from novelweights.reconstruction.measure import some_runs
     from novelweights.reconstruction.store import write_reconstruction
@@ -47,13 +62,23 @@ def reconstruct(
     from novelweights.report.reconstruction import build_reconstruction_report
     from novelweights.seeding import numpy_rng_for, rng_for
     from novelweights.tasks import make_task
+    from novelweights.weights.population import weights_digest
     from novelweights.weights.readers import heldout_rows, read_checkpoints
 
     require_new(output, kind="reconstruction.json", overwrite=overwrite)
+    if write is not None:
+        if output.absolute() in (write.absolute(), *write.absolute().parents):
+            raise InputError(f"--write {write}: expected a folder outside of {output}")
+        for part in PARTS:
+            require_new(write / part, kind="population.json", overwrite=overwrite)
     fitted, method = load_fitted(model)
     every = read_checkpoints(population, split="train")
     training = some_runs(every, networks, rng=rng_for(seed, "reconstruct", "training"))
-    heldout = None
+    fitted_to = training_digest(model)
+    is_of_fit = None if fitted_to is None else fitted_to == weights_digest(every)
+    if is_of_fit is False:
+        say(f"{population}: these are not the checkpoints it was fitted to")
+    heldout, unseen = None, None
     if heldout_rows(population):
         unseen = read_checkpoints(population, split="heldout")
         heldout = some_runs(unseen, networks, rng=rng_for(seed, "reconstruct", "heldout"))
@@ -98,6 +123,7 @@ def reconstruct(
         "model": str(model),
         "model_sha256": model_digest(model),
         "method": method,
+        "is_of_fit": is_of_fit,
         "task": judge.name,
         "architecture": training.info.architecture,
         "reordered_groups": sorted(symmetry.sizes(training.layout)) if symmetry else [],
@@ -108,8 +134,25 @@ def reconstruct(
     with new_folder(output, kind="reconstruction.json", overwrite=overwrite) as temporary:
         write_reconstruction(temporary, found, summary, about, paper=paper)
         build_reconstruction_report(temporary)
+    if write is not None:
+        through = stand_ins(fitted, every, unseen)
+        _write({part: through.get(role) for part, role in PARTS.items()}, write, overwrite)
     say(summary.sentence)
     say(f"page: {output / 'report.html'}")
+
+
+def _write(parts: "Mapping[str, Population | None]", folder: Path, overwrite: bool) -> None:
+    """Write reconstructions as population folders, and tell how an audit takes them."""
+    from novelweights.weights.writer import save_population
+
+    told = []
+    for part, population in parts.items():
+        if population is not None:
+            save_population(population, folder / part, overwrite=overwrite)
+            told.append(f"--{PARTS[part].replace('_', '-')} {folder / part}")
+        elif (folder / part).exists():  # of an earlier call; it would be taken for one of this
+            shutil.rmtree(folder / part)
+    say(f"reconstructions: for `novelweights audit` add {' '.join(told)}")
 
 
 def _printed(method: str, keys: set[str]) -> dict[str, Any] | None:

@@ -5,8 +5,9 @@ are drawn there and decoded. The decoder is lossy, so generated networks are com
 reconstructions. The defaults are the paper's setting (CNNs on SVHN) as far as it is known: the file
 with the published hyperparameters is not in the released code. The size was recovered from the
 parameter counts that the paper prints; what is marked "unknown" is our choice.
-Departure: one permutation per view is drawn from a pool or anew, where the original lists some per
-layer and combines them.
+Departures: one permutation per view is drawn from a pool or anew, where the original lists some per
+layer and combines them; the checkpoints of a batch are drawn with replacement, so that one may
+meet itself among the others in the contrastive loss.
 """
 
 from collections.abc import Callable
@@ -52,6 +53,8 @@ from novelweights.weights.population import (
 
 LEAST_STD = 1e-4
 """Layers whose weights vary less are divided by this. Source: released code."""
+SAMPLING_ONLY = {"metric": "", "top_share": 1.0, "bandwidth": 0.0, "shared_draws": True}
+"""Settings that training does not depend on: an unfinished fit goes on with others."""
 BLOCK = 256  # checkpoints through the autoencoder at once
 AUTOENCODER_FILE, LATENTS_FILE = "autoencoder.safetensors", "latents.safetensors"
 
@@ -81,7 +84,7 @@ class HyperRepresentations:
     """Width of the projection head; unknown, this is the method's earlier setting."""
     projection_outputs: int = 50
     """What the contrastive loss compares; unknown, likewise."""
-    projection_layers: int = 3
+    projection_layers: int = 4
     """Hidden layers of the projection head; unknown, likewise."""
     is_scaled: bool = False
     """Divide weights by their layer's standard deviation before encoding, multiply after decoding;
@@ -144,6 +147,7 @@ class HyperRepresentations:
             raise InputError(f"temperature: expected above 0, got {self.temperature}")
         if self.contrast_weight and self.batch_size < 2:
             raise InputError("batch_size: the contrastive loss needs at least 2, got 1")
+        self.training_settings()  # has checks of its own
 
     def training_settings(self) -> TrainingSettings:
         """The optimizer's part of the settings."""
@@ -250,7 +254,7 @@ class HyperRepresentations:
             loss_at,
             self.training_settings(),
             seed=seed,
-            identity=f"{self} {weights_digest(training)}",
+            identity=f"{replace(self, **SAMPLING_ONLY)} {weights_digest(training)}",
             workspace=workspace,
             watch=watch,
         )
@@ -383,7 +387,8 @@ class FittedHyperRepresentations:
         info: PopulationInfo,
     ) -> "FittedHyperRepresentations":
         """A fitted generator from what `save` wrote."""
-        network = settings.network(layout)
+        with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten
+            network = settings.network(layout)
         network.load_state_dict(load_file(folder / AUTOENCODER_FILE))
         kept = load_file(folder / LATENTS_FILE)
         return cls(settings, network.eval(), layout, info, kept["spread"], kept["latents"])
@@ -474,6 +479,7 @@ SCALES = {
         hidden=128,
         layers=2,
         heads=4,
+        projection_layers=3,
         permutations=0,
         steps=14_000,
         batch_size=32,

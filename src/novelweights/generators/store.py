@@ -18,7 +18,7 @@ from novelweights.generators import GENERATORS, method_named
 from novelweights.generators.generator import FittedGenerator
 from novelweights.generators.parts.gap import GapRow, HasLoss, six_digits
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import Population
+from novelweights.weights.population import Population, weights_digest
 from novelweights.weights.store import info_from_json
 
 SCHEMA_VERSION = 1
@@ -56,7 +56,11 @@ def save_fitted(
             "architecture": info.architecture,
             "symmetry": info.symmetry.to_json() if info.symmetry else None,
             "task": info.task,
-            "training": {"rows": len(training), "recipe": info.recipe},
+            "training": {
+                "rows": len(training),
+                "recipe": info.recipe,
+                "sha256": weights_digest(training),
+            },
             "parameters": fitted.parameters if isinstance(fitted, HasLoss) else None,
             "values_in_training": training.weights.numel(),
             "gap": gap,
@@ -110,18 +114,33 @@ def model_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def with_provenance(sampled: Population, folder: Path, *, sampler: str | None = None) -> Population:
+def training_digest(folder: Path) -> str | None:
+    """`weights_digest` of what a generator was fitted to; None where its folder does not say."""
+    training = read_json(folder / "generator.json").get("training")
+    digest = training.get("sha256") if isinstance(training, dict) else None
+    return digest if isinstance(digest, str) else None
+
+
+def with_provenance(
+    sampled: Population,
+    folder: Path,
+    *,
+    sampler: str | None = None,
+    fitted: FittedGenerator | None = None,
+) -> Population:
     """Samples whose settings tell of the generator that made them, for an audit to read.
 
     Args:
         sampled: What a generator sampled.
         folder: The model folder it was loaded from.
         sampler: How it was sampled, where there are several ways.
+        fitted: What the folder holds; None: it is loaded.
 
     Returns:
-        The same checkpoints with `info.settings["generator"]`: method, sampler (if named),
-        parameters, values_in_training, and gap: what `final_gap` found plus "history", rows of
-        (step, timestep, loss_train, loss_heldout). What is not known is None.
+        The same checkpoints with `info.settings["generator"]`: method, sampler (if named), codec
+        (true if it has a lossy one, else missing), parameters, values_in_training, and gap: what
+        `final_gap` found plus "history", rows of (step, timestep, loss_train, loss_heldout). What
+        is not known is None.
 
     Raises:
         InputError: The folder is not a model folder.
@@ -130,9 +149,12 @@ def with_provenance(sampled: Population, folder: Path, *, sampler: str | None = 
     gap = described.get("gap")
     if isinstance(gap, dict):
         gap = {**gap, "history": _history(folder / "gap.csv")}
+    one = sampled.select([0])
+    has_codec = (fitted or load_fitted(folder)[0]).as_reference(one) is not one
     made_by = {
         "method": described.get("method"),
         **({} if sampler is None else {"sampler": sampler}),
+        **({"codec": True} if has_codec else {}),
         "parameters": described.get("parameters"),
         "values_in_training": described.get("values_in_training"),
         "gap": gap,

@@ -69,16 +69,22 @@ def paper_findings(
     made = {"generated checkpoint": len(result.generated)}
     trained = {"training checkpoint": len(result.training)}
     fresh = {} if result.heldout is None else {"held-out run": len(result.heldout)}
+    noise = result.baselines.get("noise")
+    noised = {} if noise is None else {"noised run": len(set(noise.names))}
     compared = [
         (_nearly_identical(result, told, criteria, rules), made | (fresh or trained)),
         (_nearer(result, told, rules), made | trained),
         (_nearer_than_fresh(result, told, rules), made | fresh),
         (_alike(result, told, rules), made | trained),
-        (_no_gain_over_noise(result, told, rules), made),
+        (_no_gain_over_noise(result, told, rules), made | noised),
         (_works(result, told, rules), made | trained),
     ]
     *near, no_gain, works = (_of_enough(finding, counts, rules) for finding, counts in compared)
-    return [*(_if_works(finding, works) for finding in near), no_gain, works]
+    beside = _works(result, told, rules, is_before_codec=False)
+    beside = _of_enough(beside, made | trained, rules)
+    has_codec = _has_codec(result, told)
+    near = [_if_works(finding, beside, has_codec=has_codec) for finding in near]
+    return [*near, no_gain, works]
 
 
 def _of_enough(finding: PaperFinding, counts: Mapping[str, int], rules: Rules) -> PaperFinding:
@@ -91,11 +97,18 @@ def _of_enough(finding: PaperFinding, counts: Mapping[str, int], rules: Rules) -
     return finding._replace(measured=measured, outcome=Outcome.OPEN)
 
 
-def _if_works(finding: PaperFinding, works: PaperFinding) -> PaperFinding:
-    """A finding on nearness or overlap; samples that do not work cannot refute it."""
-    finding = finding._replace(
-        rule=f"{finding.rule} Samples that do not work (the last finding) cannot refute it."
-    )
+def _if_works(finding: PaperFinding, works: PaperFinding, *, has_codec: bool) -> PaperFinding:
+    """A finding on nearness or overlap; samples that do not work cannot refute it.
+
+    Args:
+        finding: What they would refute.
+        works: Whether they work beside the checkpoints that they are compared with.
+        has_codec: Whether these are reconstructions.
+    """
+    who = "do not work (the last finding)"
+    if has_codec:
+        who = "work less well than the reconstructions they are compared with"
+    finding = finding._replace(rule=f"{finding.rule} Samples that {who} cannot refute it.")
     if finding.outcome is not Outcome.FAILS or works.outcome is not Outcome.FAILS:
         return finding
     reason = "the samples do not work, so this says nothing about copying"
@@ -231,8 +244,8 @@ def _no_gain_over_noise(result: AuditResult, told: Told, rules: Rules) -> PaperF
     if gain is not None:
         n_noise = len(result.baselines["noise"])
         measured = (
-            f"mean {_quality(result)} {told.interval('advantage_over_noise')} over training "
-            f"checkpoints with noise that are as novel (n = {len(result.generated):,} and "
+            f"mean {_quality(result)} {told.interval('advantage_over_noise')} over "
+            f"{_noised(result)} with noise that are as novel (n = {len(result.generated):,} and "
             f"{n_noise:,}; {result.baseline_notes.get('noise', 'noise unknown')})"
         )
         if gain[0] > 0:
@@ -249,11 +262,22 @@ def _no_gain_over_noise(result: AuditResult, told: Told, rules: Rules) -> PaperF
     )
 
 
-def _works(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
+def _noised(result: AuditResult) -> str:
+    """What noise was added to."""
+    chosen, has_codec = result.about.get("noise_from"), result.about.get("through_codec") is True
+    if isinstance(chosen, Mapping):
+        of = "reconstructions" if has_codec else "training checkpoints"
+        return f"chosen {of}"
+    return "reconstructions of training checkpoints" if has_codec else "training checkpoints"
+
+
+def _works(
+    result: AuditResult, told: Told, rules: Rules, *, is_before_codec: bool = True
+) -> PaperFinding:
     measured, gain = _without_task(result), None
     margin, outcome = _margin(result, rules), Outcome.OPEN
     key, whose, codec, n = "quality_difference_training", "training", "", len(result.training)
-    if "quality_difference_originals" in told.known:  # a codec that ruins both refutes nothing
+    if is_before_codec and _has_codec(result, told):  # a codec that ruins both proves nothing
         key, whose, codec = "quality_difference_originals", "originals", " before the codec"
         n = told.known["mean_quality_originals"].n
     if result.quality is not None:
@@ -276,6 +300,11 @@ def _works(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
         "of it is such a loss.",
         outcome,
     )
+
+
+def _has_codec(result: AuditResult, told: Told) -> bool:
+    """Whether reconstructions stand in for training checkpoints, whose own quality is known."""
+    return result.quality is not None and "quality_difference_originals" in told.known
 
 
 _NOT_MEASURED = "this audit did not measure it; run the audit again"

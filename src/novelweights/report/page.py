@@ -31,6 +31,11 @@ HEADLINES = {
     Verdict.NOVEL: "The generated checkpoints look like fresh runs",
     Verdict.UNDECIDED: "This audit cannot decide",
 }
+HEADLINES_THROUGH_CODEC = HEADLINES | {
+    kind: f"{HEADLINES[kind]} as its codec gives them back"
+    for kind in (Verdict.REPLICA, Verdict.INTERPOLATION)
+}
+"""Where reconstructions stand in: the checkpoints themselves were not compared."""
 NOT_IDENTIFIABLE = "Not identifiable: the training checkpoints come from too few runs"
 WITHHELD = "The verdict is withheld: this audit misjudged its controls"
 INITIALIZATION_KEY = "shared_initialization"
@@ -107,7 +112,8 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
     few_runs = verdict.has_few_runs(result)
     too_little = few_runs or len(yardstick) < verdict.criteria["min_heldout_runs"]
     withheld_by = () if too_little else verdict.withheld_by  # with too little all controls fail
-    headline = WITHHELD if withheld_by else HEADLINES[verdict.origin]
+    headlines = HEADLINES_THROUGH_CODEC if result.through_codec else HEADLINES
+    headline = WITHHELD if withheld_by else headlines[verdict.origin]
     quantities = {"": [], "common use": [], "own gap": []}
     for quantity in result.quantities:
         quantities[quantity.group if quantity.group in quantities else ""].append(quantity)

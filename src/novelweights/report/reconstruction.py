@@ -105,6 +105,7 @@ def render(run: ReconstructionRun, drawings: Mapping[str, Drawing]) -> str:
         splits=[SPLIT_NAMES[split] for split in run.splits],
         counts={split: len(run.values(split, OWN)["accuracy"]) for split in run.splits},
         groups=run.groups,
+        is_of_fit=run.about.get("is_of_fit"),
         own_rows=_own_rows(run),
         pair_rows=_pair_rows(run),
         paper_places=" and ".join(dict.fromkeys(place for _, place in run.paper.values())),

@@ -32,6 +32,8 @@ NUMBERS = (
     "mean_distance_generated",
     "mean_distance_training",
     "median_distance_generated_originals",
+    "median_distance_training_originals",
+    "median_distance_heldout_originals",
     "distance_ratio_training",
     "distance_ratio",
     "prediction_overlap_generated",
@@ -52,18 +54,27 @@ class Evaluation:
     generator: Mapping[str, Any]
     """`generator.json` of the model folder."""
     changed: Mapping[str, Sequence[Any]] | None
-    """Settings of the method that are not the paper's: [here, in the paper]; None: the paper's are
-    not known."""
+    """Settings of the method that are not the paper's: [here, in the paper]; None: none of the
+    paper's is known."""
     seconds: Mapping[str, float]
     """Per stage."""
     cores: int | None
     """Of the machine that took them."""
     steering: str | None = None
     """What the steering found, in a sentence; None: not done."""
+    reconstruction: str | None = None
+    """What the reconstructions show, in a sentence; None: not done."""
     paper_setting: str = ""
     """What the paper's numbers are of."""
     paper: Mapping[str, Sequence[str]] | None = None
     """[number as printed, source], by key of a quantity; None: the paper prints none."""
+    counts_all_checkpoints: bool = False
+    """Whether the paper's number of values counts all the generator learned from; else the
+    checkpoints compared."""
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the method that are not known from the paper, as they are here."""
+    recovered: Sequence[str] = ()
+    """Settings that are known from the paper's parameter counts alone."""
     samplers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What each way to sample the generator changes in its settings; empty: there is one."""
 
@@ -123,6 +134,8 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
         "settings_not_of_the_paper": None
         if evaluation.changed is None
         else {name: list(pair) for name, pair in evaluation.changed.items()},
+        "settings_not_known": dict(evaluation.unknown),
+        "settings_recovered": list(evaluation.recovered),
         "versions": dict(run.manifest.versions),
         "git_commit": run.manifest.git_commit,
         "seconds": dict(evaluation.seconds),
@@ -132,10 +145,12 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
         if evaluation.paper is None
         else {
             "setting": evaluation.paper_setting,
+            "counts_all_checkpoints": evaluation.counts_all_checkpoints,
             **{key: list(paper[key]) for key in PRINTED_FACTS if key in paper},
         },
         "findings": _findings(run),
         "steering": evaluation.steering,
+        "reconstruction": evaluation.reconstruction,
     }
     if codec := codec_told(result):
         data["codec"] = codec

@@ -10,8 +10,9 @@ from novelweights.audit.result import Quantity
 from novelweights.audit.words import count
 from novelweights.report.tables import MISSING, QuantityRow, number, plain, quantity_rows
 
-AUDIT, STEERING = "audit", "steering"
-"""Where an evaluation keeps the run folders of its audit and of its steering, if any."""
+AUDIT, STEERING, RECONSTRUCTION = "audit", "steering", "reconstruction"
+"""Where an evaluation keeps the run folders of its audit, and of its steering and reconstruction,
+if any."""
 PRINTED_FACTS = ("parameters", "values_in_training")
 """What the paper prints of a generator's size."""
 
@@ -19,14 +20,16 @@ PRINTED_FACTS = ("parameters", "values_in_training")
 def markdown(data: Mapping[str, Any]) -> str:
     """summary.md, from the content of summary.json."""
     settings, seconds, several = data["settings"], data["seconds"], _samplers(data)
+    codec = [data["codec"]] if data.get("codec") else []
     parts = [
         f"# {settings['method']} on {settings['zoo']}",
         *(text for one in several for text in _verdict(one)),
+        *codec,
         *_warnings(several),
         "## What was run",
         *_listed(_run_rows(data)),
         "## Numbers",
-        *([data["codec"]] if data.get("codec") else []),
+        *codec,
         _numbers(several, data["paper"]),
     ]
     parts += [
@@ -40,8 +43,10 @@ def markdown(data: Mapping[str, Any]) -> str:
         _findings(several),
         f"What decides stands on {pages}; the rules are ours.",
     ]
-    if data["steering"]:
-        parts += ["## Steering", f"{data['steering']} [Its page]({STEERING}/report.html)."]
+    for folder in (STEERING, RECONSTRUCTION):
+        if data[folder]:
+            told = f"{data[folder]} [Its page]({folder}/report.html)."
+            parts += [f"## {folder.capitalize()}", told]
     if seconds:
         cores = data["cores"]
         on = "" if cores is None else f" (on a machine with {cores} core{'s' * (cores != 1)})"
@@ -130,11 +135,15 @@ def _size(data: Mapping[str, Any]) -> str:
         if compared:
             told += f", {number(size['parameters'] / compared)} per value"
             told += f" in the {data['checkpoints']['training']:,} training checkpoints compared"
+            printed, is_of_all = "", every and paper.get("counts_all_checkpoints")
             if all(key in paper for key in PRINTED_FACTS):
-                printed = [paper[key][0] for key in PRINTED_FACTS]
-                told += f" (paper: {printed[0]} parameters for {printed[1]} values)"
+                facts = [paper[key][0] for key in PRINTED_FACTS]
+                printed = f" (paper: {facts[0]} parameters for {facts[1]} values)"
+            if not is_of_all or every == compared:
+                told += printed
             if every and every != compared:
                 told += f", {number(size['parameters'] / every)} per value in all it learned from"
+                told += printed if is_of_all else ""
     if size["draws_per_training_row"]:
         told += (
             f"; {size['optimizer_steps']:,} optimizer steps of batch {size['batch_size']:,}, "
@@ -148,7 +157,14 @@ def _changed(data: Mapping[str, Any]) -> str:
     if changed is None:
         return "unknown"
     told = [f"{name} {_value(here)} ({_value(there)})" for name, (here, there) in changed.items()]
-    return f"{', '.join(told)}; in brackets the paper's" if told else "none"
+    said = f"{', '.join(told)}; in brackets the paper's" if told else "none"
+    if recovered := [name for name in data["settings_recovered"] if name in changed]:
+        verb = "is" if len(recovered) == 1 else "are"
+        said += f" ({', '.join(recovered)} {verb} recovered from its parameter counts)"
+    if unknown := data["settings_not_known"]:
+        listed = ", ".join(f"{name} {_value(here)}" for name, here in unknown.items())
+        said += f"; not known from the paper: {listed}"
+    return said
 
 
 def _value(value: Any) -> str:

@@ -46,7 +46,8 @@ class Views:
         """Views with a pool of so many permutations; 0: each is drawn anew.
 
         Raises:
-            InputError: The population does not say which neurons may be reordered.
+            InputError: The population does not say which neurons may be reordered, or says it of
+                other networks.
         """
         if symmetry is None:
             raise InputError(
@@ -54,6 +55,13 @@ class Views:
                 "that says which axes count neurons (symmetry in population.json), got one that "
                 "does not"
             )
+        try:
+            symmetry.sizes(layout)
+        except ValueError as error:
+            raise InputError(
+                f"expected symmetries of these networks, got a table that is not theirs ({error}); "
+                "mend it in population.json, or give the population folder of a zoo"
+            ) from error
         pool: dict[str, Tensor] = {}
         if permutations:
             pool, _ = random_element(permutations, layout, symmetry, rng=rng)

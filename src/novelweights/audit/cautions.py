@@ -1,0 +1,75 @@
+"""What a reader of an audit must know beside its numbers, in sentences with a remedy. Source: ours.
+
+Who is whose copy is asked in `leakage.py`, of which recipe runs are in `recognition.py`.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool
+
+from novelweights.audit.criteria import DEFAULT_CRITERIA
+from novelweights.audit.prepare import Prepared
+from novelweights.audit.result import Findings
+from novelweights.audit.words import count
+from novelweights.tasks.task import Task
+
+
+def cautions(
+    given: Prepared, first: Bool[np.ndarray, " n"], fresh: Findings | None, task: Task | None
+) -> list[str]:
+    """What weakens this audit, and what to give it next time.
+
+    Args:
+        given: What is compared.
+        first: False for generated checkpoints that repeat another.
+        fresh: The held-out runs, measured; None: there are none.
+        task: Judges behavior.
+    """
+    generated, warnings = given.generated, []
+    needed = DEFAULT_CRITERIA.min_heldout_runs
+    if fresh is None:
+        warnings.append(
+            "No held-out runs were given: training runs stand in, each against the others. The "
+            "numbers are exploratory and the verdict is never novel. Train new runs of the same "
+            "recipe and give them with --heldout."
+        )
+    elif len(fresh) < needed:
+        warnings.append(
+            f"Only {len(fresh)} held-out runs; at least {needed} are needed for a verdict, "
+            "100 to name single checkpoints."
+        )
+    if not first.all():
+        warnings.append(
+            f"{(~first).sum()} of the {len(first)} generated checkpoints repeat another one "
+            "(nearly): those that are no copies of training checkpoints count as no further "
+            "evidence."
+        )
+    starts = generated.records.scores.get("start_row", np.empty(0))
+    n_starts = len(np.unique(starts[np.isfinite(starts)]))
+    if 0 < n_starts < len(generated):
+        warnings.append(
+            f"{len(generated)} samples begin from only {count(n_starts, 'starting checkpoint')}: "
+            "samples from one start are no independent evidence, so intervals are too narrow. "
+            "Sample from more starts (a zoo with more --start-runs)."
+        )
+    if task is None:
+        warnings.append(
+            "No task was given: whether the generated networks work, and whether they behave "
+            "differently, is not known. Name one with --task."
+        )
+        if given.noise_from is not None:
+            warnings.append(
+                "What noise is added to (--noise-from) was given without a task and is not used: "
+                "the noise baseline is matched by behavior."
+            )
+    made_by = generated.info.settings.get("generator")
+    has_codec = isinstance(made_by, Mapping) and made_by.get("codec") is True
+    if has_codec and given.originals is None:
+        warnings.append(
+            "The samples come from a generator with a lossy codec and are compared with "
+            "checkpoints that have not gone through it: what it does to all networks is taken for "
+            "copying or novelty. Give training and held-out checkpoints through it with "
+            "--reference and --heldout-reference."
+        )
+    return warnings
