@@ -265,7 +265,7 @@ def audit(
     made = read_checkpoints(generated, split="generated")
     if heldout is None and (found := heldout_rows(train)):
         heldout = train
-        say(f"held-out runs: {found} found in {train}")
+        say(f"held-out checkpoints: {found} found in {train}")
     fresh = read_checkpoints(heldout, split="heldout") if heldout is not None else None
     roles = {"train": (train, trained), "generated": (generated, made)}
     if fresh is not None and heldout is not None:
