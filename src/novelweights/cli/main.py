@@ -123,7 +123,8 @@ def zoo_build(
         int | None,
         typer.Option(
             min=1,
-            help="Kept of each run: 1, the last; more: the initialization, random steps, the last.",
+            help="Kept of each run: 1, the last; more: the initialization, random steps, the last; "
+            "in zoos of convolutional networks the ends of the last epochs.",
         ),
     ] = None,
     start_runs: Annotated[
