@@ -148,7 +148,7 @@ _CNN_ZOOS = (
         "mnist-5k",
         GRAY_CNN,
         _SVHN_ADAM,  # at mnist-cnn's rate, 12 times fewer steps leave them at 20%
-        "small CNNs on 5,000 MNIST digits, the recipe of svhn-cnn; 1 s a run, for "
+        "small CNNs on 5,000 MNIST digits, the recipe of svhn-cnn; half a second a run, for "
         "Hyper-Representations on a laptop",
         runs=300,
         heldout_runs=200,
@@ -158,21 +158,21 @@ _CNN_ZOOS = (
         "mnist",
         GRAY_CNN,
         _MNIST_ADAM,
-        "small CNNs on the full MNIST, Hyper-Representations' recipe; 14 s a run",
+        "small CNNs on the full MNIST, Hyper-Representations' recipe; 8 s a run",
     ),
     _cnn_zoo(
         "fashion",
         "fashion-mnist",
         GRAY_CNN,
         _MNIST_ADAM,
-        "small CNNs on Fashion-MNIST, the recipe of mnist-cnn; 14 s a run",
+        "small CNNs on Fashion-MNIST, the recipe of mnist-cnn; 8 s a run",
     ),
     _cnn_zoo(
         "svhn",
         "svhn",
         GRAY_CNN,
         _SVHN_ADAM,
-        "small CNNs on house numbers, Hyper-Representations' recipe; 14 s a run",
+        "small CNNs on house numbers, Hyper-Representations' recipe; 8 s a run",
     ),
     _cnn_zoo(
         "digits-on-photo",
@@ -180,7 +180,7 @@ _CNN_ZOOS = (
         SmallCNN(initialization="kaiming"),  # from U(0, 1), 4,000 images lead to 31%, not to 65%
         _SVHN_ADAM,
         "small CNNs on digits over photos, the recipe of svhn-cnn but for a Kaiming "
-        "initialization; 1 s a run",
+        "initialization; half a second a run",
         runs=300,
         heldout_runs=200,
     ),
@@ -189,21 +189,21 @@ _CNN_ZOOS = (
         "cifar-10",
         COLOR_GELU_CNN,
         _CIFAR_ADAM,
-        "small CNNs on CIFAR-10, Hyper-Representations' recipe; 20 s a run",
+        "small CNNs on CIFAR-10, Hyper-Representations' recipe; 10 s a run",
     ),
     _cnn_zoo(
         "stl-10",
         "stl-10",
         COLOR_CNN,
         _STL_ADAM,
-        "small CNNs on STL-10, Hyper-Representations' recipe; 2 s a run",
+        "small CNNs on STL-10, Hyper-Representations' recipe; 1 s a run",
     ),
     _cnn_zoo(
         "photo-patch-10",
         "photo-patch-10",
         COLOR_GELU_CNN,
         _CIFAR_ADAM,
-        "small CNNs on patches of ten photos, the recipe of cifar-10-cnn; 3 s a run",
+        "small CNNs on patches of ten photos, the recipe of cifar-10-cnn; 2 s a run",
     ),
 )
 
