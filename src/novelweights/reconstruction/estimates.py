@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import norm, t
 
+from novelweights.generators.parts.estimates import expanded_tail
 from novelweights.reconstruction.pairs import BETWEEN, HELDOUT, MOVES, Kind, Pairs
 
 LEVEL = 0.95
@@ -208,16 +208,12 @@ def _interval(
     columns: list[Float[np.ndarray, " n"]],
     rng: np.random.Generator,
 ) -> tuple[float, float] | None:
-    """Limits of a statistic of n > 1 runs, each drawn again with all it has; None if undefined.
-
-    Less than 2.5% of the draws lie beyond each limit, as few runs vary too little when drawn
-    again. Source: Hesterberg 2015, the expanded percentile interval.
-    """
+    """Limits of a statistic of n > 1 runs, each drawn again with all it has; None if undefined."""
     n = len(columns[0])
     rows = rng.integers(0, n, (DRAWS, n))
     drawn = statistic(*(column[rows] for column in columns))
     if not np.isfinite(drawn).all():
         return None
-    tail = norm.cdf(-np.sqrt(n / (n - 1)) * t.ppf((1 + LEVEL) / 2, n - 1))
+    tail = expanded_tail(n, LEVEL)
     lower, upper = np.quantile(drawn, [tail, 1 - tail]).tolist()
     return lower, upper

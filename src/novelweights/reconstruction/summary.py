@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from novelweights.generators.parts.gap import six_digits
+from novelweights.generators.parts.estimates import six_digit_limits
 from novelweights.reconstruction.estimates import Estimate, estimates_of
 from novelweights.reconstruction.pairs import HELDOUT, MOVES, TRAINING, Kind, Reconstructed
 
@@ -62,16 +62,11 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, numbers with 6 digits."""
-        quantities = [estimate._asdict() for estimate in self.estimates]
-        for quantity in quantities:
-            for name in ("value", "lower", "upper"):
-                if quantity[name] is not None:
-                    quantity[name] = six_digits(quantity[name])
         return {
             "answers": {move: str(answer) for move, answer in self.answers.items()},
             "effect": str(self.effect),
             "sentence": self.sentence,
-            "quantities": quantities,
+            "quantities": six_digit_limits(one._asdict() for one in self.estimates),
             "criteria": asdict(self.criteria),
         }
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from novelweights.audit.result import Quantity
 from novelweights.errors import InputError
 from novelweights.files import read_json
+from novelweights.report.tables import read_quantity
 
 SCHEMA_VERSION = 1
 FILE = "reconstruction.json"
@@ -85,7 +86,7 @@ def read_reconstruction(folder: Path) -> ReconstructionRun:
         )
     try:
         summary, paper = data["summary"], data["paper"] or {"setting": "", "numbers": {}}
-        quantities = [_quantity(entry) for entry in summary["quantities"]]
+        quantities = [read_quantity(entry) for entry in summary["quantities"]]
         run = ReconstructionRun(
             answers={str(move): str(answer) for move, answer in summary["answers"].items()},
             effect=str(summary["effect"]),
@@ -139,14 +140,3 @@ def _columns(rows: Any) -> dict[tuple[str, str], dict[str, Float[np.ndarray, " n
     if not all(np.isfinite(x).all() for part in columns.values() for x in part.values()):
         raise ValueError("rows without finite numbers")
     return columns
-
-
-def _quantity(entry: Mapping[str, Any]) -> Quantity:
-    value, lower, upper, level = (
-        None if entry[name] is None else float(entry[name])
-        for name in ("value", "lower", "upper", "level")
-    )
-    key, label, definition, unit = (
-        str(entry[name]) for name in ("key", "label", "definition", "unit")
-    )
-    return Quantity(key, label, value, int(entry["n"]), definition, lower, upper, level, unit)

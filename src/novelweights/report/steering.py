@@ -25,7 +25,7 @@ from novelweights.files import read_json, write_text
 from novelweights.report import tables
 from novelweights.report.html import inline, template, write_figures
 from novelweights.report.look import BLUE, PANEL, RED, STYLE, VERDICT_COLORS, Drawing, finish
-from novelweights.report.tables import number, percent
+from novelweights.report.tables import number, percent, read_quantity
 
 SCHEMA_VERSION = 1
 FILE = "steering.json"
@@ -125,7 +125,7 @@ def read_steering(folder: Path) -> SteeringRun:
         run = SteeringRun(
             answer=summary["answer"],
             sentence=str(summary["sentence"]),
-            quantities=[_quantity(entry) for entry in summary["quantities"]],
+            quantities=[read_quantity(entry) for entry in summary["quantities"]],
             criteria={name: summary["criteria"][name] for name in CRITERIA},
             about=dict(data["about"]),
             loss_range=(least, greatest),
@@ -239,17 +239,6 @@ def render(run: SteeringRun, drawing: Drawing) -> str:
         start_losses=[number(loss) for loss in (run.start_loss.min(), run.start_loss.max())],
         about=tables.plain_rows({k: v for k, v in run.about.items() if k != "command"}),
     )
-
-
-def _quantity(entry: Mapping[str, Any]) -> Quantity:
-    value, lower, upper, level = (
-        None if entry[name] is None else float(entry[name])
-        for name in ("value", "lower", "upper", "level")
-    )
-    key, label, definition, unit = (
-        str(entry[name]) for name in ("key", "label", "definition", "unit")
-    )
-    return Quantity(key, label, value, int(entry["n"]), definition, lower, upper, level, unit)
 
 
 def _quartiles(run: SteeringRun, prompt: float) -> tuple[float, float, float]:

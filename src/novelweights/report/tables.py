@@ -295,3 +295,19 @@ def _sources(row: Mapping[str, str]) -> str:
         if weight is not None and weight >= 0.01:
             parts.append(f"{row[f'source_{j}_run']} ({weight:.2f})")
     return ", ".join(parts) or MISSING
+
+
+def read_quantity(entry: Mapping[str, Any]) -> Quantity:
+    """A quantity from the plain data of an experiment's run folder.
+
+    Raises:
+        KeyError, TypeError, ValueError: An entry is missing or of another kind.
+    """
+    value, lower, upper, level = (
+        None if entry[name] is None else float(entry[name])
+        for name in ("value", "lower", "upper", "level")
+    )
+    key, label, definition, unit = (
+        str(entry[name]) for name in ("key", "label", "definition", "unit")
+    )
+    return Quantity(key, label, value, int(entry["n"]), definition, lower, upper, level, unit)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import norm, rankdata, t
+from scipy.stats import rankdata
 
-from novelweights.generators.parts.gap import six_digits
+from novelweights.generators.parts.estimates import expanded_tail, six_digit_limits
 from novelweights.steering.samples import Steering
 
 LEVEL = 0.95
@@ -77,15 +77,10 @@ class Summary:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, numbers with 6 digits."""
-        quantities = [estimate._asdict() for estimate in self.estimates]
-        for quantity in quantities:
-            for name in ("value", "lower", "upper"):
-                if quantity[name] is not None:
-                    quantity[name] = six_digits(quantity[name])
         return {
             "answer": str(self.answer),
             "sentence": self.sentence,
-            "quantities": quantities,
+            "quantities": six_digit_limits(one._asdict() for one in self.estimates),
             "criteria": asdict(self.criteria),
         }
 
@@ -159,7 +154,8 @@ def summarize(
         is_known = len(drawn) > 0 and bool(np.isfinite(drawn).all())
         lower, upper = None, None
         if is_known:
-            lower, upper = np.quantile(drawn, [_tail(s), 1 - _tail(s)]).tolist()
+            tail = expanded_tail(s, LEVEL)
+            lower, upper = np.quantile(drawn, [tail, 1 - tail]).tolist()
         value = values[key] if np.isfinite(values[key]) else None
         n = s if key.endswith("at_zero") else s * prompts
         level = LEVEL if is_known else None
@@ -241,12 +237,6 @@ def _alignment(
 ) -> Float[np.ndarray, " starts"]:
     """R\u00b2 of each start: squared misses over the spread of the prompts. Source: G.pt."""
     return 1 - np.square(achieved - asked).sum(axis=1) / np.square(asked - asked.mean()).sum()
-
-
-def _tail(n: int) -> float:
-    """Share of draws beyond each limit: less than 2.5%, as few starts vary too little when drawn
-    again. Source: Hesterberg 2015, the expanded percentile interval."""
-    return float(norm.cdf(-np.sqrt(n / (n - 1)) * t.ppf((1 + LEVEL) / 2, n - 1)))
 
 
 def _answer(
