@@ -27,17 +27,19 @@ from novelweights.report.page import build_report
 from novelweights.report.run_folder import read_run_folder
 from novelweights.report.summary import SUMMARY_PAGE, audit_folder
 from novelweights.seeding import rng_for
-from novelweights.tasks import TASKS, make_task
+from novelweights.tasks import TASKS, WHOLE_TASKS, make_task
 from novelweights.tasks.task import Task
 from novelweights.weights.population import Population, require_finite, weights_digest
 from novelweights.weights.readers import read_checkpoints, read_starts
 from novelweights.weights.symmetry import NeuronSymmetry
 from novelweights.weights.writer import save_population
 from novelweights.zoos import find_zoo
-from novelweights.zoos.independent_runs import build, plan_build
+from novelweights.zoos.building import build, counts_of
 
-FIT_FILES = ("training_state.pt", "loss.csv", "gap.csv")
-"""What an unfinished fit keeps."""
+FIT_LOGS = ("loss.csv", "autoencoder_loss.csv", "gap.csv")
+"""What a fit logs; gap.csv goes into the model folder only where the gap was measured."""
+FIT_STATES = ("training_state.pt", "autoencoder_training_state.pt")
+"""What an unfinished fit goes on from; the second where an autoencoder is trained first."""
 Tell = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
@@ -53,6 +55,7 @@ def audit_to_folder(
     reference: Population | None = None,
     heldout_reference: Population | None = None,
     noise_from: Population | None = None,
+    from_scratch: Population | None = None,
     command: str,
     inputs: Mapping[str, Mapping[str, Any]],
     seed: int = 0,
@@ -71,6 +74,7 @@ def audit_to_folder(
         reference: The training checkpoints through the generator's lossy codec.
         heldout_reference: The held-out checkpoints through the same.
         noise_from: What the noise baseline adds noise to; None: the training checkpoints.
+        from_scratch: Independently trained networks that hold the same parameters, or more.
         command: For the manifest.
         inputs: Path, checksum and rows of each role, for the manifest.
         seed: Root of all randomness.
@@ -91,6 +95,7 @@ def audit_to_folder(
         reference=reference,
         heldout_reference=heldout_reference,
         noise_from=noise_from,
+        from_scratch=from_scratch,
         seed=seed,
         clock=clock,
     )
@@ -98,7 +103,15 @@ def audit_to_folder(
     with new_folder(folder, kind="audit.json", overwrite=overwrite) as temporary:
         with clock.stage("pictures"):
             drawn = pictures(
-                result, reference or train, generated, task=task, symmetry=symmetry, seed=seed
+                result,
+                reference or train,
+                generated,
+                heldout=heldout_reference or heldout,
+                from_scratch=from_scratch,
+                noise_from=noise_from,
+                task=task,
+                symmetry=symmetry,
+                seed=seed,
             )
         manifest = describe_run(
             command=command,
@@ -138,12 +151,12 @@ def fit_to_folder(
     """
     require_new(folder, kind="generator.json", overwrite=overwrite)
     partial = folder.with_name(folder.name + ".partial")
-    if (partial / "training_state.pt").exists() and not resume:
+    if any((partial / state).exists() for state in FIT_STATES) and not resume:
         raise InputError(
             f"{partial}: an unfinished fit is there; add --resume to go on with it, "
             "or delete it to begin anew"
         )
-    if partial.exists() and {path.name for path in partial.iterdir()} - set(FIT_FILES):
+    if partial.exists() and {path.name for path in partial.iterdir()} - {*FIT_LOGS, *FIT_STATES}:
         raise InputError(f"{partial}: the folder to work in holds other files; move them away")
     partial.mkdir(parents=True, exist_ok=True)
     heldout = heldout if heldout is not None and len(heldout) else None
@@ -157,8 +170,8 @@ def fit_to_folder(
         gap = final_gap(fitted, training, heldout, seed=seed)
     with new_folder(folder, kind="generator.json", overwrite=overwrite) as temporary:
         save_fitted(fitted, temporary, method=method, settings=settings, training=training, gap=gap)
-        for log in ("loss.csv", "gap.csv") if gap else ("loss.csv",):
-            if (partial / log).exists():
+        for log in FIT_LOGS:
+            if (partial / log).exists() and (gap or log != "gap.csv"):
                 shutil.copy(partial / log, temporary / log)
     shutil.rmtree(partial)
     return fitted
@@ -185,6 +198,7 @@ def evaluate_method(
     samples: int = 200,
     checkpoints: int | None = None,
     start_runs: int | None = None,
+    from_scratch: Path | None = None,
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -210,6 +224,7 @@ def evaluate_method(
         samples: Checkpoints to generate.
         checkpoints: Kept of each run.
         start_runs: Initializations of yet other runs.
+        from_scratch: Independently trained networks for the audits to show beside.
         seed: Root of all randomness.
         resume: Go on with what is there.
         overwrite: Replace what is there.
@@ -228,14 +243,14 @@ def evaluate_method(
     recipe, made_by = find_zoo(zoo), method_named(method)
     scale = scale or next(iter(made_by.scales))
     generator = make_generator(method, scale)  # what is refused must remove nothing
-    counts = plan_build(
+    counts = counts_of(
         recipe,
         runs=runs,
         heldout_runs=heldout_runs,
         checkpoints=checkpoints,
         start_runs=start_runs,
         seed=seed,
-    ).counts
+    )
     if made_by.is_conditional and not (counts["checkpoints"] > 1 and counts["start_runs"]):
         raise InputError(
             f"{method} learns from several checkpoints of each run and begins from those of "
@@ -243,7 +258,8 @@ def evaluate_method(
             f"run and {counts['start_runs']} to begin from; name a zoo ...-steps, or add "
             "--checkpoints and --start-runs"
         )
-    task = make_task(recipe.task_name)
+    task = make_task(recipe.task_name) if recipe.task_name in WHOLE_TASKS else None
+    scratch = read_checkpoints(from_scratch, split="train") if from_scratch is not None else None
     named = {"method": method, "zoo": zoo, "scale": scale}
     begin(
         folder,
@@ -266,6 +282,7 @@ def evaluate_method(
                 progress=lambda done, total: tell("training the zoo", done, total),
             )
     train = read_checkpoints(folder / "zoo", split="train")
+    task = task or make_task(recipe.task_name, train.shared)
     heldout = None
     if counts["heldout_runs"]:
         heldout = read_checkpoints(folder / "zoo", split="heldout")
@@ -310,6 +327,8 @@ def evaluate_method(
         if heldout is not None:
             inputs["heldout"] = describe_input(folder / "zoo", heldout)
         inputs["generated"] = describe_input(sampled_to, generated)
+        if scratch is not None and from_scratch is not None:
+            inputs["from-scratch"] = describe_input(from_scratch, scratch)
         with timed(folder, run.name):
             verdicts = audit_to_folder(
                 run,
@@ -319,6 +338,7 @@ def evaluate_method(
                 task=task,
                 symmetry=train.info.symmetry,
                 **through_codec,
+                from_scratch=scratch,
                 command=command,
                 inputs=inputs,
                 seed=seed,
@@ -393,8 +413,8 @@ def task_for(train: Population, name: str) -> Task | None:
     if name == "none":
         return None
     if name != "auto":
-        return make_task(name)
-    return make_task(train.info.task) if train.info.task in TASKS else None
+        return make_task(name, train.shared)
+    return make_task(train.info.task, train.shared) if train.info.task in TASKS else None
 
 
 def describe_input(path: Path, population: Population) -> dict[str, Any]:

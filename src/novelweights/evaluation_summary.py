@@ -67,6 +67,7 @@ def summarize(folder: Path) -> Path:
         reconstruction=_reconstruction(folder),
         paper_setting=printed.setting,
         paper={key: (one.text, one.source) for key, one in printed.numbers.items()} or None,
+        parameters_note=printed.parameters_note,
         counts_all_checkpoints=printed.counts_all_checkpoints,
         samplers=method.samplers,
     )

@@ -89,8 +89,19 @@ EVALUATED = (
     "*.partial",
 )
 KINDS: dict[str, tuple[str, ...]] = {
-    "population.json": ("layout.csv", "records.csv", "weights-*.safetensors"),
-    "generator.json": ("layout.csv", "loss.csv", "gap.csv", "*.safetensors"),
+    "population.json": (
+        "layout.csv",
+        "records.csv",
+        "weights-*.safetensors",
+        "shared.safetensors",
+    ),
+    "generator.json": (
+        "layout.csv",
+        "loss.csv",
+        "autoencoder_loss.csv",
+        "gap.csv",
+        "*.safetensors",
+    ),
     "audit.json": ("checkpoints.csv", "manifest.json", "plot_data.npz", "report.html", "figures"),
     "steering.json": ("steering.csv", "report.html", "figures"),
     "reconstruction.json": ("reconstruction.csv", "report.html", "figures"),

@@ -1,13 +1,8 @@
 import os
-import shutil
 from pathlib import Path
 
 import pytest
-from packed import DEBIAN_PACKED, NPM_PACKED, Packed
-
-needs_dpkg_deb = pytest.mark.skipif(
-    shutil.which("dpkg-deb") is None, reason="dpkg-deb, which opens Debian packages, is lacking"
-)
+from packed import DEBIAN_PACKED, NPM_PACKED, Packed, needs_dpkg_deb
 
 
 @pytest.fixture(

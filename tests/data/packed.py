@@ -4,6 +4,7 @@ that would download it."""
 import gzip
 import hashlib
 import io
+import shutil
 import sys
 import tarfile
 from collections.abc import Callable, Mapping
@@ -11,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from novelweights.data.packages import APT, NPM, PackageSource
 
+needs_dpkg_deb = pytest.mark.skipif(
+    shutil.which("dpkg-deb") is None, reason="dpkg-deb, which opens Debian packages, is lacking"
+)
 FILES = {"images": b"six by nine", "labels": b"42"}
 SHA256 = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
 MAX_BYTES = 10_240  # a tar archive of small files fills one record of this size

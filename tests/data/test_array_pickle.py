@@ -28,6 +28,29 @@ def test_array_in_column_order_reads_as_unpickling_would():
     assert np.array_equal(read_array_pickle(content, "batch")[b"data"], expected)
 
 
+@pytest.mark.parametrize("protocol", [3, 4])
+@pytest.mark.parametrize("data", [some_images(3, 32).reshape(3, -1), np.zeros((2, 0), np.uint8)])
+def test_what_python_3_pickled_again_reads_too(protocol, data):
+    content = pickle.dumps({"data": data, "labels": [3, 1, 2], "f\xfcr": "\xe9"}, protocol=protocol)
+    found = read_array_pickle(content, "batch")
+    assert np.array_equal(found.pop(b"data"), data)
+    assert found == {b"labels": [3, 1, 2], "f\xfcr".encode(): "\xe9".encode()}
+    alone = pickle.dumps(
+        {"data": data}, protocol=protocol
+    )  # one item has an instruction of its own
+    assert np.array_equal(read_array_pickle(alone, "batch")[b"data"], data)
+
+
+def test_other_names_are_refused_in_every_protocol():
+    for protocol in (3, 4):
+        content = pickle.dumps({"data": np.zeros(3, np.float32)}, protocol=protocol)
+        with pytest.raises(InputError, match="array of another type"):
+            read_array_pickle(content, "batch")
+        content = pickle.dumps({"data": np.float64(3)}, protocol=protocol)
+        with pytest.raises(InputError, match=r"it names 'numpy.*scalar'"):
+            read_array_pickle(content, "batch")
+
+
 class Touch:
     """Unpickling it makes the file."""
 

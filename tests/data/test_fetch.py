@@ -2,9 +2,9 @@ import gzip
 from dataclasses import replace
 
 import pytest
-from packed import DEBIAN_PACKED, FILES
+from packed import DEBIAN_PACKED, FILES, SHA256, needs_dpkg_deb
 
-from novelweights.data.fetch import FETCHABLE, cache_dir, fetch
+from novelweights.data.fetch import FETCHABLE, cache_dir, fetch, fetched_folder
 from novelweights.errors import InputError
 
 
@@ -31,6 +31,20 @@ def test_damaged_file_in_the_cache_is_fetched_again(tiny, tmp_path):
     (folder / "labels").write_bytes(b"43")
     fetch("tiny", cache=tmp_path)
     assert (folder / "labels").read_bytes() == FILES["labels"]
+
+
+@needs_dpkg_deb
+def test_files_in_folders_of_a_package_keep_their_folders(programs, tmp_path, monkeypatch):
+    source = replace(DEBIAN_PACKED.source, gzipped=False, sha256={"a/b/six": SHA256["images"]})
+    nested = replace(DEBIAN_PACKED, source=source)
+    monkeypatch.setitem(FETCHABLE, "nested", source)
+    monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(InputError, match=r"^set: expected 1 files .* a/b/six; run `novel.*nested`"):
+        fetched_folder("nested", needed_by="set")
+    nested.write_client(programs, nested.archive({"a/b/six": FILES["images"]}))
+    fetch("nested")
+    folder = fetched_folder("nested", needed_by="set")
+    assert (folder / "a" / "b" / "six").read_bytes() == FILES["images"]
 
 
 def test_refused_archive_leaves_nothing(tiny, programs, tmp_path):

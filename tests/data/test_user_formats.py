@@ -1,9 +1,20 @@
 import numpy as np
 import pytest
 from scipy.io import savemat
-from true_formats import cifar_binary, cifar_pickle, some_images, stl_pixels, write_svhn
+from true_formats import (
+    cifar_100_binary,
+    cifar_100_pickle,
+    cifar_binary,
+    cifar_pickle,
+    some_images,
+    stl_pixels,
+    text,
+    write_svhn,
+)
 
 from novelweights.data.user_formats import (
+    read_cifar_100_binary,
+    read_cifar_100_pickle,
     read_cifar_binary,
     read_cifar_pickle,
     read_stl,
@@ -103,6 +114,58 @@ def test_other_pickled_batches_are_refused(tmp_path, content, message):
         read_cifar_pickle(tmp_path / "batch")
 
 
+FINE = np.array([99, 20, 0, 55])
+
+
+@pytest.mark.parametrize(
+    ("read", "write"),
+    [(read_cifar_100_binary, cifar_100_binary), (read_cifar_100_pickle, cifar_100_pickle)],
+)
+def test_cifar_100_reads_its_fine_labels(tmp_path, read, write):
+    (tmp_path / "train").write_bytes(write(SMALL, FINE))
+    images, labels = read(tmp_path / "train")
+    assert np.array_equal(images, SMALL)
+    assert labels.tolist() == FINE.tolist()
+
+
+def with_coarse(label):
+    content = bytearray(cifar_100_binary(SMALL, FINE))
+    content[2 * 3074] = label
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "records of 3074 bytes, got 0"),
+        (cifar_100_binary(SMALL, FINE)[:-1], "records of 3074 bytes, got 12295 bytes"),
+        (cifar_binary(SMALL, FINE), "records of 3074 bytes"),
+        (cifar_100_binary(SMALL, FINE + 1), "labels from 0 to 99, got 100"),
+        (with_coarse(20), "labels from 0 to 19, got 20"),
+    ],
+)
+def test_other_binary_files_of_cifar_100_are_refused(tmp_path, content, message):
+    (tmp_path / "train.bin").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_cifar_100_binary(tmp_path / "train.bin")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (cifar_pickle(SMALL, LABELS), "`data` and `fine_labels`"),
+        (cifar_100_pickle(SMALL, FINE[:3]), "data of 3x3072 for 3 labels"),
+        (cifar_100_pickle(SMALL, FINE + 1), "labels from 0 to 99, got 100"),
+        (cifar_100_pickle(SMALL, FINE)[:-9], "damaged or none"),
+        (b"\x80\x02cposix\nsystem\n(" + text(b"true") + b"tR.", "nothing of it was run"),
+    ],
+)
+def test_other_pickles_of_cifar_100_are_refused(tmp_path, content, message):
+    (tmp_path / "train").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_cifar_100_pickle(tmp_path / "train")
+
+
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
@@ -120,7 +183,7 @@ def test_other_stl_files_are_refused(tmp_path, x, y, message):
         read_stl(tmp_path / "X", tmp_path / "y")
 
 
-@pytest.mark.parametrize("read", [read_svhn, read_cifar_binary, read_cifar_pickle])
+@pytest.mark.parametrize("read", [read_svhn, read_cifar_binary, read_cifar_100_pickle])
 def test_a_file_that_cannot_be_opened_is_named(tmp_path, read):
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(InputError, match=f"{path}: could not be read"):

@@ -187,8 +187,8 @@ def test_noise_ladder_is_a_line_through_medians(copies: AuditResult, bare: Audit
 def test_one_run_is_shown_below_the_band_of_fresh_runs(one_run: RunFolder):
     drawn = draw(one_run.result, {}, one_run.verdict)
     assert "controls" in drawn
-    assert "training, within a run, n = 300, median 0.2" in drawn["distances"].alt
-    assert "from scratch, n = 100, median 17.7" in drawn["distances"].alt
+    assert "training, within the run, n = 300, median 0.2" in drawn["distances"].alt
+    assert "held-out, last steps, n = 100, median 17.7" in drawn["distances"].alt
     assert one_run.verdict.has_few_runs(one_run.result)
     assert not one_run.verdict.has_few_runs(replace(one_run.result, n_runs=None))
     zeros = replace(one_run.result.generated, neighbor_distances=np.zeros((200, 3)))

@@ -14,15 +14,17 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from novelweights.audit.baselines import noise_parents, paper_baselines
+from novelweights.audit.baselines import Baselines, noise_parents, paper_baselines
 from novelweights.audit.calibration import rank_low
 from novelweights.audit.cautions import cautions
 from novelweights.audit.controls import measured_controls
 from novelweights.audit.coverage import coverage, coverage_quantities
 from novelweights.audit.criteria import DEFAULT_CRITERIA, Verdict
+from novelweights.audit.from_scratch import from_scratch_quantities, measured_from_scratch
 from novelweights.audit.in_common_use import common_use_quantities
 from novelweights.audit.leakage import refuse_leaks
 from novelweights.audit.measure import Reference, ladder_of, measure, one_left_out
+from novelweights.audit.one_run import all_steps, beside_baselines, one_run_quantities
 from novelweights.audit.originals import (
     Originals,
     beside_originals,
@@ -83,6 +85,7 @@ def audit(
     reference: Population | None = None,
     heldout_reference: Population | None = None,
     noise_from: Population | None = None,
+    from_scratch: Population | None = None,
     seed: int = 0,
     n_controls: int = N_CONTROL,
     clock: Clock | None = None,
@@ -102,16 +105,22 @@ def audit(
         noise_from: What the noise baseline adds noise to; None: the training checkpoints that are
             compared. For a generator that draws from some of them, those, through its codec if it
             has one (paper, appendix C.2).
+        from_scratch: Networks trained independently of all others, as a yardstick; their layout
+            may hold more than the training checkpoints', whose parameters are taken by name.
+            Their quality is what their records tell (test_accuracy).
         seed: Root of all randomness (controls, baselines, bootstrap).
         n_controls: Checkpoints of each control; 0 plants none, and the audit cannot veto itself.
         clock: Takes the time and tells the progress.
 
     Raises:
         InputError: Populations that do not fit together, too few of them, NaN, or held-out runs
-            that are training runs.
+            or networks from scratch that are training checkpoints.
     """
     clock = clock or Clock()
-    given = prepare(train, generated, heldout, symmetry, reference, heldout_reference, noise_from)
+    given = prepare(
+        train, generated, heldout, symmetry, reference, heldout_reference, noise_from, from_scratch
+    )
+    is_one_run = given.n_runs < DEFAULT_CRITERIA.min_runs
     train, generated, heldout = given.train, given.generated, given.heldout
     alignment, n_runs, warnings = given.alignment, given.n_runs, list(given.warnings)
     with clock.stage("training against training"):
@@ -134,6 +143,9 @@ def audit(
         if fresh is not None:
             refuse_leaks(given, fresh, trained, before)
         yardstick = _yardstick(compared, heldout, fresh, trained, own)
+        scratch, quality = None, task.quality if task is not None else None
+        if given.from_scratch is not None:
+            scratch = measured_from_scratch(given.from_scratch, compared, quality)
     with clock.stage("generated against training"):
         made = measure("generated", generated, compared)
         if given.all_training is not None:
@@ -155,14 +167,14 @@ def audit(
             ranks["twin_near"] = _twin_ranks(generated, heldout, compared, seed)
     with clock.stage("controls"):
         controls = {}
-        if n_controls and n_runs >= DEFAULT_CRITERIA.min_runs:
+        if n_controls and not is_one_run:
             controls = measured_controls(
                 compared, yardstick, given.every_step, heldout, n_controls, seed
             )
     with clock.stage("baselines"):
-        baselines, notes = {}, {}
+        baselines, notes, noise_std = Baselines({}, {}, None)
         if task is not None:
-            baselines, notes = paper_baselines(
+            baselines, notes, noise_std = paper_baselines(
                 made,
                 compared,
                 seed,
@@ -186,15 +198,23 @@ def audit(
             n_training=len(train),
             ranks=ranks,
             counted=counted,
-            quality=task.quality if task is not None else None,
+            quality=quality,
             novelty=task.novelty if task is not None else None,
             baselines=baselines,
             noised=noise_parents(given.noise_from, through_codec=before is not None),
             before_codec=before.distances if before is not None else None,
+            is_one_run=is_one_run,
         )
         numbers = quantities(evidence, rng=numpy_rng_for(seed, "bootstrap"))
-        if n_runs >= DEFAULT_CRITERIA.min_runs:
+        if not is_one_run:
             numbers += tuple(_coverage(scored, ranks, yardstick.fresh, train, evidence.quality))
+        if scratch is not None:
+            numbers += tuple(from_scratch_quantities(scratch, quality, seed=seed))
+        if is_one_run:
+            numbers += tuple(one_run_quantities(given, trained, made, fresh, scratch, seed=seed))
+            if evidence.quality is not None and evidence.novelty is not None:
+                measures = evidence.quality, evidence.novelty
+                numbers += tuple(beside_baselines(made, baselines, noise_std, *measures, seed=seed))
         numbers += (*common_use_quantities(common), *gap_quantities(generated.info.settings))
         if before is not None:
             numbers += beside_originals(
@@ -234,8 +254,10 @@ def audit(
         controls=controls,
         training_rows=given.training_rows,
         counted=counted,
-        all_training=None if measured is train else list(map(str, train.records.run)),
+        all_training=_all_names(train, n_measured=len(measured)),
         n_runs=n_runs,
+        from_scratch=scratch,
+        heldout_steps=all_steps(given) if is_one_run else None,
         warnings=tuple(warnings),
         about={
             **_about(given, task, seed),
@@ -253,6 +275,15 @@ def _measured_training(
         return np.arange(len(train))
     rng = numpy_rng_for(seed, "measured training checkpoints")
     return np.sort(rng.permutation(len(train))[:N_TRAINING])
+
+
+def _all_names(train: Population, *, n_measured: int) -> list[str] | None:
+    """Names of all training checkpoints, steps of one run told apart; None: those measured have
+    them."""
+    runs = list(map(str, train.records.run))
+    if len(set(runs)) < len(runs):
+        return [f"{run}, step {step}" for run, step in zip(runs, train.records.step, strict=True)]
+    return None if n_measured == len(train) else runs
 
 
 def _twin_ranks(
@@ -326,6 +357,10 @@ def _about(given: Prepared, task: Task | None, seed: int) -> dict[str, object]:
         known["data"] = f"{data.get('name', 'unnamed')} ({data.get('source', 'source unknown')})"
     if given.originals is not None:
         more["through_codec"] = True
+    if given.n_runs < DEFAULT_CRITERIA.min_runs:
+        more["first_parameter"] = train.layout.shapes[0][0]
+    if given.from_scratch is not None:
+        more["from_scratch"] = describe(given.from_scratch)
     if given.noise_from is not None:
         runs = set(given.noise_from.records.run)
         more["noise_from"] = {"n": len(given.noise_from), "runs": len(runs)}

@@ -1,6 +1,10 @@
 """The paper's baselines, made from the training checkpoints and measured as generated ones are."""
 
+from typing import NamedTuple
+
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from novelweights.audit.matching import match_noise
 from novelweights.audit.measure import Reference, like, measure
@@ -12,6 +16,61 @@ from novelweights.weights.population import Population
 
 N_BASELINE = 100
 """Checkpoints per baseline, as in the paper's figure 6."""
+GAUSSIAN = "Gaussian"
+
+
+class Baselines(NamedTuple):
+    """The paper's baselines of one audit."""
+
+    found: dict[str, Findings]
+    notes: dict[str, str]
+    """How each was made or why it was not."""
+    noise_std: float | None
+    """Of the noise at matched novelty, in weight units; None: no amplitude reaches it."""
+
+
+def n_baseline(n_generated: int) -> int:
+    """Checkpoints per baseline, for so many generated ones."""
+    return min(N_BASELINE, max(20, n_generated))
+
+
+def average_of(of: int) -> str:
+    """The name of that baseline."""
+    return f"average of {of}"
+
+
+def mixtures(weights: Float[Tensor, "m d"], n: int, *, seed: int) -> dict[str, Tensor]:
+    """Averages of 2 and of 16, as far as there are as many checkpoints, and a Gaussian.
+
+    Args:
+        weights: Training checkpoints, at least two.
+        n: Checkpoints of each.
+        seed: Root of the draws; equal for equal arguments.
+
+    Returns:
+        Float[Tensor, "n d"] by the name of the baseline.
+    """
+    found = {
+        average_of(of): average_rows(weights, n, of=of, rng=rng_for(seed, "average", of))
+        for of in (2, 16)
+        if len(weights) >= of
+    }
+    return found | {GAUSSIAN: parameter_gaussian(weights, n, rng=rng_for(seed, "gaussian"))}
+
+
+def noised(parents: Population, n: int, std: float, *, seed: int) -> Population:
+    """n checkpoints with noise, in the same directions at every amplitude.
+
+    Args:
+        parents: What noise is added to; each is used before any is used twice.
+        n: Checkpoints to make.
+        std: Of the noise, in weight units.
+        seed: Root of the draws.
+    """
+    rows = pick_rows(len(parents), n, rng=rng_for(seed, "noise parents"))
+    picked = parents.select(rows.numpy())
+    weights = add_noise(picked.weights, std, rng=rng_for(seed, "noise directions"))
+    return picked.with_weights(weights, split="noise")
 
 
 def paper_baselines(
@@ -21,7 +80,7 @@ def paper_baselines(
     *,
     noise_from: Population | None = None,
     through_codec: bool = False,
-) -> tuple[dict[str, Findings], dict[str, str]]:
+) -> Baselines:
     """Noise addition at matched novelty, averages of 2 and of 16, per-parameter Gaussian.
 
     Args:
@@ -30,27 +89,19 @@ def paper_baselines(
         seed: Root of the draws.
         noise_from: What noise is added to; None: the training checkpoints of `reference`.
         through_codec: Whether these are what a lossy codec gives back.
-
-    Returns:
-        The baselines, and how each was made or why it was not.
     """
     train, task = reference.training, reference.task
     behavior = reference.behavior
     if task is None or made.novelty is None or behavior is None:
         raise ValueError("baselines are compared by behavior")
-    weights, n = train.weights, min(N_BASELINE, max(20, len(made)))
+    weights, n = train.weights, n_baseline(len(made))
     parents = train if noise_from is None else noise_from
-    rows = pick_rows(len(parents), n, rng=rng_for(seed, "noise parents"))
-    picked = parents.select(rows.numpy())
     found: dict[str, Findings] = {}
     notes: dict[str, str] = {}
 
-    def with_noise(std: float) -> Population:
-        rng = rng_for(seed, "noise directions")  # the same directions at every amplitude
-        return picked.with_weights(add_noise(picked.weights, std, rng=rng), split="noise")
-
     def novelty_at(std: float) -> np.ndarray:
-        return task.novelty_against(task.behave(with_noise(std)), behavior).numpy()
+        behaved = task.behave(noised(parents, n, std, seed=seed))
+        return task.novelty_against(behaved, behavior).numpy()
 
     matched = match_noise(
         float(np.median(made.novelty)),
@@ -61,19 +112,21 @@ def paper_baselines(
     )
     notes["noise"] = matched.note
     if matched.std is not None:
-        found["noise"] = measure("noise", with_noise(matched.std), reference, only_near=True)
-    for of in (2, 16):
-        name = f"average of {of}"
-        if len(weights) < of:
-            notes[name] = f"needs {of} training runs, there are {len(weights)}"
-            continue
-        mixed = average_rows(weights, n, of=of, rng=rng_for(seed, "average", of))
-        found[name] = measure(name, like(train, mixed), reference, only_near=True)
-        notes[name] = f"plain means of {of} random training checkpoints"
-    drawn = parameter_gaussian(weights, n, rng=rng_for(seed, "gaussian"))
-    found["Gaussian"] = measure("Gaussian", like(train, drawn), reference, only_near=True)
-    notes["Gaussian"] = "an independent Gaussian per parameter over the training checkpoints"
-    return found, notes
+        with_noise = noised(parents, n, matched.std, seed=seed)
+        found["noise"] = measure("noise", with_noise, reference, only_near=True)
+    mixed = mixtures(weights, n, seed=seed)
+    told = {
+        average_of(of): f"plain means of {of} random training checkpoints"
+        if average_of(of) in mixed
+        else f"needs {of} training runs, there are {len(weights)}"
+        for of in (2, 16)
+    }
+    told[GAUSSIAN] = "an independent Gaussian per parameter over the training checkpoints"
+    for name, how in told.items():
+        if name in mixed:
+            found[name] = measure(name, like(train, mixed[name]), reference, only_near=True)
+        notes[name] = how
+    return Baselines(found, notes, matched.std)
 
 
 def noise_parents(noise_from: Population | None, *, through_codec: bool) -> str:

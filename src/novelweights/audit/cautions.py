@@ -39,6 +39,14 @@ def cautions(
             f"Only {len(fresh)} held-out runs; at least {needed} are needed for a verdict, "
             "100 to name single checkpoints."
         )
+    if given.n_runs < DEFAULT_CRITERIA.min_runs:
+        n_scratch = 0 if given.from_scratch is None else len(given.from_scratch)
+        if n_scratch < 2:
+            told = "No networks" if n_scratch == 0 else "Only one network"
+            warnings.append(
+                f"{told} trained from scratch: give some with --from-scratch, since nothing else "
+                "here shows how far apart independently trained networks lie."
+            )
     if not first.all():
         warnings.append(
             f"{(~first).sum()} of the {len(first)} generated checkpoints repeat another one "

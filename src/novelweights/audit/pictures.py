@@ -1,12 +1,15 @@
 """What the pictures of a report need beyond the numbers: a few weights, a few decision regions.
 
 Bounded in size and written to `plot_data.npz`, so that a report can be drawn again without the
-checkpoints. Source: paper, figures 2 and 5.
+checkpoints. Source: paper, figures 2 and 5; further ones of audits of one run are in
+`one_run_pictures.py`.
 """
 
 import numpy as np
 import torch
 
+from novelweights.audit.criteria import DEFAULT_CRITERIA
+from novelweights.audit.one_run_pictures import one_run_pictures
 from novelweights.audit.result import AuditResult
 from novelweights.metrics.neighbors import Alignment, aligned_to
 from novelweights.seeding import numpy_rng_for
@@ -24,6 +27,9 @@ def pictures(
     train: Population,
     generated: Population,
     *,
+    heldout: Population | None = None,
+    from_scratch: Population | None = None,
+    noise_from: Population | None = None,
     task: Task | None = None,
     symmetry: NeuronSymmetry | None = None,
     seed: int = 0,
@@ -34,6 +40,9 @@ def pictures(
         result: The audit of these populations.
         train: The training checkpoints, as given to the audit (or what stood in for them).
         generated: The generated checkpoints.
+        heldout: The held-out runs, as given to the audit (or what stood in for them).
+        from_scratch: Networks trained from scratch, as given to the audit.
+        noise_from: What the noise baseline adds noise to, as given to the audit.
         task: Decision regions are drawn for classifiers.
         symmetry: Training checkpoints are drawn aligned to their sample.
         seed: Chooses the samples and the parameters.
@@ -66,4 +75,15 @@ def pictures(
         ]
         arrays["regions"] = np.stack(pairs, axis=1)  # (s, 2, resolution, resolution)
         arrays["region_rows"] = rows
+    if result.n_runs is not None and result.n_runs < DEFAULT_CRITERIA.min_runs:
+        order = train.layout
+        arrays |= one_run_pictures(
+            result,
+            train,
+            generated,
+            heldout=None if heldout is None else heldout.in_order_of(order),
+            from_scratch=from_scratch,
+            noise_from=None if noise_from is None else noise_from.in_order_of(order),
+            seed=seed,
+        )
     return arrays

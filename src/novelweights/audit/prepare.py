@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 from novelweights.audit.criteria import DEFAULT_CRITERIA
+from novelweights.audit.from_scratch import ROLE as SCRATCH_ROLE
+from novelweights.audit.from_scratch import same_parts
 from novelweights.audit.recognition import one_of_each_run
 from novelweights.audit.result import DistanceInfo
 from novelweights.audit.words import count
@@ -22,6 +24,8 @@ from novelweights.weights.symmetry import NeuronSymmetry
 
 ABSURD = 1e25
 """Larger weights overflow where squares are summed."""
+NO_MOVES = "none: no reordering of neurons moves these parameters alone"
+"""Of a table without groups, as for parts of a network between layers that stay."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,8 @@ class Prepared:
     """The same of `all_training`."""
     noise_from: Population | None
     """What the noise baseline adds noise to, where that is not `train`."""
+    from_scratch: Population | None
+    """Independently trained networks, the parameters of `train` alone, one checkpoint of each."""
     training_rows: np.ndarray
     """Which rows of the given training population these are."""
     n_runs: int
@@ -59,6 +65,7 @@ def prepare(
     reference: Population | None,
     heldout_reference: Population | None,
     noise_from: Population | None = None,
+    from_scratch: Population | None = None,
 ) -> Prepared:
     """Check the populations, put their parameters in one order, and keep one row per run.
 
@@ -67,7 +74,9 @@ def prepare(
     generated = generated.in_order_of(train.layout)
     heldout = heldout.in_order_of(train.layout) if heldout is not None else None
     noise_from = noise_from.in_order_of(train.layout) if noise_from is not None else None
-    _check({"train": train, "generated": generated, "heldout": heldout, "noise-from": noise_from})
+    scratch = same_parts(from_scratch, train.layout) if from_scratch is not None else None
+    roles = {"train": train, "generated": generated, "heldout": heldout, "noise-from": noise_from}
+    _check({**roles, SCRATCH_ROLE: scratch})
     stands_in = _reconstructed(train, reference, "reference", "train")
     fresh_stands_in = _reconstructed(heldout, heldout_reference, "heldout-reference", "heldout")
     if (reference is None) != (heldout_reference is None) and heldout is not None:
@@ -111,6 +120,7 @@ def prepare(
         heldout_originals=heldout_originals,
         all_originals=train if has_more and is_decoded else None,
         noise_from=noise_from,
+        from_scratch=scratch,
         training_rows=rows,
         n_runs=n_runs,
         alignment=alignment,
@@ -169,6 +179,8 @@ def _declared(
 ) -> tuple[Alignment | None, DistanceInfo, list[str]]:
     """The distance of this audit."""
     alignment = Alignment.where_exact(train.layout, symmetry)
+    if alignment is None and symmetry is not None and not symmetry.sizes(train.layout):
+        return None, DistanceInfo(name="L2", is_exact=True, symmetry=NO_MOVES), []
     if alignment is None:
         info = DistanceInfo(name="L2", is_exact=True, symmetry="none")
         why = "No symmetry was declared" if symmetry is None else "The distance is plain L2"

@@ -52,6 +52,9 @@ class Evidence:
     before_codec: tuple[np.ndarray, np.ndarray] | None = None
     """Distances of held-out runs to training and among training runs before a lossy codec, where
     reconstructions stand in: of the recipe, what the codec gives back tells nothing."""
+    is_one_run: bool = False
+    """Whether training checkpoints are steps of too few runs: no independent evidence, so none is
+    drawn again, and what they tell alone has no interval."""
 
 
 def quantities(evidence: Evidence, *, rng: np.random.Generator) -> tuple[Quantity, ...]:
@@ -59,7 +62,42 @@ def quantities(evidence: Evidence, *, rng: np.random.Generator) -> tuple[Quantit
     found = _nearness(evidence, rng) + _shares(evidence)
     if evidence.quality is not None and evidence.novelty is not None:
         found += _behavior(evidence, rng)
-    return tuple(found + _coverage(evidence) + _as_in_the_paper(evidence, rng))
+    found += _coverage(evidence) + _as_in_the_paper(evidence, rng)
+    if evidence.is_one_run:  # no share of copies can be detected
+        found = [_of_one_run(q) for q in found if q.key != "smallest_detectable_share"]
+    return tuple(found)
+
+
+def _of_one_run(quantity: Quantity) -> Quantity:
+    """What is said of steps of one run: each against the other steps, and no interval alone."""
+    definition = quantity.definition
+    for many, one in _ONE_RUN_WORDS.items():
+        definition = definition.replace(many, one)
+    label = _ONE_RUN_LABELS.get(quantity.key, quantity.label)
+    quantity = replace(quantity, label=label, definition=definition)
+    return _without_limits(quantity) if quantity.key in _OF_TRAINING else quantity
+
+
+_OF_TRAINING = (
+    "median_distance_training",
+    "mean_quality_training",
+    "median_novelty_training",
+    "prediction_overlap_training",
+    "mean_distance_training",
+)
+_ONE_RUN_LABELS = {
+    "gross_copy_share": "Within half the median distance of fresh runs",
+    "copied_share": "Nearer to the training run than fresh runs",
+    "aligned_share": "More aligned with the training run than fresh runs",
+}
+"""What identifies no copies is not called so."""
+_ONE_RUN_WORDS = {
+    "each against the other runs,": "each against the other steps,",
+    " of another run": " other than itself",
+    "Bootstrap by run.": "Bootstrap over samples; the training run is taken as it is.",
+    "; bootstrap by run.": ".",
+    "training runs, own run excluded": "training checkpoints, each against the others",
+}
 
 
 def _summary(
@@ -91,9 +129,14 @@ def _difference(
     n: int,
     definition: str,
     quality: Measure,
+    is_fixed: bool = False,
 ) -> Quantity:
-    """A difference of means with its bootstrap interval."""
-    lower, upper = bootstrap(lambda a, b: _mean(a) - _mean(b), one, other, level=level, rng=rng)
+    """A difference of means with its bootstrap interval; the other is drawn again unless fixed."""
+
+    def difference(a: np.ndarray, b: np.ndarray) -> float:
+        return _mean(a) - _mean(b)
+
+    lower, upper = _limits(difference, one, other, level=level, rng=rng, is_fixed=is_fixed)
     return Quantity(
         key=key,
         label=label,
@@ -105,6 +148,21 @@ def _difference(
         unit="points" if quality.unit == "%" else quality.unit,
         definition=definition,
     )
+
+
+def _limits(
+    statistic: Callable[[np.ndarray, np.ndarray], float],
+    one: np.ndarray,
+    other: np.ndarray,
+    *,
+    level: float,
+    rng: np.random.Generator,
+    is_fixed: bool,
+) -> tuple[float, float]:
+    """The bootstrap interval of a number made of two populations; the other may be fixed."""
+    if is_fixed:
+        return bootstrap(lambda a: statistic(a, other), one, level=level, rng=rng)
+    return bootstrap(statistic, one, other, level=level, rng=rng)
 
 
 def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
@@ -129,7 +187,7 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         )
         for key, name, findings, of in groups
     ]
-    if evidence.has_heldout:
+    if evidence.has_heldout and not evidence.is_one_run:  # distances of steps are not of runs
         compared, before = (yardstick.distance, training.distance), ""
         if evidence.before_codec is not None:
             compared, before = evidence.before_codec, ", all before the codec"
@@ -145,7 +203,10 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
             )
         )
     scored = evidence.scored.distance
-    lower, upper = bootstrap(_ratio, scored, yardstick.distance, level=0.90, rng=rng)
+    is_fixed = evidence.is_one_run and not evidence.has_heldout
+    lower, upper = _limits(
+        _ratio, scored, yardstick.distance, level=0.90, rng=rng, is_fixed=is_fixed
+    )
     nearer, p_value = nearer_probability(scored, yardstick.distance)
     gross = int((scored <= DEFAULT_CRITERIA.gross_copy * _median(yardstick.distance)).sum())
     gross_lower, gross_upper = clopper_pearson(gross, len(scored))
@@ -312,6 +373,7 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
             level=0.90,
             n=len(g),
             quality=quality,
+            is_fixed=evidence.is_one_run and not evidence.has_heldout,
             definition=f"Difference of mean {quality.name}, generated less "
             f"{'held-out' if evidence.has_heldout else 'training'} runs.",
         )
@@ -375,7 +437,9 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         )
     if "noise" in evidence.baselines:
         noise = evidence.baselines["noise"]
-        per_run = _by_run(_of(noise.quality), noise.names)
+        per_run, drawn = _by_run(_of(noise.quality), noise.names), "training run"
+        if evidence.is_one_run:  # of this run, the draws of noise are what is independent
+            per_run, drawn = _of(noise.quality), "draw of noise on this one run"
         advantage = _difference(
             "advantage_over_noise",
             f"{quality.name.capitalize()} over noise addition at matched novelty",
@@ -387,7 +451,7 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
             quality=quality,
             definition=f"Mean {quality.name} of generated checkpoints less that of "
             f"{evidence.noised} with noise chosen so that the median {novelty.name} is equal "
-            "(paper, figure 6); bootstrap by training run, of which n stand behind the noise. 0: "
+            f"(paper, figure 6); bootstrap by {drawn}, of which n stand behind the noise. 0: "
             "the generator offers nothing beyond noise addition.",
         )
         few = min(len(g), len(per_run)) < 2
@@ -436,6 +500,7 @@ def _as_in_the_paper(evidence: Evidence, rng: np.random.Generator) -> list[Quant
             generated.distance,
             training.distance,
             rng,
+            is_fixed=evidence.is_one_run,
             definition="Median distance of generated checkpoints to the nearest training "
             "checkpoint over that of training checkpoints to the nearest of another run (paper, "
             "figure 4). Below 1: nearer to training checkpoints than these are to one another.",
@@ -460,6 +525,7 @@ def _as_in_the_paper(evidence: Evidence, rng: np.random.Generator) -> list[Quant
                 1 - generated.overlap,
                 1 - training.overlap,
                 rng,
+                is_fixed=evidence.is_one_run,
                 definition="Mean share of test examples that generated checkpoints and their "
                 "nearest training checkpoints predict differently, over the same for training "
                 "checkpoints and their nearest of another run (paper, table 2). Below 1: "
@@ -477,6 +543,7 @@ def _as_in_the_paper(evidence: Evidence, rng: np.random.Generator) -> list[Quant
                 level=0.95,
                 n=len(generated) + len(training),
                 quality=quality,
+                is_fixed=evidence.is_one_run,
                 definition=f"Difference of mean {quality.name}, generated less training "
                 "checkpoints (paper, table 1).",
             )
@@ -499,10 +566,11 @@ def _against_training(
     rng: np.random.Generator,
     *,
     definition: str,
+    is_fixed: bool,
 ) -> Quantity:
     """A ratio with its 95% bootstrap interval; what would be divided by 0 is not had."""
     value = ratio(generated, training)
-    limits = bootstrap(ratio, generated, training, level=0.95, rng=rng)
+    limits = _limits(ratio, generated, training, level=0.95, rng=rng, is_fixed=is_fixed)
     known = [None if x > BEYOND else x for x in (value, *limits)]
     return Quantity(
         key=key,

@@ -14,6 +14,8 @@ import pandas as pd
 from novelweights.tasks.task import Measure
 
 SCHEMA_VERSION = 3
+TSNE_GROUPS = ("training", "heldout", "generated", "average of 16", "Gaussian", "noise")
+"""Kinds of points in the map of weights of an audit of one run, by their number there."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Quantity:
     """Confidence level of [lower, upper]."""
     unit: str = ""
     group: str = ""
-    """Which table of the report it stands in: "" (the audit's own), "common use", "own gap"."""
+    """Which table of the report it stands in: "" (the audit's own), "common use", "own gap", "one
+    run"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +154,17 @@ class Planted:
     """How they were made."""
 
 
+@dataclass(frozen=True, eq=False)
+class AllSteps:
+    """Every checkpoint of the held-out runs against the training checkpoints, beside their last."""
+
+    n_runs: int
+    distance: np.ndarray
+    """(n,) declared distance to the nearest training checkpoint."""
+    cosine: np.ndarray
+    """(n,) scale-free nearness, as in `Findings`."""
+
+
 @dataclass(frozen=True)
 class DistanceInfo:
     """The declared distance of an audit: the same for T-T, H-T and G-T."""
@@ -197,11 +211,17 @@ class AuditResult:
     """(m,) False for generated checkpoints that repeat another and are no further evidence; None:
     all count."""
     all_training: list[str] | None = None
-    """Names of all training checkpoints, where `training` is a sample; None: it has them all."""
+    """Names of all training checkpoints, where `training` is a sample or they are steps of few
+    runs (told apart here); None: it has them all."""
     n_runs: int | None = None
     """Independent training runs, as recognized; below 3 nothing can be identified. None: as many
     as training checkpoints."""
     warnings: tuple[str, ...] = ()
+    from_scratch: Findings | None = None
+    """Independently trained networks against the training checkpoints: distances, and the quality
+    that their records tell."""
+    heldout_steps: AllSteps | None = None
+    """Where the training checkpoints are steps of one run: those of the held-out runs."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What was audited: architecture, task, data, seeds, and per population n, runs, recipe."""
 
@@ -248,7 +268,21 @@ class AuditResult:
             "baselines": {key: _findings_json(found) for key, found in self.baselines.items()},
             "baseline_notes": dict(self.baseline_notes),
             "ranks": {key: _list(values) for key, values in self.ranks.items()},
+            **self._beside_json(),
         }
+
+    def _beside_json(self) -> dict[str, Any]:
+        """What only some audits have; absent in the others."""
+        found: dict[str, Any] = {}
+        if self.from_scratch is not None:
+            found["from_scratch"] = _findings_json(self.from_scratch)
+        if (steps := self.heldout_steps) is not None:
+            found["heldout_steps"] = {
+                "n_runs": steps.n_runs,
+                "distance": _list(steps.distance),
+                "cosine": _list(steps.cosine),
+            }
+        return found
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "AuditResult":
@@ -260,6 +294,7 @@ class AuditResult:
         if data["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {data['schema_version']}, expected {SCHEMA_VERSION}")
         heldout, rows = data["heldout"], data["training_rows"]
+        scratch, steps = data.get("from_scratch"), data.get("heldout_steps")
         return cls(
             training=_findings(data["training"]),
             generated=_findings(data["generated"]),
@@ -278,6 +313,8 @@ class AuditResult:
             quality=Measure(**data["quality"]) if data["quality"] else None,
             novelty=Measure(**data["novelty"]) if data["novelty"] else None,
             warnings=tuple(data["warnings"]),
+            from_scratch=_findings(scratch) if scratch else None,
+            heldout_steps=_all_steps(steps) if steps else None,
             about=data["about"],
         )
 
@@ -378,6 +415,11 @@ def _findings(data: Mapping[str, Any]) -> Findings:
         for name, dtype in _ARRAYS.items()
     }
     return Findings(**{"label": data["label"], "names": list(data["names"]), **arrays})
+
+
+def _all_steps(data: Mapping[str, Any]) -> AllSteps:
+    arrays = {name: np.array(data[name], dtype=float) for name in ("distance", "cosine")}
+    return AllSteps(n_runs=int(data["n_runs"]), **arrays)
 
 
 def _ranks(data: Mapping[str, Any]) -> dict[str, np.ndarray]:

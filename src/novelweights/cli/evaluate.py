@@ -18,7 +18,7 @@ def evaluate(
         str | None, typer.Option(help="Settings of the generator. [the method's first]")
     ] = None,
     runs: Annotated[
-        int | None, typer.Option(min=3, help="Training runs. [the zoo's own number]")
+        int | None, typer.Option(min=1, help="Training runs. [the zoo's own number]")
     ] = None,
     heldout_runs: Annotated[
         int | None, typer.Option(min=0, help="Held-out runs, never learned from. [the zoo's own]")
@@ -29,6 +29,10 @@ def evaluate(
     start_runs: Annotated[
         int | None,
         typer.Option(min=0, help="Initializations of yet other runs, for g-pt. [the zoo's own]"),
+    ] = None,
+    from_scratch: Annotated[
+        Path | None,
+        typer.Option(help="Independently trained networks to show beside, for p-diff."),
     ] = None,
     samples: Annotated[
         int, typer.Option("--samples", "-n", min=1, help="Checkpoints to generate.")
@@ -52,6 +56,7 @@ def evaluate(
         "heldout-runs": heldout_runs,
         "checkpoints": checkpoints,
         "start-runs": start_runs,
+        "from-scratch": from_scratch,
     }
     flags = "".join(f" --{flag} {value}" for flag, value in given.items() if value is not None)
     with progress_bar() as tell:
@@ -65,6 +70,7 @@ def evaluate(
             samples=samples,
             checkpoints=checkpoints,
             start_runs=start_runs,
+            from_scratch=from_scratch,
             seed=seed,
             resume=resume,
             overwrite=overwrite,

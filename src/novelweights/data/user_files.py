@@ -1,4 +1,4 @@
-"""SVHN, CIFAR-10 and STL-10, from files that the user puts into the cache folder.
+"""SVHN, CIFAR-10, CIFAR-100 and STL-10, from files that the user puts into the cache folder.
 
 No package carries these sets, so nothing here fetches them. Files are known by their published
 names, formats (`data/user_formats.py`) and numbers of images; no checksums are known to us, those
@@ -15,8 +15,11 @@ import numpy as np
 from novelweights.data.draws import Draws
 from novelweights.data.fetch import cache_dir
 from novelweights.data.image_data import ImageData, image_data
+from novelweights.data.pixel_data import PixelData
 from novelweights.data.pixels import SIDE, Moments, gray_rows, resized, standardized
 from novelweights.data.user_formats import (
+    read_cifar_100_binary,
+    read_cifar_100_pickle,
     read_cifar_binary,
     read_cifar_pickle,
     read_stl,
@@ -63,6 +66,16 @@ CIFAR_10 = UserSet(
     n_used=42_000,  # Source: as SVHN's
     substitute="photo-patch-10",
 )
+CIFAR_100 = UserSet(
+    name="cifar-100",
+    versions={"binary": ("train.bin", "test.bin"), "Python": ("train", "test")},
+    n_train=50_000,
+    n_test=10_000,
+    n_used=50_000,
+    substitute="cut-paste-100",
+)
+CIFAR_100_MEAN, CIFAR_100_STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
+"""Source: P-diff's released code."""
 STL_10 = UserSet(
     name="stl-10",
     versions={"binary": ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin")},
@@ -127,11 +140,39 @@ def load_stl_10(of: UserSet = STL_10) -> ImageData:
     return _in_color(of, version, paths, read_stl(*paths[:2]), read_stl(*paths[2:]))
 
 
+def load_cifar_100(of: UserSet = CIFAR_100) -> PixelData:
+    """CIFAR-100's bytes with its 100 fine labels, 50,000 images to train and 10,000 to test.
+
+    From the binary version, or else the Python version.
+
+    Raises:
+        InputError: As `load_svhn`.
+    """
+    version, paths = _found(of)
+    read = read_cifar_100_binary if version == "binary" else read_cifar_100_pickle
+    train, test = map(read, paths)
+    _check_count(of, "training", train, of.n_train)
+    _check_count(of, "test", test, of.n_test)
+    return PixelData(
+        name=of.name,
+        source=f"{_origin(of, version)}, fine labels",
+        sha256=_digest(paths),
+        train=train[0],
+        train_y=train[1].astype(np.int64),
+        test=test[0],
+        test_y=test[1].astype(np.int64),
+        mean=CIFAR_100_MEAN,
+        std=CIFAR_100_STD,
+        classes=100,
+    )
+
+
 LOADERS: dict[str, Callable[[], ImageData]] = {
     SVHN.name: load_svhn,
     CIFAR_10.name: load_cifar_10,
     STL_10.name: load_stl_10,
 }
+"""Those that are loaded as rows; CIFAR-100 is loaded as pixels, see `data/pixel_sets.py`."""
 
 
 def _in_color(of: UserSet, version: str, paths: list[Path], train: Part, test: Part) -> ImageData:
@@ -167,7 +208,7 @@ def _found(of: UserSet) -> tuple[str, list[Path]]:
     )
     raise InputError(
         f"{of.name}: expected in {folder} {expected}; this set cannot be fetched here, put its "
-        f"files there yourself, or use {of.substitute}, which is made of installed packages"
+        f"files there yourself, or use {of.substitute}, which is made of packages that can be had"
     )
 
 

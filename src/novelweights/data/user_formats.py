@@ -1,4 +1,4 @@
-"""Images in the file formats of SVHN, CIFAR-10 and STL-10, checked, as bytes.
+"""Images in the file formats of SVHN, CIFAR-10, CIFAR-100 and STL-10, checked, as bytes.
 
 Every reader returns images (examples, height, width, red-green-blue) and labels from 0, however
 many a file holds; which files make up a set, and how many images, is in `data/user_files.py`.
@@ -61,21 +61,31 @@ def read_cifar_pickle(path: Path) -> tuple[Images, Labels]:
         InputError: No such file, anything in it but plain values and byte arrays, or other shapes
             or labels.
     """
-    with _opened(path) as file:
-        batch = read_array_pickle(file.read(), str(path))
-    pixels, labels = batch.get(b"data"), batch.get(b"labels")
-    if not isinstance(pixels, np.ndarray) or not isinstance(labels, list):
-        raise InputError(f"{path}: expected `data` and `labels`, one is missing; {AGAIN}")
-    n = len(labels)
-    if pixels.shape != (n, CIFAR_PIXELS) or not n:
-        raise InputError(
-            f"{path}: expected data of {n}x{CIFAR_PIXELS} for {n} labels, got {pixels.shape}; "
-            f"{AGAIN}"
-        )
-    if not all(type(label) is int for label in labels):
-        raise InputError(f"{path}: expected whole numbers as labels, got others; {AGAIN}")
-    _check_labels(path, np.array(labels), 0, 9)
-    return _channels_last(pixels, 32), np.array(labels, np.uint8)
+    return _cifar_pickle(path, "labels", highest=9)
+
+
+def read_cifar_100_binary(path: Path) -> tuple[Images, Labels]:
+    """CIFAR-100's binary version: records of a coarse and a fine label and 3x32x32 pixels.
+
+    The labels returned are the fine ones.
+
+    Raises:
+        InputError: No such file, not a whole number of records, a coarse label above 19 or a fine
+            one above 99.
+    """
+    records = _records(path, 2 + CIFAR_PIXELS)
+    _check_labels(path, records[:, 0], 0, 19)
+    _check_labels(path, records[:, 1], 0, 99)
+    return _channels_last(records[:, 2:], 32), records[:, 1].copy()
+
+
+def read_cifar_100_pickle(path: Path) -> tuple[Images, Labels]:
+    """CIFAR-100's Python version, fine labels; nothing that the pickle names is run.
+
+    Raises:
+        InputError: As `read_cifar_pickle`.
+    """
+    return _cifar_pickle(path, "fine_labels", highest=99)
 
 
 def read_stl(images: Path, labels: Path) -> tuple[Images, Labels]:
@@ -93,6 +103,25 @@ def read_stl(images: Path, labels: Path) -> tuple[Images, Labels]:
     _check_labels(labels, numbers, 1, 10)
     upright = _channels_last(pixels, 96).transpose(0, 2, 1, 3)
     return np.ascontiguousarray(upright), numbers - np.uint8(1)
+
+
+def _cifar_pickle(path: Path, key: str, *, highest: int) -> tuple[Images, Labels]:
+    """`data` and the labels under `key` of a pickle of a CIFAR set."""
+    with _opened(path) as file:
+        batch = read_array_pickle(file.read(), str(path))
+    pixels, labels = batch.get(b"data"), batch.get(key.encode())
+    if not isinstance(pixels, np.ndarray) or not isinstance(labels, list):
+        raise InputError(f"{path}: expected `data` and `{key}`, one is missing; {AGAIN}")
+    n = len(labels)
+    if pixels.shape != (n, CIFAR_PIXELS) or not n:
+        raise InputError(
+            f"{path}: expected data of {n}x{CIFAR_PIXELS} for {n} labels, got {pixels.shape}; "
+            f"{AGAIN}"
+        )
+    if not all(type(label) is int for label in labels):
+        raise InputError(f"{path}: expected whole numbers as labels, got others; {AGAIN}")
+    _check_labels(path, np.array(labels), 0, highest)
+    return _channels_last(pixels, 32), np.array(labels, np.uint8)
 
 
 def _records(path: Path, length: int) -> UInt8[np.ndarray, "records {length}"]:

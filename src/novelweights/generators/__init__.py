@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from novelweights.errors import InputError, unknown_name
-from novelweights.generators import gpt, hyper_representations, hyperdiffusion
+from novelweights.generators import gpt, hyper_representations, hyperdiffusion, p_diff
 from novelweights.generators.baselines import (
     AddNoise,
     AverageWeights,
@@ -16,6 +16,7 @@ from novelweights.generators.generator import FittedGenerator, HasSamplers, Weig
 from novelweights.generators.gpt import FittedGPt
 from novelweights.generators.hyper_representations import FittedHyperRepresentations
 from novelweights.generators.hyperdiffusion import FittedHyperDiffusion
+from novelweights.generators.p_diff import FittedPDiff
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ GENERATORS: dict[str, Method] = {
         {name: hyper_representations.SCALES[name] for name in ("laptop", "smoke", "paper")},
         "autoencoder of weights and a density of its latents (Hyper-Representations)",
         samplers={"shared": {"shared_draws": True}, "independent": {"shared_draws": False}},
+    ),
+    "p-diff": Method(
+        FittedPDiff,
+        {name: p_diff.SCALES[name] for name in ("laptop", "smoke", "paper")},
+        "latent diffusion over parts of networks (P-diff)",
     ),
     "noise": Method(
         FittedBaseline, {"paper": AddNoise()}, "training checkpoints plus Gaussian noise"

@@ -14,10 +14,10 @@ from jaxtyping import Float, Integer, Num
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from scipy.ndimage import distance_transform_edt
 
-from novelweights.audit.result import AuditResult, Findings
+from novelweights.audit.result import AllSteps, AuditResult, Findings
 from novelweights.report.controls import draw_controls, has_noise_ladder
 from novelweights.report.layers import draw_layers, has_layers
 from novelweights.report.look import (
@@ -31,6 +31,7 @@ from novelweights.report.look import (
     groups_of,
     window,
 )
+from novelweights.report.one_run_figures import draw_one_run
 from novelweights.report.own_gap import draw_gap
 from novelweights.report.run_folder import StoredVerdict
 from novelweights.report.sources import draw_made_of, draw_nearest, draw_sources
@@ -39,7 +40,9 @@ from novelweights.report.trade_off import draw_trade_off, has_behavior, needs_zo
 
 CLASS_COLORS = mpl.colormaps["tab10"]
 BINS = 30
-FEW_RUNS_LABELS = {"training": "training, within a run", "heldout": "from scratch"}
+FEW_RUNS_LABELS = {"training": "training, within the run", "heldout": "held-out, last steps"}
+POPULATIONS = ("training", "heldout", "from_scratch", "generated")
+OUTLINED = ("heldout", "from_scratch")  # outlines stay visible over the others
 MAX_SAMPLES = 4  # drawn in heatmaps and decision regions
 
 
@@ -70,7 +73,7 @@ def draw(
                 plot_data["heatmap_parameters"],
                 plot_data["heatmap_rows"],
             )
-        if has_layers(result):
+        if has_layers(result) and not few_runs:
             figures["layers"] = draw_layers(result)
         if has_behavior(result):
             figures["trade_off"] = draw_trade_off(result)
@@ -80,6 +83,8 @@ def draw(
             figures["regions"] = draw_regions(
                 result, plot_data["regions"], plot_data["region_rows"]
             )
+        if few_runs:
+            figures |= draw_one_run(result, plot_data)
         figures["nearest"] = draw_nearest(result)
         if result.generated.source_weights is not None:
             figures["sources"] = draw_sources(result)
@@ -95,12 +100,12 @@ def draw_distances(result: AuditResult, *, few_runs: bool = False) -> tuple[Figu
 
     Args:
         result: The audit.
-        few_runs: The training checkpoints share a run: held-out runs are then a band, "from
-            scratch", on a logarithmic axis. Source: paper, table 4.
+        few_runs: The training checkpoints share a run: all steps of held-out runs are then drawn
+            too, on a logarithmic axis. Source: paper, table 4.
     """
     return _histogram(
         result,
-        lambda found: found.neighbor_distances[:, :1],
+        lambda found: found.distance,
         "distance to the nearest training checkpoint",
         few_runs=few_runs,
         is_distance=True,
@@ -195,39 +200,63 @@ def draw_regions(
 
 def _histogram(
     result: AuditResult,
-    measure: Callable[[Findings], Num[np.ndarray, "..."]],
+    measure: Callable[[Findings | AllSteps], Num[np.ndarray, "..."]],
     label: str,
     *,
     few_runs: bool,
     is_distance: bool = False,
 ) -> tuple[Figure, str]:
-    """Training, held-out and generated on shared bins, in percent of each, medians dashed."""
-    groups = [(group, _finite(measure(group.found))) for group in groups_of(result)[:3]]
-    groups = [(g, v) for g, v in groups if len(v) and g.key in ("training", "heldout", "generated")]
+    """Training, held-out, from scratch and generated on shared bins, in percent of each, medians
+    dashed; networks from scratch also as a band."""
+    groups = [
+        (group.key, FEW_RUNS_LABELS.get(group.key, group.label) if few_runs else group.label, group)
+        for group in groups_of(result)
+        if group.key in POPULATIONS
+    ]
+    drawn = [(key, name, group.color, _finite(measure(group.found))) for key, name, group in groups]
+    if few_runs and result.heldout_steps is not None:
+        steps = (
+            "heldout_steps",
+            "held-out, all steps",
+            TEAL,
+            _finite(measure(result.heldout_steps)),
+        )
+        drawn.insert(2, steps)
+    drawn = [one for one in drawn if len(one[-1])]
     figure = Figure(figsize=(PANEL, 3.7))
     ax = figure.add_subplot()
-    told = []
-    low, high = window(np.concatenate([v for _, v in groups] or [np.zeros(1)]), pad=0.0)
+    looks, told = [], []
+    low, high = window(np.concatenate([v for *_, v in drawn] or [np.zeros(1)]), pad=0.0)
     if few_runs and is_distance and low > 0:
         edges = np.geomspace(low, high, BINS + 1)  # steps of one run and fresh runs in one picture
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
     else:
         edges = np.linspace(0 if 0 < low < high / 2 else low, high, BINS + 1)
-    for group, values in groups:
+    for key, name, color, values in drawn:
         share = 100 * np.histogram(values, edges)[0] / len(values)
-        is_line = group.key == "heldout"  # an outline stays visible over the other two
-        if is_line and few_runs:
-            ax.axvspan(values.min(), values.max(), color=TEAL, alpha=0.15, linewidth=0)
-        ax.stairs(share, edges, fill=not is_line, color=group.color, alpha=1 if is_line else 0.55)
+        look: dict[str, Any] = {"fill": True, "alpha": 0.55}
+        if key in OUTLINED:
+            look = {"fill": False, "alpha": 1.0}
+        elif key == "heldout_steps":
+            look = {"fill": False, "alpha": 1.0, "linestyle": ":"}
+        if key == "from_scratch":
+            ax.axvspan(values.min(), values.max(), color=color, alpha=0.15, linewidth=0)
+        ax.stairs(share, edges, color=color, **look)
         median = float(np.median(values))
-        ax.axvline(median, color=group.color, linewidth=1.1, linestyle=(0, (4, 2)))
-        name = FEW_RUNS_LABELS.get(group.key, group.label) if few_runs else group.label
+        if key != "heldout_steps":
+            ax.axvline(median, color=color, linewidth=1.1, linestyle=(0, (4, 2)))
         told.append(f"{name}, n = {len(values)}, median {number(median)}")
-    looks = [
-        Patch(facecolor="none" if g.key == "heldout" else g.color, edgecolor=g.color, alpha=0.8)
-        for g, _ in groups
-    ]
+        style = look.get("linestyle", "-")
+        looks.append(
+            Patch(
+                facecolor=color if look["fill"] else "none",
+                edgecolor=color,
+                alpha=0.8,
+                linestyle=style,
+            )
+        )
     figure.legend(looks, told, loc="outside upper left")
     ax.set(xlabel=label, ylabel="% of checkpoints", ylim=(0, None))
     return figure, f"Histogram of {label}: {'; '.join(told)}."

@@ -1,58 +1,31 @@
 """Whether each finding of the paper holds for the checkpoints of one audit, by its numbers alone.
 
 The claims are the paper's in our words. Where the paper judges by eye, what is measured is ours;
-what decides is always ours: `RULES`, the one place of it. Nothing is computed here: intervals that
-the audit reports are compared with limits.
+what decides is always ours (`finding.py`). Audits of one run are asked for others, in
+`one_run_findings.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from novelweights.audit.criteria import DEFAULT_CRITERIA
-from novelweights.audit.result import AuditResult, Quantity
-from novelweights.audit.words import count
-from novelweights.report.tables import number, quantity_rows
-
-
-class Outcome(StrEnum):
-    """What an audit says of a finding."""
-
-    HOLDS = "holds"
-    FAILS = "does not hold"
-    OPEN = "not shown"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """When a finding holds. Source: ours; the paper states no rule."""
-
-    nearly_all: float = 0.9
-    """The paper says "every" of the samples it shows and "almost every" of more (appendix B.1):
-    this share."""
-    hardly_less: float = 0.9
-    """A ratio whose interval lies above this and reaches 1 is no difference worth the name."""
-    margin: float = 1.0
-    """Differences of mean quality, in percentage points, that do not matter; 0 in other units."""
-    min_checkpoints: int = 8
-    """Fewer than this of a kind that is compared: not shown; intervals of so few are too narrow."""
-
-
-RULES = Rules()
-
-
-class PaperFinding(NamedTuple):
-    """One finding of the paper, asked of an audit."""
-
-    claim: str
-    source: str
-    """Where the paper says it, and of which generators it does not."""
-    measured: str
-    """Numbers with intervals and n; or why there are none."""
-    rule: str
-    """What decides."""
-    outcome: Outcome
+from novelweights.audit.result import AuditResult
+from novelweights.report.finding import (
+    NOT_MEASURED,
+    RULES,
+    Outcome,
+    PaperFinding,
+    Rules,
+    Told,
+    gain_of,
+    less,
+    margin_of,
+    of_enough,
+    points,
+    quality_name,
+    ratio_rule,
+    without_task,
+)
 
 
 def paper_findings(
@@ -74,27 +47,17 @@ def paper_findings(
     compared = [
         (_nearly_identical(result, told, criteria, rules), made | (fresh or trained)),
         (_nearer(result, told, rules), made | trained),
-        (_nearer_than_fresh(result, told, rules), made | fresh),
-        (_alike(result, told, rules), made | trained),
+        (nearer_than_fresh(result, told, rules), made | fresh),
+        (alike(result, told, rules), made | trained),
         (_no_gain_over_noise(result, told, rules), made | noised),
         (_works(result, told, rules), made | trained),
     ]
-    *near, no_gain, works = (_of_enough(finding, counts, rules) for finding, counts in compared)
+    *near, no_gain, works = (of_enough(finding, counts, rules) for finding, counts in compared)
     beside = _works(result, told, rules, is_before_codec=False)
-    beside = _of_enough(beside, made | trained, rules)
+    beside = of_enough(beside, made | trained, rules)
     has_codec = _has_codec(result, told)
     near = [_if_works(finding, beside, has_codec=has_codec) for finding in near]
     return [*near, no_gain, works]
-
-
-def _of_enough(finding: PaperFinding, counts: Mapping[str, int], rules: Rules) -> PaperFinding:
-    """The finding; not shown where too few checkpoints of a kind are compared."""
-    few = [count(n, kind) for kind, n in counts.items() if n < rules.min_checkpoints]
-    if not few:
-        return finding
-    reason = f"only {' and '.join(few)}, at least {rules.min_checkpoints} are needed"
-    measured = reason if finding.measured == _NOT_MEASURED else f"{finding.measured}; {reason}"
-    return finding._replace(measured=measured, outcome=Outcome.OPEN)
 
 
 def _if_works(finding: PaperFinding, works: PaperFinding, *, has_codec: bool) -> PaperFinding:
@@ -115,40 +78,12 @@ def _if_works(finding: PaperFinding, works: PaperFinding, *, has_codec: bool) ->
     return finding._replace(measured=f"{finding.measured}; {reason}", outcome=Outcome.OPEN)
 
 
-@dataclass(frozen=True, eq=False)
-class Told:
-    """The quantities of an audit that have a value, and how they are written."""
-
-    known: Mapping[str, Quantity]
-
-    @classmethod
-    def of(cls, result: AuditResult) -> "Told":
-        """Those of a result."""
-        return cls({q.key: q for q in result.quantities if q.value is not None})
-
-    def limits(self, key: str) -> tuple[float, float] | None:
-        """The interval of a quantity; None where it has none."""
-        found = self.known.get(key)
-        if found is None or found.lower is None or found.upper is None:
-            return None
-        return found.lower, found.upper
-
-    def value(self, key: str) -> str:
-        """The value in words."""
-        return quantity_rows([self.known[key]])[0].value if key in self.known else "unknown"
-
-    def interval(self, key: str) -> str:
-        """The value with its interval."""
-        row = quantity_rows([self.known[key]])[0]
-        return f"{row.value} {row.interval}"
-
-
 def _nearly_identical(
     result: AuditResult, told: Told, criteria: Mapping[str, Any], rules: Rules
 ) -> PaperFinding:
     radius = float(criteria.get("gross_copy", DEFAULT_CRITERIA.gross_copy))
     whose = "held-out runs" if result.heldout is not None else "training checkpoints"
-    limits, measured = told.limits("gross_copy_share"), _NOT_MEASURED
+    limits, measured = told.limits("gross_copy_share"), NOT_MEASURED
     outcome = Outcome.OPEN
     if limits is not None:
         lower, upper = limits
@@ -172,7 +107,7 @@ def _nearly_identical(
 
 
 def _nearer(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
-    measured = _NOT_MEASURED
+    measured = NOT_MEASURED
     limits = told.limits("distance_ratio_training")
     if limits is not None:
         measured = (
@@ -186,15 +121,16 @@ def _nearer(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
         "Generated checkpoints are nearer to training checkpoints than these are to one another.",
         "figure 4; not p-diff",
         measured,
-        _ratio_rule(rules),
-        _less(limits, rules),
+        ratio_rule(rules),
+        less(limits, rules),
     )
 
 
-def _nearer_than_fresh(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
+def nearer_than_fresh(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
+    """Whether samples lie nearer to training than held-out runs do."""
     measured, limits = "no held-out runs were given", None
     if result.heldout is not None:
-        measured, limits = _NOT_MEASURED, told.limits("distance_ratio")
+        measured, limits = NOT_MEASURED, told.limits("distance_ratio")
     if result.heldout is not None and limits is not None:
         measured = (
             f"median distance {told.value('median_distance_generated')} against "
@@ -206,13 +142,14 @@ def _nearer_than_fresh(result: AuditResult, told: Told, rules: Rules) -> PaperFi
         "Generated checkpoints are nearer to training checkpoints than new runs of the recipe are.",
         "figure 4, as concluded there; held-out runs are ours",
         measured,
-        _ratio_rule(rules),
-        _less(limits, rules),
+        ratio_rule(rules),
+        less(limits, rules),
     )
 
 
-def _alike(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
-    measured, limits = _without_task(result), None
+def alike(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
+    """Whether predictions agree more with the nearest than those of training checkpoints do."""
+    measured, limits = without_task(result), None
     if result.quality is not None:
         limits = told.limits("disagreement_ratio")
     if limits is not None:
@@ -227,24 +164,24 @@ def _alike(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
         "checkpoints do with their nearest.",
         "figure 5, table 2",
         measured,
-        _ratio_rule(rules),
-        _less(limits, rules),
+        ratio_rule(rules),
+        less(limits, rules),
     )
 
 
 def _no_gain_over_noise(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
-    measured, gain = _without_task(result), None
-    margin = _margin(result, rules)
+    measured, gain = without_task(result), None
+    margin = margin_of(result, rules)
     if result.quality is not None and "noise" not in result.baselines:
         why = result.baseline_notes.get("noise", "no noise baseline was made")
         measured = f"noise could not be matched: {why}"
     elif result.quality is not None:
-        gain = _gain(result, told, "advantage_over_noise")
+        gain = gain_of(result, told, "advantage_over_noise")
     outcome = Outcome.OPEN
     if gain is not None:
         n_noise = len(result.baselines["noise"])
         measured = (
-            f"mean {_quality(result)} {told.interval('advantage_over_noise')} over "
+            f"mean {quality_name(result)} {told.interval('advantage_over_noise')} over "
             f"{_noised(result)} with noise that are as novel (n = {len(result.generated):,} and "
             f"{n_noise:,}; {result.baseline_notes.get('noise', 'noise unknown')})"
         )
@@ -257,7 +194,7 @@ def _no_gain_over_noise(result: AuditResult, told: Told, rules: Rules) -> PaperF
         "figure 6; not p-diff",
         measured,
         "Does not hold if the gain's whole interval lies above 0; holds if it does not and "
-        f"excludes a gain above {_points(margin)}.",
+        f"excludes a gain above {points(margin)}.",
         outcome,
     )
 
@@ -274,17 +211,17 @@ def _noised(result: AuditResult) -> str:
 def _works(
     result: AuditResult, told: Told, rules: Rules, *, is_before_codec: bool = True
 ) -> PaperFinding:
-    measured, gain = _without_task(result), None
-    margin, outcome = _margin(result, rules), Outcome.OPEN
+    measured, gain = without_task(result), None
+    margin, outcome = margin_of(result, rules), Outcome.OPEN
     key, whose, codec, n = "quality_difference_training", "training", "", len(result.training)
     if is_before_codec and _has_codec(result, told):  # a codec that ruins both proves nothing
         key, whose, codec = "quality_difference_originals", "originals", " before the codec"
         n = told.known["mean_quality_originals"].n
     if result.quality is not None:
-        gain = _gain(result, told, key)
+        gain = gain_of(result, told, key)
     if gain is not None:
         measured = (
-            f"mean {_quality(result)} {told.value('mean_quality_generated')} against "
+            f"mean {quality_name(result)} {told.value('mean_quality_generated')} against "
             f"{told.value(f'mean_quality_{whose}')}{codec}: difference {told.interval(key)} "
             f"(n = {len(result.generated):,} and {n:,})"
         )
@@ -296,7 +233,7 @@ def _works(
         "Generated checkpoints work about as well as training checkpoints.",
         "figure 6, table 1 (G.pt)",
         measured,
-        f"Holds if the interval excludes a loss of more than {_points(margin)}, does not if all "
+        f"Holds if the interval excludes a loss of more than {points(margin)}, does not if all "
         "of it is such a loss.",
         outcome,
     )
@@ -305,47 +242,3 @@ def _works(
 def _has_codec(result: AuditResult, told: Told) -> bool:
     """Whether reconstructions stand in for training checkpoints, whose own quality is known."""
     return result.quality is not None and "quality_difference_originals" in told.known
-
-
-_NOT_MEASURED = "this audit did not measure it; run the audit again"
-
-
-def _without_task(result: AuditResult) -> str:
-    return "no task was given" if result.quality is None else _NOT_MEASURED
-
-
-def _less(limits: tuple[float, float] | None, rules: Rules) -> Outcome:
-    """Whether a ratio is below 1."""
-    if limits is None:
-        return Outcome.OPEN
-    lower, upper = limits
-    if upper < 1:
-        return Outcome.HOLDS
-    return Outcome.FAILS if lower > rules.hardly_less else Outcome.OPEN
-
-
-def _ratio_rule(rules: Rules) -> str:
-    return (
-        "Holds if the ratio's whole interval lies below 1; does not if it reaches 1 and lies "
-        f"above {rules.hardly_less:g}."
-    )
-
-
-def _gain(result: AuditResult, told: Told, key: str) -> tuple[float, float] | None:
-    """The interval of a difference of quality, up is better."""
-    limits = told.limits(key)
-    if limits is None or result.quality is None or result.quality.higher_is_better:
-        return limits
-    return -limits[1], -limits[0]
-
-
-def _margin(result: AuditResult, rules: Rules) -> float:
-    return rules.margin if result.quality is not None and result.quality.unit == "%" else 0.0
-
-
-def _points(margin: float) -> str:
-    return f"{number(margin)} percentage point{'s' * (margin != 1)}" if margin else "0"
-
-
-def _quality(result: AuditResult) -> str:
-    return "quality" if result.quality is None else result.quality.name

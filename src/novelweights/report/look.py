@@ -16,6 +16,8 @@ from novelweights.audit.result import AuditResult, Findings
 
 BLUE, TEAL, RED = "#0077BB", "#009988", "#CC3311"
 """Training, held-out, generated. Source: Paul Tol's vibrant scheme, safe for the color-blind."""
+PURPLE = "#6F4C9B"
+"""From scratch. Source: Paul Tol's rainbow scheme."""
 BASELINE_STYLES = (("#EE7733", "^"), ("#444444", "s"), ("#8C8C8C", "D"), ("#B8860B", "v"))
 VERDICT_COLORS = {
     Verdict.REPLICA: "#B3261E",
@@ -82,10 +84,12 @@ class Group:
 
 
 def groups_of(result: AuditResult) -> list[Group]:
-    """Training, held-out, generated, then the baselines, in the order of the result."""
+    """Training, held-out, from scratch, generated, then the baselines, as the result has them."""
     groups = [Group("training", "training", result.training, BLUE, "o")]
     if result.heldout is not None:
         groups.append(Group("heldout", "held-out", result.heldout, TEAL, "P"))
+    if result.from_scratch is not None:
+        groups.append(Group("from_scratch", "from scratch", result.from_scratch, PURPLE, "*"))
     groups.append(Group("generated", "generated", result.generated, RED, "X"))
     known = list(dict.fromkeys((*result.baseline_notes, *result.baselines)))
     for key, found in result.baselines.items():  # one that could not be made keeps its color

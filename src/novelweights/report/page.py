@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from novelweights.audit.criteria import MEANING, Verdict
+from novelweights.audit.one_run import GROUP as ONE_RUN
 from novelweights.audit.result import AuditResult
 from novelweights.files import write_text
 from novelweights.report import controls, tables
 from novelweights.report.calibration import calibration_summary
 from novelweights.report.figures import draw
-from novelweights.report.findings import Outcome, paper_findings
+from novelweights.report.finding import Outcome
 from novelweights.report.html import inline, template, write_figures
 from novelweights.report.look import VERDICT_COLORS, Drawing, groups_of
+from novelweights.report.one_run_findings import findings_on
+from novelweights.report.one_run_tables import one_run_tables
 from novelweights.report.own_gap import has_noise_levels
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.trade_off import has_ladder
@@ -57,6 +60,11 @@ FIGURE_NAMES = (
     "trade_off",
     "trade_off_zoom",
     "regions",
+    "densities",
+    "densities_raw",
+    "densities_all",
+    "narrow",
+    "map",
     "nearest",
     "sources",
     "made_of",
@@ -98,7 +106,8 @@ def render(
         drawings: Figures by name.
         calibration: How often audits were right on zoos of known truth; None: not shown.
     """
-    content = _content(run, drawings) | {"calibration": calibration}
+    content = _content(run, drawings)
+    content["calibration"] = None if content["few_runs"] else calibration
     return template("page.html.jinja").render(content)
 
 
@@ -114,7 +123,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
     withheld_by = () if too_little else verdict.withheld_by  # with too little all controls fail
     headlines = HEADLINES_THROUGH_CODEC if result.through_codec else HEADLINES
     headline = WITHHELD if withheld_by else headlines[verdict.origin]
-    quantities = {"": [], "common use": [], "own gap": []}
+    quantities = {"": [], "common use": [], "own gap": [], ONE_RUN: []}
     for quantity in result.quantities:
         quantities[quantity.group if quantity.group in quantities else ""].append(quantity)
     return {
@@ -126,6 +135,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "withheld_by": withheld_by,
         "meaning": MEANING,
         "few_runs": few_runs,
+        "first_parameter": result.about.get("first_parameter", ""),
         "n_runs": result.n_runs,
         "runs_told": _runs_told(result, few_runs),
         "initialization": _initialization(result.about),
@@ -163,14 +173,15 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "quantities": tables.quantity_rows(quantities[""]),
         "common_use": tables.quantity_rows(quantities["common use"]),
         "own_gap": tables.quantity_rows(quantities["own gap"]),
+        "one_run": one_run_tables(quantities[ONE_RUN]),
         "not_made": [
             (key, note)
             for key, note in result.baseline_notes.items()
             if key not in result.baselines
         ],
-        "paper_findings": paper_findings(result, verdict.criteria),
+        "paper_findings": findings_on(result, verdict),
         "outcome_classes": {Outcome.HOLDS: "holds", Outcome.FAILS: "fails", Outcome.OPEN: "open"},
-        "populations": tables.population_rows(result),
+        "populations": tables.population_rows(result, few_runs=few_runs),
         "has_expected": result.generated.expected_novelty is not None,
         "columns": tables.checkpoint_columns(nearest_first[:MAX_ROWS], result),
         "shown": min(MAX_ROWS, len(nearest_first)),

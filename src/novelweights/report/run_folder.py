@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from novelweights.audit.criteria import DEFAULT_CRITERIA, ControlVerdict, Verdict
-from novelweights.audit.result import AuditResult, Findings
+from novelweights.audit.result import TSNE_GROUPS, AuditResult, Findings
 from novelweights.errors import InputError
 from novelweights.files import read_json
 
@@ -27,10 +27,32 @@ PLOT_SHAPES = {
     "heatmap_rows": ("s",),
     "regions": ("r", 2, "h", "w"),
     "region_rows": ("r",),
+    "entry_parameters": ("e",),
+    "entry_training": ("et", "e"),
+    "entry_generated": ("eg", "e"),
+    "row_parameters": ("w",),
+    "row_training": ("wt", "w"),
+    "row_generated": ("wg", "w"),
+    "row_from_scratch": ("ws", "w"),
+    "row_heldout": ("wh", "w"),
+    "tsne_points": ("t", 2),
+    "tsne_groups": ("t",),
 }
+FLOATS = (
+    "heatmap_values",
+    "tsne_points",
+    *(
+        f"{what}_{kind}"
+        for what in ("entry", "row")
+        for kind in ("training", "generated", "from_scratch", "heldout")
+    ),
+)
 PLOT_PARTNERS = (
     ("heatmap_parameters", "heatmap_values", "heatmap_rows"),
     ("regions", "region_rows"),
+    ("entry_parameters", "entry_training", "entry_generated"),
+    ("row_parameters", "row_training", "row_generated"),
+    ("tsne_points", "tsne_groups"),
 )
 
 T = TypeVar("T")
@@ -167,6 +189,10 @@ def _result(data: Mapping[str, Any]) -> AuditResult:
     populations |= {f"control {key}": c.found for key, c in result.controls.items()}
     if result.heldout is not None:
         populations["heldout"] = result.heldout
+    if result.from_scratch is not None:
+        populations["from_scratch"] = result.from_scratch
+    if (steps := result.heldout_steps) is not None and steps.distance.shape != steps.cosine.shape:
+        raise ValueError("heldout_steps: distances and cosines are not as many")
     for key, found in populations.items():
         _check(key, found, len(result.training_names), len(result.layers))
     _check_ranks(result.ranks, len(result.generated))
@@ -276,7 +302,7 @@ def _plot_data(path: Path, result: AuditResult) -> dict[str, np.ndarray]:
         shape = PLOT_SHAPES[key]
         if len(shape) != values.ndim:
             raise ValueError(f"{key} has {values.ndim} axes, not {len(shape)}")
-        if values.dtype.kind not in ("f" if key == "heatmap_values" else "iu"):
+        if values.dtype.kind not in ("f" if key in FLOATS else "iu"):
             raise ValueError(f"{key} holds {values.dtype}")
         for axis, size in zip(shape, values.shape, strict=True):
             wanted = axis if isinstance(axis, int) else sizes.setdefault(axis, size)
@@ -289,4 +315,7 @@ def _plot_data(path: Path, result: AuditResult) -> dict[str, np.ndarray]:
         rows = arrays.get(key, np.zeros(0))
         if rows.size and not 0 <= rows.min() <= rows.max() < len(result.generated):
             raise ValueError(f"{key} beyond the {len(result.generated)} generated checkpoints")
+    groups = arrays.get("tsne_groups", np.zeros(0))
+    if groups.size and not 0 <= groups.min() <= groups.max() < len(TSNE_GROUPS):
+        raise ValueError(f"tsne_groups beyond the {len(TSNE_GROUPS)} kinds")
     return arrays

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from novelweights.audit.one_run import GROUP as ONE_RUN
+from novelweights.audit.one_run_distances import DISTANCES
 from novelweights.audit.own_gap import GROUP as OWN_GAP
 from novelweights.audit.result import AuditResult, Quantity
 from novelweights.files import write_json, write_text
-from novelweights.report.findings import paper_findings
+from novelweights.report.one_run_findings import findings_on
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.summary_page import AUDIT, PRINTED_FACTS, markdown
 from novelweights.report.tables import codec_told
@@ -43,6 +45,43 @@ NUMBERS = (
     "copied_share",
 )
 """Quantities of the audit in the summary, in this order; the generator's own gap follows."""
+ONE_RUN_NUMBERS = (
+    "mean_quality_training",
+    "mean_quality_generated",
+    "mean_quality_average_16",
+    "mean_quality_gaussian",
+    "mean_quality_noise",
+    "mean_quality_heldout",
+    "mean_quality_from_scratch",
+    "quality_difference_training",
+    "quality_difference_average_16",
+    "quality_difference_gaussian",
+    "advantage_over_noise",
+    "median_novelty_training",
+    "median_novelty_generated",
+    "median_novelty_average_16",
+    "median_novelty_gaussian",
+    "median_novelty_noise",
+    "median_novelty_heldout",
+    "novelty_difference_average_16",
+    "novelty_difference_gaussian",
+    "prediction_overlap_generated",
+    "prediction_overlap_training",
+    "prediction_overlap_heldout",
+    *DISTANCES,
+    "distance_ratio",
+    "center_ratio_generated",
+    "center_ratio_average_16",
+    "center_ratio_gaussian",
+    "center_ratio_heldout",
+    "nearer_center_generated",
+    "spread_generated",
+    "spread_average_16",
+    "spread_gaussian",
+    "shift_generated",
+    "weight_difference_generated",
+)
+"""The same of an audit of one run."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +107,8 @@ class Evaluation:
     """What the paper's numbers are of."""
     paper: Mapping[str, Sequence[str]] | None = None
     """[number as printed, source], by key of a quantity; None: the paper prints none."""
+    parameters_note: str = ""
+    """What to know of the number of parameters that the paper prints."""
     counts_all_checkpoints: bool = False
     """Whether the paper's number of values counts all the generator learned from; else the
     checkpoints compared."""
@@ -147,6 +188,7 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
             "setting": evaluation.paper_setting,
             "counts_all_checkpoints": evaluation.counts_all_checkpoints,
             **{key: list(paper[key]) for key in PRINTED_FACTS if key in paper},
+            **({"note": evaluation.parameters_note} if evaluation.parameters_note else {}),
         },
         "findings": _findings(run),
         "steering": evaluation.steering,
@@ -154,6 +196,8 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
     }
     if codec := codec_told(result):
         data["codec"] = codec
+    if run.verdict.has_few_runs(result):
+        data["training_runs"] = result.n_runs
     if evaluation.samplers:
         data["sampler"] = first
         data["samplers"] = {name: dict(how) for name, how in evaluation.samplers.items()}
@@ -199,13 +243,14 @@ def _told(run: RunFolder, paper: Mapping[str, Sequence[str]]) -> dict[str, Any]:
 
 
 def _findings(run: RunFolder) -> list[dict[str, Any]]:
-    return [finding._asdict() for finding in paper_findings(run.result, run.verdict.criteria)]
+    return [finding._asdict() for finding in findings_on(run.result, run.verdict)]
 
 
 def _checkpoints(result: AuditResult) -> dict[str, int]:
     """How many of each kind the audit compared."""
     counts = {"training": len(result.training_names), "generated": len(result.generated)}
-    return counts | ({"held-out": len(result.heldout)} if result.heldout is not None else {})
+    beside = {"held-out": result.heldout, "from-scratch": result.from_scratch}
+    return counts | {kind: len(found) for kind, found in beside.items() if found is not None}
 
 
 def _generator(result: AuditResult, generator: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,6 +279,8 @@ def _weights(result: AuditResult) -> int:
 
 def _shown(result: AuditResult) -> list[Quantity]:
     known = {quantity.key: quantity for quantity in result.quantities}
-    shown = [known[key] for key in NUMBERS if key in known]
+    is_one_run = any(quantity.group == ONE_RUN for quantity in result.quantities)
+    keys = ONE_RUN_NUMBERS if is_one_run else NUMBERS
+    shown = [known[key] for key in keys if key in known]
     own_gap = [q for q in result.quantities if q.group == OWN_GAP and q.key.startswith("own_gap")]
     return shown + own_gap

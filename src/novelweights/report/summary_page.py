@@ -89,7 +89,10 @@ def _warnings(several: Sequence[Mapping[str, Any]]) -> list[str]:
 def _run_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     settings, checkpoints, others = data["settings"], data["checkpoints"], data.get("others")
     kept = settings.get("checkpoints", 1)
-    runs = " and ".join(f"{n:,} {kind}" for kind, n in checkpoints.items() if kind != "generated")
+    counts = {kind: n for kind, n in checkpoints.items() if kind in ("training", "held-out")}
+    if few := data.get("training_runs"):
+        counts["training"] = few
+    runs = " and ".join(f"{n:,} {kind}" for kind, n in counts.items())
     return [
         ("command", f"`{data['command']}`"),
         ("data", _text(plain(data["data"]))),
@@ -103,12 +106,24 @@ def _run_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{count(checkpoints['generated'], 'sample')}{' of each sampler' * bool(others)}; "
             f"distance: {_text(data['distance'])}",
         ),
+        *_beside(data),
         ("generator", f"{settings['method']}, scale {settings['scale']}{_size(data)}"),
         ("settings unlike the paper's", _changed(data)),
         *([("samplers", _ways(data["samplers"]))] if others else []),
         ("seed", str(settings["seed"])),
         ("versions", _versions(data)),
     ]
+
+
+def _beside(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What few training runs, and networks trained from scratch, mean for the comparison."""
+    checkpoints, rows = data["checkpoints"], []
+    if few := data.get("training_runs"):
+        told = f"{checkpoints['training']:,} steps of {count(few, 'run')}: no independent evidence"
+        rows.append(("training checkpoints", told))
+    if n := checkpoints.get("from-scratch"):
+        rows.append(("networks trained from scratch", f"{n:,}, independently of all others"))
+    return rows
 
 
 def _ways(samplers: Mapping[str, Mapping[str, Any]]) -> str:
@@ -138,7 +153,8 @@ def _size(data: Mapping[str, Any]) -> str:
             printed, is_of_all = "", every and paper.get("counts_all_checkpoints")
             if all(key in paper for key in PRINTED_FACTS):
                 facts = [paper[key][0] for key in PRINTED_FACTS]
-                printed = f" (paper: {facts[0]} parameters for {facts[1]} values)"
+                note = f"; {paper['note']}" if "note" in paper else ""
+                printed = f" (paper: {facts[0]} parameters for {facts[1]} values{note})"
             if not is_of_all or every == compared:
                 told += printed
             if every and every != compared:

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from novelweights.audit.result import AuditResult, Quantity
+from novelweights.audit.result import AllSteps, AuditResult, Quantity
 from novelweights.report.texts import COLUMNS, CRITERIA, JUDGING, RANKS
 
 MISSING = "\u2013"
+WITH_RUNS = ("training", "heldout", "from_scratch")
+FROM_SCRATCH = "trained independently; accuracy, if any, as their records tell it"
 SHARE_UNITS = ("share", "fraction")
 """Units of numbers in [0, 1] that are shown as percentages."""
 
@@ -138,21 +140,32 @@ def codec_told(result: AuditResult) -> str:
     return f"{told}."
 
 
-def population_rows(result: AuditResult) -> list[PopulationRow]:
-    """Medians of every population, so that any two can be compared."""
+def population_rows(result: AuditResult, *, few_runs: bool = False) -> list[PopulationRow]:
+    """Medians of every population, so that any two can be compared.
+
+    Args:
+        result: The audit.
+        few_runs: Training checkpoints share a run.
+    """
     populations = {"training": ("training", result.training)}
     if result.heldout is not None:
         populations["heldout"] = ("held-out", result.heldout)
+    if result.from_scratch is not None:
+        populations["from_scratch"] = ("from scratch", result.from_scratch)
     populations["generated"] = ("generated", result.generated)
     populations |= {key: (f.label.replace("_", " "), f) for key, f in result.baselines.items()}
-    notes = {"training": "own run left out"} | dict(result.baseline_notes)
+    notes = {
+        "training": "itself left out" if few_runs else "own run left out",
+        "heldout": "the last checkpoint of each run" if few_runs else "",
+        "from_scratch": FROM_SCRATCH if result.quality is not None else "",
+    } | dict(result.baseline_notes)
     quality, novelty = (m.unit if m else "" for m in (result.quality, result.novelty))
-    return [
+    rows = [
         PopulationRow(
             label=label,
             key=key,
             n=f"{len(found):,}",
-            runs=f"{len(set(found.names)):,}" if key in ("training", "heldout") else MISSING,
+            runs=f"{len(set(found.names)):,}" if key in WITH_RUNS else MISSING,
             distance=number(_median(found.neighbor_distances[:, :1])),
             cosine=number(_median(found.cosine)),
             hull_ratio=number(_median(found.hull_ratio)),
@@ -164,6 +177,24 @@ def population_rows(result: AuditResult) -> list[PopulationRow]:
         )
         for key, (label, found) in populations.items()
     ]
+    if (steps := result.heldout_steps) is not None:
+        rows.insert(2, _steps_row(steps))
+    return rows
+
+
+def _steps_row(steps: AllSteps) -> PopulationRow:
+    """All checkpoints of the held-out runs; what they do is not computed."""
+    nothing = dict.fromkeys(("hull_ratio", "quality", "novelty", "expected", "overlap"), MISSING)
+    return PopulationRow(
+        label="held-out, all steps",
+        key="heldout",
+        n=f"{len(steps.distance):,}",
+        runs=f"{steps.n_runs:,}",
+        distance=number(_median(steps.distance)),
+        cosine=number(_median(steps.cosine)),
+        note="behavior not computed",
+        **nothing,
+    )
 
 
 def checkpoint_columns(rows: Sequence[Mapping[str, str]], result: AuditResult) -> list[Column]:

@@ -1,13 +1,20 @@
 """The tasks by name; each reads its data when it is made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
 
 from novelweights.data.images import load_data
-from novelweights.errors import unknown_name
+from novelweights.data.pixel_sets import load_pixels
+from novelweights.errors import InputError, unknown_name
 from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
+from novelweights.networks.parts import PartOfNetwork
+from novelweights.networks.resnet import ResNet18
 from novelweights.networks.small_cnn import COLOR_CNN, COLOR_GELU_CNN, GRAY_CNN, SmallCNN
 from novelweights.tasks.classification import Classification
+from novelweights.tasks.evaluation_images import evaluation_images
 from novelweights.tasks.task import Task
+from novelweights.weights.store import SHARED_FILE
 
 _CNNS = {  # of each data set
     "mnist-5k": GRAY_CNN,
@@ -25,21 +32,57 @@ def _cnn_task(data_name: str, network: SmallCNN) -> Callable[[], Task]:
     return lambda: Classification(f"{data_name}-cnn", network, load_data(data_name))
 
 
-TASKS: dict[str, Callable[[], Task]] = {
+RESNETS = {  # of each data set; of cifar-100 P-diff's own
+    "cifar-100": ResNet18(),
+    "cut-paste-100": ResNet18(width=16, image_size=32),
+    "fashion-mnist": ResNet18(width=16, image_size=32, channels=1, classes=10),
+    "photo-patch-10": ResNet18(width=16, image_size=32, classes=10),
+}
+_PART = "-resnet18-bn"
+
+
+def _resnet_task(data_name: str) -> Callable[[], Task]:
+    network = RESNETS[data_name]
+    name = f"{data_name}-resnet18"
+    return lambda: Classification(name, network, evaluation_images(network, load_pixels(data_name)))
+
+
+WHOLE_TASKS: dict[str, Callable[[], Task]] = {
     "digits": lambda: Classification("digits", DIGITS_MLP, load_data("digits")),
     "digits-wide": lambda: Classification("digits-wide", DIGITS_WIDE_MLP, load_data("digits")),
     "mnist-5k": lambda: Classification("mnist-5k", MNIST_MLP, load_data("mnist-5k")),
     "mnist": lambda: Classification("mnist", MNIST_MLP, load_data("mnist")),
     "fashion-mnist": lambda: Classification("fashion-mnist", MNIST_MLP, load_data("fashion-mnist")),
-} | {f"{name}-cnn": _cnn_task(name, network) for name, network in _CNNS.items()}
+    **{f"{name}-cnn": _cnn_task(name, network) for name, network in _CNNS.items()},
+    **{f"{name}-resnet18": _resnet_task(name) for name in RESNETS},
+}
+"""Those that judge whole networks."""
+PART_TASKS = {f"{name}{_PART}": name for name in RESNETS}
+"""Those that judge the last two normalizations of a network whose rest is given; their data."""
+TASKS = (*WHOLE_TASKS, *PART_TASKS)
 
 
-def make_task(name: str) -> Task:
+def make_task(name: str, shared: Mapping[str, Tensor] | None = None) -> Task:
     """A task by its name in `TASKS`.
 
+    Args:
+        name: Which.
+        shared: The rest of the network, for tasks that judge parts (see `Population.shared`).
+
     Raises:
-        InputError: Unknown name, or its data have to be fetched first.
+        InputError: Unknown name, its data have to be fetched first, or the task judges parts of a
+            network and their rest is missing or does not fit.
     """
-    if name not in TASKS:
+    if name in WHOLE_TASKS:
+        return WHOLE_TASKS[name]()
+    if name not in PART_TASKS:
         raise unknown_name("task", name, TASKS)
-    return TASKS[name]()
+    if shared is None:
+        raise InputError(
+            f"task {name} judges parts of a network and needs its rest: expected training "
+            f"checkpoints from a population folder with {SHARED_FILE}, got none there; give the "
+            "folder that `novelweights zoo build` wrote"
+        )
+    data_name = PART_TASKS[name]
+    network = PartOfNetwork(RESNETS[data_name], shared)
+    return Classification(name, network, evaluation_images(network.network, load_pixels(data_name)))

@@ -5,6 +5,7 @@ Paper, Appendix C.1: quality is test accuracy, novelty the maximum similarity of
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -14,12 +15,15 @@ from novelweights.data.images import ImageData
 from novelweights.errors import InputError
 from novelweights.metrics.agreement import max_similarity
 from novelweights.networks.network import TargetNetwork
+from novelweights.networks.parts import HasTrunk
 from novelweights.tasks.task import Measure
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population
 from novelweights.weights.symmetry import hidden_and_output
 
-BLOCK_CHECKPOINTS, BLOCK_EXAMPLES = 1024, 2048  # logits and activations of a block: 2 x 80 MB
+Inputs = tuple[Tensor, ...]
+"""Images, or activations of a trunk; examples first."""
+BLOCK_CHECKPOINTS, BLOCK_EXAMPLES = 1024, 2048  # ten classes: logits and activations 2 x 80 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +41,11 @@ class Classification:
         if self.network.inputs != self.data.test_x.shape[1] or self.network.classes > 256:
             raise ValueError(f"{self.network.name} does not fit the images of {self.data.name}")
 
+    @cached_property
+    def test(self) -> Inputs:
+        """The test images as the network begins with them: through its trunk, where it has one."""
+        return inputs_of(self.network, self.data.test_x)
+
     def behave(self, population: Population) -> UInt8[Tensor, "n examples"]:
         """The predicted class of every test image.
 
@@ -45,7 +54,7 @@ class Classification:
         """
         weights = self.weights_of(population)
         out = torch.empty(len(weights), len(self.data.test_y), dtype=torch.uint8)
-        for rows, examples, logits in _logits(self.network, weights, self.data.test_x):
+        for rows, examples, logits in _logits(self.network, weights, self.test):
             out[rows, examples] = logits.max(dim=1).indices.to(torch.uint8)
         return out
 
@@ -56,7 +65,7 @@ class Classification:
             InputError: The population holds other networks.
         """
         weights = self.weights_of(population)
-        return loss_and_accuracy(self.network, weights, self.data.test_x, self.data.test_y)[0]
+        return scores(self.network, weights, self.test, self.data.test_y)[0]
 
     def weights_of(self, population: Population) -> Float[Tensor, "n d"]:
         """The population's weights in the order of this task's network.
@@ -100,6 +109,11 @@ class Classification:
         return max_similarity(self.errors(behavior), self.errors(reference), exclude=exclude)
 
 
+def inputs_of(network: TargetNetwork, x: Float[Tensor, "examples inputs"]) -> Inputs:
+    """Images as a network's checkpoints begin with them: through its trunk, where it has one."""
+    return network.trunk(x) if isinstance(network, HasTrunk) else (x,)
+
+
 def loss_and_accuracy(
     network: TargetNetwork,
     weights: Float[Tensor, "n d"],
@@ -107,9 +121,19 @@ def loss_and_accuracy(
     y: Int[Tensor, " examples"],
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
     """Mean cross-entropy (nats) and accuracy (percent) of every checkpoint on labelled images."""
+    return scores(network, weights, inputs_of(network, x), y)
+
+
+def scores(
+    network: TargetNetwork,
+    weights: Float[Tensor, "n d"],
+    inputs: Inputs,
+    y: Int[Tensor, " examples"],
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """The same from what `inputs_of` made of the images, for those who ask more than once."""
     loss = torch.zeros(len(weights), dtype=torch.float64)
     right = torch.zeros(len(weights), dtype=torch.float64)
-    for rows, examples, logits in _logits(network, weights, x):
+    for rows, examples, logits in _logits(network, weights, inputs):
         labels = y[examples].expand(len(logits), 1, -1)
         loss[rows] += (logits.logsumexp(dim=1) - logits.gather(1, labels)[:, 0]).double().sum(dim=1)
         right[rows] += (logits.max(dim=1).indices == labels[:, 0]).sum(dim=1)
@@ -117,11 +141,17 @@ def loss_and_accuracy(
 
 
 def _logits(
-    network: TargetNetwork, weights: Tensor, x: Tensor
+    network: TargetNetwork, weights: Tensor, inputs: Inputs
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     """Blocks of logits (checkpoints, classes, examples) and where they belong."""
-    for row in range(0, len(weights), BLOCK_CHECKPOINTS):
-        rows = slice(row, row + BLOCK_CHECKPOINTS)
-        for start in range(0, len(x), BLOCK_EXAMPLES):
+    at_once = max(1, 10 * BLOCK_CHECKPOINTS // network.classes)
+    for row in range(0, len(weights), at_once):
+        rows = slice(row, row + at_once)
+        for start in range(0, len(inputs[0]), BLOCK_EXAMPLES):
             examples = slice(start, start + BLOCK_EXAMPLES)
-            yield rows, examples, network.forward(weights[rows], x[examples]).transpose(1, 2)
+            some = tuple(part[examples] for part in inputs)
+            if isinstance(network, HasTrunk):
+                logits = network.tail(weights[rows], some)
+            else:
+                logits = network.forward(weights[rows], *some)
+            yield rows, examples, logits.transpose(1, 2)

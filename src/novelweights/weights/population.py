@@ -123,6 +123,8 @@ class Population:
     layout: WeightLayout
     records: Records
     info: PopulationInfo = PopulationInfo()
+    shared: Mapping[str, Tensor] | None = None
+    """The rest of the target network, the same for all, where checkpoints hold only parts of it."""
 
     def __post_init__(self) -> None:
         if self.weights.shape != (len(self.records), self.layout.size):

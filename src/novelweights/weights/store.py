@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from novelweights.errors import InputError
 from novelweights.files import read_json, sha256_of
@@ -23,6 +25,8 @@ from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.symmetry import NeuronSymmetry
 
 SCHEMA_VERSION = 1
+SHARED_FILE = "shared.safetensors"
+"""The rest of a network of which the checkpoints are parts; only such populations have it."""
 BLOCK_ROWS = 4096
 MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)  # Linux's; named from Python 3.13 on
 
@@ -36,6 +40,8 @@ class StoredPopulation:
     records: Records
     info: PopulationInfo
     shards: tuple[np.ndarray, ...]
+    shared: Mapping[str, torch.Tensor] | None = None
+    """See `Population.shared`."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -53,7 +59,7 @@ class StoredPopulation:
         if weights is None:
             weights = self._copied(picked)
         records = self.records if rows is None else self.records.select(picked)
-        return Population(torch.from_numpy(weights), self.layout, records, self.info)
+        return Population(torch.from_numpy(weights), self.layout, records, self.info, self.shared)
 
     def _mapped(self, rows: np.ndarray) -> np.ndarray | None:
         """A view of rows that follow each other in one shard; None for any other choice."""
@@ -118,7 +124,7 @@ def open_population(folder: Path, *, verify: bool = True) -> StoredPopulation:
         info = info_from_json(described)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{folder}: population.json lacks or misstates {error}") from error
-    for name in ("layout.csv", "records.csv"):
+    for name in ("layout.csv", "records.csv", *({SHARED_FILE} & sums.keys())):
         _check_file(folder / name, sums.get(name), verify)
     layout = WeightLayout.from_csv(_text(folder / "layout.csv"), str(folder / "layout.csv"))
     maps = tuple(
@@ -132,7 +138,18 @@ def open_population(folder: Path, *, verify: bool = True) -> StoredPopulation:
             f"{sum(map(len, maps))} checkpoints; expected equal and at least one. "
             "Restore the files or build the population again"
         )
-    return StoredPopulation(folder, layout, records, info, maps)
+    shared = _read_shared(folder / SHARED_FILE) if SHARED_FILE in sums else None
+    return StoredPopulation(folder, layout, records, info, maps, shared)
+
+
+def _read_shared(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path}: expected the rest of the network in safetensors form ({error}); restore it "
+            "or build the population again"
+        ) from error
 
 
 def _text(path: Path) -> str:

@@ -5,20 +5,24 @@ killed goes on at the last finished block and ends with the same bytes.
 """
 
 import csv
+import hashlib
 import io
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 import torch
 from jaxtyping import Float
+from safetensors.torch import save
 from torch import Tensor
 
 from novelweights.errors import InputError
 from novelweights.files import (
     put_in_place,
     read_json,
+    replacing,
     require_new,
     sha256_of,
     write_json,
@@ -26,7 +30,7 @@ from novelweights.files import (
 )
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
-from novelweights.weights.store import BLOCK_ROWS, info_json, safetensors_header
+from novelweights.weights.store import BLOCK_ROWS, SHARED_FILE, info_json, safetensors_header
 
 SHARD_BYTES = 2 << 30
 
@@ -44,6 +48,8 @@ class PopulationWriter:
         resume: Go on with an unfinished build if there is one.
         overwrite: Replace a finished folder of that name at the end.
         shard_bytes: Largest shard.
+        shared: The rest of the target network, where the checkpoints are parts of it; a resumed
+            build must give the same.
 
     Raises:
         InputError: The folder exists; or an unfinished build is there and `resume` is off, or it
@@ -60,6 +66,7 @@ class PopulationWriter:
         resume: bool = False,
         overwrite: bool = False,
         shard_bytes: int = SHARD_BYTES,
+        shared: Mapping[str, Tensor] | None = None,
     ) -> None:
         if n_rows < 1:
             raise InputError(f"{folder}: a population needs at least 1 checkpoint, got {n_rows}")
@@ -68,6 +75,7 @@ class PopulationWriter:
         self.rows_done = 0
         self._partial = folder.with_name(folder.name + ".partial")
         self._layout, self._info, self._n_rows = layout, info, n_rows
+        self._shared = {} if shared is None else {k: v.contiguous() for k, v in shared.items()}
         per_shard = max(1, shard_bytes // (4 * layout.size))
         n_shards = -(-n_rows // per_shard)
         self._shards = [
@@ -87,6 +95,8 @@ class PopulationWriter:
             "shards": [name for name, _ in self._shards],
             "info": info_json(self._info),
         }
+        if self._shared:
+            plan["shared"] = hashlib.sha256(save(self._shared)).hexdigest()
         journal = self._partial / "progress.json"
         if journal.exists():
             state = read_json(journal)
@@ -105,7 +115,7 @@ class PopulationWriter:
             self._score_names = state["score_names"]
             self._truncate(self._partial / "records.csv", state["records_bytes"])
         else:
-            ours = {"layout.csv", "records.csv", *(name for name, _ in self._shards)}
+            ours = {"layout.csv", "records.csv", SHARED_FILE, *(name for name, _ in self._shards)}
             there = self._partial.iterdir() if self._partial.exists() else ()
             if {path.name for path in there} - ours:
                 raise InputError(
@@ -123,6 +133,9 @@ class PopulationWriter:
             else:
                 path.write_bytes(header)
         write_text(self._partial / "layout.csv", self._layout.to_csv())
+        if self._shared:
+            with replacing(self._partial / SHARED_FILE) as temporary:
+                temporary.write_bytes(save(self._shared))
 
     @staticmethod
     def _truncate(path: Path, size: int) -> None:
@@ -196,7 +209,8 @@ class PopulationWriter:
             for name, rows in self._shards
         ]
         described["sha256"] = {
-            name: sha256_of(self._partial / name) for name in ("layout.csv", "records.csv")
+            name: sha256_of(self._partial / name)
+            for name in ("layout.csv", "records.csv", *((SHARED_FILE,) if self._shared else ()))
         }
         write_json(self._partial / "population.json", described)
         (self._partial / "progress.json").unlink()
@@ -207,7 +221,12 @@ class PopulationWriter:
 def save_population(population: Population, folder: Path, *, overwrite: bool = False) -> Path:
     """Write a population that is in memory as a folder."""
     with PopulationWriter(
-        folder, population.layout, population.info, len(population), overwrite=overwrite
+        folder,
+        population.layout,
+        population.info,
+        len(population),
+        overwrite=overwrite,
+        shared=population.shared,
     ) as writer:
         for start in range(0, len(population), BLOCK_ROWS):
             part = population.select(slice(start, start + BLOCK_ROWS))

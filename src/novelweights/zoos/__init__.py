@@ -6,6 +6,9 @@ published populations do; `digits-wide-mlp-steps` keeps 4, of a wider network.
 
 A zoo `...-cnn` is one of Hyper-Representations: 25 epochs of Adam, of which the ends of the last
 five are kept. Seconds are of one core.
+
+A zoo `...-resnet18-bn` is P-diff's: consecutive steps of fine-tuning the last two batch
+normalizations of one base network; `...-resnet18` are networks trained from scratch beside it.
 """
 
 from dataclasses import replace
@@ -13,9 +16,14 @@ from dataclasses import replace
 from novelweights.errors import unknown_name
 from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
 from novelweights.networks.small_cnn import COLOR_CNN, COLOR_GELU_CNN, GRAY_CNN, SmallCNN
+from novelweights.tasks import RESNETS
+from novelweights.zoos.building import Zoo
 from novelweights.zoos.cnn_training import AdamRecipe
+from novelweights.zoos.fine_tuning import FineTuning, FineTuningRecipe
 from novelweights.zoos.independent_runs import IndependentRuns
+from novelweights.zoos.resnet_training import AdamWRecipe
 from novelweights.zoos.training import Recipe
+from novelweights.zoos.whole_networks import WholeNetworks
 
 _DIGITS = IndependentRuns(
     name="digits-mlp",
@@ -207,10 +215,79 @@ _CNN_ZOOS = (
     ),
 )
 
-ZOOS: dict[str, IndependentRuns] = {zoo.name: zoo for zoo in (*_ZOOS, *_CNN_ZOOS)}
+
+def _resnet_zoos(
+    data_name: str, base: AdamWRecipe, scratch: AdamWRecipe, told: str, *, scratch_runs: int
+) -> list[Zoo]:
+    """P-diff's zoo on one data set, the same without the released quirk, and the control."""
+    network, name = RESNETS[data_name], f"{data_name}-resnet18"
+    tuned = FineTuning(
+        name=f"{name}-bn",
+        network=network,
+        data_name=data_name,
+        base=base,
+        recipe=FineTuningRecipe(),
+        task_name=f"{name}-bn",
+        description=f"300 consecutive steps of two batch normalizations of a ResNet-18 {told}, "
+        "P-diff's released recipe",
+    )
+    return [
+        tuned,
+        replace(
+            tuned,
+            name=f"{name}-bn-training",
+            recipe=FineTuningRecipe(normalization="training"),
+            description=f"{name}-bn, normalizing by each batch throughout",
+        ),
+        WholeNetworks(
+            name=name,
+            network=network,
+            data_name=data_name,
+            recipe=scratch,
+            task_name=name,
+            description=f"ResNet-18 {told} from scratch, the control for {name}-bn",
+            runs=scratch_runs,
+        ),
+    ]
 
 
-def find_zoo(name: str) -> IndependentRuns:
+_LAPTOP_BASE = AdamWRecipe(epochs=5, augmentation="crop")
+_LAPTOP_SCRATCH = AdamWRecipe(epochs=3, augmentation="crop")
+_RESNET_ZOOS = (
+    *_resnet_zoos(
+        "cifar-100",
+        AdamWRecipe(epochs=10, augmentation="crop"),
+        AdamWRecipe(),
+        "on CIFAR-100 at 224x224 (the base not pre-trained on ImageNet; for a GPU)",
+        scratch_runs=20,
+    ),
+    *_resnet_zoos(
+        "cut-paste-100",
+        _LAPTOP_BASE,
+        _LAPTOP_SCRATCH,
+        "of width 16 on cut-paste-100",
+        scratch_runs=10,
+    ),
+    *_resnet_zoos(
+        "fashion-mnist",
+        _LAPTOP_BASE,
+        _LAPTOP_SCRATCH,
+        "of width 16 on Fashion-MNIST",
+        scratch_runs=10,
+    ),
+    *_resnet_zoos(
+        "photo-patch-10",
+        AdamWRecipe(epochs=20, augmentation="crop"),
+        AdamWRecipe(epochs=20, augmentation="crop"),
+        "of width 16 on patches of ten photos",
+        scratch_runs=10,
+    ),
+)
+
+ZOOS: dict[str, Zoo] = {zoo.name: zoo for zoo in (*_ZOOS, *_CNN_ZOOS, *_RESNET_ZOOS)}
+
+
+def find_zoo(name: str) -> Zoo:
     """A zoo by its name in `ZOOS`.
 
     Raises:

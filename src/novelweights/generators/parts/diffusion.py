@@ -1,12 +1,13 @@
-"""Diffusion over weight vectors: the noising both methods share, and their samplers.
+"""Diffusion over weight vectors: the noising the methods share, and their samplers.
 
 Schedules and samplers are diffusers'; what is said here is how the paper's methods use them:
 linear betas from 1e-4 to 0.02 whatever the number of timesteps (below some 500 the last timestep is
-then not yet pure noise, though sampling begins there), the clean weights predicted (x0), uniform
-timesteps, no clipping.
+then not yet pure noise, though sampling begins there), the clean weights predicted (x0; P-diff: the
+noise), uniform timesteps, no clipping.
 """
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -15,7 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
-"""(noised weights (batch d), timesteps (batch)) -> predicted clean weights (batch d)."""
+"""(noised weights (batch d), timesteps (batch)) -> predicted clean weights, or the predicted noise
+where the scheduler says so (batch d)."""
 
 
 def ddim_scheduler(timesteps: int) -> DDIMScheduler:
@@ -34,14 +36,31 @@ def ddim_scheduler(timesteps: int) -> DDIMScheduler:
 
 def ddpm_scheduler(timesteps: int) -> DDPMScheduler:
     """The DDPM scheduler of G.pt: x0-prediction, linear betas, variance beta_t, no clipping."""
+    return _ddpm(timesteps, variance_type="fixed_large", prediction_type="sample")
+
+
+def noise_predicting_scheduler(timesteps: int) -> DDPMScheduler:
+    """The DDPM scheduler of P-diff: eps-prediction, linear betas, posterior variance, no clipping.
+
+    The posterior variance is that of x_{t-1} given x_t and x_0, the smaller of the two common ones.
+    """
+    return _ddpm(timesteps, variance_type="fixed_small", prediction_type="epsilon")
+
+
+def _ddpm(
+    timesteps: int,
+    *,
+    variance_type: Literal["fixed_large", "fixed_small"],
+    prediction_type: Literal["sample", "epsilon"],
+) -> DDPMScheduler:
     return DDPMScheduler(
         num_train_timesteps=timesteps,
         beta_start=1e-4,
         beta_end=0.02,
         beta_schedule="linear",
-        variance_type="fixed_large",
+        variance_type=variance_type,
         clip_sample=False,
-        prediction_type="sample",
+        prediction_type=prediction_type,
         timestep_spacing="leading",
     )
 
@@ -98,7 +117,7 @@ def sample_ddpm(
     """Weights from noise by ancestral sampling.
 
     Args:
-        denoise: Predicts the clean weights.
+        denoise: Predicts what the scheduler says: the clean weights or the noise.
         shape: Of what is sampled, (n, d).
         scheduler: Trained timesteps and betas.
         steps: Sampling steps, at most the trained timesteps.
@@ -122,9 +141,11 @@ def denoising_errors(
     alphas_cumprod: Float[Tensor, " timesteps"],
     *,
     rng: torch.Generator,
+    predicts_noise: bool = False,
 ) -> Float[Tensor, "n levels"]:
     """Mean squared error of the predicted clean weights of every row at each noise level.
 
+    With `predicts_noise` it is the error of the predicted noise.
     The noise of a row depends on the generator's state, the level's place and the row's only, so
     that populations of any size compare in pairs.
     """
@@ -136,5 +157,6 @@ def denoising_errors(
             row.normal_(generator=draw)
         t = torch.full((len(clean),), timestep)
         predicted = denoise(add_noise_at(clean, noise, t, alphas_cumprod), t)
-        errors.append((predicted - clean).square().mean(dim=1))
+        target = noise if predicts_noise else clean
+        errors.append((predicted - target).square().mean(dim=1))
     return torch.stack(errors, dim=1)

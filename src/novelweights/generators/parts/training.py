@@ -1,8 +1,8 @@
 """The training loop of every neural generator: any loss, any device, logged, resumable.
 
-accelerate places the model (CPU, GPU, several GPUs) and sets the precision. Each step draws from
-its own random stream, so a run that was interrupted goes on exactly where it was and ends with
-the same weights as one that was not.
+accelerate places the model (CPU, GPU, several GPUs); the precision is torch's autocast. Each step
+draws from its own random stream, so a run that was interrupted goes on exactly where it was and
+ends with the same weights as one that was not.
 """
 
 import math
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from types import FrameType
@@ -47,6 +47,9 @@ class TrainingSettings:
     warmup_steps: int = 0
     schedule: str = "constant"
     """constant, cosine (to 0), or step (times decay every decay_steps)."""
+    cosine_steps: int = 0
+    """Steps after which a cosine is at 0, warm-up not counted; 0: all, so that it would be at 0 in
+    the step after the last."""
     decay: float = 1.0
     decay_steps: int = 1
     gradient_clip: float | None = None
@@ -62,7 +65,7 @@ class TrainingSettings:
         if step < self.warmup_steps:
             return rate * step / self.warmup_steps
         if self.schedule == "cosine":
-            span = max(1, self.steps - self.warmup_steps)
+            span = self.cosine_steps or max(1, self.steps - self.warmup_steps)
             return rate * 0.5 * (1 + math.cos(math.pi * (step - self.warmup_steps) / span))
         if self.schedule == "step":
             return rate * self.decay ** (step // self.decay_steps)
@@ -80,11 +83,30 @@ class Workspace:
     """Where a fit may keep its unfinished state, and whom it tells how far it is."""
 
     folder: Path | None = None
-    """Holds training_state.pt, loss.csv and gap.csv; None: nothing is kept."""
+    """Holds training_state.pt, loss.csv and gap.csv, their names after the prefix; None: nothing is
+    kept."""
     progress: Progress | None = None
     seconds_between_saves: float = 60.0
     watch: Population | None = None
     """Held-out checkpoints whose loss is logged in gap.csv; nothing is ever learned from them."""
+    prefix: str = ""
+    """Before the names of the files, where a fit trains one model after another."""
+
+    def stage(self, prefix: str, *, before: int, total: int) -> "Workspace":
+        """The workspace of one of several trainings: files of its own, progress over all of them.
+
+        Args:
+            prefix: Of the names of its files.
+            before: Steps of the trainings before it.
+            total: Steps of all.
+        """
+        tell = self.progress
+        counted = None if tell is None else lambda done, of, loss: tell(before + done, total, loss)
+        return replace(self, prefix=prefix, progress=counted)
+
+    def file(self, name: str) -> Path | None:
+        """Where a file is kept; None: nowhere."""
+        return None if self.folder is None else self.folder / f"{self.prefix}{name}"
 
 
 @dataclass
@@ -127,12 +149,15 @@ def train(
         InputError: The loss became NaN or infinite, or the kept state is of another run.
     """
     workspace = workspace or Workspace()
-    accelerator = Accelerator(mixed_precision=settings.precision)
+    accelerator = Accelerator(mixed_precision="no")  # a process can have one for all its models
+    is_bf16 = settings.precision == "bf16"
     average = deepcopy(model) if settings.ema_decay is not None else None
     optimizer = torch.optim.AdamW(_groups(model, settings), lr=settings.learning_rate)
     log = _Log(max(1, settings.steps // 200), watch_identity=watch.identity if watch else "")
     looks = {math.ceil(k * settings.steps / LOOKS) for k in range(1, LOOKS + 1)}
-    state_path = workspace.folder / "training_state.pt" if workspace.folder else None
+    state_path, loss_path, gap_path = map(
+        workspace.file, ("training_state.pt", "loss.csv", "gap.csv")
+    )
     start = _restore(state_path, settings, seed, identity, model, average, optimizer, log)
     prepared, optimizer = accelerator.prepare(model, optimizer)
     if average is not None:
@@ -151,7 +176,8 @@ def train(
                 group["lr"] = settings.rate_at(step)
             step_seed = seed_for(seed, "step", step, accelerator.process_index)
             rng = torch.Generator().manual_seed(step_seed)
-            with accelerator.autocast(), _dropout_seeded(step_seed, bare):
+            autocast = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=is_bf16)
+            with autocast, _dropout_seeded(step_seed, bare):
                 loss = loss_at(prepared, rng)
             accelerator.backward(loss)
             if settings.gradient_clip is not None:
@@ -162,8 +188,8 @@ def train(
                 _update_average(average, bare, settings.ema_decay)
             if watch is not None and step + 1 in looks and accelerator.is_main_process:
                 log.gap += watch.look(step + 1, average if average is not None else bare)
-                if workspace.folder is not None:
-                    write_text(workspace.folder / "gap.csv", gap_csv(log.gap))
+                if gap_path is not None:
+                    write_text(gap_path, gap_csv(log.gap))
             recent, count = recent + loss.detach().float().cpu(), count + 1
             if (step + 1) % log.every == 0 or step + 1 == settings.steps:
                 mean = float(recent) / count
@@ -183,11 +209,10 @@ def train(
                 save(step + 1)
                 raise KeyboardInterrupt
     save(settings.steps)
-    if workspace.folder is not None:
-        with replacing(workspace.folder / "loss.csv") as temporary:
-            temporary.write_text(log.text())
-        if watch is not None:
-            write_text(workspace.folder / "gap.csv", gap_csv(log.gap))
+    if loss_path is not None:
+        write_text(loss_path, log.text())
+    if gap_path is not None and watch is not None:
+        write_text(gap_path, gap_csv(log.gap))
     finished = average if average is not None else bare
     return finished.to("cpu").eval()
 
@@ -195,7 +220,7 @@ def train(
 @contextmanager
 def on_accelerator(model: nn.Module) -> Iterator[None]:
     """Have a model on the device that training would take, and back on the CPU afterwards."""
-    model.to(Accelerator().device)
+    model.to(Accelerator(mixed_precision="no").device)
     try:
         yield
     finally:

@@ -1,0 +1,146 @@
+"""cut-paste-100: photographs of things, cut out and pasted on other photographs, in color.
+
+In place of CIFAR-100, under a name of its own: a class is one cut-out in many positions, not a kind
+of thing. Backgrounds for testing come from other parts of the photographs than those for training,
+as in `data/substitutes.py`; the cut-outs are the same.
+"""
+
+import hashlib
+import io
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from novelweights.data.draws import Draws
+from novelweights.data.fetch import STAMPS_NAME, cache_dir, fetched_folder
+from novelweights.data.installed import PHOTOS, read_photo
+from novelweights.data.pasting import Placements, Stamps, pasted, reduced
+from novelweights.data.pixel_data import PixelData
+from novelweights.data.pixels import Moments
+from novelweights.data.stamps import STAMPS
+from novelweights.data.substitutes import made_digest, patches_origin, random_crops
+from novelweights.errors import InputError
+from novelweights.files import replacing
+
+Pixels = UInt8[np.ndarray, "_ 32 32 3"]
+CUT_PASTE = "cut-paste-100"
+PER_CLASS = {"train": 400, "test": 40}
+MADE_SHA256 = "a00ecad79bd5de1f57c30d8f74b5fd1da51475e21450aed3530b75f529e2e7b7"
+"""Of the bytes of all images and labels: whatever is made otherwise is not this set."""
+
+
+def load_cut_paste_100() -> PixelData:
+    """A hundred cut-outs on photographs: 40,000 images of 32x32 to train, 4,000 to test.
+
+    Each lies on a random crop of one of the ten `PHOTOS`, turned by up to 25 degrees either way,
+    its longer side 0.7 to 1.1 of the crop's, mirrored or not, moved by up to 4 pixels down and
+    right, its brightness times 0.7 to 1.2. The class is the cut-out's place in `STAMPS`.
+
+    The pixels are made once and kept in the cache folder; if they are damaged there, they are made
+    again.
+
+    Source: ours.
+
+    Raises:
+        InputError: The cut-outs have not been fetched, a package with photographs is missing, or
+            the made bytes are others than everywhere else.
+    """
+    labels = {part: np.repeat(np.arange(len(STAMPS.sha256)), n) for part, n in PER_CLASS.items()}
+    made = _kept(labels)
+    if made is None:
+        made = _made(labels)
+        _keep(made)
+    moments = Moments.of(made["train"])
+    return PixelData(
+        name=CUT_PASTE,
+        source=(
+            f"{patches_origin()} and 100 cut-outs of Debian {STAMPS.package}; {moments} of its "
+            "training pixels"
+        ),
+        sha256=MADE_SHA256,
+        train=made["train"],
+        train_y=labels["train"],
+        test=made["test"],
+        test_y=labels["test"],
+        mean=moments.means,
+        std=moments.deviations,
+        classes=len(STAMPS.sha256),
+    )
+
+
+def read_stamps() -> Stamps:
+    """The cut-outs that were fetched, as they are pasted.
+
+    Raises:
+        InputError: One is missing or damaged.
+    """
+    folder = fetched_folder(STAMPS_NAME, needed_by=CUT_PASTE)
+    cut_outs = []
+    for file, digest in STAMPS.sha256.items():
+        content = (folder / file).read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise InputError(
+                f"{folder / file}: expected sha256 {digest[:12]}..., got another; run "
+                f"`novelweights data fetch {STAMPS_NAME}`"
+            )
+        with Image.open(io.BytesIO(content)) as image:
+            cut_outs.append(np.asarray(image.convert("RGBA")))
+    return reduced(cut_outs)
+
+
+def on_backgrounds(
+    stamps: Stamps, photos: list[np.ndarray], labels: np.ndarray, part: str
+) -> Pixels:
+    """The cut-out of each label on a crop of one of the photos, of `part`, train or test."""
+    draws = Draws("cut_paste", CUT_PASTE, part)
+    n = len(labels)
+    crops = random_crops(photos, draws.below(len(photos), n), part, draws)
+    return pasted(crops, stamps, labels, Placements.drawn(n, draws))
+
+
+def _made(labels: dict[str, np.ndarray]) -> dict[str, Pixels]:
+    stamps, photos = read_stamps(), [read_photo(name) for name in PHOTOS]
+    made = {part: on_backgrounds(stamps, photos, of, part) for part, of in labels.items()}
+    digest = made_digest({part: (made[part], labels[part]) for part in made})
+    if digest != MADE_SHA256:
+        raise InputError(
+            f"{CUT_PASTE}: expected made images of sha256 {MADE_SHA256[:12]}..., got "
+            f"{digest[:12]}...; a photograph may be read otherwise by Pillow "
+            f"{metadata.version('pillow')}, install the version of constraints.txt"
+        )
+    return made
+
+
+def _kept(labels: dict[str, np.ndarray]) -> dict[str, Pixels] | None:
+    """The images as they were made before, if they are in the cache, whole."""
+    try:
+        kept = {part: _read(_path(part)) for part in labels}
+    except (OSError, ValueError, EOFError):
+        return None  # not there yet, or no such file any more
+    parts = {part: (kept[part], labels[part]) for part in kept}
+    return kept if made_digest(parts) == MADE_SHA256 else None
+
+
+def _read(path: Path) -> UInt8[np.ndarray, "..."]:
+    with path.open("rb") as file:
+        pixels = np.lib.format.read_array(file, allow_pickle=False)
+    if pixels.dtype != np.uint8 or pixels.ndim != 4:
+        raise ValueError(f"{path} does not hold images")
+    return pixels
+
+
+def _keep(made: dict[str, Pixels]) -> None:
+    try:
+        for part, pixels in made.items():
+            _path(part).parent.mkdir(parents=True, exist_ok=True)
+            with replacing(_path(part)) as temporary, temporary.open("wb") as out:
+                np.save(out, pixels, allow_pickle=False)
+    except OSError:
+        pass  # a cache that cannot be written costs time, not correctness
+
+
+def _path(part: str) -> Path:
+    return cache_dir() / CUT_PASTE / f"{part}.npy"

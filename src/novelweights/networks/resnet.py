@@ -1,0 +1,195 @@
+"""The residual network ResNet-18, with the stem for 224x224 images or the one for 32x32.
+
+Stem; four stages of two blocks with width, 2, 4 and 8 times width channels, each block two 3x3
+convolutions with batch normalization around which the input is added; mean over the image; dense
+layer. Parameter names are those in common use, so that state dicts of other implementations fit.
+A checkpoint is the whole state: parameters and the running statistics of batch normalization.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.symmetry import NeuronSymmetry
+
+STAGES, BLOCKS = (1, 2, 3, 4), (0, 1)
+IMAGE_SIZES = (32, 224)
+IMAGES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class ResNet18:
+    """A classifier of `channels` x size x size images, rows flattened channel after channel.
+
+    Source: He et al. 2016, table 1; for 32x32 the stem in common use there, a 3x3 convolution of
+    stride 1 without pooling. Paper, appendix A: P-diff on CIFAR-100 enlarged to 224x224.
+    """
+
+    width: int = 64
+    """Channels of the first stage; 64 is ResNet-18."""
+    image_size: int = 224
+    """224, or 32: side of an image, and which stem."""
+    channels: int = 3
+    classes: int = 100
+
+    def __post_init__(self) -> None:
+        if self.image_size not in IMAGE_SIZES:
+            raise ValueError(f"image size {self.image_size} is none of {IMAGE_SIZES}")
+        if min(self.width, self.channels, self.classes) < 1:
+            raise ValueError("expected at least 1 channel and 1 class")
+
+    @property
+    def name(self) -> str:
+        """For example resnet18-64-3x224x224-100."""
+        side = self.image_size
+        return f"resnet18-{self.width}-{self.channels}x{side}x{side}-{self.classes}"
+
+    @property
+    def inputs(self) -> int:
+        """Pixels of an image, all channels."""
+        return self.channels * self.image_size**2
+
+    @property
+    def layout(self) -> WeightLayout:
+        """The whole state in the order of the module's state dict."""
+        with torch.device("meta"):
+            state = whole_state(self.module())
+        return WeightLayout(tuple((name, tuple(value.shape)) for name, value in state.items()))
+
+    @property
+    def symmetry(self) -> NeuronSymmetry:
+        """Channels may be reordered: inside each block, and in each stage's sum of blocks.
+
+        What all blocks of a stage add to is one group, since they must agree on its order;
+        running statistics move with their channel.
+        """
+        axes: dict[str, tuple[str | None, ...]] = {}
+
+        def convolution(name: str, out: str, into: str | None) -> None:
+            axes[f"{name}.weight"] = (out, into, None, None)
+
+        def normalization(name: str, group: str) -> None:
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                axes[f"{name}.{part}"] = (group,)
+
+        convolution("conv1", "stage1", None)
+        normalization("bn1", "stage1")
+        for stage in STAGES:
+            for block in BLOCKS:
+                at, inside, out = f"layer{stage}.{block}", f"block{stage}.{block}", f"stage{stage}"
+                into = f"stage{stage - 1}" if block == 0 and stage > 1 else out
+                convolution(f"{at}.conv1", inside, into)
+                normalization(f"{at}.bn1", inside)
+                convolution(f"{at}.conv2", out, inside)
+                normalization(f"{at}.bn2", out)
+                if into != out:
+                    convolution(f"{at}.downsample.0", out, into)
+                    normalization(f"{at}.downsample.1", out)
+        axes["fc.weight"], axes["fc.bias"] = (None, "stage4"), (None,)
+        return NeuronSymmetry({name: axes[name] for name, _ in self.layout.shapes})
+
+    def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:
+        """One random initialization.
+
+        Convolutions: normal with variance 2 / (outputs of a channel's kernel); the last
+        normalization of each block has weight 0, so that blocks begin as the identity, the others
+        1; dense layer uniform within 1 / sqrt(inputs).
+        """
+        parts = []
+        for name, shape in self.layout.shapes:
+            if len(shape) == 4:
+                std = (2 / (shape[0] * shape[2] * shape[3])) ** 0.5
+                parts.append(std * torch.randn(shape, generator=rng).flatten())
+            elif name.startswith("fc."):
+                bound = (8 * self.width) ** -0.5
+                parts.append(bound * (2 * torch.rand(shape, generator=rng).flatten() - 1))
+            else:
+                ones = name.endswith("running_var") or (
+                    name.endswith(".weight") and not name.endswith("bn2.weight")
+                )
+                parts.append(torch.full(shape, float(ones)))
+        return torch.cat(parts)
+
+    def forward(
+        self, weights: Float[Tensor, "n d"], x: Float[Tensor, "examples inputs"]
+    ) -> Float[Tensor, "n examples classes"]:
+        """Logits of every checkpoint on the same examples, one checkpoint after the other."""
+        module, images = self.module().eval(), self.images(x)
+        logits = torch.empty(len(weights), len(x), self.classes)
+        with torch.no_grad():
+            for row, checkpoint in enumerate(weights):
+                state = self.layout.unflatten(checkpoint)
+                parts = [
+                    functional_call(module, state, (some,)) for some in images.split(IMAGES_AT_ONCE)
+                ]
+                logits[row] = torch.cat(parts)
+        return logits
+
+    def images(self, x: Float[Tensor, "examples inputs"]) -> Float[Tensor, "examples c h w"]:
+        """Rows as images, channels last in memory."""
+        images = x.reshape(-1, self.channels, self.image_size, self.image_size)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def module(self) -> nn.Module:
+        """The same network as an ordinary `torch.nn.Module`, its kernels channels last in memory;
+        freshly initialized by torch."""
+        module = _Module(self)
+        for parameter in module.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        return module
+
+
+class _Module(nn.Module):
+    def __init__(self, network: ResNet18) -> None:
+        super().__init__()
+        width, is_large = network.width, network.image_size == 224
+        kernel, stride, padding = (7, 2, 3) if is_large else (3, 1, 1)
+        self.conv1 = nn.Conv2d(network.channels, width, kernel, stride, padding, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if is_large else nn.Identity()
+        into = width
+        for stage in STAGES:
+            out = width * 2 ** (stage - 1)
+            first = _Block(into, out, stride=1 if stage == 1 else 2)
+            self.add_module(f"layer{stage}", nn.Sequential(first, _Block(out, out, stride=1)))
+            into = out
+        self.fc = nn.Linear(into, network.classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.maxpool(F.relu(self.bn1(self.conv1(images))))
+        for stage in STAGES:
+            x = self.get_submodule(f"layer{stage}")(x)
+        return self.fc(x.mean(dim=(2, 3)))
+
+
+class _Block(nn.Module):
+    def __init__(self, into: int, out: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(into, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.downsample = nn.Identity()
+        if into != out:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(into, out, 1, stride, bias=False), nn.BatchNorm2d(out)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        inside = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(inside)) + self.downsample(x))
+
+
+def whole_state(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers of a network, without its counts of batches, which change nothing."""
+    return {
+        name: value
+        for name, value in module.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }

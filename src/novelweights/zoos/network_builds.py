@@ -1,0 +1,78 @@
+"""What builds of large networks share: a folder for unfinished state, progress, settings."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from novelweights.data.pixel_data import PixelData
+from novelweights.errors import InputError
+from novelweights.networks.resnet import ResNet18
+
+
+@contextmanager
+def working_folder(folder: Path, *, resume: bool) -> Iterator[Path]:
+    """Where the unfinished state of a build lies, `folder` + ".network.partial"; removed when the
+    build is complete.
+
+    Raises:
+        InputError: It is there from before and `resume` is off.
+    """
+    work = folder.with_name(folder.name + ".network.partial")
+    if work.exists() and any(work.iterdir()) and not resume:
+        raise InputError(
+            f"{work}: the state of an unfinished build is there; add --resume to go on with it, or "
+            "delete it to begin anew"
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    yield work
+    shutil.rmtree(work)
+
+
+@dataclass
+class Steps:
+    """Counts the optimizer steps of a build for its progress bar."""
+
+    progress: Callable[[int, int], None] | None
+    total: int
+    done: int = 0
+
+    def tell(self, steps: int) -> None:
+        """So many more are done."""
+        self.done += steps
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+
+def build_settings(
+    network: ResNet18,
+    data: PixelData,
+    recipes: Mapping[str, Any],
+    counts: Mapping[str, int],
+    seed: int,
+) -> dict[str, Any]:
+    """What `population.json` says about a build: enough to repeat it.
+
+    Args:
+        network: Target network.
+        data: What it is trained on.
+        recipes: Recipes (dataclasses) by name.
+        counts: Of runs and checkpoints.
+        seed: Root of all seeds.
+    """
+    return {
+        "network": asdict(network),
+        **{name: asdict(recipe) for name, recipe in recipes.items()},
+        "data": {"name": data.name, "source": data.source, "sha256": data.sha256},
+        "seed": seed,
+        **counts,
+        "versions": {
+            "novelweights": metadata.version("novelweights"),
+            "torch": torch.__version__,
+        },
+    }

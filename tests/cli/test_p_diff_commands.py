@@ -1,0 +1,52 @@
+"""P-diff by the commands, from a population folder to samples."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner, Result
+
+from novelweights.cli.main import app
+from novelweights.weights.readers import read_checkpoints
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Path:
+    """A folder of state dicts that hold two BatchNorms of a network."""
+    folder, rng = tmp_path / "checkpoints", torch.Generator().manual_seed(0)
+    folder.mkdir()
+    for step in range(20):
+        names = [f"bn{i}.{kind}" for i in (1, 2) for kind in ("weight", "bias")]
+        state = {name: 1 + 0.1 * torch.randn(16, generator=rng) for name in names}
+        save_file(state, folder / f"{step:03d}.safetensors")
+    return folder
+
+
+def test_fit_and_sample_with_flags_of_its_own(checkpoints: Path, tmp_path: Path) -> None:
+    words = ("--scale", "smoke", "--autoencoder-steps", 4, "--batch-statistics", "frozen")
+    fitted = run("fit", "p-diff", "--population", checkpoints, "-o", tmp_path / "model", *words)
+    assert fitted.exit_code == 0, fitted.output
+    described = json.loads((tmp_path / "model" / "generator.json").read_text())
+    assert described["method"] == "p-diff"
+    assert described["settings"]["autoencoder_steps"] == 4
+    assert described["settings"]["batch_statistics"] == "frozen"
+    sampled = run("sample", tmp_path / "model", "-n", 5, "-o", tmp_path / "samples")
+    assert sampled.exit_code == 0, sampled.output
+    samples, training = (read_checkpoints(tmp_path / "samples"), read_checkpoints(checkpoints))
+    assert samples.layout == training.layout
+    assert samples.weights.shape == (5, 64)
+    assert (samples.weights - 1).abs().max() < 2
+
+
+def test_a_wrong_setting_is_one_line(checkpoints: Path, tmp_path: Path) -> None:
+    words = ("--scale", "smoke", "--batch-statistics", "thawed")
+    result = run("fit", "p-diff", "--population", checkpoints, "-o", tmp_path / "model", *words)
+    assert result.exit_code == 2
+    assert "'thawed': expected released or frozen" in result.stderr
+    assert "Traceback" not in result.output
