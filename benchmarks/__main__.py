@@ -13,6 +13,7 @@ from benchmarks import (
     cnn_evaluation,
     cnn_training,
     g_pt_step,
+    part_evaluation,
     population_evaluation,
     zoo_training,
     zoo_trajectories,
@@ -27,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "aligned-neighbors": aligned_neighbors.main,
     "audit": audit_speed.main,
     "g-pt-step": g_pt_step.main,
+    "part-evaluation": part_evaluation.main,
 }
 
 

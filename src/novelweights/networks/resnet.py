@@ -7,6 +7,7 @@ A checkpoint is the whole state: parameters and the running statistics of batch 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,6 +21,8 @@ from novelweights.weights.symmetry import NeuronSymmetry
 STAGES, BLOCKS = (1, 2, 3, 4), (0, 1)
 IMAGE_SIZES = (32, 224)
 IMAGES_AT_ONCE = 256
+Traced = Any
+"""A tensor, or what stands for one while `torch.fx` traces."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ class _Module(nn.Module):
             into = out
         self.fc = nn.Linear(into, network.classes)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Traced) -> Traced:
         x = self.maxpool(F.relu(self.bn1(self.conv1(images))))
         for stage in STAGES:
             x = self.get_submodule(f"layer{stage}")(x)
@@ -181,7 +184,7 @@ class _Block(nn.Module):
                 nn.Conv2d(into, out, 1, stride, bias=False), nn.BatchNorm2d(out)
             )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Traced) -> Traced:
         inside = F.relu(self.bn1(self.conv1(x)))
         return F.relu(self.bn2(self.conv2(inside)) + self.downsample(x))
 

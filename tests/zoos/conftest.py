@@ -1,0 +1,16 @@
+import pytest
+from toy_pixels import NETWORK, toy
+
+from novelweights import tasks
+from novelweights.data import pixel_sets
+from novelweights.data.pixel_data import PixelData
+
+
+@pytest.fixture
+def toy_set(monkeypatch: pytest.MonkeyPatch) -> PixelData:
+    """The toy set by its name, for zoos and tasks."""
+    data = toy()
+    monkeypatch.setitem(pixel_sets.PIXELS, "toy", lambda: data)
+    monkeypatch.setitem(tasks.RESNETS, "toy", NETWORK)
+    monkeypatch.setitem(tasks.PART_TASKS, "toy-resnet18-bn", "toy")
+    return data
