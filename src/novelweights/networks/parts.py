@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from novelweights.errors import InputError
-from novelweights.networks.resnet import ResNet18, whole_state
+from novelweights.networks.resnet import ResNet18, whole_state, working_device
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -119,7 +119,7 @@ class PartOfNetwork:
         before, _ = self._halves
         images = self.network.images(x)
         with torch.no_grad():
-            found = [before(some) for some in images.split(IMAGES_AT_ONCE)]
+            found = [before(some.to(self._device)) for some in images.split(IMAGES_AT_ONCE)]
         return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
     def tail(
@@ -129,8 +129,9 @@ class PartOfNetwork:
         _, after = self._halves
         n_examples = len(activations[0])
         logits = torch.empty(len(weights), n_examples, self.classes)
+        weights = weights.to(self._device)
         with torch.no_grad():
-            for start in range(0, n_examples, IMAGES_AT_ONCE):  # these stay in the cache
+            for start in range(0, n_examples, IMAGES_AT_ONCE):
                 some = tuple(part[start : start + IMAGES_AT_ONCE] for part in activations)
                 for row, checkpoint in enumerate(weights):
                     state = self.layout.unflatten(checkpoint)
@@ -154,8 +155,11 @@ class PartOfNetwork:
     @cached_property
     def _halves(self) -> tuple[nn.Module, nn.Module]:
         """Trunk and tail, in evaluation mode."""
-        module = self.module().eval()
-        return split_at(module, self.generated)
+        return split_at(self.module().eval().to(self._device), self.generated)
+
+    @cached_property
+    def _device(self) -> torch.device:
+        return working_device()
 
 
 def split_at(module: nn.Module, generated: Collection[str]) -> tuple[nn.Module, nn.Module]:

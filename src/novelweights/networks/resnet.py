@@ -122,13 +122,15 @@ class ResNet18:
         self, weights: Float[Tensor, "n d"], x: Float[Tensor, "examples inputs"]
     ) -> Float[Tensor, "n examples classes"]:
         """Logits of every checkpoint on the same examples, one checkpoint after the other."""
-        module, images = self.module().eval(), self.images(x)
+        device = working_device()
+        module, images = self.module().eval().to(device), self.images(x)
         logits = torch.empty(len(weights), len(x), self.classes)
         with torch.no_grad():
             for row, checkpoint in enumerate(weights):
-                state = self.layout.unflatten(checkpoint)
+                state = self.layout.unflatten(checkpoint.to(device))
                 parts = [
-                    functional_call(module, state, (some,)) for some in images.split(IMAGES_AT_ONCE)
+                    functional_call(module, state, (some.to(device),))
+                    for some in images.split(IMAGES_AT_ONCE)
                 ]
                 logits[row] = torch.cat(parts)
         return logits
@@ -187,6 +189,11 @@ class _Block(nn.Module):
     def forward(self, x: Traced) -> Traced:
         inside = F.relu(self.bn1(self.conv1(x)))
         return F.relu(self.bn2(self.conv2(inside)) + self.downsample(x))
+
+
+def working_device() -> torch.device:
+    """Where networks of this size are computed: a GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def whole_state(module: nn.Module) -> dict[str, Tensor]:

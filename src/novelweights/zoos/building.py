@@ -38,8 +38,8 @@ def counts_of(
         return independent_runs.plan_build(zoo, **asked, seed=seed).counts
     load_pixels(zoo.data_name)
     if isinstance(zoo, FineTuning):
-        return fine_tuning.counts_of(zoo, **asked)
-    return whole_networks.counts_of(zoo, **asked)
+        return fine_tuning.counts_of(zoo, asked)
+    return whole_networks.counts_of(zoo, asked)
 
 
 def build(
@@ -83,5 +83,5 @@ def build(
     if isinstance(zoo, IndependentRuns):
         return independent_runs.build(zoo, folder, **asked, **how)
     if isinstance(zoo, FineTuning):
-        return fine_tuning.build(zoo, folder, fine_tuning.counts_of(zoo, **asked), **how)
-    return whole_networks.build(zoo, folder, whole_networks.counts_of(zoo, **asked), **how)
+        return fine_tuning.build(zoo, folder, fine_tuning.counts_of(zoo, asked), **how)
+    return whole_networks.build(zoo, folder, whole_networks.counts_of(zoo, asked), **how)

@@ -27,13 +27,18 @@ from novelweights.networks.parts import (
     shared_state,
     split_at,
 )
-from novelweights.networks.resnet import ResNet18
+from novelweights.networks.resnet import ResNet18, working_device
 from novelweights.seeding import rng_for, seed_for
 from novelweights.tasks.classification import Inputs, inputs_of, scores
 from novelweights.tasks.evaluation_images import evaluation_images
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.writer import PopulationWriter
-from novelweights.zoos.network_builds import Steps, build_settings, working_folder
+from novelweights.zoos.network_builds import (
+    Steps,
+    build_settings,
+    own_or_asked,
+    working_folder,
+)
 from novelweights.zoos.planned_runs import PlannedRun, planned_runs
 from novelweights.zoos.resnet_training import (
     AdamWRecipe,
@@ -92,31 +97,26 @@ class FineTuning:
     """Kept of each run if not said otherwise: consecutive steps, from the second on."""
 
 
-def counts_of(
-    zoo: FineTuning,
-    *,
-    runs: int | None = None,
-    heldout_runs: int | None = None,
-    checkpoints: int | None = None,
-    start_runs: int | None = None,
-) -> dict[str, int]:
-    """How many of what a build makes; the zoo's own numbers for None.
+def counts_of(zoo: FineTuning, asked: Mapping[str, int | None]) -> dict[str, int]:
+    """How many of what a build makes.
+
+    Args:
+        zoo: What to train.
+        asked: Runs, heldout_runs, checkpoints and start_runs; None: the zoo's own number.
 
     Raises:
         InputError: Initializations are asked for, of which there is one, or no checkpoint.
     """
-    if start_runs:
+    if asked["start_runs"]:
         raise InputError(
             f"{zoo.name}: all runs begin from one base network; leave --start-runs out"
         )
-    if checkpoints is not None and checkpoints < 1:
-        raise InputError(f"expected at least 1 checkpoint of each run, got {checkpoints}")
-    return {
-        "runs": zoo.runs if runs is None else runs,
-        "heldout_runs": zoo.heldout_runs if heldout_runs is None else heldout_runs,
-        "checkpoints": zoo.checkpoints if checkpoints is None else checkpoints,
-        "start_runs": 0,
-    }
+    counts = own_or_asked(zoo, asked, "runs", "heldout_runs", "checkpoints")
+    if counts["checkpoints"] < 1:
+        raise InputError(
+            f"expected at least 1 checkpoint of each run, got {counts['checkpoints']}; give more"
+        )
+    return {**counts, "start_runs": 0}
 
 
 def build(
@@ -255,7 +255,8 @@ def fine_tune(
         InputError: Training diverged.
     """
     network, recipe = zoo.network, zoo.recipe
-    module = network.module().train()
+    device = working_device()
+    module = network.module().train().to(device)
     module.load_state_dict(network.layout.unflatten(base), strict=False)
     trunk, tail = split_at(module, LAST_TWO_NORMALIZATIONS)
     named = dict(module.named_parameters())
@@ -270,15 +271,15 @@ def fine_tune(
         images = augmented(data, rows, "crop", network.image_size, rng)
         labels = torch.from_numpy(data.train_y[rows.numpy()])
         with torch.no_grad():
-            activations = trunk(images)
-        loss = F.cross_entropy(tail(*activations), labels)
+            activations = trunk(images.to(device))
+        loss = F.cross_entropy(tail(*activations), labels.to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         tell(1)
         if step < FIRST_KEPT:
             continue
-        saved.append(torch.cat([parameter.detach().flatten() for parameter in own]))
+        saved.append(torch.cat([parameter.detach().flatten() for parameter in own]).cpu())
         if recipe.normalization == "released":
             for half in (trunk, tail):
                 half.eval()

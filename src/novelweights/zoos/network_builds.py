@@ -49,6 +49,15 @@ class Steps:
             self.progress(self.done, self.total)
 
 
+def own_or_asked(zoo: Any, asked: Mapping[str, int | None], *names: str) -> dict[str, int]:
+    """The counts of these names that were asked for; the zoo's own number where None was."""
+    counts = {}
+    for name in names:
+        given = asked[name]
+        counts[name] = int(getattr(zoo, name)) if given is None else given
+    return counts
+
+
 def build_settings(
     network: ResNet18,
     data: PixelData,

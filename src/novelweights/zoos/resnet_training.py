@@ -23,7 +23,7 @@ from novelweights.data.image_data import ImageData
 from novelweights.data.pixel_data import PixelData, standardized
 from novelweights.errors import InputError
 from novelweights.files import replacing
-from novelweights.networks.resnet import ResNet18, whole_state
+from novelweights.networks.resnet import ResNet18, whole_state, working_device
 from novelweights.seeding import rng_for
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.zoos.training import require_sizes
@@ -104,7 +104,8 @@ def train_network(
     Raises:
         InputError: The kept state is of another training, or the loss is not finite.
     """
-    module = network.module()
+    device = working_device()
+    module = network.module().to(device)
     first = network.layout.unflatten(network.initial(rng_for(seed, "initialization")))
     module.load_state_dict(first, strict=False)
     optimizer = torch.optim.AdamW(
@@ -121,12 +122,12 @@ def train_network(
         for rows in batches_of_epoch(len(data.train), recipe.batch_size, rng):
             images = augmented(data, rows, recipe.augmentation, network.image_size, rng)
             labels = torch.from_numpy(data.train_y[rows.numpy()])
-            loss = F.cross_entropy(module(images), labels)
+            loss = F.cross_entropy(module(images.to(device)), labels.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             tell(1)
-        weights = network.layout.flatten(whole_state(module))
+        weights = network.layout.flatten(whole_state(module)).cpu()
         if not weights.isfinite().all():
             raise InputError(
                 f"training of {network.name} diverged in epoch {epoch + 1}, expected finite "
@@ -189,7 +190,7 @@ def _restored(
     if not path.exists():
         return 0, None
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         if state["identity"] == identity:
             module.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])

@@ -15,7 +15,12 @@ from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.tasks.evaluation_images import evaluation_images
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.writer import PopulationWriter
-from novelweights.zoos.network_builds import Steps, build_settings, working_folder
+from novelweights.zoos.network_builds import (
+    Steps,
+    build_settings,
+    own_or_asked,
+    working_folder,
+)
 from novelweights.zoos.planned_runs import planned_runs
 from novelweights.zoos.resnet_training import AdamWRecipe, train_network
 
@@ -39,30 +44,23 @@ class WholeNetworks:
     """Held-out runs if not said otherwise."""
 
 
-def counts_of(
-    zoo: WholeNetworks,
-    *,
-    runs: int | None = None,
-    heldout_runs: int | None = None,
-    checkpoints: int | None = None,
-    start_runs: int | None = None,
-) -> dict[str, int]:
-    """How many of what a build makes; the zoo's own numbers for None.
+def counts_of(zoo: WholeNetworks, asked: Mapping[str, int | None]) -> dict[str, int]:
+    """How many of what a build makes.
+
+    Args:
+        zoo: What to train.
+        asked: Runs, heldout_runs, checkpoints and start_runs; None: the zoo's own number.
 
     Raises:
         InputError: More than one checkpoint of a run, or initializations, are asked for.
     """
-    if checkpoints not in (None, 1) or start_runs:
+    if asked["checkpoints"] not in (None, 1) or asked["start_runs"]:
         raise InputError(
             f"{zoo.name} keeps the last checkpoint of each run and no initializations: leave "
             "--checkpoints and --start-runs out"
         )
-    return {
-        "runs": zoo.runs if runs is None else runs,
-        "heldout_runs": zoo.heldout_runs if heldout_runs is None else heldout_runs,
-        "checkpoints": 1,
-        "start_runs": 0,
-    }
+    counts = own_or_asked(zoo, asked, "runs", "heldout_runs")
+    return {**counts, "checkpoints": 1, "start_runs": 0}
 
 
 def build(
