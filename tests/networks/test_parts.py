@@ -1,160 +1,189 @@
-"""Parts of a network: the trunk is computed once, and nothing else changes."""
-
-from collections.abc import Sequence
-
 import pytest
 import torch
 from torch import nn
 
-from novelweights.data.image_data import ImageData
 from novelweights.errors import InputError
+from novelweights.networks import parts
+from novelweights.networks.network import TargetNetwork
 from novelweights.networks.parts import (
     LAST_TWO_NORMALIZATIONS,
+    HasTrunk,
     PartOfNetwork,
     shared_state,
     split_at,
 )
-from novelweights.networks.resnet import ResNet18, whole_state
-from novelweights.seeding import rng_for
-from novelweights.tasks.classification import Classification
-from novelweights.tasks.decision_regions import decision_regions
-from novelweights.weights.population import Population, Records
+from novelweights.networks.resnet import ResNet18
+from novelweights.weights.symmetry import NeuronSymmetry
 
-TINY = ResNet18(width=2, image_size=32, classes=5)
-
-
-def trained_module() -> nn.Module:
-    """A network whose running statistics have seen images."""
-    module = TINY.module()
-    module.load_state_dict(TINY.layout.unflatten(TINY.initial(rng_for(0))), strict=False)
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            if name.endswith("bn2.weight"):
-                parameter.fill_(0.7)  # blocks begin as the identity
-    module.train()
-    for step in range(3):
-        module(torch.randn(16, 3, 32, 32, generator=rng_for(1, step)))
-    return module.eval()
+NETWORK = ResNet18(width=2, image_size=32, classes=5)
+CHOICES = [
+    pytest.param(("conv1.weight",), id="first convolution"),
+    pytest.param(("layer2.1.bn1.weight", "layer2.1.bn1.bias"), id="inside a block"),
+    pytest.param(("layer3.0.downsample.1.bias", "layer3.0.bn2.weight"), id="both ways of a sum"),
+    pytest.param(("layer2.0.downsample.0.weight",), id="the way around a block"),
+    pytest.param(LAST_TWO_NORMALIZATIONS, id="P-diff's"),
+    pytest.param(("fc.bias", "fc.weight"), id="dense layer"),
+    pytest.param(("bn1.weight", "fc.bias"), id="first and last"),
+]
 
 
-def part(generated: Sequence[str] = LAST_TWO_NORMALIZATIONS) -> PartOfNetwork:
-    """Some parameters of that network."""
-    names = tuple(generated)
-    return PartOfNetwork(TINY, shared_state(trained_module(), names), names)
+@pytest.fixture
+def module(rng):
+    """A network away from its initialization, where blocks change nothing."""
+    network = NETWORK.module()
+    for name, value in network.state_dict().items():
+        if name.endswith(("running_var", "weight")) and value.ndim == 1:
+            value.uniform_(0.5, 1.5, generator=rng)
+        elif value.is_floating_point():
+            value.normal_(0, 0.3, generator=rng)
+    return network.eval()
 
 
-def population(n: int, of: PartOfNetwork) -> Population:
-    """Checkpoints of a part."""
-    weights = 1 + 0.5 * torch.randn(n, of.layout.size, generator=rng_for(2))
-    return Population(weights, of.layout, Records.of([f"run-{i}" for i in range(n)], split="train"))
+@pytest.fixture
+def images(rng):
+    return torch.randn(9, NETWORK.inputs, generator=rng)
 
 
-def images(n: int) -> torch.Tensor:
-    """Rows of random pixels."""
-    return torch.randn(n, TINY.inputs, generator=rng_for(3))
+def part_of(module, generated=LAST_TWO_NORMALIZATIONS):
+    return PartOfNetwork(NETWORK, shared_state(module, generated), generated)
+
+
+def whole_outputs(module, part, weights, images):
+    """One checkpoint after the other, put into the whole network."""
+    outputs = []
+    for checkpoint in weights:
+        module.load_state_dict(part.layout.unflatten(checkpoint), strict=False)
+        outputs.append(module(images.reshape(-1, 3, 32, 32)).detach())
+    return torch.stack(outputs)
+
+
+@pytest.mark.parametrize("generated", CHOICES)
+def test_trunk_and_tail_are_the_whole_network(module, images, generated, rng, monkeypatch):
+    monkeypatch.setattr(parts, "IMAGES_AT_ONCE", 4)
+    part = part_of(module, generated)
+    weights = torch.randn(3, part.layout.size, generator=rng)
+    expected = whole_outputs(module, part, weights, images)
+    activations = part.trunk(images)
+    assert all(len(activation) == len(images) for activation in activations)
+    logits = part.tail(weights, activations)
+    assert logits.shape == (3, 9, 5)
+    assert torch.allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(part.forward(weights, images), logits)
+    assert (logits[0] - logits[1]).abs().max() > 1e-3
+
+
+def test_a_part_is_described_as_a_network_of_its_own(module, rng):
+    part = part_of(module)
+    assert isinstance(part, TargetNetwork)
+    assert isinstance(part, HasTrunk)
+    assert not isinstance(NETWORK, HasTrunk)
+    assert part.layout.shapes == tuple((name, (16,)) for name in LAST_TWO_NORMALIZATIONS)
+    assert (part.inputs, part.classes) == (3072, 5)
+    assert part.name == "resnet18-2-3x32x32-5: layer4.1.bn1, layer4.1.bn2"
+    assert part.symmetry == NeuronSymmetry(dict.fromkeys(LAST_TWO_NORMALIZATIONS, (None,)))
+    assert part.symmetry.sizes(part.layout) == {}
+    expected = [1.0] * 16 + [0.0] * 48  # of an initialization, whose last normalization is off
+    assert part.initial(rng).tolist() == expected
+
+
+def test_the_rest_is_everything_else(module):
+    shared = shared_state(module, LAST_TWO_NORMALIZATIONS)
+    every = {name for name, _ in NETWORK.layout.shapes}
+    assert set(shared) == every - set(LAST_TWO_NORMALIZATIONS)
+    module.conv1.weight.data.zero_()  # a copy: training goes on elsewhere
+    assert shared["conv1.weight"].abs().min() > 0
+    assert not any(value.requires_grad for value in shared.values())
+
+
+def test_only_the_tail_is_computed_again(module, images, rng):
+    part = part_of(module)
+    before, after = part._halves
+    layers = [{name for name, _ in half.named_modules()} for half in (before, after)]
+    assert {"layer4.1.conv1", "layer4.1.downsample"} <= layers[0]
+    inside = {f"layer4.1.{name}" for name in ("bn1", "conv2", "bn2")}
+    assert layers[1] == {"", "layer4", "layer4.1", *inside, "fc"}
+    calls = []
+    before.get_submodule("layer4.1.conv1").register_forward_hook(lambda *_: calls.append("trunk"))
+    after.get_submodule("layer4.1.conv2").register_forward_hook(lambda *_: calls.append("tail"))
+    activations = part.trunk(images)
+    assert calls == ["trunk"]
+    part.tail(torch.randn(3, part.layout.size, generator=rng), activations)
+    assert calls == ["trunk", "tail", "tail", "tail"]
+    # what the tail needs: the convolution before the normalization, and what is added after it
+    assert sorted(tuple(part.shape[1:]) for part in activations) == [(16, 4, 4), (16, 4, 4)]
+
+
+def test_halves_learn_and_change_mode_with_the_layers_they_share(module, images):
+    trunk, tail = split_at(module.train(), LAST_TWO_NORMALIZATIONS)
+    before = module.bn1.running_mean.clone(), module.layer4[1].bn2.running_mean.clone()
+    tail(*trunk(images.reshape(-1, 3, 32, 32))).sum().backward()
+    assert not torch.equal(module.bn1.running_mean, before[0])
+    assert not torch.equal(module.layer4[1].bn2.running_mean, before[1])
+    assert module.layer4[1].bn1.weight.grad is not None
+    for half in (trunk, tail):
+        half.eval()
+    assert not module.bn1.training
+    assert not module.layer4[1].bn2.training
+
+
+class Residual(nn.Module):
+    """Layers that are used twice, parameters outside any layer, a constant."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.middle, self.last = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.scale = nn.Parameter(torch.ones(6))
+        self.shift = nn.Parameter(torch.zeros(6))
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        y = torch.tanh(self.first(x)) * self.scale
+        y = y + self.middle(y) + self.shift
+        return self.last(torch.relu(y) + self.middle(self.scale * y))
 
 
 @pytest.mark.parametrize(
     "generated",
     [
-        LAST_TWO_NORMALIZATIONS,
-        ("conv1.weight",),
-        ("layer2.0.bn1.weight", "layer2.0.bn1.bias"),
-        ("layer3.0.downsample.0.weight",),
-        ("fc.weight", "fc.bias"),
+        ["first.weight"],
+        ["middle.bias"],
+        ["scale"],
+        ["shift"],
+        ["last.weight", "last.bias"],
+        ["scale", "last.bias"],
     ],
+    ids=str,
 )
-def test_trunk_and_tail_are_the_whole_network(generated: tuple[str, ...]) -> None:
-    of, x = part(generated), images(6)
-    checkpoints = population(3, of)
-    logits = of.tail(checkpoints.weights, of.trunk(x))
-    for row in range(3):
-        module = trained_module()
-        state = of.layout.unflatten(checkpoints.weights[row])
-        module.load_state_dict({**whole_state(module), **state}, strict=False)
-        with torch.no_grad():
-            expected = module(x.reshape(6, 3, 32, 32))
-        torch.testing.assert_close(logits[row], expected, rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(logits[0], logits[1])
-
-
-def test_nothing_of_the_trunk_is_computed_for_a_checkpoint() -> None:
-    trunk, tail = split_at(trained_module(), LAST_TWO_NORMALIZATIONS)
-    names = {
-        half: {name for name, m in module.named_modules() if isinstance(m, nn.Conv2d)}
-        for half, module in (("trunk", trunk), ("tail", tail))
-    }
-    assert names["tail"] == {"layer4.1.conv2"}
-    assert "layer4.1.conv1" in names["trunk"]
-
-
-def test_any_module_that_can_be_traced_is_split() -> None:
-    class Residual(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.middle, self.last = (nn.Linear(4, 4) for _ in range(3))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            h = torch.relu(self.first(x))
-            return self.last(h + self.middle(h) + x)
-
-    module, x = Residual(), torch.randn(3, 4, generator=rng_for(0))
-    trunk, tail = split_at(module, ["middle.weight"])
+def test_any_network_that_can_be_traced_is_cut(generated, rng):
+    torch.manual_seed(0)
+    module, x = Residual(), torch.randn(5, 4, generator=rng)
+    trunk, tail = split_at(module, generated)
     activations = trunk(x)
-    assert len(activations) == 2  # what the sum and the middle layer take: h and x
-    torch.testing.assert_close(tail(*activations), module(x))
+    assert torch.equal(tail(*activations), module(x))
+    named = dict(module.named_parameters())
+    for name in generated:
+        named[name].data.normal_(generator=rng)
+    assert torch.equal(tail(*activations), module(x))
+    assert all(torch.equal(a, b) for a, b in zip(trunk(x), activations, strict=True))
 
 
-def test_names_that_are_no_parameters_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"layer9\.weight"):
-        split_at(trained_module(), ["layer9.weight"])
+def test_cuts_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match=r"\['middle', 'norm.weight'\] are no parameters"):
+        split_at(Residual(), ["norm.weight", "middle", "scale"])
+    with pytest.raises(ValueError, match="does not depend on"):
+        split_at(Residual(), ["unused"])
 
 
-def test_a_rest_that_does_not_fit_is_refused_by_name() -> None:
-    shared = shared_state(trained_module(), LAST_TWO_NORMALIZATIONS)
-    lacking = {name: value for name, value in shared.items() if name != "conv1.weight"}
-    with pytest.raises(InputError, match=r"conv1\.weight is missing, expected 2x3x3x3"):
-        PartOfNetwork(TINY, lacking)
-    with pytest.raises(InputError, match=r"fc\.bias is 4, expected 5"):
-        PartOfNetwork(TINY, {**shared, "fc.bias": torch.zeros(4)})
-    with pytest.raises(InputError, match=r"NaN or infinite numbers in fc\.bias"):
-        PartOfNetwork(TINY, {**shared, "fc.bias": torch.full((5,), torch.nan)})
-
-
-def test_no_moves_leave_a_part_alone() -> None:
-    of = part()
-    assert of.symmetry.sizes(of.layout) == {}
-    assert of.layout.size == 4 * 16
-    assert ResNet18().layout.slices["layer4.1.bn1.bias"].stop > 0
-    assert of.name == "resnet18-2-3x32x32-5: layer4.1.bn1, layer4.1.bn2"
-
-
-def test_a_task_computes_the_trunk_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    of, x = part(), images(20)
-    data = ImageData(
-        "toy",
-        "made",
-        "",
-        x[:0],
-        torch.empty(0, dtype=torch.int64),
-        x,
-        torch.arange(20) % 5,
-        (3, 32, 32),
-    )
-    calls = []
-    whole_trunk = PartOfNetwork.trunk
-
-    def counted(self: PartOfNetwork, some: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        calls.append(len(some))
-        return whole_trunk(self, some)
-
-    monkeypatch.setattr(PartOfNetwork, "trunk", counted)
-    task, checkpoints = Classification("toy", of, data), population(3, of)
-    first = task.behave(checkpoints)
-    assert torch.equal(first[:2], task.behave(checkpoints.select([0, 1])))
-    task.loss(checkpoints)
-    assert calls == [20]
-    expected = of.forward(checkpoints.weights, x).argmax(dim=2)
-    assert torch.equal(first.long(), expected)
-    regions = decision_regions(task, checkpoints.select([0]), resolution=4)
-    assert regions.shape == (1, 4, 4)
+def test_a_rest_that_does_not_fit_is_refused(module):
+    shared = shared_state(module, LAST_TWO_NORMALIZATIONS)
+    few = {name: value for name, value in shared.items() if name != "layer4.0.bn1.running_var"}
+    with pytest.raises(InputError, match=r"layer4\.0\.bn1\.running_var is missing, expected 16;"):
+        PartOfNetwork(NETWORK, few)
+    with pytest.raises(InputError, match=r"fc\.weight is 5x15, expected 5x16;"):
+        PartOfNetwork(NETWORK, {**shared, "fc.weight": torch.zeros(5, 15)})
+    with pytest.raises(InputError, match=r"shared state does not fit .* \(and 95 more\); give"):
+        PartOfNetwork(NETWORK, {})
+    for bad in (torch.nan, torch.inf):
+        wrong = {**shared, "fc.bias": torch.tensor([0, 0, bad, 0, 0])}
+        with pytest.raises(InputError, match=r"NaN or infinite numbers in fc\.bias; .*build"):
+            PartOfNetwork(NETWORK, wrong)

@@ -1,10 +1,12 @@
-"""The rest of a network of which checkpoints are parts: kept with the population, and checked."""
-
+import hashlib
 import json
-from pathlib import Path
+import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from novelweights.errors import InputError
 from novelweights.weights.layout import WeightLayout
@@ -13,72 +15,177 @@ from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.store import SHARED_FILE, open_population
 from novelweights.weights.writer import PopulationWriter, save_population
 
-LAYOUT = WeightLayout((("norm.weight", (3,)),))
-SHARED = {"conv.weight": torch.arange(12.0).reshape(4, 3), "norm.running_mean": torch.zeros(3)}
+LAYOUT = WeightLayout((("norm.weight", (3,)), ("norm.bias", (3,))))
 
 
-def population(n: int = 4, shared: dict[str, torch.Tensor] | None = None) -> Population:
-    """A few checkpoints, with the rest of their network unless told otherwise."""
-    weights = torch.arange(3.0 * n).reshape(n, 3)
-    records = Records.of([f"run-{i}" for i in range(n)], split="train")
-    return Population(weights, LAYOUT, records, shared=SHARED if shared is None else shared)
+def shared_of(seed):
+    """The rest of a network; one tensor lies in memory otherwise than in rows."""
+    rng = torch.Generator().manual_seed(seed)
+    kernel = torch.randn(2, 3, 4, 5, generator=rng).contiguous(memory_format=torch.channels_last)
+    return {"conv.weight": kernel, "fc.bias": torch.randn(2, generator=rng)}
 
 
-def test_it_is_read_back_and_stays_with_some_rows(tmp_path: Path) -> None:
-    save_population(population(), tmp_path / "zoo")
-    read = read_checkpoints(tmp_path / "zoo", split="train").select([2, 0])
-    assert read.shared is not None
-    assert {name: value.tolist() for name, value in read.shared.items()} == {
-        name: value.tolist() for name, value in SHARED.items()
+@pytest.fixture
+def population():
+    weights = torch.randn(7, 6, generator=torch.Generator().manual_seed(0))
+    records = Records.of([f"run-{i}" for i in range(7)], split="train", scores={"loss": [0.5] * 7})
+    return Population(weights, LAYOUT, records, PopulationInfo("parts", {}), shared_of(0))
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def same_shared(one, other):
+    assert set(one) == set(other)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def writer_for(population, folder, **options):
+    return PopulationWriter(
+        folder,
+        population.layout,
+        population.info,
+        len(population),
+        shared=population.shared,
+        **options,
+    )
+
+
+def append(writer, population, rows):
+    part = population.select(rows)
+    writer.append(part.weights, part.records)
+
+
+def test_the_rest_is_written_beside_the_checkpoints_and_comes_back(population, tmp_path):
+    folder = save_population(population, tmp_path / "zoo")
+    assert set(contents(folder)) == {
+        *("layout.csv", "population.json", "records.csv"),
+        *("weights-00001-of-00001.safetensors", "shared.safetensors"),
     }
+    same_shared(load_file(folder / SHARED_FILE), population.shared)
+    described = json.loads((folder / "population.json").read_text())
+    digest = hashlib.sha256((folder / SHARED_FILE).read_bytes()).hexdigest()
+    assert described["sha256"][SHARED_FILE] == digest
+    stored = open_population(folder)
+    for loaded in (stored.load(), stored.load([3, 1]), *stored.blocks(3), read_checkpoints(folder)):
+        same_shared(loaded.shared, population.shared)
+    again = save_population(stored.load(), tmp_path / "again")
+    assert contents(again) == contents(folder)
 
 
-def test_populations_of_whole_networks_are_stored_as_before(tmp_path: Path) -> None:
-    save_population(population(shared={}), tmp_path / "zoo")
-    assert not (tmp_path / "zoo" / SHARED_FILE).exists()
-    described = json.loads((tmp_path / "zoo" / "population.json").read_text())
-    assert sorted(described["sha256"]) == ["layout.csv", "records.csv"]
-    assert open_population(tmp_path / "zoo").load().shared is None
+def test_a_population_without_it_is_as_it_always_was(population, tmp_path):
+    for bare in (replace(population, shared=None), replace(population, shared={})):
+        folder = save_population(bare, tmp_path / "zoo", overwrite=True)
+        names = ("layout.csv", "records.csv", "weights-00001-of-00001.safetensors")
+        assert set(contents(folder)) == {*names, "population.json"}
+        sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+        expected = {
+            "schema_version": 1,
+            "recipe": "parts",
+            "settings": {},
+            "architecture": None,
+            "symmetry": None,
+            "task": None,
+            "rows": 7,
+            "weights": 6,
+            "shards": [{"file": names[2], "rows": 7, "sha256": sums[names[2]]}],
+            "sha256": {name: sums[name] for name in names[:2]},
+        }
+        text = (folder / "population.json").read_text()
+        assert text == json.dumps(expected, indent=2) + "\n"
+        assert open_population(folder).load().shared is None
 
 
-def test_a_missing_or_damaged_rest_is_named(tmp_path: Path) -> None:
-    save_population(population(), tmp_path / "zoo")
-    file = tmp_path / "zoo" / SHARED_FILE
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
-    with pytest.raises(InputError, match=rf"{SHARED_FILE}: damaged or edited"):
-        open_population(tmp_path / "zoo")
-    file.write_bytes(b"short")
-    with pytest.raises(InputError, match=rf"{SHARED_FILE}.*safetensors form"):
-        open_population(tmp_path / "zoo", verify=False)
-    file.unlink()
-    with pytest.raises(InputError, match=rf"{SHARED_FILE}: expected this file, it is missing"):
-        open_population(tmp_path / "zoo")
+def test_choices_of_rows_orders_and_other_weights_keep_it(population):
+    other_order = WeightLayout(LAYOUT.shapes[::-1])
+    kept = [
+        population.select([2, 0]),
+        population.select(slice(1, 3)),
+        population.select(np.arange(7) < 2),
+        population.in_order_of(other_order),
+        population.with_weights(population.weights + 1, split="noised"),
+    ]
+    assert kept[3].layout == other_order
+    for changed in kept:
+        assert changed.shared is population.shared
 
 
-def test_a_build_goes_on_with_the_same_rest_only(tmp_path: Path) -> None:
-    all_rows = population()
+def test_views_of_one_vector_can_be_written(population, tmp_path):
+    layout = WeightLayout((("a", (2, 3)), ("b", (4,))))
+    views = layout.unflatten(torch.arange(10.0))
+    folder = save_population(replace(population, shared=views), tmp_path / "zoo")
+    same_shared(open_population(folder).load().shared, views)
 
-    def begun(shared: dict[str, torch.Tensor], *, resume: bool) -> PopulationWriter:
-        return PopulationWriter(
-            tmp_path / "zoo", LAYOUT, PopulationInfo(), 4, resume=resume, shared=shared
-        )
 
-    some = all_rows.select([0, 1])
-    begun(SHARED, resume=False).append(some.weights, some.records)
+def test_damage_is_found(population, tmp_path):
+    folder = save_population(population, tmp_path / "zoo")
+    path = folder / SHARED_FILE
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[-1] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(InputError, match=r"shared\.safetensors: damaged or edited"):
+        open_population(folder)
+    assert len(open_population(folder, verify=False)) == 7
+    path.write_bytes(whole[:-5])
+    with pytest.raises(InputError, match=r"shared\.safetensors: damaged or edited"):
+        open_population(folder)
+    with pytest.raises(InputError, match=r"shared\.safetensors: expected the rest of the network"):
+        open_population(folder, verify=False)
+    path.unlink()
+    for verify in (True, False):
+        with pytest.raises(
+            InputError, match=r"shared\.safetensors: expected this file, it is miss"
+        ):
+            open_population(folder, verify=verify)
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_killed_build_ends_with_the_same_bytes(population, tmp_path, rows):
+    whole = contents(save_population(population, tmp_path / "whole"))
+    writer = writer_for(population, tmp_path / "zoo")
+    if rows:
+        append(writer, population, slice(0, rows))
+    (tmp_path / "zoo.partial" / SHARED_FILE).write_bytes(b"half of")
+    writer = writer_for(population, tmp_path / "zoo", resume=True)
+    assert writer.rows_done == rows
+    append(writer, population, slice(rows, None))
+    assert contents(writer.finish()) == whole
+
+
+def test_a_build_goes_on_with_the_same_rest_only(population, tmp_path):
+    append(writer_for(population, tmp_path / "zoo"), population, slice(0, 3))
+    before = contents(tmp_path / "zoo.partial")
+    renamed = {f"net.{name}": value for name, value in population.shared.items()}
+    for shared in (shared_of(1), renamed, None):
+        with pytest.raises(InputError, match="begun with other settings"):
+            writer_for(replace(population, shared=shared), tmp_path / "zoo", resume=True)
+    assert contents(tmp_path / "zoo.partial") == before
+    shutil.rmtree(tmp_path / "zoo.partial")
+    without = replace(population, shared=None)
+    append(writer_for(without, tmp_path / "zoo"), without, slice(0, 3))
     with pytest.raises(InputError, match="begun with other settings"):
-        begun({**SHARED, "norm.running_mean": torch.ones(3)}, resume=True)
-    writer = begun(SHARED, resume=True)
-    others = all_rows.select([2, 3])
-    writer.append(others.weights, others.records)
+        writer_for(population, tmp_path / "zoo", resume=True)
+
+
+def test_a_build_that_had_not_begun_leaves_no_rest_to_another(population, tmp_path):
+    writer_for(population, tmp_path / "zoo")
+    without = replace(population, shared=None)
+    folder = save_population(without, tmp_path / "zoo")
+    assert SHARED_FILE not in contents(folder)
+
+
+def test_a_folder_with_it_is_replaced_if_asked(population, tmp_path):
+    folder = save_population(population, tmp_path / "zoo")
+    with pytest.raises(InputError, match="holds files"):
+        save_population(population, folder)
+    other = replace(population, shared=shared_of(1))
+    writer = writer_for(other, folder, overwrite=True)
+    append(writer, other, slice(None))
+    same_shared(open_population(folder).load().shared, population.shared)
     writer.finish()
-    save_population(all_rows, tmp_path / "whole")
-    for file in (SHARED_FILE, "population.json", "records.csv"):
-        assert (tmp_path / "zoo" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
-
-
-def test_a_folder_with_a_rest_can_be_replaced(tmp_path: Path) -> None:
-    save_population(population(), tmp_path / "zoo")
-    save_population(population(shared={}), tmp_path / "zoo", overwrite=True)
-    assert not (tmp_path / "zoo" / SHARED_FILE).exists()
+    same_shared(open_population(folder).load().shared, other.shared)
+    save_population(replace(population, shared=None), folder, overwrite=True)
+    assert open_population(folder).load().shared is None
+    assert SHARED_FILE not in contents(folder)

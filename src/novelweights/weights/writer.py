@@ -122,7 +122,8 @@ class PopulationWriter:
                     f"{self._partial}: the folder to work in holds other files; move them away"
                 )
             self._partial.mkdir(parents=True, exist_ok=True)
-            (self._partial / "records.csv").unlink(missing_ok=True)
+            for name in ("records.csv", SHARED_FILE):  # of a build that had not begun
+                (self._partial / name).unlink(missing_ok=True)
         self._plan = plan
         for name, rows in self._shards:
             header = safetensors_header(len(rows), self._layout.size)
