@@ -1,5 +1,6 @@
 """P-diff's populations: what moves, what is kept, and builds that were stopped."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,22 +8,25 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
-from toy_pixels import NETWORK, TUNED
+from toy_pixels import BASE, NETWORK, TUNED
 
 from novelweights.data.pixel_data import PixelData
 from novelweights.errors import InputError
 from novelweights.networks.parts import LAST_TWO_NORMALIZATIONS
-from novelweights.seeding import rng_for
+from novelweights.seeding import rng_for, seed_for
 from novelweights.tasks import make_task
 from novelweights.tasks.classification import Classification, loss_and_accuracy
 from novelweights.tasks.evaluation_images import evaluation_images
+from novelweights.weights.population import Population, Records
 from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.store import open_population
+from novelweights.weights.writer import PopulationWriter
 from novelweights.zoos.building import build, counts_of
 from novelweights.zoos.fine_tuning import FineTuningRecipe, fine_tune
-from novelweights.zoos.resnet_training import augmented
+from novelweights.zoos.resnet_training import augmented, train_network
 
-FILES = ("population.json", "records.csv", "shared.safetensors")
+QUICK = replace(TUNED, base=replace(BASE, epochs=1, batch_size=160))
+"""Its base is one step from an initialization."""
 
 
 def plain_loop(
@@ -112,27 +116,121 @@ class Stop(Exception):
     """Stands for a kill."""
 
 
-@pytest.mark.parametrize("at", [2, 6, 9, 14])
 def test_a_build_that_was_killed_ends_with_the_same_bytes(
-    toy_set: PixelData, tmp_path: Path, at: int
+    toy_set: PixelData, tmp_path: Path
 ) -> None:
     asked = {"heldout_runs": 1, "checkpoints": 3}
-    build(TUNED, tmp_path / "whole", **asked)
+    whole = sorted(build(TUNED, tmp_path / "whole", **asked).iterdir())
+    assert [path.name for path in whole] == [
+        *("layout.csv", "population.json", "records.csv", "shared.safetensors"),
+        "weights-00001-of-00001.safetensors",
+    ]
 
     def killed(done: int, total: int) -> None:
         if done == at:
             raise Stop
 
-    with pytest.raises(Stop):
-        build(TUNED, tmp_path / "zoo", **asked, progress=killed)
-    if at > 4:
+    for at in (6, 9, 14):  # in the second epoch, the training run, the held-out run
+        zoo = tmp_path / f"killed at {at}"
+        with pytest.raises(Stop):
+            build(TUNED, zoo, **asked, progress=killed)
         with pytest.raises(InputError, match="--resume"):
-            build(TUNED, tmp_path / "zoo", **asked)
-    build(TUNED, tmp_path / "zoo", **asked, resume=True)
-    weights = next((tmp_path / "whole").glob("*.safetensors")).name
-    for file in (*FILES, weights):
-        assert (tmp_path / "zoo" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
-    assert not (tmp_path / "zoo.network.partial").exists()
+            build(TUNED, zoo, **asked)
+        build(TUNED, zoo, **asked, resume=True)
+        for path in whole:
+            assert path.read_bytes() == (zoo / path.name).read_bytes()
+        assert not zoo.with_name(f"{zoo.name}.network.partial").exists()
+
+
+def test_the_rest_is_the_bases_own_with_its_statistics(toy_set: PixelData, tmp_path: Path) -> None:
+    build(TUNED, tmp_path / "zoo", heldout_runs=0, checkpoints=2, seed=9)
+    stored = open_population(tmp_path / "zoo")
+    base = train_network(
+        NETWORK,
+        toy_set,
+        evaluation_images(NETWORK, toy_set),
+        TUNED.base,
+        seed_for(9, "base"),
+        keep_best=True,
+        state_file=tmp_path / "state.pt",
+        tell=lambda steps: None,
+    )
+    population, state = stored.load(), NETWORK.layout.unflatten(base.weights)
+    assert population.shared is not None
+    assert set(state) == {*population.shared, *LAST_TWO_NORMALIZATIONS}
+    for name, value in population.shared.items():
+        assert torch.equal(value, state[name])
+    begun = population.layout.unflatten(population.weights[-1])
+    for name in LAST_TWO_NORMALIZATIONS:
+        assert torch.equal(begun[name], state[name])
+    settings = stored.info.settings["base"]
+    assert (settings["epoch_taken"], settings["test_accuracy"]) == (base.epoch, base.accuracy)
+
+
+def test_runs_are_their_own_whatever_is_built_beside(toy_set: PixelData, tmp_path: Path) -> None:
+    asked = {"checkpoints": 2, "seed": 1}
+    few = open_population(build(QUICK, tmp_path / "few", heldout_runs=1, **asked)).load()
+    more = open_population(build(QUICK, tmp_path / "more", runs=2, heldout_runs=2, **asked)).load()
+    assert few.records.run.tolist() == [*["train-00000"] * 2, *["heldout-00000"] * 2, "base"]
+    assert torch.equal(few.weights, more.weights[[0, 1, 4, 5, 8]])
+
+
+def test_a_kill_between_two_runs_costs_nothing(
+    toy_set: PixelData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"heldout_runs": 1, "checkpoints": 2}
+    build(QUICK, tmp_path / "whole", **asked)
+    append = PopulationWriter.append
+
+    def killed_after(writer: PopulationWriter, weights: torch.Tensor, records: Records) -> None:
+        append(writer, weights, records)
+        raise Stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PopulationWriter, "append", killed_after)
+        for _ in range(3):  # after the training run, the held-out run and the base itself
+            with pytest.raises(Stop):
+                build(QUICK, tmp_path / "zoo", **asked, resume=True)
+    build(
+        QUICK,
+        tmp_path / "zoo",
+        **asked,
+        resume=True,
+        progress=lambda done, total: None if done == 1 else pytest.fail("it was trained again"),
+    )
+    for path in sorted((tmp_path / "whole").iterdir()):
+        assert path.read_bytes() == (tmp_path / "zoo" / path.name).read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["whole", "zoo"]
+
+
+def test_the_old_folder_stays_until_the_new_is_complete(toy_set: PixelData, tmp_path: Path) -> None:
+    asked = {"heldout_runs": 0, "checkpoints": 1, "overwrite": True}
+    build(QUICK, tmp_path / "zoo", **asked)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "zoo").iterdir()}
+
+    def looks(done: int, total: int) -> None:
+        assert {p.name: p.read_bytes() for p in (tmp_path / "zoo").iterdir()} == before
+
+    build(QUICK, tmp_path / "zoo", **asked, seed=1, progress=looks)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "zoo").iterdir()} != before
+    assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
+
+
+def test_an_unfinished_population_is_told_before_the_base_is_trained(
+    toy_set: PixelData, tmp_path: Path, make_population: Callable[..., Population]
+) -> None:
+    other = make_population(4)
+    with PopulationWriter(tmp_path / "zoo", other.layout, other.info, 4) as writer:
+        part = other.select(slice(0, 2))
+        writer.append(part.weights, part.records)
+    with pytest.raises(InputError, match=r"zoo\.partial.*--resume"):
+        build(
+            TUNED,
+            tmp_path / "zoo",
+            heldout_runs=0,
+            progress=lambda *now: pytest.fail("it was trained"),
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["zoo.partial"]
 
 
 def test_a_damaged_or_another_base_is_refused(toy_set: PixelData, tmp_path: Path) -> None:

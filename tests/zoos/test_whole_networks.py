@@ -14,7 +14,9 @@ from novelweights.seeding import rng_for
 from novelweights.tasks import RESNETS, TASKS
 from novelweights.tasks.classification import Classification
 from novelweights.tasks.evaluation_images import evaluation_images
+from novelweights.weights.population import Records
 from novelweights.weights.store import open_population
+from novelweights.weights.writer import PopulationWriter
 from novelweights.zoos import ZOOS
 from novelweights.zoos.building import build, counts_of
 from novelweights.zoos.fine_tuning import FineTuning
@@ -112,6 +114,30 @@ def test_a_zoo_of_whole_networks_is_built_and_goes_on(toy_set: PixelData, tmp_pa
     accuracy = task.score(task.behave(population)).numpy()
     np.testing.assert_allclose(accuracy, stored.records.scores["test_accuracy"])
     assert not population.weights[0].equal(population.weights[1])
+
+
+def test_a_kill_between_two_networks_costs_nothing(
+    toy_set: PixelData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = replace(WHOLE, recipe=replace(BASE, epochs=1, batch_size=160))
+    build(short, tmp_path / "whole", runs=2)
+    append = PopulationWriter.append
+
+    def killed_after(writer: PopulationWriter, weights: torch.Tensor, records: Records) -> None:
+        append(writer, weights, records)
+        raise Stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PopulationWriter, "append", killed_after)
+        for _ in range(2):
+            with pytest.raises(Stop):
+                build(short, tmp_path / "zoo", runs=2, resume=True)
+    told: list[tuple[int, int]] = []
+    build(short, tmp_path / "zoo", runs=2, resume=True, progress=lambda *now: told.append(now))
+    assert told == []  # nothing was left to train
+    for path in sorted((tmp_path / "whole").iterdir()):
+        assert path.read_bytes() == (tmp_path / "zoo" / path.name).read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["whole", "zoo"]
 
 
 def test_what_whole_networks_do_not_keep_is_refused(toy_set: PixelData) -> None:

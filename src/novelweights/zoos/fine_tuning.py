@@ -210,7 +210,7 @@ def _base(
                 return Trained(*state["trained"])
         except (RuntimeError, ValueError, TypeError, KeyError, EOFError, UnpicklingError) as error:
             raise InputError(
-                f"{finished}: the base network of the unfinished build cannot be read ({error}); "
+                f"{finished}: expected the base network of an unfinished build, it cannot be read; "
                 f"delete {work} to begin anew"
             ) from error
         raise InputError(

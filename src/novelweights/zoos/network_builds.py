@@ -21,14 +21,15 @@ def working_folder(folder: Path, *, resume: bool) -> Iterator[Path]:
     build is complete.
 
     Raises:
-        InputError: It is there from before and `resume` is off.
+        InputError: It, or an unfinished population, is there from before and `resume` is off.
     """
     work = folder.with_name(folder.name + ".network.partial")
-    if work.exists() and any(work.iterdir()) and not resume:
-        raise InputError(
-            f"{work}: the state of an unfinished build is there; add --resume to go on with it, or "
-            "delete it to begin anew"
-        )
+    for kept in (work, folder.with_name(folder.name + ".partial") / "progress.json"):
+        if not resume and (any(kept.iterdir()) if kept.is_dir() else kept.exists()):
+            raise InputError(
+                f"{kept}: the state of an unfinished build is there; add --resume to go on with "
+                "it, or delete it to begin anew"
+            )
     work.mkdir(parents=True, exist_ok=True)
     yield work
     shutil.rmtree(work)

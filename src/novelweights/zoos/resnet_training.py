@@ -197,8 +197,8 @@ def _restored(
             return int(state["epochs"]), Trained(*state["best"])
     except (RuntimeError, ValueError, TypeError, KeyError, EOFError, UnpicklingError) as error:
         raise InputError(
-            f"{path}: the state of the unfinished training cannot be read ({error}); delete it to "
-            "begin anew"
+            f"{path}: expected the state of an unfinished training, it cannot be read; delete it "
+            "to begin anew"
         ) from error
     raise InputError(
         f"{path}: the unfinished training was begun with other settings or data; give the same to "

@@ -24,8 +24,6 @@ from novelweights.zoos.network_builds import (
 from novelweights.zoos.planned_runs import planned_runs
 from novelweights.zoos.resnet_training import AdamWRecipe, train_network
 
-STATE_FILE = "training_state.pt"
-
 
 @dataclass(frozen=True)
 class WholeNetworks:
@@ -114,6 +112,7 @@ def build(
     ):
         steps = Steps(progress, len(planned) * per_run, writer.rows_done * per_run)
         for run in planned[writer.rows_done :]:
+            state_file = work / f"{run.name}.pt"  # its own: a kill may leave the last run's behind
             trained = train_network(
                 zoo.network,
                 data,
@@ -121,7 +120,7 @@ def build(
                 zoo.recipe,
                 run.seed,
                 keep_best=False,
-                state_file=work / STATE_FILE,
+                state_file=state_file,
                 tell=steps.tell,
             )
             weights = trained.weights[None]
@@ -129,5 +128,5 @@ def build(
             scores = {"test_accuracy": accuracy.tolist(), "test_loss": loss.tolist()}
             records = Records.of([run.name], split=run.split, step=per_run, scores=scores)
             writer.append(weights, records)
-            (work / STATE_FILE).unlink()
+            state_file.unlink()
         return writer.finish()
