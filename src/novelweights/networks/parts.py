@@ -111,15 +111,21 @@ class PartOfNetwork:
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:
         """These parameters of one random initialization of the network."""
-        state = self.network.layout.unflatten(self.network.initial(rng))
+        return self.taken_from(self.network.initial(rng))
+
+    def taken_from(self, whole: Float[Tensor, " d_network"]) -> Float[Tensor, " d"]:
+        """These parameters of a checkpoint of the whole network."""
+        state = self.network.layout.unflatten(whole)
         return self.layout.flatten({name: state[name] for name in self.generated})
 
     def trunk(self, x: Float[Tensor, "examples inputs"]) -> tuple[Tensor, ...]:
         """Activations before the first generated layer, of every example."""
         before, _ = self._halves
-        images = self.network.images(x)
         with torch.no_grad():
-            found = [before(some.to(self._device)) for some in images.split(IMAGES_AT_ONCE)]
+            found = [
+                before(self.network.images(some).to(self._device))
+                for some in x.split(IMAGES_AT_ONCE)
+            ]
         return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
     def tail(
@@ -129,12 +135,11 @@ class PartOfNetwork:
         _, after = self._halves
         n_examples = len(activations[0])
         logits = torch.empty(len(weights), n_examples, self.classes)
-        weights = weights.to(self._device)
+        states = [self.layout.unflatten(checkpoint) for checkpoint in weights.to(self._device)]
         with torch.no_grad():
             for start in range(0, n_examples, IMAGES_AT_ONCE):
                 some = tuple(part[start : start + IMAGES_AT_ONCE] for part in activations)
-                for row, checkpoint in enumerate(weights):
-                    state = self.layout.unflatten(checkpoint)
+                for row, state in enumerate(states):
                     logits[row, start : start + IMAGES_AT_ONCE] = functional_call(
                         after, state, some
                     )

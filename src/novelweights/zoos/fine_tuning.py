@@ -9,7 +9,6 @@ is the population's shared state. Source: paper, appendix A; P-diff's released c
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from jaxtyping import Float, Int
@@ -37,6 +36,7 @@ from novelweights.zoos.network_builds import (
     Steps,
     build_settings,
     own_or_asked,
+    telling_damage,
     working_folder,
 )
 from novelweights.zoos.planned_runs import PlannedRun, planned_runs
@@ -190,8 +190,7 @@ def build(
                 writer.append(weights, _records(part, run, weights, inputs, test.test_y))
             if writer.rows_done == len(planned) * kept:
                 run = PlannedRun("base", "start", 0)
-                whole = network.layout.unflatten(base.weights)
-                weights = part.layout.flatten({name: whole[name] for name in generated})[None]
+                weights = part.taken_from(base.weights)[None]
                 writer.append(weights, _records(part, run, weights, inputs, test.test_y))
             return writer.finish()
 
@@ -203,16 +202,11 @@ def _base(
     run_seed, finished = seed_for(seed, "base"), work / BASE_FILE
     identity = f"{asdict(zoo.network)} {asdict(zoo.base)} {data.sha256} {run_seed}"
     if finished.exists():
-        try:
+        with telling_damage(finished, "base network of an unfinished build", remove=work):
             state = torch.load(finished, weights_only=True)
             if state["identity"] == identity:
                 tell(zoo.base.steps(len(data.train)))
                 return Trained(*state["trained"])
-        except (RuntimeError, ValueError, TypeError, KeyError, EOFError, UnpicklingError) as error:
-            raise InputError(
-                f"{finished}: expected the base network of an unfinished build, it cannot be read; "
-                f"delete {work} to begin anew"
-            ) from error
         raise InputError(
             f"{finished}: the unfinished build was begun with another base network; give the same "
             f"settings to go on, or delete {work} to begin anew"
@@ -259,12 +253,8 @@ def fine_tune(
     module = network.module().train().to(device)
     module.load_state_dict(network.layout.unflatten(base), strict=False)
     trunk, tail = split_at(module, LAST_TWO_NORMALIZATIONS)
-    named = dict(module.named_parameters())
-    own = [named[name] for name in LAST_TWO_NORMALIZATIONS]
-    for parameter in named.values():
-        parameter.requires_grad_(False)
-    for parameter in own:
-        parameter.requires_grad_(True)
+    module.requires_grad_(False)
+    own = [module.get_parameter(name).requires_grad_() for name in LAST_TWO_NORMALIZATIONS]
     optimizer = torch.optim.AdamW(own, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     saved = []
     for step, (rows, rng) in enumerate(_endless(len(data.train), recipe.batch_size, seed), start=1):
@@ -280,7 +270,7 @@ def fine_tune(
         if step < FIRST_KEPT:
             continue
         saved.append(torch.cat([parameter.detach().flatten() for parameter in own]).cpu())
-        if recipe.normalization == "released":
+        if step == FIRST_KEPT and recipe.normalization == "released":
             for half in (trunk, tail):
                 half.eval()
         if len(saved) == kept:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -33,6 +34,26 @@ def working_folder(folder: Path, *, resume: bool) -> Iterator[Path]:
     work.mkdir(parents=True, exist_ok=True)
     yield work
     shutil.rmtree(work)
+
+
+@contextmanager
+def telling_damage(path: Path, what: str, *, remove: Path | str) -> Iterator[None]:
+    """Reading kept state: whatever a damaged file raises becomes a message.
+
+    Args:
+        path: The file.
+        what: It should hold.
+        remove: What to delete to begin anew.
+
+    Raises:
+        InputError: It cannot be read, or lacks something.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, KeyError, EOFError, UnpicklingError) as error:
+        raise InputError(
+            f"{path}: expected the {what}, it cannot be read; delete {remove} to begin anew"
+        ) from error
 
 
 @dataclass

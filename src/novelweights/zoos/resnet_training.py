@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +25,7 @@ from novelweights.files import replacing
 from novelweights.networks.resnet import ResNet18, whole_state, working_device
 from novelweights.seeding import rng_for
 from novelweights.tasks.classification import loss_and_accuracy
+from novelweights.zoos.network_builds import telling_damage
 from novelweights.zoos.training import require_sizes
 
 AUGMENTATIONS = ("crop", "crop and RandAugment")
@@ -189,17 +189,12 @@ def _restored(
     """Epochs that are done, and the best of them; the state goes into the objects."""
     if not path.exists():
         return 0, None
-    try:
+    with telling_damage(path, "state of an unfinished training", remove="it"):
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["identity"] == identity:
             module.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             return int(state["epochs"]), Trained(*state["best"])
-    except (RuntimeError, ValueError, TypeError, KeyError, EOFError, UnpicklingError) as error:
-        raise InputError(
-            f"{path}: expected the state of an unfinished training, it cannot be read; delete it "
-            "to begin anew"
-        ) from error
     raise InputError(
         f"{path}: the unfinished training was begun with other settings or data; give the same to "
         "go on, or delete it to begin anew"
