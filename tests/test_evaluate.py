@@ -13,6 +13,8 @@ from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.symmetry import NeuronSymmetry
+from novelweights.zoos import find_zoo
+from novelweights.zoos.building import build
 
 
 def test_network_with_two_hidden_layers_is_compared_by_plain_l2_to_the_page(tmp_path: Path) -> None:
@@ -90,6 +92,7 @@ def test_g_pt_is_evaluated_on_trajectories_and_an_interrupted_call_goes_on(
         ("g-pt", {"zoo": "digit-mlp-steps"}, "did you mean 'digits-mlp-steps'"),
         ("g-pt", {"zoo": "digits-mlp"}, "has 1 of each run and 0 to begin from"),
         ("g-pt", {"start_runs": 0}, "has 200 of each run and 0 to begin from"),
+        ("noise", {"zoo": "digits-mlp", "runs": 2}, "at least 3 training checkpoints.*got 2"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
@@ -139,6 +142,34 @@ def test_a_task_of_which_the_data_are_missing_leaves_it_too(
     with pytest.raises(InputError, match="data fetch digits"):
         evaluate_method(tmp_path, "noise", zoo="digits-mlp", overwrite=True)
     assert (tmp_path / "evaluation.json").read_text() == "{}"
+
+
+def test_networks_from_scratch_are_checked_before_the_fit_and_may_be_added_later(
+    tmp_path: Path,
+) -> None:
+    folder, scratch = tmp_path / "noise", tmp_path / "scratch"
+    build(find_zoo("digits-mlp"), scratch, runs=4, heldout_runs=0, seed=1)
+    build(
+        find_zoo("digits-wide-mlp-steps"), tmp_path / "wide", runs=4, heldout_runs=0, start_runs=0
+    )
+
+    def go(**more: Any) -> Any:
+        wanted = {"zoo": "digits-mlp", "runs": 8, "heldout_runs": 20, "samples": 4}
+        return evaluate_method(folder, "noise", **{**wanted, **more})
+
+    with pytest.raises(InputError, match="parameters of the training checkpoints"):
+        go(from_scratch=tmp_path / "wide")
+    assert (folder / "zoo").exists()
+    assert not (folder / "model").exists()
+    go(overwrite=True)
+    key = "median_distance_from_scratch"
+    assert key not in (folder / "audit" / "audit.json").read_text()
+    go(resume=True, from_scratch=scratch)
+    assert key in (folder / "audit" / "audit.json").read_text()
+    with pytest.raises(InputError, match="begun with other settings"):
+        go(resume=True)
+    with pytest.raises(InputError, match="begun with other settings"):
+        go(resume=True, from_scratch=tmp_path / "wide")
 
 
 def test_seconds_add_up_only_where_a_stage_goes_on(

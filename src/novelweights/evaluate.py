@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from novelweights.audit.audit import Clock, audit
-from novelweights.audit.criteria import Verdicts
+from novelweights.audit.criteria import DEFAULT_CRITERIA, Verdicts
+from novelweights.audit.from_scratch import same_parts
 from novelweights.audit.pictures import pictures
 from novelweights.audit.run_folder import describe_run, write_run
 from novelweights.audit.verdict import judge
@@ -224,7 +225,8 @@ def evaluate_method(
         samples: Checkpoints to generate.
         checkpoints: Kept of each run.
         start_runs: Initializations of yet other runs.
-        from_scratch: Independently trained networks for the audits to show beside.
+        from_scratch: Independently trained networks for the audits to show beside. May be added to
+            an evaluation that was begun without.
         seed: Root of all randomness.
         resume: Go on with what is there.
         overwrite: Replace what is there.
@@ -258,16 +260,30 @@ def evaluate_method(
             f"run and {counts['start_runs']} to begin from; name a zoo ...-steps, or add "
             "--checkpoints and --start-runs"
         )
+    least, rows = DEFAULT_CRITERIA.min_runs, counts["runs"] * counts["checkpoints"]
+    if rows < least:
+        raise InputError(
+            f"expected at least {least} training checkpoints, since the audit compares each with "
+            f"the others, got {rows}; raise --runs or --checkpoints"
+        )
     task = make_task(recipe.task_name) if recipe.task_name in WHOLE_TASKS else None
-    scratch = read_checkpoints(from_scratch, split="train") if from_scratch is not None else None
-    named = {"method": method, "zoo": zoo, "scale": scale}
-    begin(
+    asked = {"method": method, "zoo": zoo, "scale": scale, **counts, "samples": samples}
+    asked["seed"] = seed
+    scratch = None
+    if from_scratch is not None:
+        scratch = read_checkpoints(from_scratch, split="train")
+        asked["from_scratch_sha256"] = weights_digest(scratch)
+    has_more = begin(
         folder,
-        {**named, **counts, "samples": samples, "seed": seed},
+        asked,
         kind=kind,
         resume=resume,
         overwrite=overwrite,
+        later=("from_scratch_sha256",),
     )
+    if has_more:  # audits that were made without do not count
+        for made in folder.glob("audit*"):
+            shutil.rmtree(made)
     if not (folder / "zoo").exists():
         with timed(folder, "zoo", goes_on=True):
             build(
@@ -283,6 +299,8 @@ def evaluate_method(
             )
     train = read_checkpoints(folder / "zoo", split="train")
     task = task or make_task(recipe.task_name, train.shared)
+    if scratch is not None:
+        same_parts(scratch, train.layout)  # what does not fit should not wait for the fit
     heldout = None
     if counts["heldout_runs"]:
         heldout = read_checkpoints(folder / "zoo", split="heldout")

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import UnionType
@@ -24,17 +24,42 @@ def evaluation_marker(folder: Path) -> Path | None:
 
 
 def begin(
-    folder: Path, settings: Mapping[str, Any], *, kind: str, resume: bool, overwrite: bool
-) -> None:
-    """An empty folder marked with its settings, or with `resume` the one that is there."""
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    kind: str,
+    resume: bool,
+    overwrite: bool,
+    later: Collection[str] = (),
+) -> bool:
+    """An empty folder marked with its settings, or with `resume` the one that is there.
+
+    Args:
+        folder: Of the evaluation.
+        settings: What is asked for.
+        kind: Name of the file that keeps them.
+        resume: Go on with what is there.
+        overwrite: Replace what is there.
+        later: Settings that may be added to an evaluation that was begun without them.
+
+    Returns:
+        Whether some were added now.
+
+    Raises:
+        InputError: The folder holds something else, or was begun with other settings.
+    """
     marker, what = folder / kind, kind.removesuffix(".json")
     if resume and marker.exists():
-        if (known := read_json(marker)) != settings:
+        known = read_json(marker)
+        added = {name for name in later if name in settings and name not in known}
+        if known != {name: value for name, value in settings.items() if name not in added}:
             raise InputError(
                 f"{folder}: the {what} there was begun with other settings ({known}); "
                 "give the same to go on, or name another folder with -o"
             )
-        return
+        if added:
+            write_json(marker, settings)
+        return bool(added)
     if marker.exists() and not overwrite:
         raise InputError(
             f"{folder}: the {what} of an earlier call is there; add --resume to go on with it, "
@@ -45,6 +70,7 @@ def begin(
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     write_json(marker, settings)
+    return False
 
 
 @contextmanager

@@ -2,6 +2,7 @@ import json
 import signal
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from partial_networks import norms_layout, walk_of_norms
@@ -107,6 +108,21 @@ def test_checkpoints_are_encoded_in_batches_and_decoded_alone(fitted):
     assert torch.allclose(frozen.encode(weights), alone, atol=1e-5)
 
 
+def test_held_out_runs_are_encoded_as_many_together_as_the_fit_had(fitted):
+    walks = [walk_of_norms(20, 24, seed=i, run=f"run-{i}") for i in range(3)]
+    weights = torch.cat([walk.weights for walk in walks])
+    runs = np.repeat([walk.records.run[0] for walk in walks], 20)
+    alone = torch.cat([fitted.codec.encode(walk.weights) for walk in walks])
+    assert fitted.codec.runs == 1
+    assert torch.equal(fitted.codec.encode(weights, runs), alone)
+    mixed = torch.arange(60).view(3, 20).T.flatten()  # rows of the runs in turn
+    latents = fitted.codec.encode(weights[mixed], runs[mixed])
+    assert torch.equal(latents, alone[mixed])
+    of_three = replace(fitted.codec, runs=3)
+    assert not torch.allclose(of_three.encode(weights, runs), alone, atol=1e-3)
+    assert torch.equal(of_three.encode(weights, runs), fitted.codec.encode(weights))
+
+
 def test_the_autoencoders_target_is_the_noised_checkpoint(fitted):
     rows = torch.randn(8, 96, generator=seeded(3))
     autoencoder = QUICK.autoencoder(norms_layout(24))
@@ -150,7 +166,7 @@ def test_loss_is_the_noises_error_of_each_runs_last_latent(fitted):
     )
     loss = fitted.loss(population, timesteps=(2, 15), rng=seeded(5))
     assert loss.shape == (3, 2)
-    last = fitted.codec.encode(population.weights)[[9, 19, 29]]
+    last = torch.cat([fitted.codec.encode(walk.weights)[-1:] for walk in walks])
     by_hand = denoising_errors(
         fitted.denoiser,
         last,

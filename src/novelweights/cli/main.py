@@ -200,7 +200,7 @@ def sample(
             rng=rng_for(seed, "sample"),
             start=begin,
             progress=lambda done, total: tell("sampling", done, total),
-            **loss_measure(fitted),
+            **loss_measure(fitted, begin),
         )
         require_finite(generated, f"samples of {method}")
         told = with_provenance(generated, model, sampler=sampler, fitted=fitted)

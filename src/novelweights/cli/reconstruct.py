@@ -94,7 +94,7 @@ def reconstruct(
             f"{population}: {'names no task' if task == 'auto' else 'task none'}; expected one "
             "that knows errors, name it with --task (`novelweights ls tasks`)"
         )
-    judge = make_task(name)
+    judge = make_task(name, every.shared)
     symmetry = training.info.symmetry or (own.symmetry if own else None)
     with progress_bar() as tell:
         found = run_reconstruct(

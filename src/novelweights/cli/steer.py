@@ -3,12 +3,15 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from novelweights.cli.show import progress_bar, say
 from novelweights.errors import InputError
+
+if TYPE_CHECKING:
+    from novelweights.weights.population import Population
 
 
 def steer(
@@ -56,8 +59,8 @@ def steer(
             f"{model}: {'the generator names no task' if task == 'auto' else 'task none'}; "
             "expected one that measures the loss, name it with --task (`novelweights ls tasks`)"
         )
-    judge = make_task(name)
     begin = read_starts(start)
+    judge = make_task(name, begin.shared)
     if len(begin) < starts:
         say(f"starts: {len(begin)} found in {start}, all are used")
     grid = prompt_grid(*fitted.loss_range, prompts)
@@ -121,8 +124,12 @@ def with_settings(fitted: Any, method: str, **wanted: Any) -> Any:
     return replace(fitted, settings=replace(settings, **chosen))
 
 
-def loss_measure(fitted: Any) -> dict[str, Any]:
+def loss_measure(fitted: Any, start: "Population | None") -> dict[str, Any]:
     """What `sample` is given to measure the losses between several passes; {} where none is needed.
+
+    Args:
+        fitted: The generator.
+        start: What it begins from; of parts of a network it holds the rest.
 
     Raises:
         InputError: The data of the generator's own task have to be fetched first.
@@ -134,5 +141,5 @@ def loss_measure(fitted: Any) -> dict[str, Any]:
         return {}
     if fitted.info.task not in TASKS or fitted.settings.metric != "test_loss":
         return {}
-    task = make_task(fitted.info.task)
+    task = make_task(fitted.info.task, None if start is None else start.shared)
     return {"measure": task.loss} if isinstance(task, LossTask) else {}

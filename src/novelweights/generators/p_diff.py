@@ -30,7 +30,7 @@ from novelweights.generators.parts.diffusion import (
     noise_predicting_scheduler,
     sample_ddpm,
 )
-from novelweights.generators.parts.gap import GapWatch
+from novelweights.generators.parts.gap import GapWatch, comparable
 from novelweights.generators.parts.latent_codec import BLOCK, LatentCodec, device_of
 from novelweights.generators.parts.latent_denoiser import LatentDenoiser
 from novelweights.generators.parts.latent_stages import AutoencoderStage, DiffusionStage
@@ -133,10 +133,10 @@ class PDiff:
         """The denoiser of latents, freshly initialized from torch's global stream."""
         return LatentDenoiser(self.latent, width=self.denoiser_width)
 
-    def codec(self, autoencoder: ConvAutoencoder, scale: TensorScale) -> LatentCodec:
-        """What makes latents of checkpoints and checkpoints of latents."""
+    def codec(self, autoencoder: ConvAutoencoder, scale: TensorScale, runs: int) -> LatentCodec:
+        """What makes latents of checkpoints of so many runs and checkpoints of latents."""
         is_frozen = self.batch_statistics == "frozen"
-        return LatentCodec(autoencoder, scale, self.batch_size, is_frozen)
+        return LatentCodec(autoencoder, scale, self.batch_size, runs, is_frozen)
 
     def fit(
         self,
@@ -165,7 +165,8 @@ class PDiff:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             autoencoder, denoiser = self.autoencoder(training.layout), self.denoiser()
-        codec = self.codec(autoencoder, TensorScale.of(training.weights, training.layout))
+        scale = TensorScale.of(training.weights, training.layout)
+        codec = self.codec(autoencoder, scale, len(set(training.records.run)))
         begun = FittedPDiff(self, codec, denoiser, training.layout, training.info)
         watched = workspace.watch
         if watched is not None:
@@ -270,9 +271,8 @@ class FittedPDiff:
             InputError: It holds other networks, or NaN.
         """
         ours = self.in_order(population)
-        return ours.with_weights(
-            self.codec.decode(self.codec.encode(ours.weights)), split="reconstruction"
-        )
+        latents = self.codec.encode(ours.weights, ours.records.run)
+        return ours.with_weights(self.codec.decode(latents), split="reconstruction")
 
     def as_reference(self, population: Population) -> Population:
         """The population itself: the paper compares with the training weights as they are."""
@@ -293,7 +293,7 @@ class FittedPDiff:
     ) -> Float[Tensor, "n levels"]:
         """Mean squared error of the noise predicted in the latent of every run's last checkpoint.
 
-        All checkpoints of the population are encoded, which matters with released statistics: see
+        All checkpoints are encoded, which matters with released statistics: see
         `LatentCodec.encode`. Populations of one run, as in the paper, give one row.
 
         Raises:
@@ -311,9 +311,9 @@ class FittedPDiff:
             denoiser = cast(LatentDenoiser, model.get_submodule("denoiser"))
             return self._losses(denoiser, some, timesteps, draw)
 
+        watched = comparable(training, heldout)  # before: some latents depend on who is beside
         return GapWatch.of(
-            self._latents(training),
-            self._latents(heldout),
+            *map(self._latents, watched),
             timesteps=self.timesteps,
             losses=losses_of,
         )
@@ -338,7 +338,7 @@ class FittedPDiff:
         save_file(state, folder / AUTOENCODER_FILE)
         save_denoiser(self.denoiser, folder, {})
         scale = {"center": self.codec.scale.center, "spread": self.codec.scale.spread}
-        save_file(scale, folder / SCALE_FILE)
+        save_file({**scale, "runs": torch.tensor(self.codec.runs)}, folder / SCALE_FILE)
 
     @classmethod
     def load(
@@ -349,7 +349,9 @@ class FittedPDiff:
             autoencoder, denoiser = settings.autoencoder(layout), settings.denoiser()
         autoencoder.load_state_dict(load_file(folder / AUTOENCODER_FILE))
         load_denoiser(denoiser, folder)
-        codec = settings.codec(autoencoder, TensorScale(layout, **load_file(folder / SCALE_FILE)))
+        kept = load_file(folder / SCALE_FILE)
+        scale = TensorScale(layout, kept["center"], kept["spread"])
+        codec = settings.codec(autoencoder, scale, int(kept["runs"]))
         return cls(settings, codec, denoiser, layout, info)
 
     @torch.no_grad()
@@ -362,7 +364,8 @@ class FittedPDiff:
     def _latents(self, population: Population) -> Population:
         """The latents of a population, as one."""
         layout = WeightLayout((("latent", (self.settings.latent,)),))
-        return Population(self.codec.encode(population.weights), layout, population.records)
+        latents = self.codec.encode(population.weights, population.records.run)
+        return Population(latents, layout, population.records)
 
     @torch.no_grad()
     def _losses(

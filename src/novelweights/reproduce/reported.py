@@ -92,7 +92,7 @@ REPORTED: Mapping[str, PaperResult] = {
         recovered_settings=("width", "hidden", "layers", "latent"),
     ),
     "p-diff": PaperResult(
-        "CIFAR-100 ResNet-18, 300 steps of one run",
+        "CIFAR-100 ResNet-18 pre-trained on ImageNet, 300 steps of one run",
         {
             "mean_quality_training": Printed("76.8% \u00b1 0.2%", "appendix D.1; 76.9% in table 2"),
             "mean_quality_from_scratch": Printed("75.4% \u00b1 0.3%", "appendix D.1"),

@@ -237,7 +237,8 @@ def _resnet_zoos(
             tuned,
             name=f"{name}-bn-training",
             recipe=FineTuningRecipe(normalization="training"),
-            description=f"{name}-bn, normalizing by each batch throughout",
+            description=f"{name}-bn, trained with each batch's statistics throughout (scores: with "
+            "the base's running ones)",
         ),
         WholeNetworks(
             name=name,

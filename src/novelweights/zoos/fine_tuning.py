@@ -4,6 +4,9 @@ One base network is trained; then only the generated parameters go on, at a cons
 and every step is kept. Training runs and held-out runs begin from the same base and differ in the
 order and the crops of their images. A row holds the generated parameters only; the rest of the base
 is the population's shared state. Source: paper, appendix A; P-diff's released code.
+
+Departures: the base is trained from a random initialization, not pre-trained on ImageNet; steps are
+in float32, not bf16.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -69,7 +72,8 @@ class FineTuningRecipe:
     normalization: str = "released"
     """released: the network is put into evaluation mode when the first checkpoint is saved and
     never back, so that from the third step on batch normalization uses running statistics, which
-    the first two steps changed a little. training: the statistics of each batch throughout."""
+    the first two steps changed a little. training: the statistics of each batch throughout. Scores
+    are those of networks with the base's running statistics, in both."""
 
     def __post_init__(self) -> None:
         if self.normalization not in MODES:

@@ -2,7 +2,7 @@
 
 What P-diff's base network and the from-scratch control have in common. One network is one
 computation here: a single step already fills the machine. State is kept after each epoch, so a
-training that was killed goes on and ends with the same bytes.
+training that was killed goes on; on a CPU it ends with the same bytes.
 """
 
 import math

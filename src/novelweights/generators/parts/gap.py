@@ -93,7 +93,7 @@ class GapWatch:
         Raises:
             InputError: The held-out checkpoints are of another network, or not finite.
         """
-        return cls(*_comparable(training, heldout), watched_timesteps(timesteps), losses)
+        return cls(*comparable(training, heldout), watched_timesteps(timesteps), losses)
 
     @property
     def identity(self) -> str:
@@ -157,7 +157,7 @@ def final_gap(
     timesteps = watched_timesteps(fitted.timesteps)
     train, fresh = (
         fitted.loss(population, timesteps=timesteps, rng=_noise()).double().numpy()
-        for population in _comparable(training, heldout)
+        for population in comparable(training, heldout)
     )
     return {
         "n_train": len(train),
@@ -206,8 +206,12 @@ def _noise() -> torch.Generator:
     return rng_for(0, "gap", "noise")
 
 
-def _comparable(training: Population, heldout: Population) -> tuple[Population, Population]:
-    """Some runs of each kind, with all their checkpoints, checked."""
+def comparable(training: Population, heldout: Population) -> tuple[Population, Population]:
+    """At most `MAX_RUNS` runs of each kind, with all their checkpoints.
+
+    Raises:
+        InputError: The held-out checkpoints are of another network, or not finite.
+    """
     train, fresh = _some_runs(training), _some_runs(heldout.in_order_of(training.layout))
     require_same_layout(train, fresh, ("training", "held-out"))
     require_finite(fresh, "held-out checkpoints")

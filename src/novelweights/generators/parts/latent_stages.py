@@ -5,6 +5,7 @@ the next, so that an interrupted fit goes on with the batch it had come to.
 """
 
 import torch
+from accelerate import PartialState
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ class _Stage(nn.Module):
 
     Args:
         rows: What is learned from, one row per checkpoint; not part of the state.
-        batch_size: Rows of a batch.
+        batch_size: Rows of a batch, in each of several processes.
         seed: Of the passes.
     """
 
@@ -32,7 +33,9 @@ class _Stage(nn.Module):
     def next_batch(self) -> Float[Tensor, "batch _"]:
         """The rows of the next batch."""
         rows, batches = self.get_buffer("rows"), self.get_buffer("batches")
-        picked = rows_of_batch(int(batches), len(rows), self.batch_size, seed=self.seed)
+        share = PartialState()  # several processes take turns in the same passes
+        number = int(batches) * share.num_processes + share.process_index
+        picked = rows_of_batch(number, len(rows), self.batch_size, seed=self.seed)
         batches.add_(1)
         return rows[picked.to(rows.device)]
 
