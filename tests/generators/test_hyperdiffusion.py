@@ -1,13 +1,16 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from novelweights.errors import InputError
+from novelweights.generators import hyperdiffusion
 from novelweights.generators.generator import FittedGenerator, WeightGenerator
 from novelweights.generators.hyperdiffusion import SCALES, HyperDiffusion
+from novelweights.generators.parts.diffusion import add_noise_at
 from novelweights.generators.parts.training import Workspace
-from novelweights.metrics.neighbors import nearest
+from novelweights.metrics.neighbors import Alignment, nearest
 
 SMALL = HyperDiffusion(
     width=64,
@@ -131,6 +134,38 @@ def test_scaling_the_weights_changes_the_unit_only(make_population):
     other = QUICK.fit(large, rng=seeded(1)).sample(4, rng=seeded(2)).weights
     assert torch.allclose(8 * one, other, rtol=1e-4, atol=1e-4)
     assert replace(QUICK, weight_scale=2.0).fit(training, rng=seeded(1)).scale == 2
+
+
+def test_reordered_copies_are_the_same_networks_in_orders_drawn_once(make_population, monkeypatch):
+    training, seen = make_population(5), []
+
+    def recorded(clean, noise, t, alphas):
+        seen.append(clean)
+        return add_noise_at(clean, noise, t, alphas)
+
+    monkeypatch.setattr(hyperdiffusion, "add_noise_at", recorded)
+    settings = replace(QUICK, weight_scale=1.0, permutations=3)
+    fitted = settings.fit(training, rng=seeded(1))
+    learned = torch.cat(seen).unique(dim=0)
+    assert 15 < len(learned) <= 20  # 5 checkpoints, each with 3 copies; of 24 orders some are alike
+    alignment = Alignment(training.layout, training.info.symmetry)
+    found = nearest(learned, training.weights, alignment=alignment)
+    assert found.distances[:, 0].max() < 1e-6
+    assert set(np.bincount(found.rows[:, 0])) <= {3, 4}
+    assert nearest(training.weights, learned).distances[:, 0].max() == 0  # as they are, too
+    plain = replace(settings, permutations=0).fit(training, rng=seeded(1))
+    assert any(
+        not torch.equal(one, other)
+        for one, other in zip(fitted.network.parameters(), plain.network.parameters(), strict=True)
+    )
+
+
+def test_reordering_needs_to_know_which_neurons(make_population):
+    training = make_population(4)
+    unknown = replace(training, info=replace(training.info, symmetry=None))
+    with pytest.raises(InputError, match="hyperdiffusion reorders neurons.*got one that does not"):
+        replace(QUICK, permutations=1).fit(unknown, rng=seeded(1))
+    QUICK.fit(unknown, rng=seeded(1))
 
 
 def test_chunks_cut_the_tokens_finer(make_population):

@@ -39,6 +39,8 @@ from novelweights.generators.parts.transformer import (
     scalar_features,
     token_sizes,
 )
+from novelweights.generators.parts.views import require_symmetry
+from novelweights.seeding import rng_for
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import (
     Population,
@@ -47,6 +49,7 @@ from novelweights.weights.population import (
     sampled_records,
     weights_digest,
 )
+from novelweights.weights.symmetry import random_element, transform
 
 TIME_LOG2_MAX_FREQUENCY = 20.0
 
@@ -91,6 +94,9 @@ class HyperDiffusion:
     """Moving average of the weights used for sampling; 0: off."""
     noise: float = 0.0
     """Standard deviation of Gaussian noise added to training weights (paper, Table 1)."""
+    permutations: int = 0
+    """Copies of every training checkpoint with reordered neurons that are learned from beside it,
+    each in an order of its own that is drawn once (paper, section 4.2: 1, 3 and 7)."""
     sampling_steps: int = 500
     """DDIM steps, at most the timesteps."""
     precision: str = "no"
@@ -135,6 +141,7 @@ class HyperDiffusion:
             "warmup_steps",
             "gradient_clip",
             "noise",
+            "permutations",
             "learning_rate",
             "weight_decay",
         )
@@ -155,8 +162,9 @@ class HyperDiffusion:
             workspace: Where an unfinished fit is kept and continued, and what it watches.
 
         Raises:
-            InputError: Training diverged, or the workspace belongs to another fit or watches
-                checkpoints of another network.
+            InputError: Training diverged, the workspace belongs to another fit or watches
+                checkpoints of another network, or neurons are to be reordered and the population
+                does not say which.
         """
         scale = self.weight_scale or 1.0 / float(training.weights.std())
         clean = training.weights * scale
@@ -166,11 +174,12 @@ class HyperDiffusion:
             network = self.network(training.layout)
         alphas = ddim_scheduler(self.timesteps).alphas_cumprod
         n, d = clean.shape
+        reordered = self._reordered(training, seed)
 
         def loss_at(model: nn.Module, draw: torch.Generator) -> Tensor:
-            rows = torch.randint(n, (self.batch_size,), generator=draw)
+            copies = torch.randint(n * (1 + self.permutations), (self.batch_size,), generator=draw)
             t = torch.randint(self.timesteps, (self.batch_size,), generator=draw)
-            target = clean[rows]
+            target = reordered(clean[copies % n], copies)
             if self.noise:
                 target = target + scale * self.noise * torch.randn(
                     self.batch_size, d, generator=draw
@@ -204,6 +213,25 @@ class HyperDiffusion:
             watch=watch,
         )
         return FittedHyperDiffusion(self, trained, training.layout, training.info, scale)
+
+    def _reordered(self, training: Population, seed: int) -> Callable[[Tensor, Tensor], Tensor]:
+        """What gives copies of checkpoints their order; the first n copies are as they are."""
+        if not self.permutations:
+            return lambda weights, copies: weights
+        layout, n = training.layout, len(training)
+        symmetry = require_symmetry(training.info.symmetry, layout, method="hyperdiffusion")
+        rng = rng_for(seed, "permutations")
+        drawn, _ = random_element(n * self.permutations, layout, symmetry, rng=rng)
+        orders = {
+            group: torch.cat([torch.arange(order.shape[1]).expand(n, -1), order])
+            for group, order in drawn.items()
+        }
+
+        def move(weights: Tensor, copies: Tensor) -> Tensor:
+            picked = {group: order[copies] for group, order in orders.items()}
+            return transform(weights, layout, symmetry, picked)
+
+        return move
 
 
 @dataclass(frozen=True, eq=False)

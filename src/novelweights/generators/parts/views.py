@@ -18,6 +18,30 @@ ERASED_FROM, ERASED_TO = 0.02, 0.33
 """Share of the vector in an erased block, uniform between. Source: released code."""
 
 
+def require_symmetry(
+    symmetry: NeuronSymmetry | None, layout: WeightLayout, *, method: str
+) -> NeuronSymmetry:
+    """The table of a population whose neurons a method reorders while it learns.
+
+    Raises:
+        InputError: The population does not say which neurons may be reordered, or says it of other
+            networks.
+    """
+    if symmetry is None:
+        raise InputError(
+            f"{method} reorders neurons while it learns: expected a population that says which "
+            "axes count neurons (symmetry in population.json), got one that does not"
+        )
+    try:
+        symmetry.sizes(layout)
+    except ValueError as error:
+        raise InputError(
+            f"expected symmetries of these networks, got a table that is not theirs ({error}); "
+            "mend it in population.json, or give the population folder of a zoo"
+        ) from error
+    return symmetry
+
+
 @dataclass(frozen=True, eq=False)
 class Views:
     """Draws varied checkpoints."""
@@ -46,22 +70,9 @@ class Views:
         """Views with a pool of so many permutations; 0: each is drawn anew.
 
         Raises:
-            InputError: The population does not say which neurons may be reordered, or says it of
-                other networks.
+            InputError: See `require_symmetry`.
         """
-        if symmetry is None:
-            raise InputError(
-                "hyper-representations reorders neurons while it learns: expected a population "
-                "that says which axes count neurons (symmetry in population.json), got one that "
-                "does not"
-            )
-        try:
-            symmetry.sizes(layout)
-        except ValueError as error:
-            raise InputError(
-                f"expected symmetries of these networks, got a table that is not theirs ({error}); "
-                "mend it in population.json, or give the population folder of a zoo"
-            ) from error
+        symmetry = require_symmetry(symmetry, layout, method="hyper-representations")
         pool: dict[str, Tensor] = {}
         if permutations:
             pool, _ = random_element(permutations, layout, symmetry, rng=rng)
