@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= runs/demo
+# Processes that share the tests, one a core; 0: none but pytest itself.
+WORKERS ?= 2
 
 .PHONY: install demo test test-slow check format bench clean
 
@@ -17,7 +19,7 @@ demo: install
 	$(BIN)/novelweights demo -o $(DEMO) --overwrite
 
 test: install
-	$(BIN)/pytest -q -m "not slow and not gpu"
+	$(BIN)/pytest -q --numprocesses $(WORKERS) --dist loadfile -m "not slow and not gpu"
 
 test-slow: install
 	$(BIN)/pytest -q -m "slow and not gpu"

@@ -43,8 +43,11 @@ def run_of(name: str, split: str, steps: int = STEPS) -> Records:
     return Records.of([name] * steps, split=split, step=list(range(2, 2 + steps)))
 
 
-def training() -> Population:
-    return Population(walk(1), LAYOUT, run_of("train-00000", "train"), INFO)
+def training(n: int = 1) -> Population:
+    """The run; or n of them, fewer than 10."""
+    weights = torch.cat([walk(1 + i) for i in range(n)])
+    records = Records.join([run_of(f"train-{i:05d}", "train") for i in range(n)])
+    return Population(weights, LAYOUT, records, INFO)
 
 
 def heldout(n: int = 8) -> Population:

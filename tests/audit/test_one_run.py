@@ -1,5 +1,7 @@
 """Audits of one run: distances, nearness to the mean and likeness against brute force."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,10 +14,12 @@ from novelweights.audit.baselines import average_of, mixtures
 from novelweights.audit.criteria import Verdict
 from novelweights.audit.one_run import GROUP
 from novelweights.audit.one_run_distances import MAX_ROWS, Kinds, among, between
+from novelweights.audit.one_run_words import BESIDE_TRAINING, OF_FRESH, OF_TRAINING
 from novelweights.audit.pictures import pictures
 from novelweights.audit.prepare import prepare
 from novelweights.audit.result import TSNE_GROUPS, AuditResult
 from novelweights.audit.verdict import judge
+from novelweights.weights.population import Records
 
 TRAIN, HELDOUT, SCRATCH = walks.training(), walks.heldout(), walks.from_scratch()
 KINDS = ("average", "copy", "gaussian", "drift")
@@ -90,7 +94,125 @@ def test_steps_of_the_run_alone_have_no_interval_and_others_have(results):
     assert "recipe_p_value" not in numbers
     assert "other than itself" in numbers["mean_distance_training"].definition
     told = [q.label + q.definition for q in numbers.values() if q.group != "common use"]
-    assert not any("of another run" in text or "opied share" in text for text in told)
+    many = ("of another run", "opied share", "by run", "own run", "training runs", "other runs")
+    assert [text for text in told for words in many if words in text] == []
+
+
+def test_n_counts_what_is_drawn_again(results):
+    numbers = {q.key: q for q in results["gaussian"].quantities}
+    assert {numbers[key].n for key in BESIDE_TRAINING} == {walks.MADE}
+    assert {numbers[key].n for key in OF_TRAINING} == {walks.STEPS}
+    assert numbers["distance_ratio"].n == numbers["quality_difference"].n == 8
+
+
+def test_words_say_what_is_drawn_again(results):
+    numbers = {q.key: q for q in results["gaussian"].quantities}
+    for key, drawn in (
+        ("distance_ratio", "samples and held-out runs"),
+        ("distance_ratio_training", "samples"),
+        ("disagreement_ratio", "samples"),
+        ("median_distance_generated", "samples"),
+        ("median_distance_heldout", "held-out runs"),
+        ("last_training_heldout", "held-out runs"),
+        ("center_generated", "samples"),
+        ("center_ratio_heldout", "held-out runs"),
+        ("center_average_16", "these averages"),
+        ("spread_gaussian", "these draws"),
+        ("weight_difference_generated", "samples"),
+        ("weight_difference_from_scratch", "these networks"),
+    ):
+        text = numbers[key].definition
+        assert f"ootstrap over {drawn}; " in text or text.endswith(f"ootstrap over {drawn}."), key
+
+
+def test_held_out_runs_are_drawn_again_beside_samples(results):
+    """The interval is that of a bootstrap of both, and wider than one of the samples alone."""
+    result, rng = results["gaussian"], np.random.default_rng(0)
+    made, fresh = result.generated.distance, result.heldout.distance
+
+    def again(values: np.ndarray) -> np.ndarray:
+        return np.median(rng.choice(values, (4000, len(values))), axis=1)
+
+    samples = again(made)
+    of_both = np.quantile(samples / again(fresh), [0.05, 0.95])
+    of_samples = np.quantile(samples / np.median(fresh), [0.05, 0.95])
+    ratio = result.quantity("distance_ratio")
+    assert ratio.upper - ratio.lower == pytest.approx(np.ptp(of_both), rel=0.35)
+    assert ratio.upper - ratio.lower > 2 * np.ptp(of_samples)
+
+
+def test_without_held_out_runs_steps_do_not_stand_in_for_fresh_runs(results):
+    """Copies of steps: a rank test among the steps would call them copies beyond all doubt."""
+    few = TRAIN.select(slice(0, 40))
+    result = audited("copy", train=few, heldout=None, from_scratch=None)
+    numbers = {q.key: q for q in result.quantities}
+    assert set(OF_FRESH) & set(numbers) == set()
+    given = {q.key for q in results["copy"].quantities}
+    assert set(OF_FRESH) - given == {"mosaic_share"}  # the alignment moves nothing: no layers
+    told = [q.label + q.definition for q in numbers.values() if q.group != "common use"]
+    many = (
+        "beta-binomial",
+        "by run",
+        "own run",
+        "training runs",
+        "as fresh runs",
+        "than a fresh run",
+    )
+    assert [text for text in told for words in many if words in text] == []
+    assert "over fresh" not in numbers["distance_ratio"].label
+    assert "less fresh" not in numbers["quality_difference"].label
+    assert len({q.label for q in result.quantities}) == len(result.quantities)
+    for key in ("distance_ratio", "nearer_probability", "quality_difference", *BESIDE_TRAINING):
+        assert numbers[key].n == walks.MADE
+    verdict = judge(result).population
+    assert verdict.origin is Verdict.UNDECIDED
+    assert "as training checkpoints from the others are" in verdict.reasons[0]
+    assert len(verdict.reasons) == 2  # the distance and the quality; no share
+
+
+@pytest.mark.parametrize("n_heldout", [0, 8, 20])
+def test_held_out_runs_are_not_said_to_lead_to_a_verdict(n_heldout):
+    heldout = walks.heldout(n_heldout) if n_heldout else None
+    result = audited("copy", heldout=heldout, task=None)
+    told = [text for text in result.warnings if "held-out run" in text.lower()]
+    assert not any("needed for a verdict" in t or "never novel" in t for t in told)
+    if n_heldout < 20:
+        [told] = told
+        assert "how far a fresh run of the recipe lies from the training run" in told
+        assert "lead to no verdict" in told
+        assert told.startswith("Only 8 held-out runs" if n_heldout else "No held-out runs")
+    else:
+        assert told == []
+
+
+# --- two runs, and one under many names -----------------------------------------------------------
+
+
+def test_the_ends_of_both_training_runs_count():
+    train = walks.training(2)
+    result = audited("gaussian", train=train, task=None, from_scratch=None)
+    assert result.n_runs == 2
+    ends = train.weights.double().numpy()[[walks.STEPS - 1, 2 * walks.STEPS - 1]]
+    told = result.quantity("last_training_heldout")
+    assert told.value == pytest.approx(cdist(LAST, ends).mean(), rel=1e-9)
+    assert told.value != pytest.approx(cdist(LAST, ends[1:]).mean(), rel=1e-3)
+    assert told.n == len(LAST)
+    [warning] = [text for text in result.warnings if "held-out runs" in text]
+    assert "from the 2 training runs" in warning
+
+
+def test_steps_under_many_names_have_the_ends_of_the_runs_that_are_recognized():
+    names = [f"net-{row}" for row in range(walks.STEPS)]
+    renamed = replace(TRAIN, records=Records.of(names, split="train", step=1))
+    given = prepare(renamed, walks.generated("copy"), HELDOUT, walks.SYMMETRY, None, None)
+    assert given.n_runs == 1
+    torch.testing.assert_close(Kinds.of(given, seed=0).ends, TRAIN.weights[-1:])
+
+
+def test_of_many_runs_every_checkpoint_compared_is_an_end():
+    given = prepare(HELDOUT, walks.generated("copy"), None, walks.SYMMETRY, None, None)
+    assert given.n_runs == len(given.train) == 8
+    assert given.run_ends.tolist() == list(range(8))
 
 
 def test_distances_to_the_mean_and_spread_are_those_of_brute_force(results):
@@ -213,7 +335,7 @@ def test_of_many_checkpoints_a_sample_is_compared():
     kinds = Kinds.of(given, seed=0)
     assert len(kinds.generated) == MAX_ROWS
     assert len(torch.unique(kinds.generated, dim=0)) == MAX_ROWS
-    torch.testing.assert_close(kinds.last[0], TRAIN.weights[-1])
+    torch.testing.assert_close(kinds.ends, TRAIN.weights[-1:])
     assert len(kinds.scratch) == 0
 
 

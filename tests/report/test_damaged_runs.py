@@ -49,6 +49,8 @@ def test_corrupt_file_is_an_input_error(run: Path, name: str, content: bytes):
         (lambda run: edit_csv(run / "checkpoints.csv", "verdict", "guilty"), "guilty"),
         (lambda run: _drop_last_line(run / "checkpoints.csv"), "200 checkpoints.*got 199"),
         (lambda run: _save(run, regions=np.zeros((1, 2, 9, 9), np.uint8)), "only some of"),
+        (lambda run: _save(run, inputs_without_regions=np.array([20_000])), "axes"),
+        (lambda run: _save(run, inputs_without_regions=np.array(2e4)), "holds float64"),
         (lambda run: _save(run, heatmap_values=np.zeros((1, 3, 64))), "does not fit"),
         (lambda run: _save(run, region_rows=np.array([0]), regions=np.zeros(3)), "axes"),
         (

@@ -169,6 +169,18 @@ def test_the_page_without_the_others_says_so(tmp_path: Path):
     assert "further runs of the recipe (none were given)" in text
     assert "what these baselines do is not known" in text
     assert "not available" in text
+    assert "how far a fresh run of the recipe lies" in text
+    assert "Ranks place a checkpoint among the training checkpoints, no independent ones" in text
+    for said_of_fresh_runs in ("nearer_p_value", "copied_share", "fresh runs, p =", "never novel"):
+        assert said_of_fresh_runs not in text
+
+
+def test_the_page_with_held_out_runs_keeps_what_counts_them(folder):
+    text = text_of(page_of(folder))
+    assert "Ranks place a checkpoint among the held-out runs" in text
+    for key in ("nearer_p_value", "copied_share", "repeated_share"):
+        assert key in text
+    assert "Bootstrap over samples and held-out runs" in text
 
 
 def test_equal_folders_give_equal_pages(folder, tmp_path: Path):
@@ -230,6 +242,9 @@ def test_figures_tell_what_is_in_them(folder):
     assert f"of {walks.WIDTH} weights" in alts["densities_all"]
     assert f"In {walks.WIDTH} the generated values have the smaller" in alts["densities_all"]
     assert "from scratch" in alts["narrow"]
+    assert "training, 1 run" in alts["narrow"]
+    two = draw_one_run(replace(run.result, n_runs=2), run.plot_data)
+    assert "training, 2 runs" in two["narrow"][1]
     assert "held-out, n = 8" in alts["map"]
     panels = drawn["narrow"][0].axes[:4]
     limits = {panel.images[0].get_clim() for panel in panels}

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pages import page_of, text_of, unbalanced
 from synthetic import KINDS, edit_json, write_run
@@ -114,6 +115,22 @@ def test_figures_that_no_longer_apply_are_removed(runs: dict[str, Path], tmp_pat
     build_report(folder)
     assert not (folder / "figures" / "regions.svg").exists()
     assert (folder / "figures" / "distances.svg").exists()
+
+
+def test_page_says_why_decision_regions_are_left_out(runs: dict[str, Path], tmp_path: Path):
+    folder = Path(shutil.copytree(runs["copies"], tmp_path / "run"))
+    run = read_run_folder(folder)
+    drawings = draw(run.result, run.plot_data, run.verdict)
+    without = {name: drawing for name, drawing in drawings.items() if name != "regions"}
+    np.savez(folder / "plot_data.npz", inputs_without_regions=np.array(150_528))
+    large = text_of(render(read_run_folder(folder), without))
+    said, missing = "No decision regions are drawn: the plane", "holds no decision regions"
+    assert said in large
+    assert "images of 150,528 inputs" in large
+    assert missing not in large
+    for text, is_missing in ((render(run, without), True), (render(run, drawings), False)):
+        assert said not in text_of(text)
+        assert (missing in text_of(text)) == is_missing
 
 
 def test_many_checkpoints_stay_below_two_megabytes(tmp_path: Path):

@@ -73,7 +73,8 @@ def test_initialization_is_no_part_of_the_architecture():
 
 
 def test_decision_regions_are_the_predictions_on_the_plane(task, population):
-    regions = decision_regions(task, population, resolution=6)
-    expected = one_by_one(population, principal_plane(task.data.test_x, 6)).argmax(dim=2)
+    plane = principal_plane(task.data.test_x, resolution=6)
+    regions = decision_regions(task, population, plane)
+    expected = one_by_one(population, plane.reshape(36, 784)).argmax(dim=2)
     assert regions.shape == (5, 6, 6)
     assert regions.reshape(5, 36).tolist() == expected.tolist()

@@ -13,7 +13,9 @@ from novelweights.errors import InputError
 from novelweights.evaluate import task_for
 from novelweights.networks.parts import LAST_TWO_NORMALIZATIONS, PartOfNetwork, shared_state
 from novelweights.networks.resnet import ResNet18
-from novelweights.tasks import classification, decision_regions, make_task
+from novelweights.tasks import classification, make_task
+from novelweights.tasks.classification import inputs_of
+from novelweights.tasks.decision_regions import decision_regions
 from novelweights.tasks.evaluation_images import evaluation_images
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, sampled_records
@@ -106,15 +108,37 @@ def test_the_trunk_is_passed_once(data, population, trunk_passes):
     assert trunk_passes == [23]
 
 
-def test_decision_regions_are_the_predictions_on_the_plane(
-    data, population, trunk_passes, monkeypatch, rng
-):
-    task, plane = make_task(TASK_NAME, population.shared), torch.randn(16, 3072, generator=rng)
-    monkeypatch.setattr(decision_regions, "principal_plane", lambda images, resolution: plane)
-    regions = decision_regions.decision_regions(task, population, resolution=4)
-    expected = whole_outputs(population, plane).argmax(dim=2)
+def test_decision_regions_are_the_predictions_on_the_plane(data, population, trunk_passes, rng):
+    task, plane = make_task(TASK_NAME, population.shared), torch.randn(2, 8, 3072, generator=rng)
+    regions = decision_regions(task, population, plane)
+    expected = whole_outputs(population, plane.reshape(16, 3072)).argmax(dim=2)
+    assert regions.shape == (6, 2, 8)
     assert regions.reshape(6, 16).tolist() == expected.tolist()
     assert trunk_passes == [16]
+
+
+@pytest.mark.parametrize("at_once", [8, 2048])
+def test_activations_are_those_of_the_trunk_block_by_block(
+    data, population, monkeypatch, trunk_passes, at_once
+):
+    part, x = PartOfNetwork(NETWORK, population.shared), evaluation_images(NETWORK, data).test_x
+    expected = [part.trunk(some) for some in x.split(at_once)]
+    trunk_passes.clear()
+    monkeypatch.setattr(classification, "BLOCK_EXAMPLES", at_once)
+    found = inputs_of(part, x)
+    assert trunk_passes == [len(some) for some in x.split(at_once)]
+    assert len(found) == 2
+    for activations, parts in zip(found, zip(*expected, strict=True), strict=True):
+        assert torch.equal(activations, torch.cat(parts))
+        assert activations.stride() == torch.cat(parts).stride()
+        assert activations.is_contiguous(memory_format=torch.channels_last)
+    assert all(len(of_none) == 0 for of_none in inputs_of(part, x[:0]))
+
+
+def test_images_of_a_network_without_trunk_are_not_copied(data):
+    x = evaluation_images(NETWORK, data).test_x
+    [same] = inputs_of(NETWORK, x)
+    assert same is x
 
 
 def test_parameters_may_be_in_any_order_but_must_be_the_parts(data, population):
@@ -149,22 +173,3 @@ def test_a_population_brings_the_rest_to_its_task(data, population):
     for name in ("auto", TASK_NAME):
         with pytest.raises(InputError, match="needs its rest"):
             task_for(replace(population, shared=None), name)
-
-
-def test_test_images_are_standardized_and_resized_where_the_network_is_large(data):
-    small = evaluation_images(NETWORK, data)
-    pixels = torch.from_numpy(data.test).double() / 255
-    expected = (pixels - torch.tensor(data.mean)) / torch.tensor(data.std)
-    rows = expected.permute(0, 3, 1, 2).reshape(23, -1).float()
-    assert torch.allclose(small.test_x, rows, atol=1e-5)
-    assert small.test_y.tolist() == data.test_y.tolist()
-    assert len(small.train_x) == 0
-    large = evaluation_images(replace(NETWORK, image_size=224), data)
-    assert large.image_shape == (3, 224, 224)
-    images = large.test_x.reshape(23, 3, 224, 224)
-    # 8 pixels for one: 16 of 256 are cut off at each side, so two of 32; centers stay
-    middle = images[:, :, 3::8, 3::8][:, :, :28, :28]
-    assert torch.allclose(middle, rows.reshape(23, 3, 32, 32)[:, :, 2:30, 2:30], atol=0.7)
-    assert (middle - rows.reshape(23, 3, 32, 32)[:, :, :28, :28]).abs().mean() > 0.5
-    with pytest.raises(ValueError, match="does not fit the images of photo-patch-10"):
-        evaluation_images(replace(NETWORK, channels=1), data)

@@ -27,16 +27,18 @@ def cautions(
         task: Judges behavior.
     """
     generated, warnings = given.generated, []
-    needed = DEFAULT_CRITERIA.min_heldout_runs
-    if fresh is None:
+    needed, n_fresh = DEFAULT_CRITERIA.min_heldout_runs, 0 if fresh is None else len(fresh)
+    if given.n_runs < DEFAULT_CRITERIA.min_runs and n_fresh < needed:
+        warnings.append(_few_heldout(n_fresh, given.n_runs))
+    elif fresh is None:
         warnings.append(
             "No held-out runs were given: training runs stand in, each against the others. The "
             "numbers are exploratory and the verdict is never novel. Train new runs of the same "
             "recipe and give them with --heldout."
         )
-    elif len(fresh) < needed:
+    elif n_fresh < needed:
         warnings.append(
-            f"Only {len(fresh)} held-out runs; at least {needed} are needed for a verdict, "
+            f"Only {n_fresh} held-out runs; at least {needed} are needed for a verdict, "
             "100 to name single checkpoints."
         )
     if given.n_runs < DEFAULT_CRITERIA.min_runs:
@@ -81,3 +83,22 @@ def cautions(
             "--reference and --heldout-reference."
         )
     return warnings
+
+
+def _few_heldout(n_heldout: int, n_runs: int) -> str:
+    """What held-out runs show beside steps of too few training runs, and what they cannot."""
+    whose = "the training run" if n_runs == 1 else f"the {n_runs} training runs"
+    told = (
+        f"No held-out runs were given, so nothing here shows how far a fresh run of the recipe "
+        f"lies from {whose}. Train new runs of the same recipe and give them with --heldout: they "
+        "show this"
+    )
+    if n_heldout:
+        told = (
+            f"Only {count(n_heldout, 'held-out run')} to show how far a fresh run of the recipe "
+            f"lies from {whose}; more show it more exactly"
+        )
+    return (
+        f"{told}. They lead to no verdict, since that needs at least {DEFAULT_CRITERIA.min_runs} "
+        "training runs."
+    )

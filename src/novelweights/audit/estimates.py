@@ -16,6 +16,10 @@ from novelweights.audit.result import Quantity
 LEVEL = 0.95
 DRAWS = 2000
 TINY = 1e-300
+FIXED = "Steps of one run are no independent evidence, so there is no interval."
+"""Said of numbers over training checkpoints alone."""
+AS_IT_IS = "the training checkpoints are taken as they are"
+"""Said where only others are drawn again."""
 
 
 class Words(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from novelweights.audit.baselines import GAUSSIAN, average_of, mixtures, n_baseline
-from novelweights.audit.estimates import Estimate, Words, of_rows
+from novelweights.audit.estimates import AS_IT_IS, Estimate, Words, of_rows
 from novelweights.audit.one_run_center import center_quantities, likeness_quantities
 from novelweights.audit.one_run_distances import DISTANCES, Kinds, distances
 from novelweights.audit.prepare import Prepared
@@ -93,6 +93,7 @@ def beside_baselines(
     """
     rng = numpy_rng_for(seed, "bootstrap", "one run", "behavior")
     found = _of_baselines(baselines, quality, novelty, rng)
+    again = f"Bootstrap over samples and the baseline's checkpoints; {AS_IT_IS}."
     for name, key in COMPARED.items():
         other, missing = baselines.get(name), "This baseline could not be made."
         means = of_rows(generated.quality, rng).less(
@@ -101,7 +102,7 @@ def beside_baselines(
         words = Words(
             f"{quality.name.capitalize()}, generated less {name}",
             f"Difference of mean {quality.name}, generated less {name} of training checkpoints "
-            "(paper, figure 8). Bootstrap over both; the training run is taken as it is.",
+            f"(paper, figure 8). {again}",
             missing,
         )
         unit = "points" if quality.unit == "%" else quality.unit
@@ -112,8 +113,7 @@ def beside_baselines(
         words = Words(
             f"{novelty.name.capitalize()}, generated less {name}",
             f"Difference of the median {novelty.name}, generated less {name} of training "
-            "checkpoints (paper, figure 8). Bootstrap over both; the training run is taken as it "
-            "is.",
+            f"checkpoints (paper, figure 8). {again}",
             missing,
         )
         key = f"novelty_difference_{key}"
@@ -139,7 +139,7 @@ def _of_baselines(
         if other is None:
             continue
         who = "noise addition" if name == "noise" else name
-        again = "Bootstrap over its checkpoints; the training run is taken as it is."
+        again = f"Bootstrap over its checkpoints; {AS_IT_IS}."
         words = Words(
             f"Mean {quality.name}, {who}", f"Mean {quality.name} of the baseline {who}. {again}"
         )

@@ -12,8 +12,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelweights.audit.calibration import clopper_pearson
-from novelweights.audit.estimates import DRAWS, LEVEL, Estimate, Words, of_rows
-from novelweights.audit.one_run_distances import AS_IT_IS, FIXED, NO_HELDOUT, NO_SCRATCH
+from novelweights.audit.estimates import (
+    AS_IT_IS,
+    DRAWS,
+    FIXED,
+    LEVEL,
+    Estimate,
+    Words,
+    of_rows,
+)
+from novelweights.audit.one_run_distances import NO_HELDOUT, NO_SCRATCH
 from novelweights.audit.result import Findings, Quantity
 from novelweights.seeding import numpy_rng_for
 
@@ -23,7 +31,14 @@ COLUMNS, BLOCK = 1 << 16, 250
 """Weights of a row that are in float64 at a time, and bootstrap draws at a time."""
 MADE = {"generated": "generated", "average_16": "averages of 16", "gaussian": "Gaussian draws"}
 """Kinds that are made from training checkpoints, by their part of a key."""
-_SAMPLES = f"Bootstrap over them; {AS_IT_IS}."
+DRAWN = {
+    "generated": "samples",
+    "average_16": "these averages",
+    "gaussian": "these draws",
+    "heldout": "held-out runs",
+    "from_scratch": "these networks",
+}
+"""What is drawn again for an interval, by kind."""
 _NO_BASELINE = "There are too few training checkpoints to average 16."
 
 
@@ -68,15 +83,16 @@ def center_quantities(
         missing = NO_HELDOUT if key == "heldout" else _NO_BASELINE
         words = Words(
             f"Median distance to the mean of training, {who}",
-            f"Median plain L2 distance to the mean of the training checkpoints: {who}. {_SAMPLES}",
+            f"Median plain L2 distance to the mean of the training checkpoints: {who}. "
+            f"{_again(key)}",
             missing,
         )
         found.append(one.quantity(f"center_{key}", words, group=group))
         words = Words(
             f"Distance to the mean, {who} over training",
             "That median over the one of training checkpoints. Below 1: nearer to the mean than "
-            "the steps of the run are; a draw from their own distribution gives about 1, an "
-            f"average of 16 independent ones 1/4. {_SAMPLES}",
+            "these are; a draw from their own distribution gives about 1, an average of 16 "
+            f"independent ones 1/4. {_again(key)}",
             missing,
         )
         found.append(one.over(typical).quantity(f"center_ratio_{key}", words, group=group))
@@ -116,7 +132,7 @@ def likeness_quantities(
             f"Difference from the nearest training checkpoint per weight, {who}",
             "Root mean square difference of a weight from the nearest training checkpoint's, over "
             "the standard deviation of the weights of one network (how far their colors in a "
-            f"heatmap differ); mean over checkpoints: {who}. {_SAMPLES}",
+            f"heatmap differ); mean over checkpoints: {who}. {_again(key)}",
             NO_SCRATCH,
         )
         one = of_rows(None if of is None else of.raw_distance, rng).over(length)
@@ -147,6 +163,11 @@ def _parts(weights: Tensor) -> Iterator[slice]:
         yield slice(start, start + COLUMNS)
 
 
+def _again(key: str) -> str:
+    """What an interval allows for, of a kind in `DRAWN`."""
+    return f"Bootstrap over {DRAWN[key]}; {AS_IT_IS}."
+
+
 def _nearer(key: str, values: np.ndarray, usual: float, group: str) -> Quantity:
     """The share that is nearer to the mean than the median training checkpoint."""
     n, near = len(values), int((values < usual).sum())
@@ -156,8 +177,8 @@ def _nearer(key: str, values: np.ndarray, usual: float, group: str) -> Quantity:
         label=f"Nearer to the mean than the median training checkpoint, {MADE[key]}",
         value=near / n,
         n=n,
-        definition=f"Share of {MADE[key]} whose plain L2 distance to the mean of the training "
-        "checkpoints is below the median of training checkpoints. Clopper-Pearson limits; "
+        definition=f"Share of checkpoints ({MADE[key]}) whose plain L2 distance to the mean of the "
+        "training checkpoints is below the median of training checkpoints. Clopper-Pearson limits; "
         f"{AS_IT_IS}.",
         lower=lower,
         upper=upper,
@@ -184,7 +205,7 @@ def _by_parameter(
         words = Words(
             f"Standard deviation per parameter, {MADE[key]} over training",
             f"Median over {of} of the standard deviation of {MADE[key]} over that of training "
-            f"checkpoints. {_SAMPLES}",
+            f"checkpoints. {_again(key)}",
             "Fewer than two checkpoints, or training checkpoints that do not vary.",
         )
         spreads.append(one.quantity(f"spread_{key}", words, group=group))
@@ -192,7 +213,7 @@ def _by_parameter(
             f"Shift of the mean per parameter, {MADE[key]}",
             f"Median over {of} of the distance between the mean of {MADE[key]} and that of "
             "training checkpoints, in standard deviations of the training checkpoints; of n "
-            f"independent draws from a Gaussian about 0.67/sqrt(n) is due to chance. {_SAMPLES}",
+            f"independent draws from a Gaussian about 0.67/sqrt(n) is due to chance. {_again(key)}",
             words.missing,
         )
         shifts.append(other.quantity(f"shift_{key}", words, group=group))

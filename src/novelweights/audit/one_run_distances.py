@@ -10,19 +10,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.audit.estimates import Estimate, Words, of_fixed_pairs, of_pairs, of_rows
+from novelweights.audit.estimates import (
+    AS_IT_IS,
+    FIXED,
+    Estimate,
+    Words,
+    of_fixed_pairs,
+    of_pairs,
+    of_rows,
+)
 from novelweights.audit.prepare import Prepared
 from novelweights.audit.result import Findings
 from novelweights.metrics.neighbors import pair_distances
 from novelweights.seeding import numpy_rng_for, rng_for
-from novelweights.weights.population import last_of_each_run
 
 MAX_ROWS = 500
 """Checkpoints of a kind whose distances to all of another kind are measured; of more, a sample."""
 NO_SCRATCH = "Fewer than two networks trained from scratch were given (--from-scratch)."
 NO_HELDOUT = "No held-out runs were given (--heldout)."
-FIXED = "Steps of one run are no independent evidence, so there is no interval."
-AS_IT_IS = "the training run is taken as it is"
 _ALL = "Mean plain L2 distance over all pairs of"
 _NEAR = "Mean plain L2 distance from"
 
@@ -79,9 +84,9 @@ DISTANCES = {
         "Fewer than two held-out runs were given (--heldout).",
     ),
     "last_training_heldout": Words(
-        "Mean distance, held-out to the end of the training run",
-        f"{_NEAR} the last checkpoints of held-out runs to the last of the training run: how far "
-        f"apart runs of this recipe end. Bootstrap over held-out runs; {AS_IT_IS}.",
+        "Mean distance, held-out to the end of training",
+        f"{_NEAR} the last checkpoints of held-out runs to the last one of each training run: how "
+        f"far apart runs of this recipe end. Bootstrap over held-out runs; {AS_IT_IS}.",
         NO_HELDOUT,
     ),
     "narrow_training": Words(
@@ -107,8 +112,8 @@ class Kinds:
     """The weights of each kind of checkpoint, at most `MAX_ROWS` of it, drawn at random."""
 
     training: Float[Tensor, "_ d"]
-    last: Float[Tensor, "1 d"]
-    """The last step of the training run."""
+    ends: Float[Tensor, "runs d"]
+    """The last step of each training run, all of them."""
     generated: Float[Tensor, "_ d"]
     heldout: Float[Tensor, "_ d"]
     """The last step of each held-out run; no rows without them."""
@@ -129,7 +134,7 @@ class Kinds:
         fresh, scratch = given.heldout, given.from_scratch
         return cls(
             training=some(train, "training"),
-            last=train[torch.from_numpy(last_of_each_run(given.train.records)[-1:])],
+            ends=train[torch.from_numpy(given.run_ends)],
             generated=some(given.generated.weights, "generated"),
             heldout=train[:0] if fresh is None else some(fresh.weights, "heldout"),
             scratch=train[:0] if scratch is None else some(scratch.weights, "from scratch"),
@@ -162,7 +167,7 @@ def distances(
         "pairs_heldout_training": of_rows(between(kinds.heldout, kinds.training).mean(axis=1), rng),
         "nearest_heldout": of_rows(None if heldout is None else heldout.raw_distance, rng),
         "pairs_heldout": of_pairs(among(kinds.heldout), rng),
-        "last_training_heldout": of_rows(between(kinds.heldout, kinds.last)[:, 0], rng),
+        "last_training_heldout": of_rows(between(kinds.heldout, kinds.ends).mean(axis=1), rng),
     }
     np.fill_diagonal(apart, np.inf)
     others = apart.min(axis=1) if len(apart) > 1 else None

@@ -14,7 +14,7 @@ from novelweights.audit.result import AuditResult
 from novelweights.metrics.neighbors import Alignment, aligned_to
 from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.classification import Classification
-from novelweights.tasks.decision_regions import decision_regions
+from novelweights.tasks.decision_regions import MAX_INPUTS, decision_regions, principal_plane
 from novelweights.tasks.task import Task
 from novelweights.weights.population import Population
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -43,7 +43,8 @@ def pictures(
         heldout: The held-out runs, as given to the audit (or what stood in for them).
         from_scratch: Networks trained from scratch, as given to the audit.
         noise_from: What the noise baseline adds noise to, as given to the audit.
-        task: Decision regions are drawn for classifiers.
+        task: Decision regions are drawn for classifiers of at most `MAX_INPUTS` inputs; of more,
+            `inputs_without_regions` holds their number.
         symmetry: Training checkpoints are drawn aligned to their sample.
         seed: Chooses the samples and the parameters.
     """
@@ -69,12 +70,17 @@ def pictures(
         arrays["heatmap_values"] = np.stack(values).astype(np.float32)
         arrays["heatmap_rows"] = rows
     if isinstance(task, Classification):
-        pairs = [
-            decision_regions(task, population.select(chosen))
-            for population, chosen in ((generated, rows), (train, neighbors[:, 0]))
-        ]
-        arrays["regions"] = np.stack(pairs, axis=1)  # (s, 2, resolution, resolution)
-        arrays["region_rows"] = rows
+        inputs = task.network.inputs
+        if inputs <= MAX_INPUTS:
+            plane = principal_plane(task.data.test_x)
+            pairs = [
+                decision_regions(task, population.select(chosen), plane)
+                for population, chosen in ((generated, rows), (train, neighbors[:, 0]))
+            ]
+            arrays["regions"] = np.stack(pairs, axis=1)  # (s, 2, resolution, resolution)
+            arrays["region_rows"] = rows
+        else:
+            arrays["inputs_without_regions"] = np.array(inputs)  # for the page to say
     if result.n_runs is not None and result.n_runs < DEFAULT_CRITERIA.min_runs:
         order = train.layout
         arrays |= one_run_pictures(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from novelweights.audit.calibration import clopper_pearson, share_beyond
 from novelweights.audit.criteria import (
+    DEFAULT_CRITERIA,
     N_LEGS,
     CheckpointVerdict,
     ControlVerdict,
@@ -205,7 +206,10 @@ def _unlike_held_out(result: AuditResult, criteria: Criteria) -> list[str]:
 
 def reasons_of(result: AuditResult) -> list[str]:
     """The numbers behind the verdict, in words."""
-    fresh = "held-out runs" if result.heldout is not None else "other training runs"
+    fresh = "held-out runs"
+    if result.heldout is None:
+        few = result.n_runs is not None and result.n_runs < DEFAULT_CRITERIA.min_runs
+        fresh = "training checkpoints from the others" if few else "other training runs"
     ratio = result.quantity("distance_ratio")
     reasons = [
         f"The median sample is {_percent(ratio.value)} as far from its nearest training "

@@ -51,6 +51,8 @@ class Prepared:
     """Independently trained networks, the parameters of `train` alone, one checkpoint of each."""
     training_rows: np.ndarray
     """Which rows of the given training population these are."""
+    run_ends: np.ndarray
+    """Which rows of `train` are the last of their run, one for each of `n_runs`."""
     n_runs: int
     alignment: Alignment | None
     distance: DistanceInfo
@@ -95,7 +97,7 @@ def prepare(
         kept, fresh_kept, told = one_of_each_run(last, fresh, alignment)
         rows, warnings = rows[kept], warnings + told
         fresh_rows = fresh_rows[fresh_kept] if fresh_rows is not None else None
-    n_runs = len(rows)
+    n_runs, ends = len(rows), rows
     if n_runs < DEFAULT_CRITERIA.min_runs:  # nothing to identify; all steps show the run's band
         rows = every_checkpoint
     if len(rows) < DEFAULT_CRITERIA.min_runs:
@@ -122,6 +124,7 @@ def prepare(
         noise_from=noise_from,
         from_scratch=scratch,
         training_rows=rows,
+        run_ends=np.searchsorted(rows, ends),
         n_runs=n_runs,
         alignment=alignment,
         distance=distance,

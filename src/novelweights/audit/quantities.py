@@ -5,7 +5,7 @@ exact limits.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from novelweights.audit.calibration import (
     smallest_detectable,
 )
 from novelweights.audit.criteria import DEFAULT_CRITERIA
+from novelweights.audit.one_run_words import of_one_run, without_limits
 from novelweights.audit.result import Findings, Quantity
 from novelweights.metrics.agreement import expected_iou
 from novelweights.tasks.task import Measure
@@ -63,41 +64,10 @@ def quantities(evidence: Evidence, *, rng: np.random.Generator) -> tuple[Quantit
     if evidence.quality is not None and evidence.novelty is not None:
         found += _behavior(evidence, rng)
     found += _coverage(evidence) + _as_in_the_paper(evidence, rng)
-    if evidence.is_one_run:  # no share of copies can be detected
-        found = [_of_one_run(q) for q in found if q.key != "smallest_detectable_share"]
+    if evidence.is_one_run:
+        n_heldout = len(evidence.yardstick) if evidence.has_heldout else 0
+        found = of_one_run(found, n_generated=len(evidence.generated), n_heldout=n_heldout)
     return tuple(found)
-
-
-def _of_one_run(quantity: Quantity) -> Quantity:
-    """What is said of steps of one run: each against the other steps, and no interval alone."""
-    definition = quantity.definition
-    for many, one in _ONE_RUN_WORDS.items():
-        definition = definition.replace(many, one)
-    label = _ONE_RUN_LABELS.get(quantity.key, quantity.label)
-    quantity = replace(quantity, label=label, definition=definition)
-    return _without_limits(quantity) if quantity.key in _OF_TRAINING else quantity
-
-
-_OF_TRAINING = (
-    "median_distance_training",
-    "mean_quality_training",
-    "median_novelty_training",
-    "prediction_overlap_training",
-    "mean_distance_training",
-)
-_ONE_RUN_LABELS = {
-    "gross_copy_share": "Within half the median distance of fresh runs",
-    "copied_share": "Nearer to the training run than fresh runs",
-    "aligned_share": "More aligned with the training run than fresh runs",
-}
-"""What identifies no copies is not called so."""
-_ONE_RUN_WORDS = {
-    "each against the other runs,": "each against the other steps,",
-    " of another run": " other than itself",
-    "Bootstrap by run.": "Bootstrap over samples; the training run is taken as it is.",
-    "; bootstrap by run.": ".",
-    "training runs, own run excluded": "training checkpoints, each against the others",
-}
 
 
 def _summary(
@@ -439,7 +409,7 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         noise = evidence.baselines["noise"]
         per_run, drawn = _by_run(_of(noise.quality), noise.names), "training run"
         if evidence.is_one_run:  # of this run, the draws of noise are what is independent
-            per_run, drawn = _of(noise.quality), "draw of noise on this one run"
+            per_run, drawn = _of(noise.quality), "sample and by draw of noise"
         advantage = _difference(
             "advantage_over_noise",
             f"{quality.name.capitalize()} over noise addition at matched novelty",
@@ -455,7 +425,7 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
             "the generator offers nothing beyond noise addition.",
         )
         few = min(len(g), len(per_run)) < 2
-        found.append(_without_limits(advantage) if few else advantage)
+        found.append(without_limits(advantage) if few else advantage)
     return found
 
 
@@ -549,12 +519,8 @@ def _as_in_the_paper(evidence: Evidence, rng: np.random.Generator) -> list[Quant
             )
         )
     if len(generated) < 2:  # drawn again it is the same: its interval would have no width
-        found = [q if q.key == "mean_distance_training" else _without_limits(q) for q in found]
+        found = [q if q.key == "mean_distance_training" else without_limits(q) for q in found]
     return found
-
-
-def _without_limits(quantity: Quantity) -> Quantity:
-    return replace(quantity, lower=None, upper=None, level=None)
 
 
 def _against_training(

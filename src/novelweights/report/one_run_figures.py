@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.stats import gaussian_kde
 
 from novelweights.audit.result import TSNE_GROUPS, AuditResult
+from novelweights.audit.words import count
 from novelweights.report.look import BLUE, PANEL, PURPLE, RED, TEAL, groups_of, window
 from novelweights.report.tables import number
 
@@ -25,7 +26,7 @@ PER_ROW = 10
 BINS, GRID = 20, 200
 COLORS = {"training": BLUE, "generated": RED, "from_scratch": PURPLE, "heldout": TEAL}
 TITLES = {
-    "training": "training, one run",
+    "training": "training",
     "generated": "generated",
     "from_scratch": "from scratch",
     "heldout": "held-out, last steps",
@@ -59,7 +60,7 @@ def draw_one_run(
         )
     rows = {kind: plot_data[f"row_{kind}"] for kind in TITLES if f"row_{kind}" in plot_data}
     if rows:
-        figures["narrow"] = draw_rows(rows)
+        figures["narrow"] = draw_rows(rows, n_runs=result.n_runs)
     if "tsne_points" in plot_data:
         figures["map"] = draw_map(result, plot_data["tsne_points"], plot_data["tsne_groups"])
     return figures
@@ -110,8 +111,14 @@ def draw_entries(
     )
 
 
-def draw_rows(rows: Mapping[str, Float[np.ndarray, "_ w"]]) -> tuple[Figure, str]:
+def draw_rows(
+    rows: Mapping[str, Float[np.ndarray, "_ w"]], *, n_runs: int | None = None
+) -> tuple[Figure, str]:
     """The same weights of some checkpoints of each kind, on one scale of colors.
+
+    Args:
+        rows: Weights by kind, the same columns of all.
+        n_runs: Of the training checkpoints; None: not said.
 
     Source: paper, figure 15.
     """
@@ -120,6 +127,7 @@ def draw_rows(rows: Mapping[str, Float[np.ndarray, "_ w"]]) -> tuple[Figure, str
     figure = Figure(figsize=(2 * PANEL, 0.085 * sum(heights) + 0.45 * len(rows) + 0.5))
     axes = figure.subplots(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
     told = []
+    titles = TITLES | ({"training": f"training, {count(n_runs, 'run')}"} if n_runs else {})
     image = None
     for ax, (kind, values) in zip(axes, rows.items(), strict=True):
         image = ax.imshow(
@@ -130,10 +138,10 @@ def draw_rows(rows: Mapping[str, Float[np.ndarray, "_ w"]]) -> tuple[Figure, str
         ax.spines[:].set_visible(False)
         ax.set(xticks=[], yticks=[])
         ax.set_title(
-            f"{TITLES[kind]}: {len(values)} checkpoints", color=COLORS[kind], fontsize=9, loc="left"
+            f"{titles[kind]}: {len(values)} checkpoints", color=COLORS[kind], fontsize=9, loc="left"
         )
         spread = float(np.median(values.std(axis=0)))
-        told.append(f"{TITLES[kind]} {number(spread)}")
+        told.append(f"{titles[kind]} {number(spread)}")
     axes[-1].set_xlabel(
         f"{next(iter(rows.values())).shape[1]} weights drawn at random, one column each"
     )

@@ -7,6 +7,7 @@ range; here each part of that is measured. Source: paper, section 3.3 and append
 
 from collections.abc import Mapping
 
+from novelweights.audit.estimates import AS_IT_IS
 from novelweights.audit.result import AuditResult
 from novelweights.report.finding import (
     NOT_MEASURED,
@@ -175,8 +176,7 @@ def _better_than_training(result: AuditResult, told: Told) -> PaperFinding:
         "Generated checkpoints work better than training checkpoints.",
         "figure 6d: p-diff only",
         measured,
-        "Holds if the difference's whole interval lies above 0, does not if below. The training "
-        "run is taken as it is.",
+        f"Holds if the difference's whole interval lies above 0, does not if below; {AS_IT_IS}.",
         outcome,
     )
 

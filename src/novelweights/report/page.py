@@ -158,6 +158,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         ],
         "colors": {group.key: group.color for group in groups_of(result)},
         "figures": {name: inline(name, drawing) for name, drawing in drawings.items()},
+        "inputs_without_regions": _inputs_without_regions(run),
         "nearer": _nearer_than_heldout(result),
         "never_nearest": len(result.training_names)
         - len(set(result.generated.neighbor_rows[:, 0])),
@@ -261,6 +262,12 @@ def _subject(result: AuditResult) -> str:
     ]
     line = "; ".join(told)
     return line[:1].upper() + line[1:]
+
+
+def _inputs_without_regions(run: RunFolder) -> int | None:
+    """Inputs of the task's images where they were too many for decision regions."""
+    inputs = run.plot_data.get("inputs_without_regions")
+    return None if inputs is None else int(inputs)
 
 
 def _nearer_than_heldout(result: AuditResult) -> int | None:

@@ -27,6 +27,7 @@ PLOT_SHAPES = {
     "heatmap_rows": ("s",),
     "regions": ("r", 2, "h", "w"),
     "region_rows": ("r",),
+    "inputs_without_regions": (),
     "entry_parameters": ("e",),
     "entry_training": ("et", "e"),
     "entry_generated": ("eg", "e"),

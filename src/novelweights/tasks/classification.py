@@ -110,8 +110,24 @@ class Classification:
 
 
 def inputs_of(network: TargetNetwork, x: Float[Tensor, "examples inputs"]) -> Inputs:
-    """Images as a network's checkpoints begin with them: through its trunk, where it has one."""
-    return network.trunk(x) if isinstance(network, HasTrunk) else (x,)
+    """Images as a network's checkpoints begin with them: through its trunk, where it has one.
+
+    The images themselves are not copied; activations take 4 bytes each and are written into place
+    block by block, laid out in memory as the trunk gives them.
+    """
+    if not isinstance(network, HasTrunk):
+        return (x,)
+    whole: Inputs = ()
+    start = 0
+    for images in x.split(BLOCK_EXAMPLES):
+        block = network.trunk(images)
+        whole = whole or tuple(
+            part.new_empty_strided((len(x), *part.shape[1:]), part.stride()) for part in block
+        )
+        for to, part in zip(whole, block, strict=True):
+            to[start : start + len(part)] = part
+        start += len(images)
+    return whole
 
 
 def loss_and_accuracy(
