@@ -66,7 +66,7 @@ def audit_to_folder(
     """Audit, judge, write the run folder and draw its page.
 
     Args:
-        folder: The run folder to write; it appears when everything in it is complete.
+        folder: The run folder to write; it appears when all numbers are in it, then its page.
         train: Training checkpoints.
         generated: Generated checkpoints.
         heldout: Fresh runs of the same recipe.
@@ -122,9 +122,9 @@ def audit_to_folder(
             seconds=clock.seconds,
         )
         write_run(temporary, result, verdicts, drawn, manifest)
-        if tell is not None:
-            tell("page", clock.n_stages, clock.n_stages)
-        build_report(temporary)
+    if tell is not None:
+        tell("page", clock.n_stages, clock.n_stages)
+    build_report(folder)
     return verdicts
 
 
@@ -338,6 +338,8 @@ def evaluate_method(
                 )
                 save_population(sampled, sampled_to)
         if is_kept:
+            if not (run / "report.html").exists():  # it was interrupted there, or could not be drawn
+                build_report(run)
             judged.append(Judged(sampler, run, judge(read_run_folder(run).result)))
             continue
         generated = read_checkpoints(sampled_to)

@@ -75,6 +75,20 @@ def folder(results, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(root, results["average"], "average", **others)
 
 
+def test_decision_regions_stand_beside_the_weights_of_one_run(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "run")
+    with np.load(folder / "plot_data.npz") as file:
+        arrays = dict(file)
+    assert arrays["row_parameters"].shape != (20,)
+    arrays["regions"] = np.zeros((2, 2, 20, 20), np.uint8)
+    arrays["region_rows"] = np.array([0, 1])
+    np.savez(tmp_path / "run" / "plot_data.npz", **arrays)
+    run = read_run_folder(tmp_path / "run")
+    assert run.plot_data["regions"].shape == (2, 2, 20, 20)
+    build_report(tmp_path / "run")
+    assert "ecision regions" in text_of(page_of(tmp_path / "run"))
+
+
 def outcomes(result: AuditResult) -> list[Outcome]:
     return [finding.outcome for finding in one_run_findings(result)]
 

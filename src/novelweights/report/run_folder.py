@@ -25,7 +25,7 @@ PLOT_SHAPES = {
     "heatmap_parameters": ("p",),
     "heatmap_values": ("s", 4, "p"),
     "heatmap_rows": ("s",),
-    "regions": ("r", 2, "h", "w"),
+    "regions": ("r", 2, "y", "x"),
     "region_rows": ("r",),
     "inputs_without_regions": (),
     "entry_parameters": ("e",),
