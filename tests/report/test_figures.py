@@ -77,6 +77,10 @@ def test_agreement_of_regions_is_exact(copies: AuditResult):
     regions = np.zeros((1, 2, 100, 100), np.uint8)
     regions[0, 1, :25] = 3
     assert "same class on 75.0%" in draw_regions(copies, regions, np.array([4]))[1]
+    figure, _ = draw_regions(copies, regions, np.array([4]))
+    assert len(figure.legends) == 1
+    many = np.arange(2 * 20 * 20).reshape(1, 2, 20, 20) % 40
+    assert draw_regions(copies, many, np.array([4]))[0].legends == []
 
 
 def test_close_up_only_where_outliers_hide_the_rest(copies: AuditResult):

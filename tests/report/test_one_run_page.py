@@ -86,7 +86,7 @@ def test_decision_regions_stand_beside_the_weights_of_one_run(folder, tmp_path):
     run = read_run_folder(tmp_path / "run")
     assert run.plot_data["regions"].shape == (2, 2, 20, 20)
     build_report(tmp_path / "run")
-    assert "ecision regions" in text_of(page_of(tmp_path / "run"))
+    assert "Class predicted on a plane" in text_of(page_of(tmp_path / "run"))
 
 
 def outcomes(result: AuditResult) -> list[Outcome]:

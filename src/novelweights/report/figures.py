@@ -44,6 +44,7 @@ FEW_RUNS_LABELS = {"training": "training, within the run", "heldout": "held-out,
 POPULATIONS = ("training", "heldout", "from_scratch", "generated")
 OUTLINED = ("heldout", "from_scratch")  # outlines stay visible over the others
 MAX_SAMPLES = 4  # drawn in heatmaps and decision regions
+MAX_LEGEND = 15  # classes; of more, the numbers in the regions tell
 
 
 def draw(
@@ -190,8 +191,11 @@ def draw_regions(
         axes[1, i].set_xlabel(f"same class on {percent(same[i])}")
     axes[0, 0].set_ylabel("generated")
     axes[1, 0].set_ylabel("nearest training")
-    patches = [Patch(color=CLASS_COLORS(int(c) % 10), alpha=0.55, label=str(c)) for c in classes]
-    figure.legend(handles=patches, title="class", loc="outside right center")
+    if len(classes) <= MAX_LEGEND:
+        patches = [
+            Patch(color=CLASS_COLORS(int(c) % 10), alpha=0.55, label=str(c)) for c in classes
+        ]
+        figure.legend(handles=patches, title="class", loc="outside right center")
     return figure, (
         f"Decision regions of {n} generated checkpoints above those of their nearest training "
         f"checkpoint; same class on {', '.join(percent(share) for share in same)}."
