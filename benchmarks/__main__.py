@@ -14,7 +14,9 @@ from benchmarks import (
     cnn_training,
     g_pt_step,
     part_evaluation,
+    point_clouds,
     population_evaluation,
+    surfaces,
     zoo_training,
     zoo_trajectories,
 )
@@ -29,6 +31,8 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "audit": audit_speed.main,
     "g-pt-step": g_pt_step.main,
     "part-evaluation": part_evaluation.main,
+    "surfaces": surfaces.main,
+    "point-clouds": point_clouds.main,
 }
 
 

@@ -8,11 +8,13 @@ from novelweights.data.images import load_data
 from novelweights.data.pixel_sets import load_pixels
 from novelweights.errors import InputError, unknown_name
 from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
+from novelweights.networks.neural_field import OccupancyField
 from novelweights.networks.parts import PartOfNetwork
 from novelweights.networks.resnet import ResNet18
 from novelweights.networks.small_cnn import COLOR_CNN, COLOR_GELU_CNN, GRAY_CNN, SmallCNN
 from novelweights.tasks.classification import Classification
 from novelweights.tasks.evaluation_images import evaluation_images
+from novelweights.tasks.shapes import FieldShapes, judging_clouds
 from novelweights.tasks.task import Task
 from novelweights.weights.store import SHARED_FILE
 
@@ -39,6 +41,18 @@ RESNETS = {  # of each data set; of cifar-100 P-diff's own
     "photo-patch-10": ResNet18(width=16, image_size=32, classes=10),
 }
 _PART = "-resnet18-bn"
+FIELDS = {"airplanes": OccupancyField(width=64)}  # of each set of shapes
+_TEST_SHAPES, _FIELD_GRID = 100, 128
+"""Shapes that judge, and grid points per axis, on a laptop; the paper has 606 and 356."""
+
+
+def _field_task(shapes: str) -> Callable[[], Task]:
+    return lambda: FieldShapes(
+        f"{shapes}-field",
+        FIELDS[shapes],
+        judging_clouds(shapes, _TEST_SHAPES),
+        resolution=_FIELD_GRID,
+    )
 
 
 def _resnet_task(data_name: str) -> Callable[[], Task]:
@@ -55,6 +69,7 @@ WHOLE_TASKS: dict[str, Callable[[], Task]] = {
     "fashion-mnist": lambda: Classification("fashion-mnist", MNIST_MLP, load_data("fashion-mnist")),
     **{f"{name}-cnn": _cnn_task(name, network) for name, network in _CNNS.items()},
     **{f"{name}-resnet18": _resnet_task(name) for name in RESNETS},
+    **{f"{name}-field": _field_task(name) for name in FIELDS},
 }
 """Those that judge whole networks."""
 PART_TASKS = {f"{name}{_PART}": name for name in RESNETS}
