@@ -338,7 +338,7 @@ def evaluate_method(
                 )
                 save_population(sampled, sampled_to)
         if is_kept:
-            if not (run / "report.html").exists():  # it was interrupted there, or could not be drawn
+            if not (run / "report.html").exists():  # interrupted, or it could not be drawn
                 build_report(run)
             judged.append(Judged(sampler, run, judge(read_run_folder(run).result)))
             continue

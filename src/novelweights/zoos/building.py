@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from novelweights.data.pixel_sets import load_pixels
-from novelweights.zoos import fine_tuning, independent_runs, whole_networks
+from novelweights.zoos import fine_tuning, independent_runs, neural_fields, whole_networks
 from novelweights.zoos.fine_tuning import FineTuning
 from novelweights.zoos.independent_runs import IndependentRuns
+from novelweights.zoos.network_builds import counts_of_ends
+from novelweights.zoos.neural_fields import NeuralFields
 from novelweights.zoos.whole_networks import WholeNetworks
 
-Zoo = IndependentRuns | FineTuning | WholeNetworks
+Zoo = IndependentRuns | FineTuning | WholeNetworks | NeuralFields
 
 
 def counts_of(
@@ -36,10 +38,11 @@ def counts_of(
     }
     if isinstance(zoo, IndependentRuns):
         return independent_runs.plan_build(zoo, **asked, seed=seed).counts
-    load_pixels(zoo.data_name)
+    if not isinstance(zoo, NeuralFields):
+        load_pixels(zoo.data_name)
     if isinstance(zoo, FineTuning):
         return fine_tuning.counts_of(zoo, asked)
-    return whole_networks.counts_of(zoo, asked)
+    return counts_of_ends(zoo, asked)
 
 
 def build(
@@ -84,4 +87,6 @@ def build(
         return independent_runs.build(zoo, folder, **asked, **how)
     if isinstance(zoo, FineTuning):
         return fine_tuning.build(zoo, folder, fine_tuning.counts_of(zoo, asked), **how)
-    return whole_networks.build(zoo, folder, whole_networks.counts_of(zoo, asked), **how)
+    if isinstance(zoo, NeuralFields):
+        return neural_fields.build(zoo, folder, counts_of_ends(zoo, asked), **how)
+    return whole_networks.build(zoo, folder, counts_of_ends(zoo, asked), **how)

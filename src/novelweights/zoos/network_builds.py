@@ -80,6 +80,25 @@ def own_or_asked(zoo: Any, asked: Mapping[str, int | None], *names: str) -> dict
     return counts
 
 
+def counts_of_ends(zoo: Any, asked: Mapping[str, int | None]) -> dict[str, int]:
+    """How many of what a build makes that keeps the end of each run only.
+
+    Args:
+        zoo: What to train.
+        asked: Runs, heldout_runs, checkpoints and start_runs; None: the zoo's own number.
+
+    Raises:
+        InputError: More than one checkpoint of a run, or initializations, are asked for.
+    """
+    if asked["checkpoints"] not in (None, 1) or asked["start_runs"]:
+        raise InputError(
+            f"{zoo.name} keeps the last checkpoint of each run and no initializations: leave "
+            "--checkpoints and --start-runs out"
+        )
+    counts = own_or_asked(zoo, asked, "runs", "heldout_runs")
+    return {**counts, "checkpoints": 1, "start_runs": 0}
+
+
 def build_settings(
     network: ResNet18,
     data: PixelData,

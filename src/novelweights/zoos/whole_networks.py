@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from novelweights.data.pixel_sets import load_pixels
-from novelweights.errors import InputError
 from novelweights.files import require_new
 from novelweights.networks.resnet import ResNet18
 from novelweights.tasks.classification import loss_and_accuracy
@@ -18,7 +17,6 @@ from novelweights.weights.writer import PopulationWriter
 from novelweights.zoos.network_builds import (
     Steps,
     build_settings,
-    own_or_asked,
     working_folder,
 )
 from novelweights.zoos.planned_runs import planned_runs
@@ -42,25 +40,6 @@ class WholeNetworks:
     """Held-out runs if not said otherwise."""
 
 
-def counts_of(zoo: WholeNetworks, asked: Mapping[str, int | None]) -> dict[str, int]:
-    """How many of what a build makes.
-
-    Args:
-        zoo: What to train.
-        asked: Runs, heldout_runs, checkpoints and start_runs; None: the zoo's own number.
-
-    Raises:
-        InputError: More than one checkpoint of a run, or initializations, are asked for.
-    """
-    if asked["checkpoints"] not in (None, 1) or asked["start_runs"]:
-        raise InputError(
-            f"{zoo.name} keeps the last checkpoint of each run and no initializations: leave "
-            "--checkpoints and --start-runs out"
-        )
-    counts = own_or_asked(zoo, asked, "runs", "heldout_runs")
-    return {**counts, "checkpoints": 1, "start_runs": 0}
-
-
 def build(
     zoo: WholeNetworks,
     folder: Path,
@@ -80,7 +59,7 @@ def build(
     Args:
         zoo: What to train.
         folder: The population folder to write.
-        counts: What `counts_of` gave.
+        counts: What `counts_of_ends` gave.
         seed: Root of all seeds; a run's seed depends on it and on the run's name only.
         resume: Go on with an unfinished build.
         overwrite: Replace a finished folder.
