@@ -1,5 +1,5 @@
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 # Tests are many small computations: threads that wait for each other would cost more than they
 # bring, and far more on a busy machine. `make test` uses the cores by several processes, which
@@ -42,6 +42,14 @@ class SharedFixturesOnce(LoadFileScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
     """The scheduler of `--dist loadfile`."""
     return SharedFixturesOnce(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.fixture(scope="module")
+def sound_convolutions() -> Iterator[None]:
+    """Networks of few channels may be trained: see `require_sound_convolutions`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.backends.mkldnn, "enabled", False)
+        yield
 
 
 @pytest.fixture

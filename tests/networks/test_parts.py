@@ -15,6 +15,7 @@ from novelweights.networks.parts import (
 from novelweights.networks.resnet import ResNet18
 from novelweights.weights.symmetry import NeuronSymmetry
 
+pytestmark = pytest.mark.usefixtures("sound_convolutions")
 NETWORK = ResNet18(width=2, image_size=32, classes=5)
 CHOICES = [
     pytest.param(("conv1.weight",), id="first convolution"),

@@ -9,6 +9,7 @@ from novelweights.networks.parts import LAST_TWO_NORMALIZATIONS
 from novelweights.networks.resnet import ResNet18, whole_state
 from novelweights.weights.symmetry import NeuronSymmetry, random_transform, transform
 
+pytestmark = pytest.mark.usefixtures("sound_convolutions")
 SMALL = ResNet18(width=2, image_size=32, classes=5)
 LARGE_IMAGES = ResNet18(width=2, image_size=224, channels=1, classes=5)
 

@@ -6,6 +6,11 @@ from novelweights.data import pixel_sets
 from novelweights.data.pixel_data import PixelData
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_channels(sound_convolutions: None) -> None:
+    """The toy network is narrow."""
+
+
 @pytest.fixture
 def toy_set(monkeypatch: pytest.MonkeyPatch) -> PixelData:
     """The toy set by its name, for zoos and tasks."""

@@ -223,3 +223,10 @@ def test_impossible_recipes_are_refused():
     for wrong in ({"epochs": 0}, {"batch_size": 0}):
         with pytest.raises(InputError, match="at least 1 epoch"):
             AdamWRecipe(**wrong)
+
+
+def test_widths_at_which_convolutions_damage_memory_are_not_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", True)
+    with pytest.raises(ValueError, match="a width that is a multiple of 8, got 2"):
+        trained(tmp_path)
+    assert not (tmp_path / "state.pt").exists()

@@ -54,12 +54,17 @@ def points_of_airplane(
 
     Source: HyperDiffusion; the shapes are ours.
     """
+    mesh, is_inside = airplane_mesh(parameters), inside_of_airplane(parameters)
+    return occupancy_points(mesh, is_inside, seed, n_near=n_near, n_uniform=n_uniform)
+
+
+def inside_of_airplane(parameters: Float64[Tensor, " k"]) -> IsInside:
+    """Which points lie inside of a procedural airplane: exact, by its signed distance."""
 
     def is_inside(points: np.ndarray) -> np.ndarray:
         return (signed_distance(parameters[None], torch.from_numpy(points))[0] < 0).numpy()
 
-    mesh = airplane_mesh(parameters)
-    return occupancy_points(mesh, is_inside, seed, n_near=n_near, n_uniform=n_uniform)
+    return is_inside
 
 
 def points_of_mesh(

@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float32
 
-from novelweights.data.airplane_shape import signed_distance
 from novelweights.data.airplanes import airplane_mesh, draw
 from novelweights.data.mesh import Mesh
-from novelweights.data.shape_points import OccupancyPoints, occupancy_points
+from novelweights.data.shape_points import OccupancyPoints, inside_of_airplane, occupancy_points
 from novelweights.errors import unknown_name
 
 SPLITS = {"train": "train", "heldout": "validation", "test": "test"}
@@ -49,9 +47,7 @@ def _airplanes(n: int, split: str, seed: int) -> Shapes:
     return Shapes(
         records={**numbered, **drawn.records},
         mesh=lambda row: airplane_mesh(drawn.parameters[row]),
-        is_inside=lambda row, points: (
-            signed_distance(drawn.parameters[row][None], torch.from_numpy(points))[0] < 0
-        ).numpy(),
+        is_inside=lambda row, points: inside_of_airplane(drawn.parameters[row])(points),
     )
 
 

@@ -21,6 +21,8 @@ from novelweights.weights.symmetry import NeuronSymmetry
 
 STAGES, BLOCKS = (1, 2, 3, 4), (0, 1)
 IMAGE_SIZES = (32, 224)
+WHOLE_VECTOR = 8
+"""Channels that a vector of AVX2 holds."""
 IMAGES_AT_ONCE = 256
 Traced = Any
 """A tensor, or what stands for one while `torch.fx` traces."""
@@ -194,6 +196,22 @@ class _Block(nn.Module):
     def forward(self, x: Traced) -> Traced:
         inside = F.relu(self.bn1(self.conv1(x)))
         return F.relu(self.bn2(self.conv2(inside)) + self.downsample(x))
+
+
+def require_sound_convolutions(network: ResNet18) -> None:
+    """Refuse to train widths at which torch's convolutions damage memory.
+
+    On a CPU, backward passes of oneDNN (torch 2.13, without AVX512) with channels that are no
+    multiple of 8 write beyond their memory: "corrupted size vs. prev_size" at width 2.
+
+    Raises:
+        ValueError: Such a width, and oneDNN is on.
+    """
+    if network.width % WHOLE_VECTOR and torch.backends.mkldnn.enabled:
+        raise ValueError(
+            f"expected a width that is a multiple of {WHOLE_VECTOR}, got {network.width}; choose "
+            "another, or set torch.backends.mkldnn.enabled = False"
+        )
 
 
 def working_device() -> torch.device:

@@ -29,7 +29,11 @@ from novelweights.networks.parts import (
     shared_state,
     split_at,
 )
-from novelweights.networks.resnet import ResNet18, working_device
+from novelweights.networks.resnet import (
+    ResNet18,
+    require_sound_convolutions,
+    working_device,
+)
 from novelweights.seeding import rng_for, seed_for
 from novelweights.tasks.classification import Inputs, inputs_of, scores
 from novelweights.tasks.evaluation_images import evaluation_images
@@ -253,6 +257,7 @@ def fine_tune(
         InputError: Training diverged.
     """
     network, recipe = zoo.network, zoo.recipe
+    require_sound_convolutions(network)
     device = working_device()
     module = network.module().train().to(device)
     module.load_state_dict(network.layout.unflatten(base), strict=False)

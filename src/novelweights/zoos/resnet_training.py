@@ -22,7 +22,12 @@ from novelweights.data.image_data import ImageData
 from novelweights.data.pixel_data import PixelData, standardized
 from novelweights.errors import InputError
 from novelweights.files import replacing
-from novelweights.networks.resnet import ResNet18, whole_state, working_device
+from novelweights.networks.resnet import (
+    ResNet18,
+    require_sound_convolutions,
+    whole_state,
+    working_device,
+)
 from novelweights.seeding import rng_for
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.zoos.network_builds import telling_damage
@@ -104,6 +109,7 @@ def train_network(
     Raises:
         InputError: The kept state is of another training, or the loss is not finite.
     """
+    require_sound_convolutions(network)
     device = working_device()
     module = network.module().to(device)
     first = network.layout.unflatten(network.initial(rng_for(seed, "initialization")))
