@@ -7,7 +7,7 @@ from solids import CUBE
 from novelweights.data.airplane_shape import signed_distance
 from novelweights.data.airplanes import airplane_mesh, draw
 from novelweights.data.mesh import Mesh, placed
-from novelweights.data.shape_points import occupancy_points, points_of_airplane, points_of_mesh
+from novelweights.data.shape_points import inside_of_airplane, occupancy_points, points_of_mesh
 from novelweights.errors import InputError
 
 BOX = placed(CUBE)
@@ -19,13 +19,13 @@ def airplane():
 
 
 def test_points_of_an_airplane_are_near_it_and_judged_by_its_distance(airplane):
-    made = points_of_airplane(airplane, 7, n_near=4000, n_uniform=6000)
+    mesh, is_inside = airplane_mesh(airplane), inside_of_airplane(airplane)
+    made = occupancy_points(mesh, is_inside, 7, n_near=4000, n_uniform=6000)
     assert made.points.shape == (10_000, 3)
     assert made.n_near == 4000
     distances = signed_distance(airplane[None], made.points)[0]
     assert torch.equal(made.is_inside, distances < 0)
     near, uniform = made.points[:4000], made.points[4000:]
-    mesh = airplane_mesh(airplane)
     away, _ = cKDTree(mesh.vertices).query(near.numpy())
     assert away.max() < 5 * 0.01 * 3**0.5 + 0.01
     assert 0.2 < made.is_inside[:4000].double().mean() < 0.6

@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
 from novelweights.data.airplane_shape import signed_distance
-from novelweights.data.airplanes import airplane_mesh
 from novelweights.data.mesh import Mesh, sample_surface
 from novelweights.data.winding import inside
 from novelweights.errors import InputError
@@ -35,27 +34,6 @@ class OccupancyPoints:
     points: Float32[Tensor, "n 3"]
     is_inside: Bool[Tensor, " n"]
     n_near: int
-
-
-def points_of_airplane(
-    parameters: Float64[Tensor, " k"],
-    seed: int,
-    *,
-    n_near: int = N_NEAR,
-    n_uniform: int = N_UNIFORM,
-) -> OccupancyPoints:
-    """Of a procedural airplane; inside is exact, by its signed distance.
-
-    Surface points are drawn by area from its mesh, which lies within a small part of `NEAR_STD` of
-    the surface.
-
-    Raises:
-        InputError: As `occupancy_points`.
-
-    Source: HyperDiffusion; the shapes are ours.
-    """
-    mesh, is_inside = airplane_mesh(parameters), inside_of_airplane(parameters)
-    return occupancy_points(mesh, is_inside, seed, n_near=n_near, n_uniform=n_uniform)
 
 
 def inside_of_airplane(parameters: Float64[Tensor, " k"]) -> IsInside:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32
 
 from novelweights.data.airplanes import airplane_mesh, draw
 from novelweights.data.mesh import Mesh
-from novelweights.data.shape_points import OccupancyPoints, inside_of_airplane, occupancy_points
+from novelweights.data.shape_points import inside_of_airplane
 from novelweights.errors import unknown_name
 
 SPLITS = {"train": "train", "heldout": "validation", "test": "test"}
@@ -28,16 +28,6 @@ class Shapes:
 
     def __len__(self) -> int:
         return len(next(iter(self.records.values())))
-
-    def points(self, row: int, seed: int, *, n_near: int, n_uniform: int) -> OccupancyPoints:
-        """Points for fitting a field to one; see `occupancy_points`."""
-        return occupancy_points(
-            self.mesh(row),
-            lambda points: self.is_inside(row, points),
-            seed,
-            n_near=n_near,
-            n_uniform=n_uniform,
-        )
 
 
 def _airplanes(n: int, split: str, seed: int) -> Shapes:

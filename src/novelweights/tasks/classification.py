@@ -12,11 +12,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from novelweights.data.images import ImageData
-from novelweights.errors import InputError
 from novelweights.metrics.agreement import max_similarity
 from novelweights.networks.network import TargetNetwork
 from novelweights.networks.parts import HasTrunk
-from novelweights.tasks.task import Measure
+from novelweights.tasks.task import Measure, other_networks
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population
 from novelweights.weights.symmetry import hidden_and_output
@@ -81,11 +80,7 @@ class Classification:
             return population.in_order_of(wanted).weights
         roles = hidden_and_output(population.layout)
         if roles is None or [shapes[role] for role in roles] != [s for _, s in wanted.shapes]:
-            raise InputError(
-                f"task {self.name} judges {self.network.name} ({wanted.size} weights), the "
-                f"population holds other networks ({population.layout.size} weights in "
-                f"{len(shapes)} parameters); name the task that fits it"
-            )
+            raise other_networks(self.name, self.network.name, wanted, population)
         ordered = WeightLayout(tuple((role, shapes[role]) for role in roles))
         return population.in_order_of(ordered).weights
 

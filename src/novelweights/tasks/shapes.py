@@ -15,12 +15,11 @@ from torch import Tensor
 
 from novelweights.data.mesh import Mesh, sample_surface
 from novelweights.data.shape_sets import load_shapes
-from novelweights.errors import InputError
 from novelweights.metrics.point_clouds import nearest_clouds, normalized
 from novelweights.networks.neural_field import OccupancyField
 from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.surfaces import LEVEL, RESOLUTION, surface
-from novelweights.tasks.task import Measure
+from novelweights.tasks.task import Measure, other_networks
 from novelweights.weights.population import Population
 
 POINTS = 2048
@@ -57,13 +56,9 @@ class FieldShapes:
         Raises:
             InputError: The population holds other networks, or a logit is not finite.
         """
-        wanted, held = self.network.layout, population.layout
-        if dict(held.shapes) != dict(wanted.shapes):
-            raise InputError(
-                f"task {self.name} judges {self.network.name} ({wanted.size} weights), the "
-                f"population holds other networks ({held.size} weights in {len(held.shapes)} "
-                "parameters); name the task that fits it"
-            )
+        wanted = self.network.layout
+        if dict(population.layout.shapes) != dict(wanted.shapes):
+            raise other_networks(self.name, self.network.name, wanted, population)
         ours = population.in_order_of(wanted)
         return torch.from_numpy(
             np.stack([cloud_of(self.mesh(weights)) for weights in ours.weights])

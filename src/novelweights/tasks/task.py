@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from novelweights.errors import InputError
+from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population
 
 
@@ -44,3 +46,15 @@ class Task(Protocol):
     ) -> Float[Tensor, " n"]:
         """Behavior against the most similar reference checkpoint that is not excluded."""
         ...
+
+
+def other_networks(
+    task: str, network: str, wanted: WeightLayout, population: Population
+) -> InputError:
+    """What a task raises for checkpoints of another network than its own."""
+    held = population.layout
+    return InputError(
+        f"task {task} judges {network} ({wanted.size} weights), the population holds other "
+        f"networks ({held.size} weights in {len(held.shapes)} parameters); name the task that "
+        "fits it"
+    )

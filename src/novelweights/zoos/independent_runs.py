@@ -8,7 +8,6 @@ build is a sequence of blocks of runs and can be stopped and resumed at any.
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +24,7 @@ from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.writer import PopulationWriter
 from novelweights.zoos.cnn_training import AdamRecipe, train_epochs
+from novelweights.zoos.network_builds import versions
 from novelweights.zoos.planned_runs import (
     PlannedRun,
     ends_of_last_epochs,
@@ -306,9 +306,5 @@ def _settings(zoo: IndependentRuns, data: ImageData, counts: Mapping[str, int]) 
         "keep": zoo.keep,
         "data": {"name": data.name, "source": data.source, "sha256": data.sha256},
         **counts,
-        "versions": {
-            "novelweights": metadata.version("novelweights"),
-            "torch": torch.__version__,
-            "numba": metadata.version("numba"),
-        },
+        "versions": versions("numba"),
     }

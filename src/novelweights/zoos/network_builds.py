@@ -99,6 +99,15 @@ def counts_of_ends(zoo: Any, asked: Mapping[str, int | None]) -> dict[str, int]:
     return {**counts, "checkpoints": 1, "start_runs": 0}
 
 
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of this package, of torch, and of further packages that a build rests on."""
+    return {
+        "novelweights": metadata.version("novelweights"),
+        "torch": torch.__version__,
+        **{package: metadata.version(package) for package in packages},
+    }
+
+
 def build_settings(
     network: ResNet18,
     data: PixelData,
@@ -121,8 +130,5 @@ def build_settings(
         "data": {"name": data.name, "source": data.source, "sha256": data.sha256},
         "seed": seed,
         **counts,
-        "versions": {
-            "novelweights": metadata.version("novelweights"),
-            "torch": torch.__version__,
-        },
+        "versions": versions(),
     }

@@ -7,7 +7,7 @@ shape is left out and named. Source: HyperDiffusion, released code.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib import metadata
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from novelweights.data.mesh import Mesh
+from novelweights.data.shape_points import occupancy_points
 from novelweights.data.shape_sets import Shapes, load_shapes
 from novelweights.errors import InputError
 from novelweights.files import replacing, require_new
@@ -25,7 +27,7 @@ from novelweights.seeding import numpy_rng_for, rng_for, seed_for
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.writer import PopulationWriter
 from novelweights.zoos.field_fitting import FieldRecipe, FittedFields, fit_fields
-from novelweights.zoos.network_builds import Steps, telling_damage, working_folder
+from novelweights.zoos.network_builds import Steps, telling_damage, versions, working_folder
 from novelweights.zoos.planned_runs import PlannedRun, planned_runs
 
 AT_ONCE = 24
@@ -142,11 +144,16 @@ def _block(
             f"{path}: the unfinished build was begun with other settings; give the same to go on, "
             f"or delete {work} to begin anew"
         )
+    meshes = [shapes[run.split].mesh(_row(run)) for run in runs]
     drawn = [
-        shapes[run.split].points(
-            _row(run), seed_for(run.seed, "points"), n_near=zoo.n_near, n_uniform=zoo.n_uniform
+        occupancy_points(
+            mesh,
+            partial(shapes[run.split].is_inside, _row(run)),
+            seed_for(run.seed, "points"),
+            n_near=zoo.n_near,
+            n_uniform=zoo.n_uniform,
         )
-        for run in runs
+        for run, mesh in zip(runs, meshes, strict=True)
     ]
     fitted = fit_fields(
         zoo.network,
@@ -159,7 +166,7 @@ def _block(
     )
     fields = {
         "weights": fitted.weights,
-        "overlap": _overlaps(zoo.network, fitted, runs, shapes),
+        "overlap": _overlaps(zoo.network, fitted, runs, meshes, shapes),
         "loss": fitted.loss,
         "epochs": fitted.epochs,
     }
@@ -177,17 +184,16 @@ def _overlaps(
     network: OccupancyField,
     fitted: FittedFields,
     runs: list[PlannedRun],
+    meshes: list[Mesh],
     shapes: Mapping[str, Shapes],
 ) -> list[float]:
     """Intersection over union of each field and its shape; 0 where the fit diverged."""
     found = []
-    for weights, run in zip(fitted.weights, runs, strict=True):
-        of, row = shapes[run.split], _row(run)
-        vertices = of.mesh(row).vertices
-        low, high = vertices.min(axis=0), vertices.max(axis=0)
+    for weights, run, mesh in zip(fitted.weights, runs, meshes, strict=True):
+        low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
         rng = numpy_rng_for(run.seed, "overlap")
         points = (low + rng.random((JUDGED_POINTS, 3)) * (high - low)).astype(np.float32)
-        inside = of.is_inside(row, points)
+        inside = shapes[run.split].is_inside(_row(run), points)
         with torch.no_grad():
             claimed = (network.forward(weights[None], torch.from_numpy(points))[0] > 0).numpy()
         either = int((inside | claimed).sum())
@@ -223,10 +229,7 @@ def _write(
         },
         "seed": seed,
         **counts,
-        "versions": {
-            "novelweights": metadata.version("novelweights"),
-            "torch": torch.__version__,
-        },
+        "versions": versions(),
     }
     info = PopulationInfo(
         recipe=zoo.name,
