@@ -16,6 +16,7 @@ from benchmarks import (
     part_evaluation,
     point_clouds,
     population_evaluation,
+    released_shapes,
     surfaces,
     zoo_training,
     zoo_trajectories,
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "part-evaluation": part_evaluation.main,
     "surfaces": surfaces.main,
     "point-clouds": point_clouds.main,
+    "released-shapes": released_shapes.main,
 }
 
 

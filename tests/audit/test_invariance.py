@@ -160,6 +160,8 @@ def test_the_order_of_held_out_runs_changes_no_rank(case):
         measure("heldout", fresh, compared),
         ladder_of(fresh, compared, aligned=True),
         ladder_of(fresh, compared, aligned=False),
+        TASK.quality,
+        TASK.novelty,
     )
     order = torch.randperm(9, generator=seeded(case.seed)).numpy()
     before, after = yardstick.ranks(made), yardstick.select(order).ranks(made)

@@ -2,10 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from invented import invented_findings
+from invented import ACCURACY, SIMILARITY, invented_findings
 
 from novelweights.audit.measure import Ladder
 from novelweights.audit.ranks import MEASURES, MIXTURE, Yardstick
+from novelweights.tasks.task import Measure
 
 N = 60
 
@@ -42,7 +43,7 @@ def ladder(found, raw=False):
 
 def yardstick(n=N, seed=0, **columns):
     fresh = findings(n, seed, **columns)
-    return Yardstick(fresh, ladder(fresh), ladder(fresh, raw=True))
+    return Yardstick(fresh, ladder(fresh), ladder(fresh, raw=True), ACCURACY, SIMILARITY)
 
 
 @pytest.mark.parametrize("leg", ["direction", "mixture", "raw_mixture", "layers_any", "layers_all"])
@@ -88,7 +89,7 @@ def test_a_shrunk_run_is_compared_with_runs_shrunk_as_much():
 
 def test_ranks_of_single_measures_are_counts():
     fresh, found = findings(N, 0), findings(7, 1)
-    ranks = Yardstick(fresh, ladder(fresh), None).ranks(found)
+    ranks = Yardstick(fresh, ladder(fresh), None, None, None).ranks(found)
     for j in range(7):
         nearer = (fresh.distance <= found.distance[j]).sum()
         assert ranks["distance_near"][j] == (1 + nearer) / (N + 1)
@@ -150,3 +151,18 @@ def test_few_or_equal_fresh_runs_give_finite_ranks(n):
     ranks = yardstick(n, **same).ranks(findings(4, 1))
     for values in ranks.values():
         assert ((values > 0) & (values <= 1)).all()
+
+
+def test_where_more_is_worse_or_more_is_newer_ranks_turn_round():
+    fresh = findings(N, 0, quality=np.arange(N) / N, novelty=np.arange(N) / N)
+    distance = Measure("distance", "", higher_is_better=False)
+    newer = Measure("distance to training", "", higher_is_better=True)
+    turned = Yardstick(fresh, ladder(fresh), None, distance, newer)
+    found = findings(2, 1, quality=np.array([-1.0, 2.0]), novelty=np.array([-1.0, 2.0]))
+    ranks = turned.ranks(found)
+    np.testing.assert_allclose(ranks["quality_low"], [1, 1 / (N + 1)])
+    np.testing.assert_allclose(ranks["similarity_high"], [1 / (N + 1), 1])
+    np.testing.assert_allclose(ranks["similarity_low"], [1, 1 / (N + 1)])
+    ranks = yardstick(quality=fresh.quality, novelty=fresh.novelty).ranks(found)
+    np.testing.assert_allclose(ranks["quality_low"], [1 / (N + 1), 1])
+    np.testing.assert_allclose(ranks["similarity_high"], [1, 1 / (N + 1)])

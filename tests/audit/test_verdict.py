@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from invented import invented_control, invented_result
 
-from novelweights.audit.criteria import DEFAULT_CRITERIA, MEANING, Verdict
+from novelweights.audit.criteria import DEFAULT_CRITERIA, MEANING, Criteria, Verdict
 from novelweights.audit.result import Quantity
-from novelweights.audit.verdict import judge
+from novelweights.audit.verdict import judge, working
 from novelweights.tasks.task import Measure
 
 BEYOND = 1 / 31  # past all 30 held-out runs
@@ -127,11 +127,23 @@ def test_worse_than_every_fresh_run_is_broken():
 
 
 def test_where_less_is_better_more_is_broken():
+    """By a tenth of the median, 95: no margin in percentage points."""
     loss = Measure("loss", "", higher_is_better=False)
-    result = invented_result(quality=97.1)
-    assert only(dataclasses.replace(result, quality=loss)).origin is Verdict.BROKEN
-    result = invented_result(quality=10.0)
-    assert only(dataclasses.replace(result, quality=loss)).origin is Verdict.NOVEL
+    for quality, origin in (
+        (104.6, Verdict.BROKEN),
+        (104.4, Verdict.NOVEL),
+        (10.0, Verdict.NOVEL),
+    ):
+        result = invented_result(quality=quality)
+        assert only(dataclasses.replace(result, quality=loss)).origin is origin
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-4])
+def test_margins_without_percent_do_not_hang_on_the_unit(scale):
+    quality, fresh = Measure("distance", "", higher_is_better=False), scale * np.arange(1.0, 12.0)
+    assert Criteria().margin_of_one(quality, fresh) == pytest.approx(0.6 * scale)
+    assert Criteria().margin_of_mean(quality, fresh) == pytest.approx(0.6 * scale)
+    assert len(working(np.append(fresh, 1e3 * scale), quality)) == len(fresh)
 
 
 @pytest.mark.parametrize(

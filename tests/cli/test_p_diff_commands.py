@@ -50,3 +50,26 @@ def test_a_wrong_setting_is_one_line(checkpoints: Path, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "'thawed': expected released or frozen" in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_what_the_codec_gives_back_is_written_as_checkpoints(
+    checkpoints: Path, tmp_path: Path
+) -> None:
+    model, output = tmp_path / "model", tmp_path / "back"
+    fitted = run("fit", "p-diff", "--population", checkpoints, "-o", model, "--scale", "smoke")
+    assert fitted.exit_code == 0, fitted.output
+    words = ("reconstruct", model, "--population", checkpoints, "-o", output)
+    told = run(*words)
+    assert told.exit_code == 0, told.output
+    back, train = read_checkpoints(output), read_checkpoints(checkpoints)
+    assert list(back.records.step) == list(train.records.step)
+    assert set(back.records.split) == {"reconstruction"}
+    away = (train.weights - train.weights.mean(dim=0)).norm(dim=1).median()
+    assert f"to the mean of training {away:.3g} before" in told.stdout
+    lost = (back.weights - train.weights).norm(dim=1).median()
+    assert f"to their reconstruction {lost:.3g}, " in told.stdout
+    assert run(*words).exit_code == 2  # it is there
+    assert run(*words, "--overwrite").exit_code == 0
+    refused = run(*words, "--write", tmp_path / "more")
+    assert refused.exit_code == 2
+    assert "leave --write out" in refused.stderr

@@ -8,7 +8,13 @@ from hostile_meshes import CUBE, ac3d, three_ds
 
 from novelweights.data.airplane_packages import AIRPLANE_PACKAGES, CRRCSIM, FLIGHTGEAR, GL_117
 from novelweights.data.fetch import FETCHABLE
-from novelweights.data.real_airplanes import FRAMES, load_airplanes
+from novelweights.data.real_airplanes import (
+    FRAMES,
+    SETS,
+    airplanes_of,
+    package_files,
+    packages_of,
+)
 from novelweights.errors import InputError
 
 NOSE = {CRRCSIM: (0, 0, 9.0), GL_117: (-9.0, 0, 0), FLIGHTGEAR: (-9.0, 0, 0)}
@@ -27,25 +33,45 @@ def put(name: str, files: dict[str, bytes], cache: Path, monkeypatch) -> None:
         (cache / name / file).write_bytes(content)
 
 
-def test_damaged_and_large_files_are_left_out_and_lacking_objects_are_not(tmp_path, monkeypatch):
-    files = {
+def test_damaged_and_large_files_are_refused_and_lacking_objects_are_not(tmp_path, monkeypatch):
+    content = {
         "a/cube.ac": ac3d(),
         "b/lacking.ac": ac3d(kids=3),
         "cut.ac": ac3d()[:300],
         "large.ac": ac3d() + b"\n" * 3_000_000,
     }
-    put(FLIGHTGEAR, files, tmp_path, monkeypatch)
-    airplanes = load_airplanes(FLIGHTGEAR)
-    assert list(airplanes.meshes) == ["cube", "lacking"]
-    assert list(airplanes.left_out) == ["cut", "large"]
-    assert "at most 3000000 bytes" in airplanes.left_out["large"]
+    put(FLIGHTGEAR, content, tmp_path, monkeypatch)
+    files = package_files(FLIGHTGEAR, tmp_path / FLIGHTGEAR)
+    assert list(files) == ["cube", "lacking", "cut", "large"]
+    for name in ("cube", "lacking"):
+        assert files[name].read(files[name].path).volume == pytest.approx(1)
+    for name, says in (("cut", "damaged AC3D"), ("large", "at most 3000000 bytes")):
+        with pytest.raises(InputError, match=says):
+            files[name].read(files[name].path)
 
 
-def test_3ds_files_are_read(tmp_path, monkeypatch):
+def test_3ds_files_are_read_and_turned(tmp_path, monkeypatch):
     put(GL_117, {"cube.3ds": three_ds()}, tmp_path, monkeypatch)
-    mesh = load_airplanes(GL_117).meshes["cube"]
+    [file] = package_files(GL_117, tmp_path / GL_117).values()
+    mesh = file.read(file.path)
     assert mesh.volume == pytest.approx(1)
     assert np.array_equal(mesh.vertices, CUBE.vertices * [-1, -1, 1])
+
+
+def test_a_fifth_is_for_validation_and_one_for_test_and_none_is_in_two_parts(tmp_path, monkeypatch):
+    put(CRRCSIM, {f"{i}.ac": ac3d() for i in range(7)}, tmp_path, monkeypatch)
+    put(GL_117, {f"gl-{i}.3ds": three_ds() for i in range(4)}, tmp_path, monkeypatch)
+    parts = airplanes_of("real-airplanes")
+    assert {part: len(files) for part, files in parts.items()} == {
+        "train": 7,
+        "validation": 2,
+        "test": 2,
+    }
+    names = [name for files in parts.values() for name in files]
+    assert sorted(names) == sorted([*map(str, range(7)), *(f"gl-{i}" for i in range(4))])
+    assert all(file.path.is_file() for files in parts.values() for file in files.values())
+    again = airplanes_of("real-airplanes")
+    assert [list(files) for files in again.values()] == [list(files) for files in parts.values()]
 
 
 @pytest.mark.parametrize("name", FRAMES)
@@ -64,9 +90,15 @@ def test_sets_can_be_fetched_and_names_are_told_apart():
         assert len(set(source.sha256.values())) == len(source.sha256)
 
 
+def test_sets_have_names_of_their_own_and_as_many_shapes_as_told():
+    for name, n in (("real-airplanes", 33), (FLIGHTGEAR, 110)):
+        files = [file for of in SETS[name] for file in AIRPLANE_PACKAGES[of].sha256]
+        assert len({Path(file).stem for file in files}) == len(files) == n
+    assert packages_of("real-airplanes") == (CRRCSIM, GL_117)
+    assert packages_of("mnist") == ("mnist",)
+
+
 def test_what_was_not_fetched_says_how(tmp_path, monkeypatch):
-    monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path))
-    with pytest.raises(InputError, match="run `novelweights data fetch crrcsim-airplanes`"):
-        load_airplanes(CRRCSIM)
-    with pytest.raises(InputError, match="did you mean 'gl-117-airplanes'"):
-        load_airplanes("gl-117")
+    put(CRRCSIM, {"cube.ac": ac3d()}, tmp_path, monkeypatch)
+    with pytest.raises(InputError, match="run `novelweights data fetch real-airplanes`"):
+        airplanes_of("real-airplanes")

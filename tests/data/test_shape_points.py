@@ -7,10 +7,19 @@ from solids import CUBE
 from novelweights.data.airplane_shape import signed_distance
 from novelweights.data.airplanes import airplane_mesh, draw
 from novelweights.data.mesh import Mesh, placed
-from novelweights.data.shape_points import inside_of_airplane, occupancy_points, points_of_mesh
+from novelweights.data.shape_points import (
+    OccupancyPoints,
+    inside_of_airplane,
+    inside_of_mesh,
+    occupancy_points,
+)
 from novelweights.errors import InputError
 
 BOX = placed(CUBE)
+
+
+def points_of_mesh(mesh: Mesh, seed: int, *, n_near: int, n_uniform: int) -> OccupancyPoints:
+    return occupancy_points(mesh, inside_of_mesh(mesh), seed, n_near=n_near, n_uniform=n_uniform)
 
 
 @pytest.fixture(scope="module")

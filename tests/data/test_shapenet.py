@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hostile_meshes import obj
 
-from novelweights.data.mesh_sets import gathered, read_all
 from novelweights.data.shapenet import CATEGORY, LISTS, mesh_files, read_cloud, read_split
 from novelweights.errors import InputError
 
@@ -65,16 +64,16 @@ def test_wrong_lists_are_refused(file, content, message, lists):
         "{}.obj",
     ],
 )
-def test_meshes_are_found_in_each_form_and_missing_ones_are_counted(form, tmp_path):
+def test_meshes_are_found_in_each_form_and_missing_ones_keep_their_place(form, tmp_path):
     for shape in IDS[:2]:
         path = tmp_path / form.format(shape)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(obj())
     files = mesh_files(tmp_path, IDS[:4])
-    shapes = gathered(read_all(files), source="ShapeNet")
-    assert list(shapes.meshes) == IDS[:2]
-    assert list(shapes.left_out) == IDS[2:4]
-    assert f"{IDS[2]}/models/model_normalized.obj: expected a mesh file" in shapes.left_out[IDS[2]]
+    assert list(files) == IDS[:4]
+    assert [path.is_file() for path in files.values()] == [True, True, False, False]
+    assert files[IDS[1]] == tmp_path / form.format(IDS[1])
+    assert files[IDS[2]] == tmp_path / CATEGORY / IDS[2] / "models" / "model_normalized.obj"
 
 
 def test_a_folder_without_any_mesh_is_refused(tmp_path):

@@ -4,16 +4,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from shape_files import HELDOUT, LONG, MISSING, NAN, NEEDS_REPAIR, OPEN, WHOLE, put_shapenet
 
 from novelweights.data import shape_sets
 from novelweights.data.mesh import Mesh
-from novelweights.data.shape_sets import Shapes
+from novelweights.data.shape_sets import SHAPENET, Shapes
 from novelweights.errors import InputError
 from novelweights.networks.neural_field import OccupancyField
+from novelweights.tasks import FIELDS, TASKS
 from novelweights.weights.readers import read_checkpoints
 from novelweights.zoos import neural_fields
 from novelweights.zoos.building import build, counts_of
 from novelweights.zoos.field_fitting import FieldRecipe
+from novelweights.zoos.field_zoos import FIELD_ZOOS
 from novelweights.zoos.neural_fields import NeuralFields
 
 ZOO = NeuralFields(
@@ -124,6 +127,46 @@ def test_when_no_field_fits_nothing_is_written(tmp_path):
     with pytest.raises(InputError, match="got none among 5 training fields"):
         build(hopeless, tmp_path / "zoo")
     assert not (tmp_path / "zoo").exists()
+
+
+@NEEDS_REPAIR
+def test_fields_are_fitted_to_the_shapes_of_files_that_can_be_used(tmp_path, monkeypatch):
+    put_shapenet(tmp_path / "cache", monkeypatch)
+    zoo = replace(
+        ZOO,
+        name="shapenet-airplane-field",
+        network=OccupancyField(width=8),
+        shapes=SHAPENET,
+        recipe=replace(ZOO.recipe, epochs=12),
+        heldout_runs=1,
+    )
+    build(zoo, tmp_path / "zoo")
+    train = read_checkpoints(tmp_path / "zoo", split="train")
+    assert list(train.records.run) == [f"train-{i:05d}" for i in range(3)]
+    assert list(train.records.scores["open"]) == [0.0, 1.0, 0.0]
+    assert train.records.scores["iou"].min() > 0.5
+    settings = json.loads((tmp_path / "zoo" / "population.json").read_text())["settings"]
+    assert (settings["runs"], settings["heldout_runs"]) == (3, 1)
+    told = settings["shapes"]
+    assert told["name"] == SHAPENET
+    assert told["mended_by"].startswith("point_cloud_utils ")
+    assert told["train"]["names"] == [LONG, OPEN, WHOLE]
+    assert (told["train"]["n"], told["train"]["n_left_out"]) == (3, 2)
+    assert list(told["train"]["left_out"]) == [MISSING, NAN]
+    assert told["heldout"] == {"n": 1, "n_left_out": 0, "left_out": {}, "names": [HELDOUT]}
+    with pytest.raises(InputError, match="train: expected 1 to 5 shapes, got 6"):
+        build(zoo, tmp_path / "more", runs=6)
+
+
+def test_zoos_of_fields_have_the_tasks_that_judge_them():
+    assert [zoo.name for zoo in FIELD_ZOOS] == list(FIELDS)
+    for zoo in FIELD_ZOOS:
+        assert zoo.shapes in shape_sets.SHAPE_SETS
+        assert zoo.task_name in TASKS
+    paper = next(zoo for zoo in FIELD_ZOOS if zoo.shapes == SHAPENET)
+    assert (paper.network.width, paper.runs, paper.heldout_runs) == (128, 2749, 202)
+    assert paper.recipe == FieldRecipe()
+    assert (FIELDS[paper.name].test_shapes, FIELDS[paper.name].grid) == (606, 356)
 
 
 def test_only_the_ends_of_fits_are_kept():

@@ -37,12 +37,13 @@ from novelweights.audit.quantities import Evidence, quantities
 from novelweights.audit.ranks import Yardstick
 from novelweights.audit.recognition import first_of_equals, other_recipe
 from novelweights.audit.result import AuditResult, Findings, Quantity
+from novelweights.audit.shape_quantities import shape_quantities
 from novelweights.audit.verdict import judge_checkpoints
 from novelweights.metrics.common_use import measures_in_common_use
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import shares_initialization
 from novelweights.seeding import numpy_rng_for, rng_for
-from novelweights.tasks.task import Measure, Task
+from novelweights.tasks.task import Measure, ShapeTask, Task
 from novelweights.weights.population import Population
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -138,7 +139,10 @@ def audit(
             only_near=heldout is not None,
         )
     with clock.stage("held-out against training"):
-        fresh = measure("heldout", heldout, compared) if heldout is not None else None
+        fresh, behaved = None, {"training": behavior}
+        if heldout is not None:
+            behaved["heldout"] = task.behave(heldout) if task is not None else None
+            fresh = measure("heldout", heldout, compared, behavior=behaved["heldout"])
         before = Originals.of(given, some, task)
         if fresh is not None:
             refuse_leaks(given, fresh, trained, before)
@@ -147,7 +151,8 @@ def audit(
         if given.from_scratch is not None:
             scratch = measured_from_scratch(given.from_scratch, compared, quality)
     with clock.stage("generated against training"):
-        made = measure("generated", generated, compared)
+        behaved["generated"] = task.behave(generated) if task is not None else None
+        made = measure("generated", generated, compared, behavior=behaved["generated"])
         if given.all_training is not None:
             every_step = given.all_training.weights
             steps = nearest(generated.weights, every_step, alignment=alignment)
@@ -156,7 +161,11 @@ def audit(
         scored = made
         if fresh is None:  # against all training runs but one, as each run is against the others
             scored = measure(
-                "generated", generated, compared, exclude=one_left_out(generated, train, seed)
+                "generated",
+                generated,
+                compared,
+                exclude=one_left_out(generated, train, seed),
+                behavior=behaved["generated"],
             )
         spacing = float(np.median(yardstick.fresh.distance))
         gross = made.distance <= DEFAULT_CRITERIA.gross_copy * spacing  # no matter of chance
@@ -215,6 +224,9 @@ def audit(
             if evidence.quality is not None and evidence.novelty is not None:
                 measures = evidence.quality, evidence.novelty
                 numbers += tuple(beside_baselines(made, baselines, noise_std, *measures, seed=seed))
+        if isinstance(task, ShapeTask):
+            rng = numpy_rng_for(seed, "bootstrap", "shapes")
+            numbers += tuple(shape_quantities(task, behaved, rng=rng))
         numbers += (*common_use_quantities(common), *gap_quantities(generated.info.settings))
         if before is not None:
             numbers += beside_originals(
@@ -322,7 +334,10 @@ def _yardstick(
     ladder, raw = ladder_of(population, reference, aligned=True, exclude=exclude), None
     if reference.alignment is not None:
         raw = ladder_of(population, reference, aligned=False, exclude=exclude)
-    return Yardstick(findings, ladder, raw)
+    task = reference.task
+    if task is None:
+        return Yardstick(findings, ladder, raw, None, None)
+    return Yardstick(findings, ladder, raw, task.quality, task.novelty)
 
 
 def _coverage(

@@ -8,6 +8,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
+from novelweights.tasks.task import Measure
+
 
 class Verdict(StrEnum):
     """Where a checkpoint comes from, as far as these measures can tell."""
@@ -46,7 +51,7 @@ class Criteria:
     two_sided: float = 0.01
     """A measure is like a fresh run's if its rank is above this on both sides."""
     quality_margin: float = 2.0
-    """Below the worst held-out quality by more than this (percentage points): broken."""
+    """Worse than the worst held-out quality by more than this (percentage points): broken."""
     trained_share: float = 0.5
     """Mixtures of aligned runs count for networks of at least this share of the median held-out
     quality (where less is better, at most it over this); of others only mixtures as they are."""
@@ -56,7 +61,10 @@ class Criteria:
     distance_ratio: tuple[float, float] = (0.9, 1.1)
     """Population novel: interval of median distance, generated over held-out, inside this."""
     mean_quality_margin: float = 1.0
-    """Population novel: interval of the difference of mean quality inside plus or minus this."""
+    """Population novel: interval of the difference of mean quality inside plus or minus this
+    (percentage points)."""
+    relative_margin: float = 0.1
+    """Both margins where quality is not in percent: this share of the median held-out quality."""
     novel_share: float = 0.5
     """Population novel: lower limit of the share of checkpoints that are novel above this."""
     recipe_p_value: float = 0.001
@@ -69,6 +77,17 @@ class Criteria:
     """A control passes if at least this share of it is judged rightly ..."""
     control_p_value: float = 0.001
     """... and fresh runs pass unless chance alone accuses so many with less than this p-value."""
+
+    def margin_of_one(self, quality: Measure, fresh: Float[np.ndarray, " n"]) -> float:
+        """By how much one checkpoint may be worse than the worst fresh run, in quality's unit."""
+        return self.quality_margin if quality.unit == "%" else self._relative(fresh)
+
+    def margin_of_mean(self, quality: Measure, fresh: Float[np.ndarray, " n"]) -> float:
+        """By how much means may differ that count as equal, in quality's unit."""
+        return self.mean_quality_margin if quality.unit == "%" else self._relative(fresh)
+
+    def _relative(self, fresh: Float[np.ndarray, " n"]) -> float:
+        return self.relative_margin * abs(float(np.median(fresh)))
 
 
 DEFAULT_CRITERIA = Criteria()

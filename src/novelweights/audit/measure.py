@@ -20,7 +20,7 @@ from novelweights.metrics.sources import (
     shrunk_towards_mean,
 )
 from novelweights.seeding import rng_for
-from novelweights.tasks.task import Task
+from novelweights.tasks.task import ShapeTask, Task
 from novelweights.weights.population import Population, sampled_records
 
 N_NEIGHBORS = 3
@@ -230,6 +230,8 @@ def _behavior(
         usual = 1 - task.score(trained).mean() / 100
         chance = expected_iou(1 - quality.double() / 100, usual.double().expand(len(quality)))
         found["expected_novelty"] = chance.numpy()
+    if isinstance(task, ShapeTask):
+        found["has_surface"] = task.has_surface(behavior).numpy()
     if behavior.dtype == torch.uint8:  # predicted classes
         partners = trained[torch.from_numpy(nearest_rows)]
         found["overlap"] = prediction_overlap(behavior, partners).numpy()

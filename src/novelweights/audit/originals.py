@@ -128,8 +128,7 @@ def _given_back_otherwise(
 
 def _failed_after(before: np.ndarray, after: np.ndarray, quality: Measure) -> list[str]:
     """That more held-out runs work far worse than the others than did before the codec."""
-    sign = 1 if quality.higher_is_better else -1
-    n_before, n = (len(values) - len(working(sign * values)) for values in (before, after))
+    n_before, n = (len(values) - len(working(values, quality)) for values in (before, after))
     if n <= n_before:
         return []
     return [

@@ -1,8 +1,8 @@
-"""What the pictures of a report need beyond the numbers: a few weights, a few decision regions.
+"""What the pictures of a report need beyond the numbers: a few weights, a few decisions or shapes.
 
 Bounded in size and written to `plot_data.npz`, so that a report can be drawn again without the
 checkpoints. Source: paper, figures 2 and 5; further ones of audits of one run are in
-`one_run_pictures.py`.
+`one_run_pictures.py`, of fields in `shape_pictures.py`.
 """
 
 import numpy as np
@@ -11,10 +11,12 @@ import torch
 from novelweights.audit.criteria import DEFAULT_CRITERIA
 from novelweights.audit.one_run_pictures import one_run_pictures
 from novelweights.audit.result import AuditResult
+from novelweights.audit.shape_pictures import shape_pictures
 from novelweights.metrics.neighbors import Alignment, aligned_to
 from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.classification import Classification
 from novelweights.tasks.decision_regions import MAX_INPUTS, decision_regions, principal_plane
+from novelweights.tasks.shapes import FieldShapes
 from novelweights.tasks.task import Task
 from novelweights.weights.population import Population
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -44,7 +46,7 @@ def pictures(
         from_scratch: Networks trained from scratch, as given to the audit.
         noise_from: What the noise baseline adds noise to, as given to the audit.
         task: Decision regions are drawn for classifiers of at most `MAX_INPUTS` inputs; of more,
-            `inputs_without_regions` holds their number.
+            `inputs_without_regions` holds their number. Shapes are drawn for fields.
         symmetry: Training checkpoints are drawn aligned to their sample.
         seed: Chooses the samples and the parameters.
     """
@@ -52,7 +54,8 @@ def pictures(
         train = train.select(result.training_rows)
     generated = generated.in_order_of(train.layout)
     rng = numpy_rng_for(seed, "pictures")
-    rows = np.sort(rng.permutation(len(generated))[:N_SAMPLES])
+    order = rng.permutation(len(generated))
+    rows = np.sort(order[:N_SAMPLES])
     neighbors = result.generated.neighbor_rows[rows]  # (s, k)
     parameters = np.sort(rng.permutation(train.layout.size)[:N_PARAMETERS])
     arrays: dict[str, np.ndarray] = {}
@@ -81,15 +84,17 @@ def pictures(
             arrays["region_rows"] = rows
         else:
             arrays["inputs_without_regions"] = np.array(inputs)  # for the page to say
+    if isinstance(task, FieldShapes):
+        arrays |= shape_pictures(result, task, train, generated, order, N_SAMPLES)
     if result.n_runs is not None and result.n_runs < DEFAULT_CRITERIA.min_runs:
-        order = train.layout
+        layout = train.layout
         arrays |= one_run_pictures(
             result,
             train,
             generated,
-            heldout=None if heldout is None else heldout.in_order_of(order),
+            heldout=None if heldout is None else heldout.in_order_of(layout),
             from_scratch=from_scratch,
-            noise_from=None if noise_from is None else noise_from.in_order_of(order),
+            noise_from=None if noise_from is None else noise_from.in_order_of(layout),
             seed=seed,
         )
     return arrays

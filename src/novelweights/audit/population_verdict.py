@@ -170,10 +170,11 @@ def _open_points(result: AuditResult, criteria: Criteria, n_novel: int, n: int) 
             f"inside [{low:g}, {high:g}]"
         )
     if result.quality is not None:
-        margin = criteria.mean_quality_margin
+        fresh = (result.heldout or result.training).quality
+        margin = 0.0 if fresh is None else criteria.margin_of_mean(result.quality, fresh)
         points += [
             f"{q.label.lower()}: interval [{q.lower:.3g}, {q.upper:.3g}] is not inside "
-            f"[-{margin:g}, {margin:g}]"
+            f"[-{margin:.3g}, {margin:.3g}]"
             for q in result.quantities
             if q.key in ("quality_difference", "quality_difference_originals")
             and not _inside(q, -margin, margin)
@@ -181,9 +182,12 @@ def _open_points(result: AuditResult, criteria: Criteria, n_novel: int, n: int) 
     if result.heldout is not None:
         points += _unlike_held_out(result, criteria)
     if result.heldout is not None and result.novelty is not None:
-        made, fresh = (result.quantity(f"median_novelty_{k}") for k in ("generated", "heldout"))
-        if made.lower is not None and fresh.upper is not None and made.lower > fresh.upper:
-            points.append(f"{made.label.lower()} is above that of held-out runs")
+        made, other = (result.quantity(f"median_novelty_{k}") for k in ("generated", "heldout"))
+        is_distance = result.novelty.higher_is_better
+        near, far = (other, made) if is_distance else (made, other)
+        if near.lower is not None and far.upper is not None and near.lower > far.upper:
+            side = "below" if is_distance else "above"
+            points.append(f"{made.label.lower()} is {side} that of held-out runs")
     return points
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 
 from novelweights.audit.calibration import (
     bootstrap,
@@ -329,7 +330,7 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
             _of(findings.quality),
             rng,
             unit=quality.unit,
-            definition=f"Mean {quality.name} of {name} checkpoints on the test examples.",
+            definition=f"Mean {quality.name} of {name} checkpoints. {quality.definition}".strip(),
         )
         for key, name, findings in groups
     ]
@@ -356,9 +357,8 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
             _of(findings.novelty),
             rng,
             unit=novelty.unit,
-            definition=f"Median over {name} checkpoints of the {novelty.name}: the largest "
-            f"overlap (IoU) of wrong test predictions with a training checkpoint{_other(key)} "
-            "(paper, Eq. 1). 1: same mistakes.",
+            definition=f"Median over {name} checkpoints of the {novelty.name}"
+            f"{' among those of other runs' * (key == 'training')}. {novelty.definition}".strip(),
         )
         for key, name, findings in groups
     ]
@@ -405,6 +405,11 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
                 "overlap that independent mistakes would give at their error rates.",
             )
         )
+    found += [
+        _without_surface(key, name, findings.has_surface)
+        for key, name, findings in groups
+        if findings.has_surface is not None
+    ]
     if "noise" in evidence.baselines:
         noise = evidence.baselines["noise"]
         per_run, drawn = _by_run(_of(noise.quality), noise.names), "training run"
@@ -427,6 +432,25 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         few = min(len(g), len(per_run)) < 2
         found.append(without_limits(advantage) if few else advantage)
     return found
+
+
+def _without_surface(key: str, name: str, has_surface: Bool[np.ndarray, " n"]) -> Quantity:
+    """The share of fields that describe no shape, with exact limits."""
+    n, missing = len(has_surface), int((~has_surface).sum())
+    lower, upper = clopper_pearson(missing, n)
+    return Quantity(
+        key=f"without_surface_{key}",
+        label=f"Fields without a surface, {name}",
+        value=missing / n,
+        lower=lower,
+        upper=upper,
+        level=0.95,
+        n=n,
+        unit=SHARE_UNIT,
+        definition=f"Share of {name} checkpoints whose field reaches the level of the surface "
+        f"nowhere: {missing} of {n}. They count as points that all lie in the middle. "
+        "Clopper-Pearson limits.",
+    )
 
 
 def _coverage(evidence: Evidence) -> list[Quantity]:
@@ -500,6 +524,21 @@ def _as_in_the_paper(evidence: Evidence, rng: np.random.Generator) -> list[Quant
                 "nearest training checkpoints predict differently, over the same for training "
                 "checkpoints and their nearest of another run (paper, table 2). Below 1: "
                 "predictions overlap more than those of training checkpoints do.",
+            )
+        )
+    if evidence.novelty is not None and evidence.novelty.higher_is_better:  # a distance
+        found.append(
+            _against_training(
+                "novelty_ratio",
+                f"Median {evidence.novelty.name}, generated over training",
+                _ratio,
+                _of(generated.novelty),
+                _of(training.novelty),
+                rng,
+                is_fixed=evidence.is_one_run,
+                definition=f"Median {evidence.novelty.name} of generated checkpoints over that of "
+                "training checkpoints among those of other runs (paper, figure 5d). Below 1: more "
+                "like a training checkpoint than these are like one another.",
             )
         )
     if quality is not None:

@@ -8,7 +8,7 @@ are conformal p-values.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial, reduce
 
 import numpy as np
@@ -17,6 +17,7 @@ from jaxtyping import Float
 from novelweights.audit.calibration import rank_high, rank_low
 from novelweights.audit.measure import Ladder
 from novelweights.audit.result import Findings
+from novelweights.tasks.task import Measure
 
 N_EXTREME = 3
 """A measure's scale is how far this many most extreme runs lie from the median."""
@@ -72,11 +73,16 @@ class Yardstick:
     """They at other norms."""
     raw_ladder: Ladder | None
     """The same with nothing aligned; None where nothing is to be aligned."""
+    quality: Measure | None
+    novelty: Measure | None
+    """Of the task, if there is one: which way is better, and newer."""
 
     def select(self, rows: np.ndarray) -> "Yardstick":
         """Some of the fresh runs."""
         raw = None if self.raw_ladder is None else self.raw_ladder.select(rows)
-        return Yardstick(self.fresh.select(rows), self.ladder.select(rows), raw)
+        return replace(
+            self, fresh=self.fresh.select(rows), ladder=self.ladder.select(rows), raw_ladder=raw
+        )
 
     def ranks(self, found: Findings) -> dict[str, np.ndarray]:
         """Ranks of checkpoints among the fresh runs, each in (0, 1]; small is extreme.
@@ -108,11 +114,14 @@ class Yardstick:
                 nearest, farthest = self._in_blocks(found, layers, np.maximum, np.minimum)
                 ranks[f"layers_any{suffix}_near"] = nearest
                 ranks[f"layers_all{suffix}_near"] = farthest
-        if found.quality is not None and fresh.quality is not None:
-            ranks["quality_low"] = rank_low(found.quality, fresh.quality)
-        if found.novelty is not None and fresh.novelty is not None:
-            ranks["similarity_high"] = rank_high(found.novelty, fresh.novelty)
-            ranks["similarity_low"] = rank_low(found.novelty, fresh.novelty)
+        if self.quality and found.quality is not None and fresh.quality is not None:
+            low = rank_low if self.quality.higher_is_better else rank_high
+            ranks["quality_low"] = low(found.quality, fresh.quality)
+        if self.novelty and found.novelty is not None and fresh.novelty is not None:
+            sides = rank_high(found.novelty, fresh.novelty), rank_low(found.novelty, fresh.novelty)
+            if self.novelty.higher_is_better:  # a distance: the least is the most alike
+                sides = sides[::-1]
+            ranks["similarity_high"], ranks["similarity_low"] = sides
         return ranks
 
     @property

@@ -116,8 +116,7 @@ def other_recipe(
             )
 
     if fresh is not None and quality is not None:
-        sign = 1 if quality.higher_is_better else -1
-        failed = len(fresh) - len(working(sign * fresh))
+        failed = len(fresh) - len(working(fresh, quality))
         if failed:
             told.append(
                 f"{count(failed, 'held-out run')} work far worse than the others: "

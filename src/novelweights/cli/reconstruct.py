@@ -11,6 +11,7 @@ from novelweights.cli.show import progress_bar, say
 from novelweights.errors import InputError
 
 if TYPE_CHECKING:
+    from novelweights.generators.generator import GivesBack
     from novelweights.weights.population import Population
 
 PARTS = {"train": "reference", "heldout": "heldout_reference", "parents": "noise_from"}
@@ -23,7 +24,12 @@ def reconstruct(
         Path,
         typer.Option(help="Checkpoints it was fitted to; their held-out runs too, if they lie by."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Run folder to write; of p-diff the population folder."
+        ),
+    ],
     task: Annotated[
         str,
         typer.Option(help="Judges them: `novelweights ls tasks`; auto: the population's own."),
@@ -48,12 +54,14 @@ def reconstruct(
 ) -> None:
     """What does a generator's codec lose, and does it see that moved neurons are the same network?
 
-    For generators that sample through a lossy codec (hyper-representations). Writes a run folder
-    with a page.
+    For generators that sample through a lossy codec. Of hyper-representations a run folder with a
+    page; of p-diff the reconstructions of all training checkpoints, for `novelweights audit` to
+    measure as if they were generated: what its samples owe to the codec alone.
     """
     from novelweights.audit.run_folder import describe_run
     from novelweights.evaluate import describe_input, stand_ins
     from novelweights.files import new_folder, require_new
+    from novelweights.generators.generator import GivesBack
     from novelweights.generators.store import load_fitted, model_digest, training_digest
     from novelweights.reconstruction.measure import reconstruct as run_reconstruct
     from novelweights.reconstruction.measure import some_runs
@@ -65,13 +73,18 @@ def reconstruct(
     from novelweights.weights.population import weights_digest
     from novelweights.weights.readers import heldout_rows, read_checkpoints
 
+    fitted, method = load_fitted(model)
+    if isinstance(fitted, GivesBack):
+        if write is not None:
+            raise InputError(f"{method}: leave --write out, its reconstructions go to --output")
+        _give_back(fitted, population, output, overwrite=overwrite)
+        return
     require_new(output, kind="reconstruction.json", overwrite=overwrite)
     if write is not None:
         if output.absolute() in (write.absolute(), *write.absolute().parents):
             raise InputError(f"--write {write}: expected a folder outside of {output}")
         for part in PARTS:
             require_new(write / part, kind="population.json", overwrite=overwrite)
-    fitted, method = load_fitted(model)
     every = read_checkpoints(population, split="train")
     training = some_runs(every, networks, rng=rng_for(seed, "reconstruct", "training"))
     fitted_to = training_digest(model)
@@ -139,6 +152,32 @@ def reconstruct(
         _write({part: through.get(role) for part, role in PARTS.items()}, write, overwrite)
     say(summary.sentence)
     say(f"page: {output / 'report.html'}")
+
+
+def _give_back(fitted: "GivesBack", population: Path, output: Path, *, overwrite: bool) -> None:
+    """Write what the codec makes of all training checkpoints, and tell how near the mean it is."""
+    from novelweights.files import require_new
+    from novelweights.weights.readers import read_checkpoints
+    from novelweights.weights.writer import save_population
+
+    require_new(output, kind="population.json", overwrite=overwrite)
+    train = read_checkpoints(population, split="train")
+    back = fitted.reconstruct(train)
+    save_population(back, output, overwrite=overwrite)
+    original = train.in_order_of(back.layout).weights.double()
+    mean = original.mean(dim=0)
+    lost, before, after = (
+        float(difference.norm(dim=1).median())
+        for difference in (back.weights - original, original - mean, back.weights - mean)
+    )
+    say(
+        f"{len(train)} checkpoints; median L2 distance to their reconstruction {lost:.3g}, to the "
+        f"mean of training {before:.3g} before and {after:.3g} after"
+    )
+    say(
+        f"measured as samples are: novelweights audit --train {population} --generated {output} "
+        "-o DIR"
+    )
 
 
 def _write(parts: "Mapping[str, Population | None]", folder: Path, overwrite: bool) -> None:

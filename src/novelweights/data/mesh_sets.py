@@ -1,75 +1,62 @@
-"""Many meshes from files, one after another; what cannot be used is left out and told, by name."""
+"""Sets of shapes from mesh files: which of them can be used; the others are told, by name."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from novelweights.data.mesh import Mesh
-from novelweights.data.mesh_files import read_mesh
+from novelweights.data.mended_meshes import MeshFile, mended_mesh, repair
+from novelweights.data.mesh import Mesh, placed
 from novelweights.errors import InputError
-
-Named = tuple[str, Mesh | InputError]
-"""A shape's name with its mesh, or with why it is left out."""
 
 
 @dataclass(frozen=True, eq=False)
-class Shapes:
-    """Meshes by name, and what was left out."""
+class MeshSet:
+    """Shapes that can be used, and what was left out; no mesh is held."""
 
-    meshes: Mapping[str, Mesh]
-    """In the order of the set."""
+    files: Mapping[str, MeshFile]
+    """By the shape's name, in the order of the set."""
+    faults: Sequence[frozenset[str]]
+    """Of each of `files`, before it was mended."""
     left_out: Mapping[str, str]
-    """Why, by name."""
+    """Why, by name; without the folders that the files lie in."""
 
-    def __str__(self) -> str:
-        return f"{len(self.meshes)} shapes, {len(self.left_out)} left out"
-
-
-def read_all(
-    files: Mapping[str, Path], *, read: Callable[[Path], Mesh] = read_mesh
-) -> Iterator[Named]:
-    """Each shape of `files` by name; only one mesh is held at a time.
-
-    A file that is missing, damaged, too large, empty or not finite comes out as its error.
-    """
-    for name, path in files.items():
-        try:
-            yield name, read(path)
-        except InputError as error:
-            yield name, error
+    def mesh(self, row: int) -> Mesh:
+        """One of `files`, closed, placed in the cube as HyperDiffusion does it."""
+        return placed(mended_mesh(list(self.files.values())[row]).mesh)
 
 
-def mended(shapes: Iterable[Named], *, by: Callable[[Mesh], Mesh]) -> Iterator[Named]:
-    """Each mesh as `by` makes it (`watertight`, `placed`); those it refuses become errors."""
-    for name, shape in shapes:
-        if isinstance(shape, Mesh):
-            try:
-                shape = by(shape)
-            except InputError as error:
-                shape = InputError(f"{name}: {error}")
-        yield name, shape
+def usable(files: Mapping[str, MeshFile], n: int, *, source: str) -> MeshSet:
+    """The first `n` shapes that can be used, or all of them if they are fewer.
 
-
-def gathered(shapes: Iterable[Named], *, source: str) -> Shapes:
-    """All of them in memory.
+    Each is read and mended, or known from the cache. One that is missing, damaged, too large,
+    empty, flat or not finite, or that no repair closes, is left out and told.
 
     Args:
-        shapes: What `read_all` or `mended` yields.
+        files: By the shape's name.
+        n: How many.
         source: What to call the set in a message.
 
     Raises:
-        InputError: None can be used.
+        InputError: None is asked for, or more than there are, none can be used, or the extra
+            `meshes` is not installed.
     """
-    meshes: dict[str, Mesh] = {}
+    if not 1 <= n <= len(files):
+        raise InputError(f"{source}: expected 1 to {len(files)} shapes, got {n}: ask for others")
+    repair()  # if it lacks, that is no shape's fault
+    used: dict[str, MeshFile] = {}
+    faults: list[frozenset[str]] = []
     left_out: dict[str, str] = {}
-    for name, shape in shapes:
-        if isinstance(shape, Mesh):
-            meshes[name] = shape
-        else:
-            left_out[name] = str(shape)
-    if not meshes:
-        first = f", the first because: {next(iter(left_out.values()))}" if left_out else ""
+    for name, file in files.items():
+        if len(used) == n:
+            break
+        try:
+            faults.append(mended_mesh(file).faults)
+            used[name] = file
+        except InputError as error:
+            left_out[name] = str(error).replace(f"{file.path.parent}/", "")
+    if not used:
+        first = next(iter(left_out.values()))
         raise InputError(
-            f"{source}: expected meshes that can be used, got {len(left_out)} that cannot{first}"
+            f"{source}: expected meshes that can be used, got {len(left_out)} that cannot, the "
+            f"first because: {first}"
         )
-    return Shapes(meshes, left_out)
+    return MeshSet(used, faults, left_out)

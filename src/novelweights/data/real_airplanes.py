@@ -2,10 +2,11 @@
 
 CRRCSim's model airplanes and gliders, GL-117's fighters and transports, FlightGear's airliners,
 light airplanes and fighters. All are turned to one frame: nose +x, y the span, z up. Nothing is
-mended, see `data/watertight.py`. The packages are under the GPL, hence fetched and never part of
-this project.
+mended here, see `data/mended_meshes.py`. The packages are under the GPL, hence fetched and never
+part of this project.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,10 @@ import numpy as np
 
 from novelweights.data.airplane_packages import AIRPLANE_PACKAGES, CRRCSIM, FLIGHTGEAR, GL_117
 from novelweights.data.fetch import fetched_folder
+from novelweights.data.mended_meshes import MeshFile
 from novelweights.data.mesh import Mesh
 from novelweights.data.mesh_files import read_mesh
-from novelweights.data.mesh_sets import Shapes, gathered, read_all
-from novelweights.errors import unknown_name
+from novelweights.errors import InputError
 
 MAX_BYTES = 3_000_000
 """Larger models are left out: hundreds of thousands of faces of rivets and cockpits."""
@@ -47,24 +48,52 @@ FRAMES = {
 }
 
 
-def load_airplanes(name: str) -> Shapes:
-    """The airplanes of one package by name, in the units of their files.
+SETS = {"real-airplanes": (CRRCSIM, GL_117), FLIGHTGEAR: (FLIGHTGEAR,)}
+"""The packages of each set of shapes."""
 
-    Args:
-        name: A key of `AIRPLANE_PACKAGES`.
+
+def packages_of(name: str) -> tuple[str, ...]:
+    """What has to be fetched for a set of `SETS`; another name stands for itself."""
+    return SETS.get(name, (name,))
+
+
+def airplanes_of(name: str) -> dict[str, dict[str, MeshFile]]:
+    """The files of a set by part (train, validation, test) and name.
+
+    A fifth of them is for validation and a fifth for test, by the order of the names' SHA-256: 21,
+    6 and 6 real-airplanes, 66, 22 and 22 of FlightGear. Source: ours.
 
     Raises:
-        InputError: Unknown name, not fetched yet, or no model can be read.
+        InputError: The set is not fetched yet.
     """
-    if name not in FRAMES:
-        raise unknown_name("set of airplanes", name, FRAMES)
-    folder = fetched_folder(name, needed_by=name)
-    files = {Path(file).stem: folder / file for file in AIRPLANE_PACKAGES[name].sha256}
-    turn = FRAMES[name].turn
+    files: dict[str, MeshFile] = {}
+    try:
+        for package in SETS[name]:
+            files |= package_files(package, fetched_folder(package, needed_by=name))
+    except InputError as error:
+        raise InputError(
+            f"{name}: expected the files of {' and '.join(SETS[name])}, not all are there; run "
+            f"`novelweights data fetch {name}`"
+        ) from error
+    order = sorted(files, key=lambda shape: hashlib.sha256(shape.encode()).digest())
+    fifth = len(order) // 5
+    parts = {
+        "train": order[2 * fifth :],
+        "validation": order[fifth : 2 * fifth],
+        "test": order[:fifth],
+    }
+    return {part: {shape: files[shape] for shape in some} for part, some in parts.items()}
+
+
+def package_files(package: str, folder: Path) -> dict[str, MeshFile]:
+    """The files of one of `AIRPLANE_PACKAGES` in a folder, by name; read, they are turned."""
 
     def read(path: Path) -> Mesh:
         # the packages' checksums are pinned, so a file that lacks objects was published so
         mesh = read_mesh(path, max_bytes=MAX_BYTES, lacking_objects=True)
-        return Mesh(mesh.vertices @ turn, mesh.faces)
+        return Mesh(mesh.vertices @ FRAMES[package].turn, mesh.faces)
 
-    return gathered(read_all(files, read=read), source=name)
+    return {
+        Path(file).stem: MeshFile(folder / file, read, read_as=package)
+        for file in AIRPLANE_PACKAGES[package].sha256
+    }

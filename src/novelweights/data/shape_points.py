@@ -45,21 +45,12 @@ def inside_of_airplane(parameters: Float64[Tensor, " k"]) -> IsInside:
     return is_inside
 
 
-def points_of_mesh(
-    mesh: Mesh, seed: int, *, n_near: int = N_NEAR, n_uniform: int = N_UNIFORM
-) -> OccupancyPoints:
-    """Of a mesh placed in the cube; inside is a winding number of at least 0.5.
-
-    Raises:
-        InputError: As `occupancy_points`, and for a mesh that is empty or not finite.
+def inside_of_mesh(mesh: Mesh) -> IsInside:
+    """Which points lie inside of a mesh: those with a winding number of at least 0.5.
 
     Source: HyperDiffusion.
     """
-
-    def is_inside(points: np.ndarray) -> np.ndarray:
-        return inside(mesh, points.astype(np.float64))
-
-    return occupancy_points(mesh, is_inside, seed, n_near=n_near, n_uniform=n_uniform)
+    return lambda points: inside(mesh, points.astype(np.float64))
 
 
 def occupancy_points(

@@ -50,6 +50,16 @@ class FittedGenerator(Protocol):
 
 
 @runtime_checkable
+class GivesBack(Protocol):
+    """A fitted generator with a lossy codec that is no reference: audits take checkpoints as they
+    are (P-diff)."""
+
+    def reconstruct(self, population: Population) -> Population:
+        """The population through the codec."""
+        ...
+
+
+@runtime_checkable
 class DrawsFromSome(Protocol):
     """A fitted generator that draws from some of its training checkpoints only."""
 

@@ -34,6 +34,7 @@ from novelweights.report.look import (
 from novelweights.report.one_run_figures import draw_one_run
 from novelweights.report.own_gap import draw_gap
 from novelweights.report.run_folder import StoredVerdict
+from novelweights.report.shape_drawing import draw_shapes
 from novelweights.report.sources import draw_made_of, draw_nearest, draw_sources
 from novelweights.report.tables import number, percent, short
 from novelweights.report.trade_off import draw_trade_off, has_behavior, needs_zoom
@@ -84,6 +85,7 @@ def draw(
             figures["regions"] = draw_regions(
                 result, plot_data["regions"], plot_data["region_rows"]
             )
+        figures |= draw_shapes(result, plot_data)
         if few_runs:
             figures |= draw_one_run(result, plot_data)
         figures["nearest"] = draw_nearest(result)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+import numpy as np
+
 from novelweights.audit.result import AuditResult, Quantity
 from novelweights.audit.words import count
 from novelweights.report.tables import number, quantity_rows
@@ -32,7 +34,12 @@ class Rules:
     hardly_less: float = 0.9
     """A ratio whose interval lies above this and reaches 1 is no difference worth the name."""
     margin: float = 1.0
-    """Differences of mean quality, in percentage points, that do not matter; 0 in other units."""
+    """Differences of mean quality, in percentage points, that do not matter."""
+    relative_margin: float = 0.1
+    """The same where quality is not in percent: this share of training checkpoints' median."""
+    left_open: float = 0.5
+    """A baseline explains a gain over training checkpoints if it comes nearer to the samples than
+    this share of the gain."""
     min_checkpoints: int = 8
     """Fewer than this of a kind that is compared: not shown; intervals of so few are too narrow."""
     similarity_margin: float = 0.05
@@ -133,14 +140,29 @@ def gain_of(result: AuditResult, told: Told, key: str) -> tuple[float, float] | 
     return -limits[1], -limits[0]
 
 
-def margin_of(result: AuditResult, rules: Rules) -> float:
-    """The difference of quality that does not matter, in its unit."""
-    return rules.margin if result.quality is not None and result.quality.unit == "%" else 0.0
+class Margin(NamedTuple):
+    """A difference of quality that does not matter."""
+
+    value: float
+    """In quality's unit."""
+    words: str
 
 
-def points(margin: float) -> str:
-    """A margin in words."""
-    return f"{number(margin)} percentage point{'s' * (margin != 1)}" if margin else "0"
+def margin_of(result: AuditResult, rules: Rules) -> Margin:
+    """The difference of quality that does not matter; 0 without a task."""
+    qualities = result.training.quality
+    if result.quality is None or qualities is None:
+        return Margin(0.0, "0")
+    if result.quality.unit == "%":
+        return in_points(rules.margin)
+    value = rules.relative_margin * abs(float(np.median(qualities)))
+    what = f"{rules.relative_margin:g} of training checkpoints' median"
+    return Margin(value, f"{number(value)} ({what})")
+
+
+def in_points(value: float) -> Margin:
+    """A margin in percentage points."""
+    return Margin(value, f"{number(value)} percentage point{'s' * (value != 1)}")
 
 
 def quality_name(result: AuditResult) -> str:

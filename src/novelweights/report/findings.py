@@ -21,7 +21,6 @@ from novelweights.report.finding import (
     less,
     margin_of,
     of_enough,
-    points,
     quality_name,
     ratio_rule,
     without_task,
@@ -148,7 +147,9 @@ def nearer_than_fresh(result: AuditResult, told: Told, rules: Rules) -> PaperFin
 
 
 def alike(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
-    """Whether predictions agree more with the nearest than those of training checkpoints do."""
+    """Whether behavior is more like a training checkpoint's than that of these is."""
+    if result.novelty is not None and result.novelty.higher_is_better:
+        return _shaped_alike(result, result.novelty.name, told, rules)
     measured, limits = without_task(result), None
     if result.quality is not None:
         limits = told.limits("disagreement_ratio")
@@ -163,6 +164,26 @@ def alike(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
         "Predictions overlap more with the nearest training checkpoint than those of training "
         "checkpoints do with their nearest.",
         "figure 5, table 2",
+        measured,
+        ratio_rule(rules),
+        less(limits, rules),
+    )
+
+
+def _shaped_alike(result: AuditResult, novelty: str, told: Told, rules: Rules) -> PaperFinding:
+    """The same for behavior that is compared by a distance."""
+    measured, limits = NOT_MEASURED, told.limits("novelty_ratio")
+    if limits is not None:
+        measured = (
+            f"median {novelty} {told.value('median_novelty_generated')} against "
+            f"{told.value('median_novelty_training')} among training checkpoints: ratio "
+            f"{told.interval('novelty_ratio')} "
+            f"(n = {len(result.generated):,} and {len(result.training):,})"
+        )
+    return PaperFinding(
+        "Shapes of generated checkpoints are nearer to that of a training checkpoint than those of "
+        "training checkpoints are to one another.",
+        "figure 5d",
         measured,
         ratio_rule(rules),
         less(limits, rules),
@@ -187,14 +208,14 @@ def _no_gain_over_noise(result: AuditResult, told: Told, rules: Rules) -> PaperF
         )
         if gain[0] > 0:
             outcome = Outcome.FAILS
-        elif gain[1] <= margin:
+        elif gain[1] <= margin.value:
             outcome = Outcome.HOLDS
     return PaperFinding(
         "The generator does not outperform noise added to training checkpoints, at equal novelty.",
         "figure 6; not p-diff",
         measured,
         "Does not hold if the gain's whole interval lies above 0; holds if it does not and "
-        f"excludes a gain above {points(margin)}.",
+        f"excludes a gain above {margin.words}.",
         outcome,
     )
 
@@ -225,15 +246,15 @@ def _works(
             f"{told.value(f'mean_quality_{whose}')}{codec}: difference {told.interval(key)} "
             f"(n = {len(result.generated):,} and {n:,})"
         )
-        if gain[0] >= -margin:
+        if gain[0] >= -margin.value:
             outcome = Outcome.HOLDS
-        elif gain[1] < -margin:
+        elif gain[1] < -margin.value:
             outcome = Outcome.FAILS
     return PaperFinding(
         "Generated checkpoints work about as well as training checkpoints.",
         "figure 6, table 1 (G.pt)",
         measured,
-        f"Holds if the interval excludes a loss of more than {points(margin)}, does not if all "
+        f"Holds if the interval excludes a loss of more than {margin.words}, does not if all "
         "of it is such a loss.",
         outcome,
     )

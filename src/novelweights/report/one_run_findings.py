@@ -17,10 +17,10 @@ from novelweights.report.finding import (
     Rules,
     Told,
     gain_of,
+    in_points,
     less,
     margin_of,
     of_enough,
-    points,
     quality_name,
     ratio_rule,
     without_task,
@@ -207,7 +207,11 @@ def _around_the_mean(told: Told, rules: Rules) -> PaperFinding:
 
 def _as_baseline(result: AuditResult, told: Told, key: str, rules: Rules) -> PaperFinding:
     keys = (f"quality_difference_{key}", f"novelty_difference_{key}")
-    margins = margin_of(result, rules), rules.similarity_margin
+    margin, gain = margin_of(result, rules), told.limits("quality_difference_training")
+    if gain is not None and not gain[0] <= 0 <= gain[1]:  # else there is nothing to explain
+        whole = abs(told.known["quality_difference_training"].value or 0.0)
+        margin = min(margin, in_points(rules.left_open * whole))
+    margins = margin.value, rules.similarity_margin
     measured, outcome = without_task(result), Outcome.OPEN
     limits = [told.limits(one) for one in keys]
     known = [one for one in limits if one is not None]
@@ -225,8 +229,9 @@ def _as_baseline(result: AuditResult, told: Told, key: str, rules: Rules) -> Pap
         f"{' training checkpoints' if key == 'average_16' else ', fitted per parameter'}.",
         "figure 8",
         measured,
-        f"The paper judges by eye. Holds if both whole intervals lie within {points(margins[0])} "
-        f"and {margins[1]:g}; does not if one lies outside.",
+        f"The paper judges by eye. Holds if both whole intervals lie within {margin.words} (at "
+        f"most {rules.left_open:g} of the gain over training checkpoints) and {margins[1]:g}; does "
+        "not if one lies outside.",
         outcome,
     )
 

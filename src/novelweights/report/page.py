@@ -22,6 +22,8 @@ from novelweights.report.one_run_findings import findings_on
 from novelweights.report.one_run_tables import one_run_tables
 from novelweights.report.own_gap import has_noise_levels
 from novelweights.report.run_folder import RunFolder, read_run_folder
+from novelweights.report.shape_drawing import SHAPE_FIGURES
+from novelweights.report.shape_section import shapes_told
 from novelweights.report.trade_off import has_ladder
 
 MAX_ROWS = 200
@@ -60,6 +62,7 @@ FIGURE_NAMES = (
     "trade_off",
     "trade_off_zoom",
     "regions",
+    *SHAPE_FIGURES.values(),
     "densities",
     "densities_raw",
     "densities_all",
@@ -158,6 +161,8 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         ],
         "colors": {group.key: group.color for group in groups_of(result)},
         "figures": {name: inline(name, drawing) for name, drawing in drawings.items()},
+        "compares_shapes": result.novelty is not None and result.novelty.higher_is_better,
+        "shapes": shapes_told(result, run.plot_data),
         "inputs_without_regions": _inputs_without_regions(run),
         "nearer": _nearer_than_heldout(result),
         "never_nearest": len(result.training_names)

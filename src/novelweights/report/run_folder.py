@@ -17,6 +17,7 @@ from novelweights.audit.criteria import DEFAULT_CRITERIA, ControlVerdict, Verdic
 from novelweights.audit.result import TSNE_GROUPS, AuditResult, Findings
 from novelweights.errors import InputError
 from novelweights.files import read_json
+from novelweights.report.shape_pairs import FLOAT_SHAPE_ARRAYS, SHAPE_ARRAYS, shape_pairs
 
 REMEDY = "run `novelweights audit` again, or restore the file"
 TEXT_COLUMNS = ("verdict", "kind", "works", "reason", "name")
@@ -38,6 +39,7 @@ PLOT_SHAPES = {
     "row_heldout": ("wh", "w"),
     "tsne_points": ("t", 2),
     "tsne_groups": ("t",),
+    **SHAPE_ARRAYS,
 }
 FLOATS = (
     "heatmap_values",
@@ -47,6 +49,7 @@ FLOATS = (
         for what in ("entry", "row")
         for kind in ("training", "generated", "from_scratch", "heldout")
     ),
+    *FLOAT_SHAPE_ARRAYS,
 )
 PLOT_PARTNERS = (
     ("heatmap_parameters", "heatmap_values", "heatmap_rows"),
@@ -54,6 +57,7 @@ PLOT_PARTNERS = (
     ("entry_parameters", "entry_training", "entry_generated"),
     ("row_parameters", "row_training", "row_generated"),
     ("tsne_points", "tsne_groups"),
+    tuple(SHAPE_ARRAYS),
 )
 
 T = TypeVar("T")
@@ -312,11 +316,12 @@ def _plot_data(path: Path, result: AuditResult) -> dict[str, np.ndarray]:
     for partners in PLOT_PARTNERS:
         if 0 < sum(key in arrays for key in partners) < len(partners):
             raise ValueError(f"only some of {', '.join(partners)}")
-    for key in ("heatmap_rows", "region_rows"):
+    for key in ("heatmap_rows", "region_rows", "shape_rows"):
         rows = arrays.get(key, np.zeros(0))
         if rows.size and not 0 <= rows.min() <= rows.max() < len(result.generated):
             raise ValueError(f"{key} beyond the {len(result.generated)} generated checkpoints")
     groups = arrays.get("tsne_groups", np.zeros(0))
     if groups.size and not 0 <= groups.min() <= groups.max() < len(TSNE_GROUPS):
         raise ValueError(f"tsne_groups beyond the {len(TSNE_GROUPS)} kinds")
+    shape_pairs(arrays)  # refuses what does not fit
     return arrays

@@ -41,6 +41,11 @@ NUMBERS = (
     "prediction_overlap_generated",
     "prediction_overlap_training",
     "disagreement_ratio",
+    "novelty_ratio",
+    "without_surface_generated",
+    "minimum_matching_distance_generated",
+    "minimum_matching_distance_training",
+    "one_nn_accuracy_generated",
     "advantage_over_noise",
     "copied_share",
 )

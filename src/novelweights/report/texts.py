@@ -10,8 +10,8 @@ CRITERIA = {
     "at least this ...",
     "runner_up": "... and the second at most this share of the largest.",
     "two_sided": "A measure is like a fresh run's if its rank is above this on both sides.",
-    "quality_margin": "Below the worst held-out quality by more than this, in percentage points: "
-    "broken.",
+    "quality_margin": "Worse than the worst held-out quality by more than this, in percentage "
+    "points: broken.",
     "trained_share": "Mixtures of aligned runs count for networks with at least this share of the "
     "median held-out quality; of others only mixtures as they are.",
     "max_share": "Population novel: the upper limits of the near, aligned and mixed shares are at "
@@ -20,6 +20,8 @@ CRITERIA = {
     "held-out, lies inside this range.",
     "mean_quality_margin": "Population novel: the interval of the difference of mean quality lies "
     "within plus or minus this, in percentage points.",
+    "relative_margin": "Both margins where quality is not in percent: this share of the median "
+    "held-out quality.",
     "novel_share": "Population novel: the lower limit of the share of checkpoints that are novel "
     "is above this.",
     "recipe_p_value": "Population novel: the rank test of held-out against training distances is "
@@ -103,6 +105,7 @@ COLUMNS = {
     "raw_pca_residual": "the same, nothing aligned",
     "expected_novelty": "error overlap with a training checkpoint expected by chance alone",
     "overlap": "share of test examples predicted as the nearest training checkpoint does",
+    "has_surface": "whether the field describes a shape at all",
     "works": "no worse than fresh runs, less a margin",
     "kind": "of an interpolation: average or mosaic; of an undecided one: partial copy",
 }

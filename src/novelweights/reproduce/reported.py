@@ -91,6 +91,17 @@ REPORTED: Mapping[str, PaperResult] = {
         ),
         recovered_settings=("width", "hidden", "layers", "latent"),
     ),
+    "hyperdiffusion": PaperResult(
+        "ShapeNet airplanes, 2,749 fields",
+        {
+            "mean_distance_generated": Printed("7.03", "table 1"),
+            "mean_distance_training": Printed("109.5", "table 1"),
+            "minimum_matching_distance_generated": Printed("0.036", "table 1"),
+            "minimum_matching_distance_training": Printed("0.026", "table 1"),
+            "parameters": Printed("1.4B", "table 1"),
+            "values_in_training": Printed("101M", "appendix H"),
+        },
+    ),
     "p-diff": PaperResult(
         "CIFAR-100 ResNet-18 pre-trained on ImageNet, 300 steps of one run",
         {

@@ -1,11 +1,14 @@
 """The tasks by name; each reads its data when it is made."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
 from novelweights.data.images import load_data
 from novelweights.data.pixel_sets import load_pixels
+from novelweights.data.shapenet import PUBLISHED
 from novelweights.errors import InputError, unknown_name
 from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
 from novelweights.networks.neural_field import OccupancyField
@@ -15,6 +18,7 @@ from novelweights.networks.small_cnn import COLOR_CNN, COLOR_GELU_CNN, GRAY_CNN,
 from novelweights.tasks.classification import Classification
 from novelweights.tasks.evaluation_images import evaluation_images
 from novelweights.tasks.shapes import FieldShapes, judging_clouds
+from novelweights.tasks.surfaces import RESOLUTION
 from novelweights.tasks.task import Task
 from novelweights.weights.store import SHARED_FILE
 
@@ -41,18 +45,38 @@ RESNETS = {  # of each data set; of cifar-100 P-diff's own
     "photo-patch-10": ResNet18(width=16, image_size=32, classes=10),
 }
 _PART = "-resnet18-bn"
-FIELDS = {"airplanes": OccupancyField(width=64)}  # of each set of shapes
-_TEST_SHAPES, _FIELD_GRID = 100, 128
-"""Shapes that judge, and grid points per axis, on a laptop; the paper has 606 and 356."""
+_LAPTOP_FIELD = OccupancyField(width=64)
 
 
-def _field_task(shapes: str) -> Callable[[], Task]:
-    return lambda: FieldShapes(
-        f"{shapes}-field",
-        FIELDS[shapes],
-        judging_clouds(shapes, _TEST_SHAPES),
-        resolution=_FIELD_GRID,
-    )
+@dataclass(frozen=True)
+class FieldSetting:
+    """What fields are and what judges them; the defaults are for a laptop."""
+
+    shapes: str
+    """Set of shapes."""
+    test_shapes: int
+    """How many judge."""
+    network: OccupancyField = _LAPTOP_FIELD
+    grid: int = 128
+    """Points per axis."""
+
+    def task(self, name: str) -> Task:
+        """The task, with its clouds."""
+        clouds = judging_clouds(self.shapes, self.test_shapes)
+        return FieldShapes(name, self.network, clouds, resolution=self.grid)
+
+
+FIELDS = {  # of each task and zoo
+    "airplanes-field": FieldSetting("airplanes", 100),
+    "airplanes-wide-field": FieldSetting(
+        "airplanes", PUBLISHED["test"], OccupancyField(), RESOLUTION
+    ),
+    "real-airplanes-field": FieldSetting("real-airplanes", 6),
+    "flightgear-airplanes-field": FieldSetting("flightgear-airplanes", 22),
+    "shapenet-airplane-field": FieldSetting(
+        "shapenet-airplanes", PUBLISHED["test"], OccupancyField(), RESOLUTION
+    ),
+}
 
 
 def _resnet_task(data_name: str) -> Callable[[], Task]:
@@ -69,7 +93,7 @@ WHOLE_TASKS: dict[str, Callable[[], Task]] = {
     "fashion-mnist": lambda: Classification("fashion-mnist", MNIST_MLP, load_data("fashion-mnist")),
     **{f"{name}-cnn": _cnn_task(name, network) for name, network in _CNNS.items()},
     **{f"{name}-resnet18": _resnet_task(name) for name in RESNETS},
-    **{f"{name}-field": _field_task(name) for name in FIELDS},
+    **{name: partial(setting.task, name) for name, setting in FIELDS.items()},
 }
 """Those that judge whole networks."""
 PART_TASKS = {f"{name}{_PART}": name for name in RESNETS}

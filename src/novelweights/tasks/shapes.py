@@ -43,8 +43,20 @@ class FieldShapes:
     level: float = LEVEL
     """Logit on the surface."""
 
-    quality = Measure("distance to the nearest test shape", "", higher_is_better=False)
-    novelty = Measure("distance to the nearest training shape", "", higher_is_better=True)
+    quality = Measure(
+        "distance to the nearest test shape",
+        "",
+        higher_is_better=False,
+        definition=f"Chamfer distance (squared, both ways added) of {POINTS:,} points on the "
+        "surface, at standard deviation 1, to the nearest of the test shapes (paper, section 3.2).",
+    )
+    novelty = Measure(
+        "distance to the nearest training shape",
+        "",
+        higher_is_better=True,
+        definition="The same to the surface of the nearest training checkpoint. 0: the same shape; "
+        "two draws of points from one surface are a little apart.",
+    )
 
     def mesh(self, weights: Float[Tensor, " d"]) -> Mesh:
         """The surface of one checkpoint; empty where its field has none."""
@@ -65,6 +77,10 @@ class FieldShapes:
             if len(ours)
             else np.zeros((0, POINTS, 3), np.float32)
         )
+
+    def has_surface(self, behavior: Float[Tensor, "n points 3"]) -> Bool[Tensor, " n"]:
+        """False for fields without a surface."""
+        return (behavior != 0).flatten(1).any(dim=1)
 
     def score(self, behavior: Float[Tensor, "n points 3"]) -> Float[Tensor, " n"]:
         """Chamfer distance to the nearest test shape; smaller is better."""
@@ -97,4 +113,4 @@ def cloud_of(mesh: Mesh) -> Float32[np.ndarray, "points 3"]:
 def judging_clouds(shapes: str, n: int) -> Float32[np.ndarray, "n points 3"]:
     """Normalized clouds of the test shapes of a set, always the same."""
     chosen = load_shapes(shapes, n, "test", seed=0)
-    return np.stack([cloud_of(chosen.mesh(row)) for row in range(n)])
+    return np.stack([cloud_of(chosen.mesh(row)) for row in range(len(chosen))])

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Bool, Float
+import numpy as np
+from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
 from novelweights.errors import InputError
@@ -18,6 +19,8 @@ class Measure:
     name: str
     unit: str
     higher_is_better: bool
+    definition: str = ""
+    """In a sentence, for the notes of a report."""
 
 
 @runtime_checkable
@@ -45,6 +48,20 @@ class Task(Protocol):
         self, behavior: Tensor, reference: Tensor, *, exclude: Bool[Tensor, "n m"] | None = None
     ) -> Float[Tensor, " n"]:
         """Behavior against the most similar reference checkpoint that is not excluded."""
+        ...
+
+
+@runtime_checkable
+class ShapeTask(Task, Protocol):
+    """Judges networks that describe a shape."""
+
+    @property
+    def test(self) -> Float32[np.ndarray, "t points 3"]:
+        """Clouds of shapes that no network was fitted to."""
+        ...
+
+    def has_surface(self, behavior: Tensor) -> Bool[Tensor, " n"]:
+        """Whether there is a shape at all."""
         ...
 
 

@@ -18,13 +18,12 @@ from dataclasses import replace
 from novelweights.errors import unknown_name
 from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
 from novelweights.networks.small_cnn import COLOR_CNN, COLOR_GELU_CNN, GRAY_CNN, SmallCNN
-from novelweights.tasks import FIELDS, RESNETS
+from novelweights.tasks import RESNETS
 from novelweights.zoos.building import Zoo
 from novelweights.zoos.cnn_training import AdamRecipe
-from novelweights.zoos.field_fitting import FieldRecipe
+from novelweights.zoos.field_zoos import FIELD_ZOOS
 from novelweights.zoos.fine_tuning import FineTuning, FineTuningRecipe
 from novelweights.zoos.independent_runs import IndependentRuns
-from novelweights.zoos.neural_fields import NeuralFields
 from novelweights.zoos.resnet_training import AdamWRecipe
 from novelweights.zoos.training import Recipe
 from novelweights.zoos.whole_networks import WholeNetworks
@@ -289,22 +288,7 @@ _RESNET_ZOOS = (
     ),
 )
 
-_FIELD_ZOOS = (
-    NeuralFields(
-        name="airplanes-field",
-        network=FIELDS["airplanes"],
-        shapes="airplanes",
-        recipe=FieldRecipe(epochs=60, steps_per_epoch=24, patience=2, stop_after=10),
-        task_name="airplanes-field",
-        description="occupancy fields of width 64, fitted to procedural airplanes",
-        runs=200,
-        heldout_runs=100,
-        n_near=25_000,
-        n_uniform=25_000,
-    ),
-)
-
-ZOOS: dict[str, Zoo] = {zoo.name: zoo for zoo in (*_ZOOS, *_CNN_ZOOS, *_RESNET_ZOOS, *_FIELD_ZOOS)}
+ZOOS: dict[str, Zoo] = {zoo.name: zoo for zoo in (*_ZOOS, *_CNN_ZOOS, *_RESNET_ZOOS, *FIELD_ZOOS)}
 
 
 def find_zoo(name: str) -> Zoo:

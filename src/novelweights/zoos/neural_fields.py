@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from novelweights.data.mended_meshes import repair
 from novelweights.data.mesh import Mesh
 from novelweights.data.shape_points import occupancy_points
 from novelweights.data.shape_sets import Shapes, load_shapes
@@ -34,6 +35,8 @@ AT_ONCE = 24
 """Fields that are fitted together; what is lost when a build is killed."""
 JUDGED_POINTS = 20_000
 """Points in the bounding box of a shape, of which the overlap of a field with it is had."""
+COUNTED = {"train": "runs", "heldout": "heldout_runs"}
+"""What the fields of each split are counted as."""
 LEAST_OVERLAP = 0.5
 """A field below it does not describe its shape. Ours."""
 
@@ -75,7 +78,9 @@ def build(
     Scores are iou (overlap of the field, above logit 0, with its shape, by points of the shape's
     bounding box), fit_loss (mean cross entropy per point in the last epoch, nats) and what is known
     of the shape. Unfinished state lies in `folder` + ".network.partial". Fields that do not
-    describe their shape (`LEAST_OVERLAP`) are named in population.json, under left_out.
+    describe their shape (`LEAST_OVERLAP`) are named in population.json, under left_out. Of shapes
+    of files it tells under shapes which are used, in the order of the runs, and why others cannot
+    be, and counts both; then there are fewer runs than asked for, if fewer can be used.
 
     Args:
         zoo: What to fit.
@@ -87,18 +92,19 @@ def build(
         progress: Called with (epochs done, of all fields together).
 
     Raises:
-        InputError: The shapes have to be fetched first, the folder does not allow it, or no
-            training field describes its shape.
+        InputError: The shapes have to be fetched first or are fewer than asked for, the folder
+            does not allow it, or no training field describes its shape.
     """
     require_new(folder, kind="population.json", overwrite=overwrite)
+    shapes = {
+        split: load_shapes(zoo.shapes, counts[name], split, seed=seed)
+        for split, name in COUNTED.items()
+        if counts[name]
+    }
+    counts = {**counts, **{COUNTED[split]: len(of) for split, of in shapes.items()}}
     planned = planned_runs(
         seed, runs=counts["runs"], heldout_runs=counts["heldout_runs"], start_runs=0
     )
-    shapes = {
-        split: load_shapes(zoo.shapes, counts[name], split, seed=seed)
-        for split, name in (("train", "runs"), ("heldout", "heldout_runs"))
-        if counts[name]
-    }
     identity = f"{asdict(zoo)} {seed}"
     steps = Steps(progress, len(planned) * zoo.recipe.epochs)
     with working_folder(folder, resume=resume) as work:
@@ -132,8 +138,8 @@ def _block(
     steps: Steps,
 ) -> _Block:
     """Some fields; fitted, or read if they had been."""
-    path, names = work / f"{runs[0].name}.pt", [run.name for run in runs]
-    known = f"{identity} {names}"
+    path = work / f"{runs[0].name}.pt"
+    known = f"{identity} {[_named(run, shapes) for run in runs]}"
     if path.exists():
         with telling_damage(path, "fields of an unfinished build", remove=work):
             state = torch.load(path, weights_only=True)
@@ -175,6 +181,12 @@ def _block(
     return _Block(**fields)
 
 
+def _named(run: PlannedRun, shapes: Mapping[str, Shapes]) -> str:
+    """A run with its shape, if that has a name."""
+    row, names = _row(run), shapes[run.split].names
+    return f"{run.name} {names[row]}" if names else run.name
+
+
 def _row(run: PlannedRun) -> int:
     """The shape of a run among those of its split."""
     return int(run.name.rsplit("-", 1)[1])
@@ -201,6 +213,21 @@ def _overlaps(
     return found
 
 
+def _of_files(shapes: Mapping[str, Shapes]) -> dict[str, Any]:
+    """Which shapes of files are used and which are not; nothing of procedural ones."""
+    told = {
+        split: {
+            "n": len(of),
+            "n_left_out": len(of.left_out),
+            "left_out": dict(of.left_out),
+            "names": list(of.names),
+        }
+        for split, of in shapes.items()
+        if of.names
+    }
+    return {"mended_by": repair(), **told} if told else {}
+
+
 def _write(
     zoo: NeuralFields,
     folder: Path,
@@ -223,7 +250,12 @@ def _write(
     settings: dict[str, Any] = {
         "network": asdict(zoo.network),
         "fitting": asdict(zoo.recipe),
-        "shapes": {"name": zoo.shapes, "n_near": zoo.n_near, "n_uniform": zoo.n_uniform},
+        "shapes": {
+            "name": zoo.shapes,
+            "n_near": zoo.n_near,
+            "n_uniform": zoo.n_uniform,
+            **_of_files(shapes),
+        },
         "left_out": {
             planned[i].name: round(value, 4) for i, value in enumerate(overlap) if i not in kept
         },
