@@ -357,8 +357,8 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
             _of(findings.novelty),
             rng,
             unit=novelty.unit,
-            definition=f"Median over {name} checkpoints of the {novelty.name}"
-            f"{' among those of other runs' * (key == 'training')}. {novelty.definition}".strip(),
+            definition=f"Median over {name} checkpoints of the {novelty.name}, that to a training "
+            f"checkpoint{_other(key)}. {novelty.definition}".strip(),
         )
         for key, name, findings in groups
     ]
