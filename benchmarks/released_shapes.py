@@ -23,7 +23,7 @@ from torch import Tensor
 from novelweights.data.mesh import Mesh, sample_surface
 from novelweights.data.shape_sets import load_shapes
 from novelweights.errors import InputError
-from novelweights.metrics.point_clouds import chamfer, normalized
+from novelweights.metrics.point_clouds import chamfer, normalized, paired_chamfer
 from novelweights.networks.neural_field import OccupancyField
 from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.field_volume import GridLogits
@@ -146,7 +146,7 @@ def _grids(shapes: _Shapes) -> None:
     """Both grids' clouds against one of the true grid, the same random numbers for both."""
     first = _clouds(shapes.true, 0)
     anew, other = (
-        np.mean([_paired(first, _clouds(m, 1 + draw)) for draw in range(DRAWS)], axis=0)
+        np.mean([paired_chamfer(first, _clouds(m, 1 + draw)) for draw in range(DRAWS)], axis=0)
         for m in (shapes.true, shapes.sheared)
     )
     print(
@@ -182,11 +182,6 @@ def _clouds(meshes: list[Mesh], draw: int) -> np.ndarray:
             ]
         )
     )
-
-
-def _paired(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Chamfer distance of a[i] and b[i]."""
-    return np.array([chamfer(a[i : i + 1], b[i : i + 1])[0, 0] for i in range(len(a))])
 
 
 def _told(values: np.ndarray) -> str:

@@ -11,6 +11,7 @@ from novelweights.metrics.point_clouds import (
     nearest_clouds,
     normalized,
     one_nn_accuracy,
+    paired_chamfer,
 )
 
 EXACT = 5e-7  # what the docstring promises of each distance
@@ -230,3 +231,9 @@ def test_distances_that_are_no_numbers_are_refused():
     assert one_nn_accuracy(good + np.diag([np.nan] * 3), good, good) == 0.5
     with pytest.raises(InputError, match="with n and m at least 2, got 1x1, 3x3, 1x3"):
         one_nn_accuracy(good[:1, :1], good, good[:1])
+
+
+def test_paired_distances_are_the_diagonal_of_all():
+    a, b = shapes(4, 60, seed=1), shapes(4, 50, seed=2)
+    np.testing.assert_allclose(paired_chamfer(a, b), np.diag(by_brute_force(a, b)), rtol=EXACT)
+    assert paired_chamfer(a[:0], b[:0]).shape == (0,)

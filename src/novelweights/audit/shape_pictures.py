@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, UInt16
 from torch import Tensor
 
 from novelweights.audit.result import AuditResult
-from novelweights.metrics.point_clouds import chamfer
+from novelweights.metrics.point_clouds import paired_chamfer
 from novelweights.tasks.shapes import FieldShapes
 from novelweights.tasks.surfaces import surface
 from novelweights.weights.population import Population
@@ -115,6 +115,7 @@ def _chamfer(
     for population, rows in sides:
         unique, where = np.unique(rows, return_inverse=True)
         clouds.append(task.behave(population.select(unique))[torch.from_numpy(where)])
-    seen = (task.has_surface(clouds[0]) & task.has_surface(clouds[1])).tolist()
-    pairs = zip(*clouds, seen, strict=True)
-    return np.array([chamfer(a[None], b[None])[0, 0] if ok else np.nan for a, b, ok in pairs])
+    seen = task.has_surface(clouds[0]) & task.has_surface(clouds[1])
+    found = np.full(len(seen), np.nan)
+    found[seen.numpy()] = paired_chamfer(clouds[0][seen], clouds[1][seen])
+    return found

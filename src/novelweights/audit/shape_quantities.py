@@ -67,23 +67,25 @@ def shape_quantities(
                 f"{told} (paper, table 1). Bootstrap over test shapes. Lower is better; it depends "
                 "on n.",
             ),
-            Quantity(
-                key=f"shape_coverage_{kind}",
-                label=f"Coverage, {kind}",
-                value=coverage(across),
-                n=n,
-                unit=SHARE_UNIT,
-                definition=f"Share of the {len(task.test)} test shapes that are the nearest of "
-                f"some shape {told}.",
+        ]
+        shares = (
+            (
+                "shape_coverage",
+                "Coverage",
+                coverage(across),
+                f"Share of the {len(task.test)} test shapes that are the nearest of some shape "
+                f"{told}.",
             ),
-            Quantity(
-                key=f"one_nn_accuracy_{kind}",
-                label=f"1-nearest-neighbor accuracy, {kind}",
-                value=one_nn_accuracy(chamfer(some), among_test, across),
-                n=n,
-                unit=SHARE_UNIT,
-                definition="How often the nearest other shape tells rightly whether a shape is "
+            (
+                "one_nn_accuracy",
+                "1-nearest-neighbor accuracy",
+                one_nn_accuracy(chamfer(some), among_test, across),
+                "How often the nearest other shape tells rightly whether a shape is "
                 f"{told} or a test shape. 50%: they cannot be told apart.",
             ),
+        )
+        found += [
+            Quantity(f"{key}_{kind}", f"{label}, {kind}", value, n, definition, unit=SHARE_UNIT)
+            for key, label, value, definition in shares
         ]
     return found

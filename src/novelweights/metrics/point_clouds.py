@@ -89,6 +89,23 @@ def chamfer(
     return out + out.T if b is None else out
 
 
+def paired_chamfer(
+    a: Clouds, b: Float[np.ndarray, "n q 3"] | Float[Tensor, "n q 3"]
+) -> Float[np.ndarray, " n"]:
+    """Chamfer distance of each cloud of a to the cloud of b in the same place.
+
+    Args:
+        a: n clouds of p points.
+        b: n clouds of q points, the same unit.
+
+    Raises:
+        InputError: As `chamfer`.
+        ValueError: Not as many clouds of b as of a.
+    """
+    pairs = zip(a, b, strict=True)
+    return np.array([chamfer(one[None], other[None])[0, 0] for one, other in pairs])
+
+
 def nearest_clouds(
     queries: Clouds,
     references: Float[np.ndarray, "m q 3"] | Float[Tensor, "m q 3"],
