@@ -67,3 +67,35 @@ def test_a_step_is_bracketed():
     assert found.std == pytest.approx(0.7, rel=1e-3)
     assert found.std > 0.7
     assert len(calls) < 40
+
+
+@pytest.mark.parametrize(
+    ("novelty", "target", "higher_is_novel"),
+    [
+        (lambda std: std**2, 0.3, True),
+        (lambda std: np.hypot(0.1, std), 0.5, True),
+        (lambda std: 1 / (1 + std**2), 0.6, False),
+        (lambda std: np.expm1(5 * std), 20.0, True),
+        (lambda std: np.tanh(8 * std), 0.95, True),
+    ],
+)
+def test_few_evaluations_are_needed_where_novelty_is_smooth(novelty, target, higher_is_novel):
+    calls = []
+
+    def novelty_at(std):
+        calls.append(std)
+        return np.array([novelty(std)])
+
+    found = match_noise(target, novelty_at, largest=4.0, higher_is_novel=higher_is_novel)
+    assert found.reached == pytest.approx(target, rel=1e-3)
+    assert len(calls) == len(set(calls)) <= 12  # bisection takes about twice as many
+
+
+def test_destroyed_networks_of_infinite_novelty_are_no_obstacle():
+    found = match_noise(
+        0.7,
+        lambda std: np.array([std if std < 1 else np.inf]),
+        largest=4.0,
+        higher_is_novel=True,
+    )
+    assert found.std == pytest.approx(0.7, rel=1e-3)

@@ -86,7 +86,9 @@ def test_page_says_what_a_bare_audit_cannot_say(runs: dict[str, Path]):
     assert "No task was given" in text
     assert "holds no weights to draw" in text
     assert "nothing can be called novel" in text
+    assert "overlap is the share" not in text
     complete = text_of(page_of(runs["copies"]))
+    assert "overlap is the share of test examples predicted as" in complete
     assert "No held-out runs were given" not in complete
     assert "No task was given" not in complete
 

@@ -1,7 +1,7 @@
 """The noise at which noised training checkpoints are as novel as generated ones.
 
 The paper picks amplitudes by hand "so that the maximum similarity roughly matches"; here it is
-found by bisection on the median novelty, with the same noise directions at every amplitude.
+found by Brent's method on the median novelty, with the same noise directions at every amplitude.
 Source: paper, section 3.2; the search is ours.
 """
 
@@ -10,11 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.optimize import brentq
 
 NoveltyAt = Callable[[float], Float[np.ndarray, " n"]]
 """Novelty of the noised checkpoints at a noise of this standard deviation."""
 
-DOUBLINGS, BISECTIONS, TOLERANCE = 12, 20, 1e-3
+FIRST, FACTOR, LEAST = 2.0**-6, 4.0, 2.0**-30
+"""The search begins at this share of the largest noise and goes up or down by the factor until the
+target lies between two amplitudes; noise below the least share is none in float32."""
+TOLERANCE, CLOSE = 1e-3, 1e-4
+"""It ends where the median exceeds the target by at most this share of it, or where the amplitude
+is known this closely, as a share of it."""
 
 
 @dataclass(frozen=True)
@@ -46,36 +52,35 @@ def match_noise(
         what: What noise is added to, for the note.
     """
 
-    def median_at(std: float) -> float:
-        return float(np.median(novelty_at(std)))
+    direction = 1 if higher_is_novel else -1
+    tried: dict[float, float] = {}
 
-    def enough(value: float) -> bool:
-        return value >= target if higher_is_novel else value <= target
+    def excess(std: float) -> float:
+        """How much more novel than wanted, in the measure's unit; 0 or more is enough."""
+        if std not in tried:
+            tried[std] = float(np.median(novelty_at(std)))
+        return direction * (tried[std] - target)
 
-    low, high = 0.0, largest / 2**DOUBLINGS
-    value = median_at(0.0)
-    if enough(value):
-        return MatchedNoise(
-            0.0,
-            value,
-            f"generated checkpoints are no more novel than unchanged {what}",
-        )
-    for _ in range(DOUBLINGS + 1):
-        value = median_at(high)
-        if enough(value):
-            break
-        low, high = high, 2 * high
-    else:
-        return MatchedNoise(
-            None, value, f"no noise up to {largest:.3g} is as novel as the generated checkpoints"
-        )
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        at_middle = median_at(middle)
-        if enough(at_middle):
-            high, value = middle, at_middle
-        else:
-            low = middle
-        if abs(value - target) < TOLERANCE * abs(target) or high - low < 1e-4 * high:
-            break
-    return MatchedNoise(high, value, f"Gaussian noise of standard deviation {high:.4g} on {what}")
+    def result(std: float, note: str) -> MatchedNoise:
+        return MatchedNoise(std, tried[std], note)
+
+    if excess(0.0) >= 0:
+        return result(0.0, f"generated checkpoints are no more novel than unchanged {what}")
+    low = high = largest * FIRST
+    while excess(low) >= 0 and low > largest * LEAST:
+        low, high = low / FACTOR, low
+    while excess(high) < 0 and high < largest:
+        low, high = high, min(FACTOR * high, largest)
+    if excess(high) < 0:
+        note = f"no noise up to {largest:.3g} is as novel as the generated checkpoints"
+        return MatchedNoise(None, tried[high], note)
+    slack = TOLERANCE * abs(target) / 2
+
+    def beyond_slack(std: float) -> float:
+        beyond = excess(std) - slack
+        return 0.0 if abs(beyond) <= slack else beyond
+
+    if excess(low) < 0 and beyond_slack(high) > 0:
+        brentq(beyond_slack, low, high, xtol=CLOSE * low)
+    found = min(std for std in tried if excess(std) >= 0)
+    return result(found, f"Gaussian noise of standard deviation {found:.4g} on {what}")

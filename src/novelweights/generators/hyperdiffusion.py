@@ -2,8 +2,12 @@
 
 One token per parameter of the target network (or per chunk of one) and one for the timestep; the
 clean weights are predicted; DDIM samples. The defaults are the paper's setting for neural fields
-(1.4 billion parameters); `SCALES` holds smaller ones. Departure: `weight_scale`, which the
+(1.4 billion parameters); `SCALES` holds smaller ones. Departures: `weight_scale`, which the
 original does not have (1 = as published); networks with small weights train faster scaled up.
+Batches are drawn with replacement, not in passes over a shuffled order. The last state is kept:
+none is chosen by how the shapes of samples compare with validation shapes. Reordered copies
+(`permutations`) share the steps with the originals; for as many passes over everything, ask for
+1 + permutations times the steps.
 """
 
 from collections.abc import Callable

@@ -189,6 +189,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "outcome_classes": {Outcome.HOLDS: "holds", Outcome.FAILS: "fails", Outcome.OPEN: "open"},
         "populations": tables.population_rows(result, few_runs=few_runs),
         "has_expected": result.generated.expected_novelty is not None,
+        "has_overlap": result.generated.overlap is not None,
         "columns": tables.checkpoint_columns(nearest_first[:MAX_ROWS], result),
         "shown": min(MAX_ROWS, len(nearest_first)),
         "criteria": tables.criteria_rows(verdict.criteria),
