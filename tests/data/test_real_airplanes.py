@@ -11,6 +11,7 @@ from novelweights.data.fetch import FETCHABLE
 from novelweights.data.real_airplanes import (
     FRAMES,
     SETS,
+    VERSIONS,
     airplanes_of,
     package_files,
     packages_of,
@@ -72,6 +73,31 @@ def test_a_fifth_is_for_validation_and_one_for_test_and_none_is_in_two_parts(tmp
     assert all(file.path.is_file() for files in parts.values() for file in files.values())
     again = airplanes_of("real-airplanes")
     assert [list(files) for files in again.values()] == [list(files) for files in parts.values()]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_versions_of_an_airplane_are_in_one_part(name, tmp_path, monkeypatch):
+    for package in SETS[name]:
+        files = dict.fromkeys(AIRPLANE_PACKAGES[package].sha256, ac3d())
+        put(package, files, tmp_path, monkeypatch)
+    parts = airplanes_of(name)
+    n = sum(map(len, parts.values()))
+    for part in ("validation", "test"):
+        assert n // 5 <= len(parts[part]) < n // 5 + max(map(len, VERSIONS))
+    where = {name: part for part, files in parts.items() for name in files}
+    found = 0
+    for family in VERSIONS:
+        places = {where[name] for name in family if name in where}
+        assert len(places) <= 1
+        found += len(places)
+    assert found >= 2
+
+
+def test_versions_name_airplanes_that_there_are_and_each_once():
+    named = [name for family in VERSIONS for name in family]
+    known = {Path(file).stem for source in AIRPLANE_PACKAGES.values() for file in source.sha256}
+    assert len(named) == len(set(named))
+    assert set(named) <= known
 
 
 @pytest.mark.parametrize("name", FRAMES)

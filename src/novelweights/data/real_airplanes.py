@@ -51,6 +51,29 @@ FRAMES = {
 SETS = {"real-airplanes": (CRRCSIM, GL_117), FLIGHTGEAR: (FLIGHTGEAR,)}
 """The packages of each set of shapes."""
 
+VERSIONS = (
+    ("gl-14", "gl-14b", "gl-14c"),
+    ("gl-21", "gl-21b"),
+    ("717", "md-80", "md-90"),
+    ("733", "735", "736", "737-800", "73J", "73P"),
+    ("757-200", "757-300"),
+    ("77L", "77W"),
+    ("788", "789"),
+    ("A300", "A310"),
+    ("A319", "A320", "A321"),
+    ("A330-MRTT", "A332", "A333", "A342", "A343", "A345", "A346"),
+    ("AT4", "AT7"),
+    ("BAE146-300", "bae146-200"),
+    ("CR2", "CR7", "CR9", "chal604"),
+    ("E90", "E95", "ERJ170", "ERJ175"),
+    ("ERJ-145", "legacy"),
+    ("b1900d", "beech-200", "beech99"),
+    ("c172p", "c177", "c182", "c182rg"),
+    ("c310-dpm", "c310u3a"),
+    ("fokker100", "fokker70"),
+)
+"""Airplanes of one type or derived from it, which are all in one part. Each alone otherwise."""
+
 
 def packages_of(name: str) -> tuple[str, ...]:
     """What has to be fetched for a set of `SETS`; another name stands for itself."""
@@ -60,8 +83,8 @@ def packages_of(name: str) -> tuple[str, ...]:
 def airplanes_of(name: str) -> dict[str, dict[str, MeshFile]]:
     """The files of a set by part (train, validation, test) and name.
 
-    A fifth of them is for validation and a fifth for test, by the order of the names' SHA-256: 21,
-    6 and 6 real-airplanes, 66, 22 and 22 of FlightGear. Source: ours.
+    A fifth of them or a few more is for validation and as many for test, by the order of the
+    SHA-256 of names; all `VERSIONS` of an airplane are in one part. Source: ours.
 
     Raises:
         InputError: The set is not fetched yet.
@@ -75,14 +98,16 @@ def airplanes_of(name: str) -> dict[str, dict[str, MeshFile]]:
             f"{name}: expected the files of {' and '.join(SETS[name])}, not all are there; run "
             f"`novelweights data fetch {name}`"
         ) from error
-    order = sorted(files, key=lambda shape: hashlib.sha256(shape.encode()).digest())
-    fifth = len(order) // 5
-    parts = {
-        "train": order[2 * fifth :],
-        "validation": order[fifth : 2 * fifth],
-        "test": order[:fifth],
-    }
-    return {part: {shape: files[shape] for shape in some} for part, some in parts.items()}
+    families = [family for some in VERSIONS if (family := [name for name in some if name in files])]
+    alone = sorted(files.keys() - {name for family in families for name in family})
+    families += [[name] for name in alone]
+    families.sort(key=lambda family: hashlib.sha256(family[0].encode()).digest())
+    parts: dict[str, dict[str, MeshFile]] = {"train": {}, "validation": {}, "test": {}}
+    for family in families:
+        wanting = [part for part in ("test", "validation") if len(parts[part]) < len(files) // 5]
+        part = [*wanting, "train"][0]
+        parts[part] |= {shape: files[shape] for shape in family}
+    return parts
 
 
 def package_files(package: str, folder: Path) -> dict[str, MeshFile]:
