@@ -91,24 +91,25 @@ def test_without_a_codec_nothing_of_it_is_told():
 
 
 @pytest.mark.parametrize(
-    ("higher", "unit", "before", "after", "warns"),
+    ("higher", "unit", "margin", "before", "after", "warns"),
     [
-        (True, "%", (90.0, 91.0), (80.0, 85.0), True),
-        (True, "%", (90.0, 91.0), (80.0, 89.5), False),
-        (True, "%", (90.0, 91.0), (92.0, 95.0), False),
-        (False, "", (0.1, 0.2), (0.3, 0.4), True),
-        (False, "", (0.1, 0.2), (0.15, 0.4), False),
+        (True, "%", 1.0, (90.0, 91.0), (80.0, 85.0), True),
+        (True, "%", 1.0, (90.0, 91.0), (80.0, 89.5), False),
+        (True, "%", 1.0, (90.0, 91.0), (92.0, 95.0), False),
+        (False, "", 0.05, (0.1, 0.2), (0.3, 0.4), True),
+        (False, "", 0.15, (0.1, 0.2), (0.3, 0.4), False),
+        (False, "", 0.0, (0.1, 0.2), (0.15, 0.4), False),
     ],
 )
-def test_a_codec_that_surely_costs_quality_is_warned_of(higher, unit, before, after, warns):
+def test_a_codec_that_surely_costs_quality_is_warned_of(higher, unit, margin, before, after, warns):
     numbers = [
         Quantity(f"mean_quality_{whose}", "", sum(limits) / 2, 9, "", *limits)
         for whose, limits in (("originals", before), ("training", after))
     ]
     measure = Measure("accuracy", unit, higher)
-    assert bool(costs_of_codec(numbers, measure, 1.0)) is warns
-    assert costs_of_codec(numbers, None, 1.0) == []
-    assert costs_of_codec(numbers[:1], measure, 1.0) == []
+    assert bool(costs_of_codec(numbers, measure, margin)) is warns
+    assert costs_of_codec(numbers, None, margin) == []
+    assert costs_of_codec(numbers[:1], measure, margin) == []
 
 
 def test_held_out_runs_are_not_called_leaked_because_a_codec_blurs():

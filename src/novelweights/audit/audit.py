@@ -237,9 +237,8 @@ def audit(
                 quality=evidence.quality,
                 rng=numpy_rng_for(seed, "bootstrap", "originals"),
             )
-            warnings += costs_of_codec(
-                numbers, evidence.quality, DEFAULT_CRITERIA.mean_quality_margin
-            )
+            margin = DEFAULT_CRITERIA.margin_of_mean(evidence.quality, (fresh or trained).quality)
+            warnings += costs_of_codec(numbers, evidence.quality, margin)
     warnings += cautions(given, first, fresh, task)
     if heldout is not None and fresh is not None:
         qualities = (trained.quality, fresh.quality, evidence.quality)

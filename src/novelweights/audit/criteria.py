@@ -82,8 +82,12 @@ class Criteria:
         """By how much one checkpoint may be worse than the worst fresh run, in quality's unit."""
         return self.quality_margin if quality.unit == "%" else self._relative(fresh)
 
-    def margin_of_mean(self, quality: Measure, fresh: Float[np.ndarray, " n"]) -> float:
-        """By how much means may differ that count as equal, in quality's unit."""
+    def margin_of_mean(
+        self, quality: Measure | None, fresh: Float[np.ndarray, " n"] | None
+    ) -> float:
+        """By how much means may differ that count as equal, in quality's unit; 0 without it."""
+        if quality is None or fresh is None:
+            return 0.0
         return self.mean_quality_margin if quality.unit == "%" else self._relative(fresh)
 
     def _relative(self, fresh: Float[np.ndarray, " n"]) -> float:

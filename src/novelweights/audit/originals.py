@@ -254,7 +254,7 @@ def costs_of_codec(
     Args:
         numbers: The numbers of the audit.
         quality: What quality is; None: not known.
-        margin: A loss up to this, in percentage points, is none.
+        margin: A loss up to this, in the unit of quality, is none.
     """
     known = {q.key: q for q in numbers}
     before, after = known.get("mean_quality_originals"), known.get("mean_quality_training")
@@ -263,7 +263,7 @@ def costs_of_codec(
     better, worse = (before, after) if quality.higher_is_better else (after, before)
     if better.lower is None or worse.upper is None:
         return []
-    if better.lower - worse.upper <= (margin if quality.unit == "%" else 0.0):
+    if better.lower - worse.upper <= margin:
         return []
     unit = quality.unit
     told = f"mean {quality.name} {before.value:.4g}{unit} before it, {after.value:.4g}{unit} after"

@@ -170,8 +170,7 @@ def _open_points(result: AuditResult, criteria: Criteria, n_novel: int, n: int) 
             f"inside [{low:g}, {high:g}]"
         )
     if result.quality is not None:
-        fresh = (result.heldout or result.training).quality
-        margin = 0.0 if fresh is None else criteria.margin_of_mean(result.quality, fresh)
+        margin = _margin_of_mean(result, criteria)
         points += [
             f"{q.label.lower()}: interval [{q.lower:.3g}, {q.upper:.3g}] is not inside "
             f"[-{margin:.3g}, {margin:.3g}]"
@@ -261,6 +260,10 @@ def is_worse_than_originals(result: AuditResult, criteria: Criteria) -> bool:
         if q.key == "quality_difference_originals" and result.quality is not None:
             limit = q.upper if result.quality.higher_is_better else q.lower
             sign = 1 if result.quality.higher_is_better else -1
-            margin = criteria.mean_quality_margin if result.quality.unit == "%" else 0.0
-            return limit is not None and sign * limit < -margin
+            return limit is not None and sign * limit < -_margin_of_mean(result, criteria)
     return False
+
+
+def _margin_of_mean(result: AuditResult, criteria: Criteria) -> float:
+    """By how much means of quality may differ that count as equal."""
+    return criteria.margin_of_mean(result.quality, (result.heldout or result.training).quality)

@@ -61,7 +61,7 @@ class LatentDenoiser(nn.Module):
         for i, conv in enumerate(self.convs):
             if i >= len(self.convs) - SKIPS:
                 x = x + kept.pop()
-            x = convolve(x + time, conv.weight, conv.bias)
+            x = convolve(x + time, conv.get_parameter("weight"), conv.get_parameter("bias"))
             if i < len(self.norms):
                 x = F.elu(self.norms[i](x.flatten(0, 1))).view_as(x)
             if i < SKIPS:
