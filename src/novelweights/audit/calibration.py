@@ -16,6 +16,8 @@ from threadpoolctl import threadpool_limits
 
 EXACT_PAIRS = 100_000
 """Up to this many pairs the rank test is exact; beyond, its normal approximation is as good."""
+BLOCK = 2**22
+"""So many numbers are drawn at once in a bootstrap."""
 
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(200)
 
@@ -112,8 +114,18 @@ def clopper_pearson(count: int, m: int, *, level: float = 0.95) -> tuple[float, 
     return lower, upper
 
 
+def mean(values: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, "*draws"]:
+    """The mean of each draw, for `bootstrap`."""
+    return np.asarray(np.mean(values, axis=-1))
+
+
+def median(values: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, "*draws"]:
+    """The median of each draw, for `bootstrap`."""
+    return np.asarray(np.median(values, axis=-1))
+
+
 def bootstrap(
-    statistic: Callable[..., float],
+    statistic: Callable[..., np.ndarray],
     *samples: Float[np.ndarray, " _"],
     level: float,
     rng: np.random.Generator,
@@ -122,15 +134,26 @@ def bootstrap(
     """Percentile interval of a statistic of independent samples, each resampled by row.
 
     Rows must be independent runs (or samples); rows of one run are no independent evidence.
+
+    Args:
+        statistic: Takes as many arrays as there are samples, of shape (some draws, rows), and
+            gives one number per draw.
+        samples: Of one or several populations.
+        level: Of the interval.
+        rng: Source of the draws.
+        draws: How many.
     """
-    values = np.array(
-        [
-            statistic(*(sample[rng.integers(0, len(sample), len(sample))] for sample in samples))
-            for _ in range(draws)
-        ]
-    )
+    block = max(1, BLOCK // sum(map(len, samples)))
+    values = []
+    for first in range(0, draws, block):
+        n = min(block, draws - first)
+        drawn = [np.empty((n, len(sample)), sample.dtype) for sample in samples]
+        for i in range(n):
+            for again, sample in zip(drawn, samples, strict=True):
+                again[i] = sample[rng.integers(0, len(sample), len(sample))]
+        values.append(statistic(*drawn))
     tail = (1 - level) / 2
-    lower, upper = np.quantile(values, [tail, 1 - tail])
+    lower, upper = np.quantile(np.concatenate(values), [tail, 1 - tail])
     return float(lower), float(upper)
 
 

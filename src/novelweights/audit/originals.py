@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from novelweights.audit.calibration import bootstrap, nearer_probability
+from novelweights.audit.calibration import bootstrap, mean, median, nearer_probability
 from novelweights.audit.criteria import DEFAULT_CRITERIA
 from novelweights.audit.prepare import Prepared
 from novelweights.audit.recognition import other_recipe
@@ -116,9 +116,9 @@ def _given_back_otherwise(
     if not p_after < DEFAULT_CRITERIA.recipe_p_value <= p_before:
         return []
     (trained_before, fresh_before), (trained, fresh) = (
-        [f"{_mean(values):.4g}{quality.unit}" for values in pair] for pair in (before, after)
+        [f"{float(mean(values)):.4g}{quality.unit}" for values in pair] for pair in (before, after)
     )
-    is_worse = (_mean(after[1]) < _mean(after[0])) == quality.higher_is_better
+    is_worse = (mean(after[1]) < mean(after[0])) == quality.higher_is_better
     return [
         f"The codec gives held-out runs back {'worse' if is_worse else 'better'} than training "
         f"runs: mean {quality.name} {fresh} and {trained} after it, {fresh_before} and "
@@ -177,7 +177,7 @@ def _distances(
         _quantity(
             f"median_distance_{key}_originals",
             f"Median distance, {name} to training weights",
-            lambda values: float(np.median(values)),
+            median,
             distances,
             rng=rng,
             definition=f"Median declared distance of {of} to the nearest training checkpoint "
@@ -196,10 +196,10 @@ def _qualities(
 ) -> tuple[Quantity, Quantity]:
     """How well training checkpoints work before the codec, and samples beside them."""
     name = quality.name
-    mean = _quantity(
+    works = _quantity(
         "mean_quality_originals",
         f"Mean {name}, training before the codec",
-        _mean,
+        mean,
         theirs,
         rng=rng,
         unit=quality.unit,
@@ -209,7 +209,7 @@ def _qualities(
     difference = _quantity(
         "quality_difference_originals",
         f"{name.capitalize()}, generated less training before the codec",
-        lambda one, other: _mean(one) - _mean(other),
+        lambda one, other: mean(one) - mean(other),
         made,
         theirs,
         rng=rng,
@@ -217,13 +217,13 @@ def _qualities(
         definition=f"Difference of mean {name}, generated less the training checkpoints "
         "themselves, not their reconstructions by the codec.",
     )
-    return mean, difference
+    return works, difference
 
 
 def _quantity(
     key: str,
     label: str,
-    statistic: Callable[..., float],
+    statistic: Callable[..., np.ndarray],
     *samples: Float[np.ndarray, " _"],
     rng: np.random.Generator,
     definition: str,
@@ -236,7 +236,7 @@ def _quantity(
     return Quantity(
         key=key,
         label=label,
-        value=statistic(*samples),
+        value=float(statistic(*samples)),
         lower=lower,
         upper=upper,
         level=level,
@@ -271,7 +271,3 @@ def costs_of_codec(
         f"The generator's codec costs quality (training checkpoints: {told}). Samples are compared "
         "with training and held-out checkpoints after it: to work means here to work like these."
     ]
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(np.mean(values))

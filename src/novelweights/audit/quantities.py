@@ -14,6 +14,8 @@ from jaxtyping import Bool
 from novelweights.audit.calibration import (
     bootstrap,
     clopper_pearson,
+    mean,
+    median,
     nearer_probability,
     share_beyond,
     smallest_detectable,
@@ -74,7 +76,7 @@ def quantities(evidence: Evidence, *, rng: np.random.Generator) -> tuple[Quantit
 def _summary(
     key: str,
     label: str,
-    statistic: Callable[[np.ndarray], float],
+    statistic: Callable[[np.ndarray], np.ndarray],
     values: np.ndarray,
     rng: np.random.Generator,
     *,
@@ -83,7 +85,7 @@ def _summary(
 ) -> Quantity:
     """A mean or median with its 95% bootstrap interval."""
     lower, upper = bootstrap(statistic, values, level=0.95, rng=rng)
-    value, n = statistic(values), len(values)
+    value, n = float(statistic(values)), len(values)
     return Quantity(
         key, label, value, n, definition, lower=lower, upper=upper, level=0.95, unit=unit
     )
@@ -104,14 +106,14 @@ def _difference(
 ) -> Quantity:
     """A difference of means with its bootstrap interval; the other is drawn again unless fixed."""
 
-    def difference(a: np.ndarray, b: np.ndarray) -> float:
-        return _mean(a) - _mean(b)
+    def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.asarray(mean(a) - mean(b))
 
     lower, upper = _limits(difference, one, other, level=level, rng=rng, is_fixed=is_fixed)
     return Quantity(
         key=key,
         label=label,
-        value=_mean(one) - _mean(other),
+        value=float(difference(one, other)),
         lower=lower,
         upper=upper,
         level=level,
@@ -122,7 +124,7 @@ def _difference(
 
 
 def _limits(
-    statistic: Callable[[np.ndarray, np.ndarray], float],
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
     one: np.ndarray,
     other: np.ndarray,
     *,
@@ -150,7 +152,7 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         _summary(
             f"median_distance_{key}",
             f"Median distance, {name} to training",
-            _median,
+            median,
             findings.distance,
             rng,
             definition=f"Median over {of} of the declared distance to the nearest training "
@@ -179,14 +181,14 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         _ratio, scored, yardstick.distance, level=0.90, rng=rng, is_fixed=is_fixed
     )
     nearer, p_value = nearer_probability(scored, yardstick.distance)
-    gross = int((scored <= DEFAULT_CRITERIA.gross_copy * _median(yardstick.distance)).sum())
+    gross = int((scored <= DEFAULT_CRITERIA.gross_copy * median(yardstick.distance)).sum())
     gross_lower, gross_upper = clopper_pearson(gross, len(scored))
     return [
         *found,
         Quantity(
             key="distance_ratio",
             label="Median distance, generated over fresh",
-            value=_ratio(scored, yardstick.distance),
+            value=float(_ratio(scored, yardstick.distance)),
             lower=lower,
             upper=upper,
             level=0.90,
@@ -326,7 +328,7 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         _summary(
             f"mean_quality_{key}",
             f"Mean {quality.name}, {name}",
-            _mean,
+            mean,
             _of(findings.quality),
             rng,
             unit=quality.unit,
@@ -353,7 +355,7 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         _summary(
             f"median_novelty_{key}",
             f"Median {novelty.name}, {name}",
-            _median,
+            median,
             _of(findings.novelty),
             rng,
             unit=novelty.unit,
@@ -363,7 +365,7 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         for key, name, findings in groups
     ]
     if quality.unit == "%":
-        rates = [1 - _mean(values) / 100 for values in (g, _of(training.quality))]
+        rates = [1 - float(mean(values)) / 100 for values in (g, _of(training.quality))]
         chance = expected_iou(*(torch.tensor([rate], dtype=torch.float64) for rate in rates))
         found.append(
             Quantity(
@@ -381,7 +383,7 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         _summary(
             f"prediction_overlap_{key}",
             f"Prediction overlap with the nearest, {name}",
-            _mean,
+            mean,
             findings.overlap,
             rng,
             unit=SHARE_UNIT,
@@ -398,7 +400,7 @@ def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
             _summary(
                 f"similarity_above_chance_{key}",
                 f"Similarity above chance, {name}",
-                _median,
+                median,
                 _of(findings.novelty) - findings.expected_novelty,
                 rng,
                 definition=f"Median over {name} checkpoints of the {novelty.name} less the error "
@@ -478,7 +480,7 @@ def _as_in_the_paper(evidence: Evidence, rng: np.random.Generator) -> list[Quant
         _summary(
             f"mean_distance_{key}",
             f"Mean distance, {key} to training",
-            _mean,
+            mean,
             findings.distance,
             rng,
             definition=f"Mean over {key} checkpoints of the declared distance to the nearest "
@@ -515,7 +517,7 @@ def _as_in_the_paper(evidence: Evidence, rng: np.random.Generator) -> list[Quant
             _against_training(
                 "disagreement_ratio",
                 "Disagreement with the nearest, generated over training",
-                lambda one, other: _mean(one) / max(_mean(other), 1e-300),
+                lambda one, other: mean(one) / np.maximum(mean(other), 1e-300),
                 1 - generated.overlap,
                 1 - training.overlap,
                 rng,
@@ -565,7 +567,7 @@ def _as_in_the_paper(evidence: Evidence, rng: np.random.Generator) -> list[Quant
 def _against_training(
     key: str,
     label: str,
-    ratio: Callable[[np.ndarray, np.ndarray], float],
+    ratio: Callable[[np.ndarray, np.ndarray], np.ndarray],
     generated: np.ndarray,
     training: np.ndarray,
     rng: np.random.Generator,
@@ -574,7 +576,7 @@ def _against_training(
     is_fixed: bool,
 ) -> Quantity:
     """A ratio with its 95% bootstrap interval; what would be divided by 0 is not had."""
-    value = ratio(generated, training)
+    value = float(ratio(generated, training))
     limits = _limits(ratio, generated, training, level=0.95, rng=rng, is_fixed=is_fixed)
     known = [None if x > BEYOND else x for x in (value, *limits)]
     return Quantity(
@@ -605,13 +607,5 @@ def _of(values: np.ndarray | None) -> np.ndarray:
     return values
 
 
-def _ratio(one: np.ndarray, other: np.ndarray) -> float:
-    return _median(one) / max(_median(other), 1e-300)
-
-
-def _median(values: np.ndarray) -> float:
-    return float(np.median(values))
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(np.mean(values))
+def _ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.asarray(median(one) / np.maximum(median(other), 1e-300))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
-from novelweights.audit.calibration import bootstrap
+from novelweights.audit.calibration import bootstrap, mean
 from novelweights.audit.quantities import SHARE_UNIT
 from novelweights.audit.result import Quantity
 from novelweights.metrics.point_clouds import (
@@ -52,7 +52,7 @@ def shape_quantities(
         some = clouds[:n]
         across = chamfer(some, task.test)
         nearest = across.min(axis=0)
-        lower, upper = bootstrap(lambda x: float(np.mean(x)), nearest, level=0.95, rng=rng)
+        lower, upper = bootstrap(mean, nearest, level=0.95, rng=rng)
         told = f"of the first {n} {kind} checkpoints with a surface"
         found += [
             Quantity(
