@@ -153,6 +153,9 @@ def test_reordered_copies_are_the_same_networks_in_orders_drawn_once(make_popula
     assert found.distances[:, 0].max() < 1e-6
     assert set(np.bincount(found.rows[:, 0])) <= {3, 4}
     assert nearest(training.weights, learned).distances[:, 0].max() == 0  # as they are, too
+    told = settings.learned_from(training, rng=seeded(1))
+    assert torch.equal(told[:5], training.weights)
+    assert torch.equal(told.unique(dim=0), learned)
     plain = replace(settings, permutations=0).fit(training, rng=seeded(1))
     assert any(
         not torch.equal(one, other)

@@ -172,7 +172,7 @@ class HyperDiffusion:
         """
         scale = self.weight_scale or 1.0 / float(training.weights.std())
         clean = training.weights * scale
-        seed = int(torch.randint(2**62, (1,), generator=rng))
+        seed = _seed_of(rng)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = self.network(training.layout)
@@ -218,6 +218,18 @@ class HyperDiffusion:
         )
         return FittedHyperDiffusion(self, trained, training.layout, training.info, scale)
 
+    def learned_from(
+        self, training: Population, *, rng: torch.Generator
+    ) -> Float[Tensor, "copies d"]:
+        """What `fit` learns from with an equal `rng`: the checkpoints, then their reordered copies.
+
+        Raises:
+            InputError: Neurons are to be reordered and the population does not say which.
+        """
+        move = self._reordered(training, _seed_of(rng))
+        copies = torch.arange(len(training) * (1 + self.permutations))
+        return move(training.weights[copies % len(training)], copies)
+
     def _reordered(self, training: Population, seed: int) -> Callable[[Tensor, Tensor], Tensor]:
         """What gives copies of checkpoints their order; the first n copies are as they are."""
         if not self.permutations:
@@ -236,6 +248,11 @@ class HyperDiffusion:
             return transform(weights, layout, symmetry, picked)
 
         return move
+
+
+def _seed_of(rng: torch.Generator) -> int:
+    """The root of all that a fit draws."""
+    return int(torch.randint(2**62, (1,), generator=rng))
 
 
 @dataclass(frozen=True, eq=False)
