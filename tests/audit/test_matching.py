@@ -99,3 +99,23 @@ def test_destroyed_networks_of_infinite_novelty_are_no_obstacle():
         higher_is_novel=True,
     )
     assert found.std == pytest.approx(0.7, rel=1e-3)
+
+
+@pytest.mark.parametrize("known_below", [0.0, 0.3, 9.0])
+def test_novelty_that_is_not_a_number_is_not_enough(known_below):
+    found = match_noise(
+        0.5,
+        lambda std: np.array([std if std <= known_below else np.nan]),
+        largest=4.0,
+        higher_is_novel=True,
+    )
+    if known_below < 0.5:
+        assert found.std is None
+        assert "no noise up to 4" in found.note
+    else:
+        assert found.std == pytest.approx(0.5, rel=1e-3)
+
+
+def test_weights_without_spread_have_no_noise():
+    found = match_noise(0.5, lambda std: np.array([std]), largest=0.0, higher_is_novel=True)
+    assert (found.std, found.reached) == (None, 0.0)

@@ -56,10 +56,11 @@ def match_noise(
     tried: dict[float, float] = {}
 
     def excess(std: float) -> float:
-        """How much more novel than wanted, in the measure's unit; 0 or more is enough."""
+        """How much more novel than wanted; 0 or more is enough, and what is no number is not."""
         if std not in tried:
             tried[std] = float(np.median(novelty_at(std)))
-        return direction * (tried[std] - target)
+        more = direction * (tried[std] - target)
+        return -abs(target) if np.isnan(more) else more
 
     def result(std: float, note: str) -> MatchedNoise:
         return MatchedNoise(std, tried[std], note)
