@@ -145,6 +145,12 @@ def test_draws_are_those_of_a_plain_loop(block, monkeypatch):
     assert found == pytest.approx(tuple(np.quantile(values, [0.05, 0.95])), rel=1e-14)
 
 
+@pytest.mark.parametrize(("rows", "draws"), [(0, 9), (3, 0)])
+def test_nothing_cannot_be_drawn(rows, draws, numpy_rng):
+    with pytest.raises(ValueError, match="nothing to draw"):
+        bootstrap(mean, np.ones(rows), level=0.9, rng=numpy_rng, draws=draws)
+
+
 def test_the_chance_of_being_nearer_is_counted_over_all_pairs(numpy_rng):
     for heldout in (numpy_rng.normal(0.5, 1, 30), numpy_rng.integers(0, 5, 30).astype(float)):
         values = numpy_rng.normal(0, 1, 20) if heldout.dtype == float else heldout

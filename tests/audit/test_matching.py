@@ -116,6 +116,12 @@ def test_novelty_that_is_not_a_number_is_not_enough(known_below):
         assert found.std == pytest.approx(0.5, rel=1e-3)
 
 
+@pytest.mark.parametrize("target", [0.0, np.nan])
+def test_a_target_of_nothing_is_not_met_by_what_is_no_number(target):
+    found = match_noise(target, lambda std: np.array([np.nan]), largest=4.0, higher_is_novel=True)
+    assert found.std is None
+
+
 def test_weights_without_spread_have_no_noise():
     found = match_noise(0.5, lambda std: np.array([std]), largest=0.0, higher_is_novel=True)
     assert (found.std, found.reached) == (None, 0.0)

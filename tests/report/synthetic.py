@@ -65,7 +65,7 @@ def write_run(folder: Path, kind: str = "copies", *, n: int = 200, prefix: str =
         heldout=heldout,
         baselines=baselines,
         baseline_notes={
-            "noise": "isotropic noise of standard deviation 0.112, found by bisection",
+            "noise": "isotropic noise of standard deviation 0.112",
             "average_2": "means of 2 distinct training checkpoints, aligned to the first",
             "average_16": "means of 16 distinct training checkpoints, aligned to the first",
             "gaussian": "an independent Gaussian per parameter",

@@ -100,7 +100,7 @@ def paper_baselines(
     found: dict[str, Findings] = {}
     notes: dict[str, str] = {}
 
-    @lru_cache(maxsize=4)  # the noise that is found is among the last that were tried
+    @lru_cache(maxsize=4)  # the noise that is found is mostly among the last tried
     def behavior_at(std: float) -> Tensor:
         return task.behave(noised(parents, n, std, seed=seed))
 

@@ -141,8 +141,13 @@ def bootstrap(
         samples: Of one or several populations.
         level: Of the interval.
         rng: Source of the draws.
-        draws: How many.
+        draws: How many, at least one.
+
+    Raises:
+        ValueError: There is nothing to draw.
     """
+    if draws < 1 or not all(map(len, samples)):
+        raise ValueError(f"nothing to draw: {draws} draws of {[*map(len, samples)]} rows")
     block = max(1, BLOCK // sum(map(len, samples)))
     values = []
     for first in range(0, draws, block):

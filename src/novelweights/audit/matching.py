@@ -60,7 +60,7 @@ def match_noise(
         if std not in tried:
             tried[std] = float(np.median(novelty_at(std)))
         more = direction * (tried[std] - target)
-        return -abs(target) if np.isnan(more) else more
+        return -np.inf if np.isnan(more) else more
 
     def result(std: float, note: str) -> MatchedNoise:
         return MatchedNoise(std, tried[std], note)

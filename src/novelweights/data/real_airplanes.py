@@ -70,6 +70,8 @@ VERSIONS = (
     ("b1900d", "beech-200", "beech99"),
     ("c172p", "c177", "c182", "c182rg"),
     ("c310-dpm", "c310u3a"),
+    ("DH3", "DH4"),
+    ("SF3", "Saab-2000"),
     ("fokker100", "fokker70"),
 )
 """Airplanes of one type or derived from it, which are all in one part. Each alone otherwise."""
