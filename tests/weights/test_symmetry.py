@@ -6,6 +6,8 @@ import torch
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import (
+    AxisPart,
+    Flip,
     NeuronSymmetry,
     neuron_features,
     one_hidden_layer,
@@ -191,3 +193,69 @@ def test_a_hidden_layer_is_recognized_by_its_shapes():
         other = WeightLayout(tuple({**shapes, name: shape}.items()))
         assert one_hidden_layer(other) is None
     assert one_hidden_layer(WeightLayout(layout.shapes[:2])) is None
+
+
+def test_concatenated_channels_move_with_the_group_of_each_part(rng):
+    # y = C [relu(A x), x, relu(B x)]: the columns of C are three parts
+    layout = WeightLayout((("a", (4, 3)), ("b", (2, 3)), ("c", (5, 9))))
+    parts = (AxisPart("h", 4), AxisPart(None, 3), AxisPart("k", 2))
+    symmetry = NeuronSymmetry(
+        {"a": ("h", None), "b": ("k", None), "c": (None, None)}, joined={"c": {1: parts}}
+    )
+    assert symmetry.sizes(layout) == {"h": 4, "k": 2}
+    weights = torch.randn(6, layout.size, generator=rng)
+    x = torch.randn(3, generator=rng)
+
+    def outputs(rows):
+        a, b, c = layout.unflatten(rows).values()
+        inside = torch.cat([(a @ x).relu(), x.expand(len(rows), 3), (b @ x).relu()], dim=1)
+        return torch.einsum("noi,ni->no", c, inside)
+
+    moved = random_transform(weights, layout, symmetry, rng=rng)
+    assert torch.allclose(outputs(weights), outputs(moved), atol=1e-5)
+    assert not torch.allclose(weights, moved, atol=0.1)
+    assert NeuronSymmetry.from_json(symmetry.to_json()) == symmetry
+    assert symmetry.only(["c"]).sizes(WeightLayout((("c", (5, 9)),))) == {"h": 4, "k": 2}
+    wrong = NeuronSymmetry(symmetry.axes, joined={"c": {1: parts[:2]}})
+    with pytest.raises(ValueError, match="do not add up to its 9"):
+        wrong.sizes(layout)
+
+
+NORMALIZED = WeightLayout(
+    (("filter", (4, 3)), ("mean", (4,)), ("variance", (4,)), ("scale", (4,)), ("out", (2, 4)))
+)
+NORMALIZED_AXES = {
+    "filter": ("c", None),
+    "mean": ("c",),
+    "variance": ("c",),
+    "scale": ("c",),
+    "out": (None, "c"),
+}
+
+
+@pytest.mark.parametrize("forgotten", [None, "filter", "mean", "scale"])
+def test_a_normalization_undoes_the_flip_of_filter_mean_and_scale(forgotten, rng):
+    flipping = tuple(name for name in ("filter", "mean", "scale") if name != forgotten)
+    symmetry = NeuronSymmetry(NORMALIZED_AXES, flips={"norm": Flip("c", flipping)})
+    weights = torch.randn(6, NORMALIZED.size, generator=rng)
+    NORMALIZED.unflatten(weights)["variance"].abs_()
+    x = torch.randn(3, generator=rng)
+
+    def outputs(rows):
+        a, mean, variance, scale, out = NORMALIZED.unflatten(rows).values()
+        normed = scale * (a @ x - mean) / (variance + 1e-5).sqrt()
+        return torch.einsum("noi,ni->no", out, normed.relu())
+
+    moved = random_transform(weights, NORMALIZED, symmetry, rng=rng)
+    assert torch.allclose(outputs(weights), outputs(moved), atol=1e-4) is (forgotten is None)
+    assert NeuronSymmetry.from_json(symmetry.to_json()) == symmetry
+    assert symmetry.only(["mean"]).flips == (
+        {} if forgotten == "mean" else {"norm": Flip("c", ("mean",))}
+    )
+
+
+def test_a_flip_must_be_of_parameters_that_its_group_counts():
+    with pytest.raises(ValueError, match="flip norm: out; expected parameters whose first axis"):
+        NeuronSymmetry(NORMALIZED_AXES, flips={"norm": Flip("c", ("mean", "out"))}).sizes(
+            NORMALIZED
+        )

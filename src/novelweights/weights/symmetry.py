@@ -3,16 +3,44 @@
 One dict from parameter to its axes says which group of neurons each axis counts: neurons of a
 group may be reordered together everywhere, and, where the activation is odd, change sign. The
 paper's section 2.3 names both; the table form makes every network of ours a few lines of data.
+Axes made of several parts (concatenated channels) and flips that a batch normalization undoes have
+a table each.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from novelweights.weights.layout import WeightLayout
+
+
+class AxisPart(NamedTuple):
+    """Consecutive entries of an axis: the neurons of one group, each `block` entries long."""
+
+    group: str | None
+    """None where nothing moves."""
+    entries: int
+    block: int = 1
+
+    @property
+    def neurons(self) -> int:
+        """How many neurons these entries are."""
+        return self.entries // self.block
+
+
+class Flip(NamedTuple):
+    """A sign that a normalization undoes: a filter, and the scale and running mean after it.
+
+    Each neuron of the group may change sign along the first axis of these parameters, and nowhere
+    else: batch normalization by running statistics then gives the same value.
+    """
+
+    group: str
+    parameters: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,6 +59,19 @@ class NeuronSymmetry:
     blocks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Per parameter, per axis: consecutive entries that belong to one neuron, where there are
     several (the pixels of a channel after flattening); parameters not named have one."""
+    joined: Mapping[str, Mapping[int, tuple[AxisPart, ...]]] = field(default_factory=dict)
+    """Axes made of several parts, by parameter and axis; such an axis is None in `axes`."""
+    flips: Mapping[str, Flip] = field(default_factory=dict)
+    """Signs that a batch normalization undoes, by a name that no group has."""
+
+    def parts_of(self, name: str, shape: tuple[int, ...]) -> tuple[tuple[AxisPart, ...], ...]:
+        """Each axis of a parameter as its parts, one after the other."""
+        joined = self.joined.get(name, {})
+        axes = zip(self.axes[name], shape, self.blocks_of(name), strict=True)
+        return tuple(
+            joined[axis] if axis in joined else (AxisPart(group, length, block),)
+            for axis, (group, length, block) in enumerate(axes)
+        )
 
     def sizes(self, layout: WeightLayout) -> dict[str, int]:
         """Number of neurons in each group.
@@ -46,20 +87,31 @@ class NeuronSymmetry:
                 f"the table has {sorted(self.axes)}, the layout {sorted(shapes)}: not one network"
             )
         for name, axes in self.axes.items():
-            if len(axes) != len(shapes[name]):
-                raise ValueError(f"{name} has {len(shapes[name])} axes, the table says {len(axes)}")
+            shape = shapes[name]
+            if len(axes) != len(shape):
+                raise ValueError(f"{name} has {len(shape)} axes, the table says {len(axes)}")
             blocks = self.blocks_of(name)
             if len(axes) != len(blocks):
                 raise ValueError(f"{name} has {len(axes)} axes, its blocks {len(blocks)}")
-            for group, length, block in zip(axes, shapes[name], blocks, strict=True):
-                if group is None:
-                    continue
-                size, rest = divmod(length, block)
-                if rest or sizes.setdefault(group, size) != size:
-                    raise ValueError(
-                        f"{name}: {length} entries in blocks of {block} are not the "
-                        f"{sizes.get(group, size)} neurons of group {group}"
-                    )
+            for parts, length in zip(self.parts_of(name, shape), shape, strict=True):
+                if sum(part.entries for part in parts) != length:
+                    raise ValueError(f"{name}: the parts of an axis do not add up to its {length}")
+                for part in parts:
+                    if part.group is None:
+                        continue
+                    size, rest = divmod(part.entries, part.block)
+                    if rest or sizes.setdefault(part.group, size) != size:
+                        raise ValueError(
+                            f"{name}: {part.entries} entries in blocks of {part.block} are not the "
+                            f"{sizes.get(part.group, size)} neurons of group {part.group}"
+                        )
+        for name, flip in self.flips.items():
+            wrong = [p for p in flip.parameters if (self.axes.get(p) or (None,))[0] != flip.group]
+            if wrong or name in sizes:
+                raise ValueError(
+                    f"flip {name}: {', '.join(wrong) or 'a group has this name'}; expected "
+                    f"parameters whose first axis counts the neurons of {flip.group}"
+                )
         return sizes
 
     def blocks_of(self, name: str) -> tuple[int, ...]:
@@ -69,27 +121,60 @@ class NeuronSymmetry:
     def only(self, names: Iterable[str]) -> "NeuronSymmetry":
         """How the moves act on some of the parameters."""
         axes = {name: self.axes[name] for name in names}
+        joined = {name: entry for name, entry in self.joined.items() if name in axes}
         groups = {group for entry in axes.values() for group in entry if group is not None}
+        groups |= {
+            part.group
+            for entry in joined.values()
+            for parts in entry.values()
+            for part in parts
+            if part.group is not None
+        }
+        flips = {}
+        for name, flip in self.flips.items():
+            mine = tuple(parameter for parameter in flip.parameters if parameter in axes)
+            if mine:
+                flips[name] = Flip(flip.group, mine)
         blocks = {name: entry for name, entry in self.blocks.items() if name in axes}
-        return NeuronSymmetry(axes, self.sign_groups & groups, blocks)
+        return NeuronSymmetry(axes, self.sign_groups & groups, blocks, joined, flips)
 
     def to_json(self) -> dict:
         """Plain data for `population.json`."""
-        data = {
+        data: dict = {
             "axes": {name: list(axes) for name, axes in self.axes.items()},
             "sign_groups": sorted(self.sign_groups),
         }
         if self.blocks:
             data["blocks"] = {name: list(entry) for name, entry in self.blocks.items()}
+        if self.joined:
+            data["joined"] = {
+                name: {str(axis): [list(part) for part in parts] for axis, parts in entry.items()}
+                for name, entry in self.joined.items()
+            }
+        if self.flips:
+            data["flips"] = {
+                name: {"group": flip.group, "parameters": list(flip.parameters)}
+                for name, flip in self.flips.items()
+            }
         return data
 
     @classmethod
     def from_json(cls, data: Mapping) -> "NeuronSymmetry":
         """The table in plain data written by `to_json`."""
+        joined = {
+            name: {int(axis): tuple(AxisPart(*part) for part in parts) for axis, parts in e.items()}
+            for name, e in data.get("joined", {}).items()
+        }
+        flips = {
+            name: Flip(entry["group"], tuple(entry["parameters"]))
+            for name, entry in data.get("flips", {}).items()
+        }
         return cls(
             {name: tuple(axes) for name, axes in data["axes"].items()},
             frozenset(data.get("sign_groups", ())),
             {name: tuple(entry) for name, entry in data.get("blocks", {}).items()},
+            joined,
+            flips,
         )
 
 
@@ -107,40 +192,68 @@ def transform(
         layout: Their parameters.
         symmetry: The table that says which axes move together.
         permutations: Per group and checkpoint, the old index of each new neuron.
-        signs: Per group and checkpoint, +1 or -1 for each new neuron.
+        signs: Per group or flip, and checkpoint, +1 or -1 for each new neuron.
     """
     moved = []
+    signs = {} if signs is None else signs
     state = layout.unflatten(weights)
-    for name, _ in layout.shapes:
+    flipped = {
+        parameter: signs[name]
+        for name, flip in symmetry.flips.items()
+        if name in signs
+        for parameter in flip.parameters
+    }
+    for name, shape in layout.shapes:
         value = state[name]
-        axes = zip(symmetry.axes[name], symmetry.blocks_of(name), strict=True)
-        for axis, (group, block) in enumerate(axes, start=1):
-            if group is None:
+        for axis, parts in enumerate(symmetry.parts_of(name, shape), start=1):
+            if all(part.group is None for part in parts):
                 continue
-            shape = [len(value)] + [1] * (value.ndim - 1)
-            shape[axis] = -1
-            if group in permutations:
-                index = permutations[group]
-                if block > 1:
-                    index = (block * index[:, :, None] + torch.arange(block)).flatten(1)
-                value = value.gather(axis, index.reshape(shape).expand(value.shape))
-            if signs is not None and group in signs:
-                flips = signs[group].repeat_interleave(block, dim=1)
-                value = value * flips.reshape(shape)
+            pieces = value.split([part.entries for part in parts], dim=axis)
+            done = [
+                _moved_part(piece, axis, part, permutations, signs)
+                for piece, part in zip(pieces, parts, strict=True)
+            ]
+            value = torch.cat(done, dim=axis) if len(done) > 1 else done[0]
+        if name in flipped:
+            value = value * flipped[name].reshape(*flipped[name].shape, *[1] * (value.ndim - 2))
         moved.append(value.reshape(len(weights), -1))
     return torch.cat(moved, dim=1)
+
+
+def _moved_part(
+    value: Tensor,
+    axis: int,
+    part: AxisPart,
+    permutations: Mapping[str, Int[Tensor, "n _"]],
+    signs: Mapping[str, Float[Tensor, "n _"]],
+) -> Tensor:
+    """One part of an axis with its neurons reordered and flipped."""
+    shape = [len(value)] + [1] * (value.ndim - 1)
+    shape[axis] = -1
+    if part.group is not None and part.group in permutations:
+        index = permutations[part.group]
+        if part.block > 1:
+            index = (part.block * index[:, :, None] + torch.arange(part.block)).flatten(1)
+        value = value.gather(axis, index.reshape(shape).expand(value.shape))
+    if part.group is not None and part.group in signs:
+        flips = signs[part.group].repeat_interleave(part.block, dim=1)
+        value = value * flips.reshape(shape)
+    return value
 
 
 def random_element(
     n: int, layout: WeightLayout, symmetry: NeuronSymmetry, *, rng: torch.Generator
 ) -> tuple[dict[str, Int[Tensor, "n _"]], dict[str, Float[Tensor, "n _"]]]:
-    """n random elements of a symmetry group, uniform over it: permutations and signs by group,
-    as `transform` takes them."""
+    """n random elements of a symmetry group, uniform over it: permutations by group and signs by
+    group or flip, as `transform` takes them."""
     permutations, signs = {}, {}
-    for group, size in symmetry.sizes(layout).items():
+    sizes = symmetry.sizes(layout)
+    for group, size in sizes.items():
         permutations[group] = torch.rand(n, size, generator=rng).argsort(dim=1)
         if group in symmetry.sign_groups:
             signs[group] = 2.0 * torch.randint(0, 2, (n, size), generator=rng) - 1.0
+    for name, flip in symmetry.flips.items():
+        signs[name] = 2.0 * torch.randint(0, 2, (n, sizes[flip.group]), generator=rng) - 1.0
     return permutations, signs
 
 
