@@ -13,8 +13,9 @@ from scipy.spatial.distance import cdist
 
 from benchmarks.timing import take_turns
 from novelweights.data.images import load_data
+from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.hull import hull_weights
-from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.neighbors import nearest
 from novelweights.networks.mlp import MNIST_MLP
 from novelweights.zoos.training import Recipe, train_batched
 

@@ -17,7 +17,7 @@ from benchmarks.timing import take_turns
 from novelweights.audit.audit import Clock, audit
 from novelweights.audit.verdict import judge
 from novelweights.data.images import load_data
-from novelweights.metrics.neighbors import Alignment
+from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.sources import HULL_ROWS, Movable, find_sources
 from novelweights.networks.mlp import MNIST_MLP
 from novelweights.tasks.classification import Classification

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.alignment import Alignment
+from novelweights.metrics.neighbors import nearest
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.tasks.classification import Classification
 from novelweights.weights.perturb import average_rows, pick_rows

@@ -54,6 +54,7 @@ MAY_IMPORT = {
     "cli": {
         "weights",
         "data",
+        "networks",  # the command that derives a network's symmetry
         "tasks",
         "zoos",
         "generators",

@@ -10,9 +10,10 @@ from tiny import ALIGNMENT, FIRST, NETWORK, D, drawn, move, named, quick  # noqa
 from novelweights.audit.audit import audit
 from novelweights.audit.controls import MIXTURE_NOISE, NOISES, NOT_ACCUSED, SHRINK, Plant, Planter
 from novelweights.audit.verdict import judge
+from novelweights.metrics.alignment import aligned_to, pair_distances
 from novelweights.metrics.frame import Frame
 from novelweights.metrics.layers import Layers
-from novelweights.metrics.neighbors import aligned_to, nearest, pair_distances
+from novelweights.metrics.neighbors import nearest
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, Records
 

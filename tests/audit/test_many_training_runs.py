@@ -11,7 +11,8 @@ from novelweights.audit import audit as auditing
 from novelweights.audit.audit import audit
 from novelweights.audit.result import AuditResult
 from novelweights.audit.verdict import judge
-from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.alignment import Alignment
+from novelweights.metrics.neighbors import nearest
 
 N, SAMPLE = 60, 20
 
@@ -42,7 +43,7 @@ def test_the_sample_is_compared_with_all_others(sampled):
         train.weights[torch.tensor(rows)],
         train.weights,
         exclude=np.array(rows)[:, None] == np.arange(N),
-        alignment=Alignment.where_exact(train.layout, train.info.symmetry),
+        alignment=Alignment.of(train.layout, train.info.symmetry),
     )
     np.testing.assert_allclose(result.training.distance, alone.distances[:, 0], rtol=1e-5)
     told = result.quantity("median_distance_training")

@@ -19,7 +19,8 @@ from novelweights.audit.measure import (
     one_left_out,
 )
 from novelweights.audit.result import Findings
-from novelweights.metrics.neighbors import aligned_to, nearest
+from novelweights.metrics.alignment import aligned_to
+from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.sources import find_sources
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, sampled_records

@@ -15,7 +15,7 @@ from novelweights.audit.prepare import prepare
 from novelweights.audit.recognition import one_of_each_run, other_recipe
 from novelweights.audit.verdict import judge
 from novelweights.data.images import load_data
-from novelweights.metrics.neighbors import Alignment
+from novelweights.metrics.alignment import Alignment
 from novelweights.networks.mlp import DIGITS_MLP
 from novelweights.weights.population import Population, Records
 from novelweights.weights.symmetry import random_transform

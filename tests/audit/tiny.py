@@ -9,7 +9,7 @@ from torch import Tensor
 from novelweights.audit import quantities
 from novelweights.audit.calibration import bootstrap
 from novelweights.data.images import ImageData
-from novelweights.metrics.neighbors import Alignment
+from novelweights.metrics.alignment import Alignment
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.tasks.classification import Classification
 from novelweights.weights.population import Population, PopulationInfo, Records

@@ -10,7 +10,8 @@ from novelweights.generators.generator import FittedGenerator, WeightGenerator
 from novelweights.generators.hyperdiffusion import SCALES, HyperDiffusion
 from novelweights.generators.parts.diffusion import add_noise_at
 from novelweights.generators.parts.training import Workspace
-from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.alignment import Alignment
+from novelweights.metrics.neighbors import nearest
 
 SMALL = HyperDiffusion(
     width=64,

@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
+from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.frame import Frame
-from novelweights.metrics.neighbors import Alignment
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.weights.symmetry import random_transform
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.layers import Layers, modules_of
-from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.neighbors import nearest
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry, random_transform

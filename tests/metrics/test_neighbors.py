@@ -6,8 +6,11 @@ import torch
 from scipy.spatial.distance import cdist
 
 from novelweights.metrics import neighbors
-from novelweights.metrics.neighbors import Alignment, aligned_to, nearest, pair_distances
+from novelweights.metrics.alignment import Alignment, aligned_to, pair_distances
+from novelweights.metrics.neighbors import nearest
 from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.networks.resnet import ResNet18
+from novelweights.networks.small_cnn import GRAY_CNN
 from novelweights.weights.symmetry import NeuronSymmetry, random_transform, transform
 
 
@@ -229,7 +232,7 @@ def test_too_few_checkpoints_and_nan_are_mistakes(tiny_network):
                 nearest(*pair)
 
 
-def test_alignment_needs_one_hidden_layer_and_says_what_it_does(tiny_network):
+def test_alignment_says_what_it_does(tiny_network):
     assert alignment_of(tiny_network).describe() == (
         "permutations and sign flips of the 4 hidden neurons"
     )
@@ -237,6 +240,27 @@ def test_alignment_needs_one_hidden_layer_and_says_what_it_does(tiny_network):
     assert (
         Alignment(tiny_network.layout, plain).describe() == "permutations of the 4 hidden neurons"
     )
+    assert Alignment(tiny_network.layout, plain).is_exact
+    deep = Alignment(GRAY_CNN.layout, GRAY_CNN.symmetry)
+    assert not deep.is_exact
+    assert deep.describe() == "permutations and sign flips of 8, 6, 4 and 20 neurons"
+    many = Alignment(ResNet18(4, 32).layout, ResNet18(4, 32).symmetry)
+    assert many.describe() == "permutations of 180 neurons in 12 groups"
     none = NeuronSymmetry({name: (None,) * len(s) for name, s in tiny_network.layout.shapes})
-    with pytest.raises(ValueError, match="one group"):
+    with pytest.raises(ValueError, match="moves nothing"):
         Alignment(tiny_network.layout, none)
+    assert Alignment.of(tiny_network.layout, none) is None
+    assert Alignment.of(tiny_network.layout, None) is None
+
+
+def test_features_hold_every_weight_once(tiny_network):
+    weights = torch.arange(float(tiny_network.layout.size))[None]
+    features, rest = alignment_of(tiny_network).features(weights)
+    assert features.shape == (1, 4, 5 + 1 + 3)
+    state = tiny_network.layout.unflatten(weights[0])
+    assert features[0, 2].tolist() == [
+        *state["hidden.weight"][2].tolist(),
+        state["hidden.bias"][2].item(),
+        *state["out.weight"][:, 2].tolist(),
+    ]
+    assert rest[0].tolist() == state["out.bias"].tolist()

@@ -6,7 +6,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from novelweights.data.images import load_data
-from novelweights.metrics.neighbors import Alignment, aligned_to, nearest, pair_distances
+from novelweights.metrics.alignment import Alignment, aligned_to, pair_distances
+from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import (
     LINKED,
     frame_share,

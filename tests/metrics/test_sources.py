@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from novelweights.metrics import sources
+from novelweights.metrics.alignment import Alignment, aligned_to
 from novelweights.metrics.hull import hull_weights
-from novelweights.metrics.neighbors import Alignment, aligned_to
 from novelweights.metrics.sources import Movable, find_directions, find_sources, shrunk_towards_mean
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.weights.symmetry import random_transform

@@ -9,7 +9,6 @@ from novelweights.weights.symmetry import (
     AxisPart,
     Flip,
     NeuronSymmetry,
-    neuron_features,
     one_hidden_layer,
     random_transform,
     transform,
@@ -155,30 +154,6 @@ def test_a_table_that_does_not_fit_the_layout_is_a_mistake():
     ):
         NeuronSymmetry({"w": ("h", None), "b": ("h",)}).sizes(layout)
     assert NeuronSymmetry({"w": ("h", "i"), "b": (None,)}).sizes(layout) == {"h": 3, "i": 2}
-
-
-def test_features_hold_every_weight_once():
-    network, _, _ = networks("tanh")
-    weights = torch.arange(float(network.layout.size))[None]
-    features, rest = neuron_features(weights, network.layout, network.symmetry)
-    assert features.shape == (1, 4, 5 + 1 + 3)
-    state = network.layout.unflatten(weights[0])
-    assert features[0, 2].tolist() == [
-        *state["hidden.weight"][2].tolist(),
-        state["hidden.bias"][2].item(),
-        *state["out.weight"][:, 2].tolist(),
-    ]
-    assert rest[0].tolist() == state["out.bias"].tolist()
-    every = torch.cat([features.flatten(), rest.flatten()])
-    assert torch.equal(every.sort().values, weights[0])
-
-
-def test_features_need_one_hidden_layer():
-    layout = WeightLayout((("w", (3, 3)),))
-    with pytest.raises(ValueError, match="one group"):
-        neuron_features(torch.zeros(1, 9), layout, NeuronSymmetry({"w": ("h", "i")}))
-    with pytest.raises(ValueError, match="twice or in blocks"):
-        neuron_features(torch.zeros(1, 9), layout, NeuronSymmetry({"w": ("h", "h")}))
 
 
 def test_a_hidden_layer_is_recognized_by_its_shapes():

@@ -18,9 +18,9 @@ from novelweights.audit.criteria import DEFAULT_CRITERIA, Verdict
 from novelweights.audit.measure import Reference, like, measure, one_left_out
 from novelweights.audit.ranks import Yardstick
 from novelweights.audit.result import Planted
+from novelweights.metrics.alignment import Alignment, aligned_to
 from novelweights.metrics.frame import Frame
 from novelweights.metrics.layers import modules_of
-from novelweights.metrics.neighbors import Alignment, aligned_to
 from novelweights.seeding import numpy_rng_for, rng_for
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.perturb import parameter_gaussian, pick_rows

@@ -13,7 +13,8 @@ from torch import Tensor
 from novelweights.audit.leakage import LEAKED
 from novelweights.audit.lint_rows import Finding, Named, Severity, finding, scan, trained_rows
 from novelweights.audit.words import count
-from novelweights.metrics.neighbors import Alignment, nearest, pair_distances
+from novelweights.metrics.alignment import Alignment, pair_distances
+from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import related_groups, run_spacing
 from novelweights.weights.population import Population, last_of_each_run
 
@@ -109,7 +110,7 @@ def _related_runs(named: Named) -> Iterator[Finding]:
 def _reordered(named: Named, scale: float) -> Iterator[Finding]:
     """One network twice, its neurons in another order."""
     population = named.population
-    alignment = Alignment.where_exact(population.layout, population.info.symmetry)
+    alignment = Alignment.of(population.layout, population.info.symmetry)
     n = len(named)
     if alignment is None or n < 2:
         return
@@ -151,7 +152,7 @@ def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
             "held-out runs must be new runs of the training recipe",
         )
         return
-    alignment = Alignment.where_exact(trained.layout, trained.info.symmetry)
+    alignment = Alignment.of(trained.layout, trained.info.symmetry)
     ends = trained_rows(fresh.records)
     if len(train) * len(ends) > MOST_ALIGNED_PAIRS:
         alignment = None

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from novelweights.audit.result import Findings
 from novelweights.metrics.agreement import expected_iou, prediction_overlap
+from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.frame import Frame
 from novelweights.metrics.layers import Layers
-from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.sources import (
     Movable,
     find_directions,
@@ -150,7 +151,7 @@ def measure(
         names=[str(run) for run in population.records.run],
         neighbor_rows=near.rows,
         neighbor_distances=near.distances,
-        distance_lower=near.distances[:, 0],
+        distance_lower=near.lower,
         raw_distance=raw.distances[:, 0],
         **space,
         **_behavior(population, reference, near.rows[:, 0], exclude, behavior),

@@ -21,7 +21,7 @@ from novelweights.audit.estimates import (
 )
 from novelweights.audit.prepare import Prepared
 from novelweights.audit.result import Findings
-from novelweights.metrics.neighbors import pair_distances
+from novelweights.metrics.alignment import pair_distances
 from novelweights.seeding import numpy_rng_for, rng_for
 
 MAX_ROWS = 500

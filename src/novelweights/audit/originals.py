@@ -17,7 +17,8 @@ from novelweights.audit.recognition import other_recipe
 from novelweights.audit.result import Quantity
 from novelweights.audit.verdict import working
 from novelweights.audit.words import count
-from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.alignment import Alignment
+from novelweights.metrics.neighbors import nearest
 from novelweights.tasks.task import Measure, Task
 from novelweights.weights.population import Population
 

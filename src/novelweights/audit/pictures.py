@@ -12,7 +12,7 @@ from novelweights.audit.criteria import DEFAULT_CRITERIA
 from novelweights.audit.one_run_pictures import one_run_pictures
 from novelweights.audit.result import AuditResult
 from novelweights.audit.shape_pictures import shape_pictures
-from novelweights.metrics.neighbors import Alignment, aligned_to
+from novelweights.metrics.alignment import Alignment, aligned_to
 from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.classification import Classification
 from novelweights.tasks.decision_regions import MAX_INPUTS, decision_regions, principal_plane
@@ -60,7 +60,7 @@ def pictures(
     parameters = np.sort(rng.permutation(train.layout.size)[:N_PARAMETERS])
     arrays: dict[str, np.ndarray] = {}
     if neighbors.shape[1] == 3:
-        alignment = Alignment.where_exact(train.layout, symmetry)
+        alignment = Alignment.of(train.layout, symmetry)
         values = []
         for row, near in zip(rows, neighbors, strict=True):
             sample = generated.weights[int(row)]

@@ -18,7 +18,7 @@ from scipy.stats import beta, betabinom, binom
 from novelweights.audit.calibration import clopper_pearson, smallest_detectable
 from novelweights.audit.criteria import DEFAULT_CRITERIA, Criteria
 from novelweights.audit.words import count
-from novelweights.metrics.neighbors import Alignment
+from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.relatives import related_groups, run_spacing
 from novelweights.weights.population import Population, last_of_each_run, require_finite
 
@@ -235,7 +235,7 @@ def plan_for(train: Population, n_heldout: int, m: int) -> Plan:
     if recorded > 1:
         weights = last.weights
         runs = int(related_groups(weights, scale=run_spacing(weights)).max()) + 1
-    alignment = Alignment.where_exact(train.layout, train.info.symmetry)
+    alignment = Alignment.of(train.layout, train.info.symmetry)
     distance = "L2" if alignment is None else f"L2, minimized over {alignment.describe()}"
     steps = "" if len(train) == recorded else "; the last step of each is used"
     notes = [f"{count(len(train), 'training checkpoint')} of {count(recorded, 'run')}{steps}"]
@@ -246,7 +246,9 @@ def plan_for(train: Population, n_heldout: int, m: int) -> Plan:
         )
     notes.append(f"distance: {distance}")
     if alignment is None:
-        notes.append("copies whose neurons were reordered will look new: no exact alignment known")
+        notes.append("copies whose neurons were reordered will look new: no symmetry is declared")
+    elif not alignment.is_exact:
+        notes.append("several groups of neurons: distances are upper bounds with lower bounds")
     return plan_audit(runs, n_heldout, m, notes=tuple(notes))
 
 

@@ -13,7 +13,8 @@ from novelweights.audit.recognition import one_of_each_run
 from novelweights.audit.result import DistanceInfo
 from novelweights.audit.words import count
 from novelweights.errors import InputError
-from novelweights.metrics.neighbors import Alignment
+from novelweights.metrics.alignment import Alignment
+from novelweights.weights.chain import symmetry_of_layout
 from novelweights.weights.population import (
     Population,
     last_of_each_run,
@@ -181,16 +182,22 @@ def _declared(
     train: Population, symmetry: NeuronSymmetry | None
 ) -> tuple[Alignment | None, DistanceInfo, list[str]]:
     """The distance of this audit."""
-    alignment = Alignment.where_exact(train.layout, symmetry)
-    if alignment is None and symmetry is not None and not symmetry.sizes(train.layout):
+    alignment = Alignment.of(train.layout, symmetry)
+    if alignment is None and symmetry is not None:
         return None, DistanceInfo(name="L2", is_exact=True, symmetry=NO_MOVES), []
     if alignment is None:
         info = DistanceInfo(name="L2", is_exact=True, symmetry="none")
-        why = "No symmetry was declared" if symmetry is None else "The distance is plain L2"
+        why = symmetry_of_layout(train.layout)
         told = (
-            f"{why}: a copy whose neurons were reordered looks new here. Alignment is exact for "
-            "networks with one hidden layer and is left out for others."
+            "No symmetry was declared: the distance is plain L2, and a copy whose neurons were "
+            "reordered looks new here."
         )
+        if isinstance(why, str):
+            told += (
+                f" Names and shapes do not tell it: {why}. Name the network (--network) or a file "
+                "with its table (--symmetry)."
+            )
         return None, info, [told]
     text = alignment.describe()
-    return alignment, DistanceInfo(f"L2, minimized over {text}", is_exact=True, symmetry=text), []
+    name = f"L2, minimized over {text}"
+    return alignment, DistanceInfo(name, is_exact=alignment.is_exact, symmetry=text), []

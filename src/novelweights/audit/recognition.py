@@ -8,7 +8,8 @@ from novelweights.audit.calibration import nearer_probability
 from novelweights.audit.criteria import DEFAULT_CRITERIA
 from novelweights.audit.verdict import working
 from novelweights.audit.words import count
-from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.alignment import Alignment
+from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import LINKED, related_groups, reordered_twins, run_spacing
 from novelweights.tasks.task import Measure
 from novelweights.weights.population import Population, last_of_each_run

@@ -20,7 +20,7 @@ from novelweights.calibrate.results import (
     ZooResult,
 )
 from novelweights.calibrate.zoos import Sizes
-from novelweights.metrics.neighbors import Alignment
+from novelweights.metrics.alignment import Alignment
 
 
 def judge_zoo(
@@ -57,7 +57,7 @@ def judge_zoo(
         populations += _populations(found, sizes, n_heldout)
     tell(f"{zoo.name}: done", 1, 1)
     data = task.data
-    alignment = Alignment.where_exact(zoo.network.layout, zoo.network.symmetry)
+    alignment = Alignment.of(zoo.network.layout, zoo.network.symmetry)
     quality = {
         "training": _mean([_mean(_known(one.training.quality)) for one in measured]),
         "heldout": _mean(_known(measured[0].yardstick.fresh.quality)),

@@ -23,8 +23,8 @@ from novelweights.audit.result import Findings
 from novelweights.calibrate.plants import plants
 from novelweights.calibrate.pool import Pool, Tell, load_arrays, save_arrays
 from novelweights.calibrate.zoos import Sizes
+from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.common_use import measures_in_common_use
-from novelweights.metrics.neighbors import Alignment
 from novelweights.seeding import numpy_rng_for
 from novelweights.weights.population import Population, sampled_records
 
@@ -80,9 +80,9 @@ def measure_zoo(
         tell: Told about the progress.
     """
     zoo, training = pool.zoo, pool.training[index]
-    alignment = Alignment.where_exact(zoo.network.layout, zoo.network.symmetry)
+    alignment = Alignment.of(zoo.network.layout, zoo.network.symmetry)
     if alignment is None:
-        raise ValueError(f"{zoo.name}: the study needs a network with one hidden layer")
+        raise ValueError(f"{zoo.name}: the study needs a network whose neurons may be reordered")
     reference = Reference.of(training, alignment, pool.task)
     folder = folder / f"population-{index}"
     stage = f"{zoo.name}: population {index}"

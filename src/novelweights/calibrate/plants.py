@@ -10,7 +10,7 @@ import torch
 
 from novelweights.audit.controls import COPY, MIXTURE_NOISE, NOT_ACCUSED, NOT_NOVEL, Plant, Planter
 from novelweights.calibrate.pool import EARLY, Pool
-from novelweights.metrics.neighbors import Alignment
+from novelweights.metrics.alignment import Alignment
 from novelweights.seeding import rng_for, seed_for
 from novelweights.weights.perturb import add_noise, pick_rows
 
@@ -30,7 +30,7 @@ def plants(pool: Pool, index: int, n: int, *, spacing: float, seed: int) -> list
         seed: Root of all randomness.
     """
     training, network = pool.training[index], pool.zoo.network
-    alignment = Alignment.where_exact(network.layout, network.symmetry)
+    alignment = Alignment.of(network.layout, network.symmetry)
     own = seed_for(seed, pool.zoo.name, "planted", index)
     planter = Planter(training.weights, network.layout, alignment, spacing, own)
     mixed = planter.mixtures(n)

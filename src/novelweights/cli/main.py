@@ -18,6 +18,7 @@ from novelweights.cli.fit import FitGroup
 from novelweights.cli.reconstruct import reconstruct
 from novelweights.cli.show import error, progress_bar, say
 from novelweights.cli.steer import loss_measure, steer, with_settings
+from novelweights.cli.symmetry import InputShape, Network, declared, symmetry
 from novelweights.errors import InputError
 
 OS_ERRORS = {
@@ -241,9 +242,14 @@ def audit(
         str,
         typer.Option(help="Judges behavior: `novelweights ls tasks`; auto: the population's own."),
     ] = "auto",
-    symmetry: Annotated[
-        str, typer.Option(help="auto: neuron permutations where they are known; none: plain L2.")
+    symmetry_name: Annotated[
+        str,
+        typer.Option(
+            "--symmetry", help="auto: where it is known; none: plain L2; or a file with the table."
+        ),
     ] = "auto",
+    network: Network = None,
+    input_shape: InputShape = None,
     fail_on: Annotated[
         str, typer.Option(help="Exit with code 1 on these verdicts, e.g. replica,interpolation.")
     ] = "",
@@ -260,8 +266,6 @@ def audit(
     from novelweights.files import require_new
     from novelweights.weights.readers import heldout_rows, read_checkpoints
 
-    if symmetry not in ("auto", "none"):
-        raise unknown_name("symmetry", symmetry, ("auto", "none"))
     wanted = [word.strip() for word in fail_on.split(",") if word.strip()]
     for word in wanted:
         if word not in list(Verdict):
@@ -285,21 +289,24 @@ def audit(
         if path is not None:
             roles[role] = (path, read_checkpoints(path, split=split))
     given = {role: population for role, (_, population) in roles.items()}
+    judge = task_for(trained, task)
+    table = declared(symmetry_name, network, input_shape, trained, judge)
+    told = f" --network {network} --input-shape {input_shape}" if network else ""
     with progress_bar() as tell:
         verdicts = audit_to_folder(
             output,
             trained,
             made,
             heldout=fresh,
-            task=task_for(trained, task),
-            symmetry=trained.info.symmetry if symmetry == "auto" else None,
+            task=judge,
+            symmetry=table,
             reference=given.get("reference"),
             heldout_reference=given.get("heldout-reference"),
             noise_from=given.get("noise-from"),
             from_scratch=given.get("from-scratch"),
             command="novelweights audit "
             + " ".join(f"--{role} {path}" for role, (path, _) in roles.items())
-            + f" --task {task} --symmetry {symmetry} --seed {seed} -o {output}",
+            + f" --task {task} --symmetry {symmetry_name}{told} --seed {seed} -o {output}",
             inputs={role: describe_input(path, p) for role, (path, p) in roles.items()},
             seed=seed,
             overwrite=overwrite,
@@ -314,6 +321,7 @@ app.command()(steer)
 app.command()(reconstruct)
 app.command()(plan)
 app.command()(lint)
+app.command()(symmetry)
 app.command()(evaluate)
 
 

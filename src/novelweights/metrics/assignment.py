@@ -15,18 +15,40 @@ from numba import njit, prange
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _solve(cost: np.ndarray, columns: np.ndarray) -> float:  # pragma: no cover - compiled
-    """Assign row i to columns[i] at least total cost; returns the total."""
+def _solve_from(
+    cost: np.ndarray, columns: np.ndarray, prices: np.ndarray
+) -> float:  # pragma: no cover - compiled
+    """Assign row i to columns[i] at least total cost; returns the total.
+
+    `prices` are the columns' potentials, n + 1 of which the first is not used: any numbers are a
+    right start, those of a like problem a good one; changed to those of this one.
+    """
     n = cost.shape[0]
     row_potential = np.zeros(n + 1)
-    column_potential = np.zeros(n + 1)
     row_of = np.zeros(n + 1, np.int64)  # row_of[j]: row matched to column j, both from 1; 0 = none
     previous = np.zeros(n + 1, np.int64)
-    for row in range(1, n + 1):
-        row_of[0] = row
+    slack = np.empty(n + 1)
+    used = np.empty(n + 1, np.bool_)
+    waiting = np.empty(n, np.int64)
+    n_waiting = 0
+    prices[0] = 0.0
+    for row in range(1, n + 1):  # every row takes its best column where that is free
+        best, at = np.inf, 0
+        for j in range(1, n + 1):
+            reduced = cost[row - 1, j - 1] - prices[j]
+            if reduced < best:
+                best, at = reduced, j
+        row_potential[row] = best
+        if row_of[at] == 0:
+            row_of[at] = row
+        else:
+            waiting[n_waiting] = row
+            n_waiting += 1
+    for k in range(n_waiting):
+        row_of[0] = waiting[k]
         column = 0
-        slack = np.full(n + 1, np.inf)
-        used = np.zeros(n + 1, np.bool_)
+        slack[:] = np.inf
+        used[:] = False
         while True:
             used[column] = True
             current = row_of[column]
@@ -34,9 +56,7 @@ def _solve(cost: np.ndarray, columns: np.ndarray) -> float:  # pragma: no cover 
             nearest = 0
             for j in range(1, n + 1):
                 if not used[j]:
-                    reduced = (
-                        cost[current - 1, j - 1] - row_potential[current] - column_potential[j]
-                    )
+                    reduced = cost[current - 1, j - 1] - row_potential[current] - prices[j]
                     if reduced < slack[j]:
                         slack[j] = reduced
                         previous[j] = column
@@ -46,7 +66,7 @@ def _solve(cost: np.ndarray, columns: np.ndarray) -> float:  # pragma: no cover 
             for j in range(n + 1):
                 if used[j]:
                     row_potential[row_of[j]] += delta
-                    column_potential[j] -= delta
+                    prices[j] -= delta
                 else:
                     slack[j] -= delta
             column = nearest
@@ -60,6 +80,13 @@ def _solve(cost: np.ndarray, columns: np.ndarray) -> float:  # pragma: no cover 
         columns[row_of[j] - 1] = j - 1
         total += cost[row_of[j] - 1, j - 1]
     return total
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _solve(cost: np.ndarray, columns: np.ndarray) -> float:  # pragma: no cover - compiled
+    """The same from nothing."""
+    return _solve_from(cost, columns, np.zeros(cost.shape[0] + 1))
 
 
 @no_type_check

@@ -12,10 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.metrics.neighbors import Alignment, aligned_to
+from novelweights.metrics.alignment import Alignment, aligned_to
+from novelweights.metrics.brackets import in_one_frame
 
-ROUNDS = 3
-"""Times the training checkpoints are aligned to their mean."""
 MAX_COMPONENTS_FROM = 2048
 """Principal components are those of at most so many training checkpoints, evenly spaced."""
 
@@ -34,17 +33,10 @@ class Frame:
 
     @classmethod
     def of(cls, reference: Float[Tensor, "m d"], alignment: Alignment | None) -> "Frame":
-        """The frame of at least two training checkpoints.
-
-        The first target is the one of median norm, whatever their order.
-        """
+        """The frame of at least two training checkpoints."""
         placed = reference
         if alignment is not None:
-            by_norm = reference.double().norm(dim=1).argsort(stable=True)
-            target = reference[by_norm[len(by_norm) // 2]]
-            for _ in range(ROUNDS):
-                placed = aligned_to(target, reference, alignment)
-                target = placed.mean(dim=0)
+            placed, _ = in_one_frame(reference, alignment)
         center = placed.double().mean(dim=0)
         around = placed.double() - center
         return cls(alignment, center, around, _leading(around))

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from novelweights.metrics.neighbors import Alignment, nearest
+from novelweights.metrics.alignment import Alignment
+from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.sources import Movable, find_directions
 from novelweights.weights.layout import WeightLayout
 
@@ -98,4 +99,4 @@ def _restricted(alignment: Alignment | None, layout: WeightLayout) -> Alignment 
     if alignment is None:
         return None
     symmetry = alignment.symmetry.only(name for name, _ in layout.shapes)
-    return Alignment.where_exact(layout, symmetry)
+    return Alignment.of(layout, symmetry)

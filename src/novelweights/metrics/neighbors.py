@@ -1,12 +1,12 @@
-"""Nearest training checkpoints, exactly, under plain L2 or L2 minimized over neuron symmetry.
+"""Nearest training checkpoints under plain L2 or L2 minimized over neuron symmetry.
 
-A matrix product in float32 only proposes candidates, with a bound on its own error that proves
-that none was missed; every reported distance is then measured directly, in float64. So exact
-copies get 0, which the usual |x|^2 + |y|^2 - 2xy does not give. Source: ours (DESIGN section 5).
+Exact with at most one group of neurons: a matrix product in float32 only proposes candidates, with
+a bound on its own error that proves that none was missed; every reported distance is then measured
+directly, in float64. So exact copies get 0, which the usual |x|^2 + |y|^2 - 2xy does not give. With
+more groups see `metrics/brackets.py`. Source: ours (DESIGN section 5).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from novelweights.metrics.assignment import assign, promising_totals
-from novelweights.weights.layout import WeightLayout
-from novelweights.weights.symmetry import NeuronSymmetry, neuron_features, transform
+from novelweights.metrics.alignment import PAIR_BYTES, Alignment, pair_distances
+from novelweights.metrics.assignment import promising_totals
+from novelweights.metrics.brackets import brackets
 
 BLOCK_BYTES = 128 << 20
-PAIR_BYTES = 8 << 20
-"""Pairs are measured in blocks that stay in the cache: five times as fast as from memory."""
 REFERENCE_ROWS = 8192
 """More reference checkpoints are searched block by block, each in float64 for its bound."""
 
@@ -30,52 +28,8 @@ class Neighbors(NamedTuple):
 
     rows: Int[np.ndarray, "n k"]
     distances: Float[np.ndarray, "n k"]
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """The declared symmetry of a distance: which moves of a network count as no difference.
-
-    Exact for tables with one group of neurons (one hidden layer).
-    """
-
-    layout: WeightLayout
-    symmetry: NeuronSymmetry
-
-    def __post_init__(self) -> None:
-        if len(self.symmetry.sizes(self.layout)) != 1:
-            raise ValueError("exact alignment needs one group of neurons (one hidden layer)")
-
-    @classmethod
-    def where_exact(
-        cls, layout: WeightLayout, symmetry: NeuronSymmetry | None
-    ) -> "Alignment | None":
-        """The alignment to a symmetry, None (plain L2) where it would not be exact."""
-        if symmetry is None or len(symmetry.sizes(layout)) != 1:
-            return None
-        return cls(layout, symmetry)
-
-    @property
-    def group(self) -> str:
-        """The one group of neurons."""
-        [group] = self.symmetry.sizes(self.layout)
-        return group
-
-    @property
-    def flips(self) -> bool:
-        """Whether neurons may change sign."""
-        return self.group in self.symmetry.sign_groups
-
-    def features(
-        self, weights: Float[Tensor, "n d"]
-    ) -> tuple[Float[Tensor, "n neurons features"], Float[Tensor, "n rest"]]:
-        """Weights by neuron, and those outside every neuron."""
-        return neuron_features(weights, self.layout, self.symmetry)
-
-    def describe(self) -> str:
-        """In words, for a report."""
-        size = self.symmetry.sizes(self.layout)[self.group]
-        return f"permutations{' and sign flips' if self.flips else ''} of the {size} hidden neurons"
+    lower: Float[np.ndarray, " n"]
+    """What no reference checkpoint can be nearer than; the first distance where that is exact."""
 
 
 def nearest(
@@ -97,7 +51,8 @@ def nearest(
         alignment: Minimize over this symmetry; None is plain L2.
 
     Returns:
-        Rows and float64 distances in weight units, >= 0; 0 for equal checkpoints. Exact.
+        Rows and float64 distances in weight units, >= 0; 0 for equal checkpoints. Exact, or with
+        more than one group of neurons distances that some move achieves, and a certified bound.
 
     Raises:
         ValueError: Fewer than k reference checkpoints remain for some query, or NaN weights.
@@ -109,6 +64,8 @@ def nearest(
         raise ValueError("distances need finite weights")
     if exclude is None and len(reference) > REFERENCE_ROWS:
         return _merged(queries, reference, k, alignment)
+    if alignment is not None and not alignment.is_exact and len(queries):
+        return _bracketed(queries, reference, k, exclude, alignment)
     rows = np.empty((len(queries), k), np.int64)
     distances = np.empty((len(queries), k))
     for block, candidates in _candidates(queries, reference, k, exclude, alignment):
@@ -124,7 +81,7 @@ def nearest(
             order = np.argsort(exact[mine], kind="stable")[:k]
             rows[row] = m[mine][order]
             distances[row] = exact[mine][order]
-    return Neighbors(rows, distances)
+    return Neighbors(rows, distances, distances[:, 0].copy())
 
 
 def _merged(
@@ -138,74 +95,29 @@ def _merged(
     for start in range(0, len(reference), REFERENCE_ROWS):
         block = reference[start : start + REFERENCE_ROWS]
         near = nearest(queries, block, k=min(k, len(block)), alignment=alignment)
-        found.append((near.rows + start, near.distances))
-    rows, distances = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+        found.append((near.rows + start, near.distances, near.lower[:, None]))
+    rows, distances, lower = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
     order = np.argsort(distances, axis=1, kind="stable")[:, :k]  # blocks in order: ties by row
     return Neighbors(
-        np.take_along_axis(rows, order, axis=1), np.take_along_axis(distances, order, axis=1)
+        np.take_along_axis(rows, order, axis=1),
+        np.take_along_axis(distances, order, axis=1),
+        lower.min(axis=1),
     )
 
 
-def pair_distances(
-    a: Float[Tensor, "pairs d"],
-    b: Float[Tensor, "pairs d"],
-    *,
-    alignment: Alignment | None = None,
-) -> Float[np.ndarray, " pairs"]:
-    """Distance of a[i] and b[i], by direct differences in float64.
-
-    Source: paper, section 3.1 (plain L2, and L2 minimized over permutations for G.pt); sign flips
-    for odd activations are ours.
-    """
-    out = np.empty(len(a))
-    wide = a.shape[1] * (1 if alignment is None else 16)
-    step = max(1, PAIR_BYTES // (8 * wide))
-    for start in range(0, len(a), step):
-        x, y = a[start : start + step].double(), b[start : start + step].double()
-        if alignment is None:
-            squared = (x - y).square().sum(dim=1).numpy()
-        else:
-            costs, rest = _direct_costs(alignment, x, y)
-            squared = assign(costs)[1] + rest
-        out[start : start + step] = np.sqrt(np.maximum(squared, 0))
-    return out
-
-
-def aligned_to(
-    target: Float[Tensor, " d"], reference: Float[Tensor, "m d"], alignment: Alignment
-) -> Float[Tensor, "m d"]:
-    """Every reference checkpoint moved by the symmetry to lie as near to the target as it can.
-
-    Only inner products of neurons decide the assignment, since their norms add the same to all.
-    """
-    (fx, _), (fy, _) = alignment.features(target[None]), alignment.features(reference)
-    neurons, length = fx.shape[1:]
-    product = (fx[0] @ fy.reshape(-1, length).T).reshape(neurons, len(reference), neurons)
-    product = product.transpose(0, 1)  # (m, target neuron, reference neuron)
-    columns, _ = assign(-(product.abs() if alignment.flips else product).double().numpy())
-    index = torch.from_numpy(columns)
-    flips = None
-    if alignment.flips:
-        chosen = product.gather(2, index[:, :, None])[:, :, 0]
-        flips = {alignment.group: torch.where(chosen < 0, -1.0, 1.0).to(reference.dtype)}
-    return transform(
-        reference, alignment.layout, alignment.symmetry, {alignment.group: index}, flips
-    )
-
-
-def _direct_costs(
-    alignment: Alignment, x: Float[Tensor, "pairs d"], y: Float[Tensor, "pairs d"]
-) -> tuple[Float[np.ndarray, "pairs n n"], Float[np.ndarray, " pairs"]]:
-    """Squared distance of every neuron of x[p] to every neuron of y[p], and of the rest."""
-    (fx, rx), (fy, ry) = alignment.features(x), alignment.features(y)
-    rest = (rx - ry).square().sum(dim=1).numpy()
-
-    def to_each(sign: int) -> Tensor:
-        by_neuron = [(fx[:, i, None] - sign * fy).square().sum(dim=2) for i in range(fx.shape[1])]
-        return torch.stack(by_neuron, dim=1)
-
-    costs = torch.minimum(to_each(1), to_each(-1)) if alignment.flips else to_each(1)
-    return costs.numpy(), rest
+def _bracketed(
+    queries: Float[Tensor, "n d"],
+    reference: Float[Tensor, "m d"],
+    k: int,
+    exclude: Bool[np.ndarray, "n m"] | None,
+    alignment: Alignment,
+) -> Neighbors:
+    """The neighbors by the distances that some move achieves, with their lower bounds."""
+    found = brackets(queries, reference, k, exclude, alignment)
+    rows = np.stack([np.argsort(each.achieved, kind="stable")[:k] for each in found])
+    squared = np.stack([each.achieved[mine] for each, mine in zip(found, rows, strict=True)])
+    lower = np.array([each.lower.min() for each in found])
+    return Neighbors(rows, np.sqrt(squared), np.sqrt(lower))
 
 
 def _candidates(

@@ -147,15 +147,15 @@ def nearest_clouds(
             f"expected between 1 and {allowed} neighbors (the references that every query may "
             f"have), got {k}: ask for fewer, or give more references"
         )
-    found = Neighbors(np.empty((n, k), np.int64), np.empty((n, k)))
+    rows, distances = np.empty((n, k), np.int64), np.empty((n, k))
     few, few2 = ours.one_of_each_leaf(), theirs.one_of_each_leaf()
 
     def fill(row: int) -> None:
         mine, other = (*ours.searched, few), (*theirs.searched, few2)
-        nearest_from(row, *mine, *other, excluded[row], found.rows[row], found.distances[row])
+        nearest_from(row, *mine, *other, excluded[row], rows[row], distances[row])
 
     _for_each_row(fill, n)
-    return found
+    return Neighbors(rows, distances, distances[:, 0].copy())
 
 
 def minimum_matching_distance(distances: Float[np.ndarray, "generated reference"]) -> float:

@@ -13,7 +13,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from torch import Tensor
 
-from novelweights.metrics.neighbors import Alignment, pair_distances
+from novelweights.metrics.alignment import Alignment, pair_distances
+from novelweights.metrics.arrangement import (
+    COUNTED,
+    LENGTH,
+    N_OTHER,
+    OTHER,
+    START,
+    Arrangement,
+)
 from novelweights.weights.symmetry import random_transform
 
 LINKED = 0.4
@@ -103,7 +111,8 @@ def reordered_twins(
 
     Cut every neuron's weights into the same parts: the sorted norms of a part over all neurons do
     not depend on order or signs, and over all parts those of two networks lie no farther apart than
-    the networks do, aligned. They tell which pairs to measure.
+    the networks do, aligned. They tell which pairs to measure. Of networks with several groups of
+    neurons those are found whose measured distance, an upper bound, is small.
 
     Args:
         weights: Checkpoints of independent runs, as far as is known.
@@ -114,9 +123,7 @@ def reordered_twins(
         A label for each checkpoint, numbered by first appearance.
     """
     _require_finite(weights)
-    neurons, rest = (part.double() for part in alignment.features(weights))
-    parts = [part.norm(dim=2).sort(dim=1).values for part in neurons.tensor_split(PARTS, dim=2)]
-    norms = torch.cat([*parts, rest.norm(dim=1)[:, None]], dim=1)
+    norms = _sorted_norms(weights, alignment.arrangement)
     labels = np.arange(len(weights))
     for start in range(0, len(weights), _BLOCK_ROWS):
         block = norms[start : start + _BLOCK_ROWS]
@@ -130,6 +137,25 @@ def reordered_twins(
             near = pair_distances(*pairs, alignment=alignment) <= radius
             labels = _joined(labels, labels[mine[near]], labels[yours[near]])
     return _by_appearance(labels)
+
+
+def _sorted_norms(
+    weights: Float[Tensor, "n d"], arrangement: Arrangement
+) -> Float[Tensor, "n norms"]:
+    """Norms of parts of neurons, sorted over the neurons of a group; each weight is in one."""
+    found = [weights[:, arrangement.rest].double().norm(dim=1)[:, None]]
+    for neurons, begin, length, first, last in arrangement.rows.tolist():
+        places = arrangement.index[begin : begin + neurons * length].reshape(neurons, length)
+        for segment in arrangement.segments[first:last].tolist():
+            if not segment[COUNTED]:
+                continue
+            start, size = segment[START], segment[N_OTHER] * segment[LENGTH]
+            # weights to neurons that move themselves can only be taken together
+            n_parts = PARTS if segment[OTHER] < 0 else 1
+            for part in places[:, start : start + size].tensor_split(n_parts, dim=1):
+                norms = weights[:, part.flatten()].double().reshape(len(weights), *part.shape)
+                found.append(norms.norm(dim=2).sort(dim=1).values)
+    return torch.cat(found, dim=1)
 
 
 def run_spacing(weights: Float[Tensor, "n d"]) -> float:
@@ -218,7 +244,7 @@ def shares_initialization(
 
     Args:
         weights: One checkpoint per run; those of one run always share a frame.
-        alignment: The symmetry of the network, with one hidden layer; None if there is none.
+        alignment: The symmetry of the network; None if there is none.
         rng: Draws the pairs and the random orders of neurons.
 
     Returns:

@@ -6,7 +6,7 @@ so networks that are merely small or young do not look like copies. Source: ours
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -14,9 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.assignment import assign
+from novelweights.metrics.brackets import Framed
+from novelweights.metrics.descent import descend, moved, no_moves
 from novelweights.metrics.hull import hull_weights, sparse_residuals
-from novelweights.metrics.neighbors import Alignment
 from novelweights.metrics.threads import map_small
 
 Result = TypeVar("Result")
@@ -173,23 +175,33 @@ class Movable:
     """Squared norms, float64."""
     fixed: "_Fixed | None"
     """What need not be computed for every query where nothing moves."""
+    framed: Framed | None = None
+    """With several groups of neurons: the reference in one frame, from where each is aligned."""
 
     @classmethod
     def of(cls, reference: Float[Tensor, "m d"], alignment: Alignment | None) -> "Movable":
         """Made ready once; without an alignment a checkpoint is one neuron, which never moves."""
-        d = reference.shape[1]
         if alignment is None:
-            order, neurons, rest = torch.arange(d), reference[:, None], reference[:, :0]
-        else:
-            places = torch.arange(d, dtype=torch.float64)[None]
-            order = torch.cat([part.flatten() for part in alignment.features(places)]).long()
-            neurons, rest = alignment.features(reference)
+            return cls._unmoved(reference, _Fixed.of(reference))
+        if not alignment.is_exact:
+            framed = Framed.of(reference, alignment)
+            return replace(cls._unmoved(framed.weights, None), alignment=alignment, framed=framed)
+        order = torch.cat([alignment.arrangement.index, alignment.arrangement.rest])
+        neurons, rest = alignment.features(reference)
         squared = reference.double().square().sum(dim=1)
-        fixed = _Fixed.of(reference) if alignment is None else None
-        return cls(alignment, order, neurons.contiguous(), rest, squared, fixed)
+        return cls(alignment, order, neurons.contiguous(), rest, squared, None)
+
+    @classmethod
+    def _unmoved(cls, reference: Float[Tensor, "m d"], fixed: "_Fixed | None") -> "Movable":
+        """Checkpoints as they are, each as one neuron."""
+        squared = reference.double().square().sum(dim=1)
+        order = torch.arange(reference.shape[1])
+        return cls(None, order, reference[:, None], reference[:, :0], squared, fixed)
 
     def towards(self, query: Float[Tensor, " d"]) -> "_Moved":
         """The reference aligned to a query: which neuron goes where, with which sign."""
+        if self.framed is not None:
+            return self._descended(query, self.framed)
         m, n, _ = self.neurons.shape
         mine = query[self.order][: self.neurons[0].numel()].reshape(n, -1)
         outside = query[self.order][self.neurons[0].numel() :]
@@ -202,6 +214,23 @@ class Movable:
         picked = products.gather(2, chosen[:, :, None])[:, :, 0]
         signs = torch.where(picked < 0, -1.0, 1.0).to(picked.dtype) if flips else None
         return _Moved(self, mine, outside, chosen, signs)
+
+    def _descended(self, query: Float[Tensor, " d"], framed: Framed) -> "_Moved":
+        """The reference aligned to a query in their common frame, whose order both then have."""
+        placed = framed.place(query[None])
+        arrangement = framed.alignment.arrangement
+        m = len(framed.weights)
+        pairs = np.zeros(m, np.int64), np.arange(m)
+        moves, _ = descend(
+            arrangement,
+            arrangement.by_neuron(placed),
+            framed.by_neuron,
+            pairs,
+            no_moves(m, arrangement),
+            in_parallel=False,
+        )
+        there = Movable._unmoved(moved(arrangement, framed.weights, moves), None)
+        return _Moved(there, placed, placed[0, :0], torch.zeros(m, 1, dtype=torch.int64), None)
 
     def _products(self, mine: Float[Tensor, "neurons features"]) -> Float[Tensor, "m n n"]:
         """Inner product of every neuron of a query with every neuron of the reference."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from novelweights.audit.criteria import MEANING, Verdict
 from novelweights.audit.one_run import GROUP as ONE_RUN
 from novelweights.audit.result import AuditResult
@@ -165,6 +167,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "shapes": shapes_told(result, run.plot_data),
         "inputs_without_regions": _inputs_without_regions(run),
         "nearer": _nearer_than_heldout(result),
+        "bracket": _bracket(result),
         "never_nearest": len(result.training_names)
         - len(set(result.generated.neighbor_rows[:, 0])),
         "controls": controls.control_rows(verdict),
@@ -274,6 +277,15 @@ def _inputs_without_regions(run: RunFolder) -> int | None:
     """Inputs of the task's images where they were too many for decision regions."""
     inputs = run.plot_data.get("inputs_without_regions")
     return None if inputs is None else int(inputs)
+
+
+def _bracket(result: AuditResult) -> str:
+    """The median of certified lower bound over distance, of checkpoints that are not copies."""
+    found = result.generated
+    apart = found.distance > 0
+    if not apart.any():
+        return "0%"
+    return f"{100 * np.median(found.distance_lower[apart] / found.distance[apart]):.0f}%"
 
 
 def _nearer_than_heldout(result: AuditResult) -> int | None:

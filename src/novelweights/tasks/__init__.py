@@ -10,6 +10,7 @@ from novelweights.data.images import load_data
 from novelweights.data.pixel_sets import load_pixels
 from novelweights.data.shapenet import PUBLISHED
 from novelweights.errors import InputError, unknown_name
+from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
 from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
 from novelweights.networks.neural_field import OccupancyField
 from novelweights.networks.parts import PartOfNetwork
@@ -88,6 +89,7 @@ def _resnet_task(data_name: str) -> Callable[[], Task]:
 WHOLE_TASKS: dict[str, Callable[[], Task]] = {
     "digits": lambda: Classification("digits", DIGITS_MLP, load_data("digits")),
     "digits-wide": lambda: Classification("digits-wide", DIGITS_WIDE_MLP, load_data("digits")),
+    "digits-deep": lambda: Classification("digits-deep", DIGITS_DEEP_MLP, load_data("digits")),
     "mnist-5k": lambda: Classification("mnist-5k", MNIST_MLP, load_data("mnist-5k")),
     "mnist": lambda: Classification("mnist", MNIST_MLP, load_data("mnist")),
     "fashion-mnist": lambda: Classification("fashion-mnist", MNIST_MLP, load_data("fashion-mnist")),

@@ -270,35 +270,6 @@ def random_transform(
     )
 
 
-def neuron_features(
-    weights: Float[Tensor, "n d"], layout: WeightLayout, symmetry: NeuronSymmetry
-) -> tuple[Float[Tensor, "n neurons features"], Float[Tensor, "n rest"]]:
-    """Weights gathered by neuron, for a network with one group, and the weights outside it.
-
-    With one hidden layer each weight touches at most one neuron of the group, so squared distance
-    is a sum over neurons plus the rest, and the best permutation is a linear assignment.
-
-    Raises:
-        ValueError: Not exactly one group, or a parameter with the group on two axes.
-    """
-    sizes = symmetry.sizes(layout)
-    if len(sizes) != 1:
-        raise ValueError(f"expected one group of neurons, got {sorted(sizes)}")
-    [(group, neurons)] = sizes.items()
-    features, rest = [], []
-    state = layout.unflatten(weights)
-    for name, _ in layout.shapes:
-        axes = [axis for axis, g in enumerate(symmetry.axes[name], start=1) if g == group]
-        if len(axes) > 1 or name in symmetry.blocks:
-            raise ValueError(f"{name} counts {group} twice or in blocks: not one hidden layer")
-        if axes:
-            features.append(state[name].movedim(axes[0], 1).reshape(len(weights), neurons, -1))
-        else:
-            rest.append(state[name].reshape(len(weights), -1))
-    outside = torch.cat(rest, dim=1) if rest else weights.new_zeros(len(weights), 0)
-    return torch.cat(features, dim=2), outside
-
-
 def hidden_and_output(layout: WeightLayout) -> tuple[str, str, str, str] | None:
     """The parameters of a network with one hidden layer, whatever their order in the layout.
 

@@ -16,6 +16,7 @@ A zoo `...-field` is HyperDiffusion's: occupancy fields, each fitted to one shap
 from dataclasses import replace
 
 from novelweights.errors import unknown_name
+from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
 from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
 from novelweights.networks.small_cnn import COLOR_CNN, COLOR_GELU_CNN, GRAY_CNN, SmallCNN
 from novelweights.tasks import RESNETS
@@ -80,6 +81,15 @@ _ZOOS = (
         runs=64,
         checkpoints=_CHECKPOINTS,
         start_runs=200,
+    ),
+    replace(
+        _DIGITS,
+        name="digits-deep-mlp",
+        network=DIGITS_DEEP_MLP,
+        task_name="digits-deep",
+        description="64-32-32-10 MLPs on the same digits, the same recipe; a minute",
+        runs=200,
+        heldout_runs=100,
     ),
     IndependentRuns(
         name="digits-wide-mlp-steps",

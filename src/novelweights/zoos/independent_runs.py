@@ -18,6 +18,7 @@ from torch import Tensor
 
 from novelweights.data.images import ImageData, load_data
 from novelweights.errors import InputError
+from novelweights.networks.deep_mlp import DeepMLP
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.networks.small_cnn import SmallCNN
 from novelweights.tasks.classification import loss_and_accuracy
@@ -44,12 +45,12 @@ KEEP = ("random", "last-epochs")
 class IndependentRuns:
     """A zoo of runs of which one or more checkpoints are kept.
 
-    Networks with one hidden layer are trained by `Recipe`, convolutional ones by `AdamRecipe`, of
+    Multilayer perceptrons are trained by `Recipe`, convolutional ones by `AdamRecipe`, of
     which the ends of epochs are kept.
     """
 
     name: str
-    network: OneHiddenMLP | SmallCNN
+    network: OneHiddenMLP | DeepMLP | SmallCNN
     data_name: str
     recipe: Recipe | AdamRecipe
     task_name: str
@@ -235,7 +236,7 @@ def _trained(
         cnn = cast(SmallCNN, zoo.network)  # checked when the zoo was made
         weights = train_epochs(cnn, data, zoo.recipe, seeds, checkpoints, on_epoch=on_epoch)
     else:
-        mlp = cast(OneHiddenMLP, zoo.network)
+        mlp = cast(OneHiddenMLP | DeepMLP, zoo.network)
         made = train_trajectories(mlp, data, zoo.recipe, seeds, steps, on_epoch=on_epoch)
         weights = made.weights
         batch_scores = {"batch_loss": made.batch_loss, "batch_accuracy": made.batch_accuracy}

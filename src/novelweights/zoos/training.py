@@ -17,9 +17,11 @@ from torch import Tensor
 
 from novelweights.data.images import ImageData
 from novelweights.errors import InputError
+from novelweights.networks.deep_mlp import DeepMLP
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.networks.network import TargetNetwork
 from novelweights.zoos.sgd_kernel import train_epoch
+from novelweights.zoos.stacked_training import stacked_epoch
 
 RUNS_AT_ONCE = 32  # bounds memory (data orders, saved steps); results do not depend on it
 
@@ -72,7 +74,7 @@ class Trajectories:
 
 
 def train_batched(
-    network: OneHiddenMLP,
+    network: OneHiddenMLP | DeepMLP,
     data: ImageData,
     recipe: Recipe,
     run_seeds: Sequence[int],
@@ -99,7 +101,7 @@ def train_batched(
 
 
 def train_trajectories(
-    network: OneHiddenMLP,
+    network: OneHiddenMLP | DeepMLP,
     data: ImageData,
     recipe: Recipe,
     run_seeds: Sequence[int],
@@ -147,25 +149,43 @@ def train_trajectories(
             kept[run, at == 0] = weights[run]
         for epoch in range(recipe.epochs):
             order = torch.stack([torch.randperm(len(y), generator=rng) for rng in rngs])
-            train_epoch(
-                x,
-                y,
-                order.numpy(),
-                weights,
-                velocity,
-                kept,
-                steps,
-                loss[group],
-                accuracy[group],
-                epoch * per_epoch,
-                recipe.batch_size,
-                network.hidden,
-                network.classes,
-                network.activation == "tanh",
-                np.float32(recipe.learning_rate_in(epoch)),
-                np.float32(recipe.momentum),
-                np.float32(recipe.weight_decay),
-            )
+            rate = recipe.learning_rate_in(epoch)
+            if isinstance(network, DeepMLP):
+                stacked_epoch(
+                    network,
+                    data.train_x,
+                    data.train_y,
+                    order,
+                    torch.from_numpy(weights),
+                    torch.from_numpy(velocity),
+                    torch.from_numpy(kept),
+                    torch.from_numpy(steps),
+                    torch.from_numpy(loss[group]),
+                    torch.from_numpy(accuracy[group]),
+                    epoch * per_epoch,
+                    recipe.batch_size,
+                    (rate, recipe.momentum, recipe.weight_decay),
+                )
+            else:
+                train_epoch(
+                    x,
+                    y,
+                    order.numpy(),
+                    weights,
+                    velocity,
+                    kept,
+                    steps,
+                    loss[group],
+                    accuracy[group],
+                    epoch * per_epoch,
+                    recipe.batch_size,
+                    network.hidden,
+                    network.classes,
+                    network.activation == "tanh",
+                    np.float32(rate),
+                    np.float32(recipe.momentum),
+                    np.float32(recipe.weight_decay),
+                )
             if on_epoch is not None:
                 done = start * recipe.epochs + len(rngs) * (epoch + 1)
                 on_epoch(done, len(run_seeds) * recipe.epochs)
@@ -173,7 +193,7 @@ def train_trajectories(
 
 
 def train_one(
-    network: OneHiddenMLP,
+    network: OneHiddenMLP | DeepMLP,
     data: ImageData,
     recipe: Recipe,
     run_seed: int,

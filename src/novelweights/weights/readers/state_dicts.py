@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from novelweights.errors import InputError
+from novelweights.weights.chain import symmetry_of_layout
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
-from novelweights.weights.symmetry import one_hidden_layer
+from novelweights.weights.symmetry import NeuronSymmetry
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 WRAPPERS = ("state_dict", "model")
@@ -33,7 +34,8 @@ def read_state_dicts(folder: Path) -> Population:
     """One checkpoint per file; the file's name is the name of the run.
 
     The first file says which parameters there are; the others must agree. Integer buffers (such
-    as num_batches_tracked) are left out. The symmetry is known for networks of one hidden layer.
+    as num_batches_tracked) and statistics are left out. The symmetry is known where names and
+    shapes are those of a plain chain of layers (`weights/chain.py`).
 
     Raises:
         InputError: A file is damaged, needs code to be read, or holds other parameters; the
@@ -45,8 +47,11 @@ def read_state_dicts(folder: Path) -> Population:
     layout: WeightLayout | None = None
     weights = np.empty((0, 0), dtype=np.float32)
     faults: list[str] = []
-    for row, (path, state) in enumerate(_states(files, faults)):
+    symmetry: NeuronSymmetry | None = None
+    for row, (path, whole) in enumerate(_states(files, faults)):
+        state = learned(whole)
         if layout is None:
+            symmetry = chain_symmetry(whole)
             layout = WeightLayout(tuple((k, tuple(v.shape)) for k, v in state.items()))
             weights = np.empty((len(files), layout.size), dtype=np.float32)
         try:
@@ -61,9 +66,7 @@ def read_state_dicts(folder: Path) -> Population:
         torch.from_numpy(weights),
         layout,
         Records.of(_run_names(files), split="unknown"),
-        PopulationInfo(
-            recipe=f"folder of {len(files)} state dicts", symmetry=one_hidden_layer(layout)
-        ),
+        PopulationInfo(recipe=f"folder of {len(files)} state dicts", symmetry=symmetry),
     )
 
 
@@ -101,7 +104,7 @@ def _load(path: Path) -> Any:
 
 
 def _floats(state: Any, path: Path) -> dict[str, Tensor]:
-    """The floating-point tensors of a state dict."""
+    """The floating-point tensors of a state dict, statistics of normalizations included."""
     if isinstance(state, Mapping):
         for key in WRAPPERS:
             if isinstance(state.get(key), Mapping):
@@ -118,9 +121,25 @@ def _floats(state: Any, path: Path) -> dict[str, Tensor]:
     }
     if any(value.is_complex() for value in state.values()):
         raise InputError(f"{path.name}: complex weights; expected real numbers")
-    if not floats:
+    if all(map(_is_statistic, floats)):
         raise InputError(f"{path.name}: no floating-point tensors in it")
     return floats
+
+
+def learned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict without the statistics of normalizations."""
+    return {name: value for name, value in state.items() if not _is_statistic(name)}
+
+
+def chain_symmetry(state: Mapping[str, Tensor]) -> NeuronSymmetry | None:
+    """The permutations of a state dict whose names and shapes are those of a plain chain."""
+    shapes = tuple((name, tuple(value.shape)) for name, value in state.items())
+    found = symmetry_of_layout(WeightLayout(shapes))
+    return None if isinstance(found, str) else found.only(learned(state))
+
+
+def _is_statistic(name: str) -> bool:
+    return name.rpartition(".")[2] in BUFFERS
 
 
 def _short(error: Exception) -> str:

@@ -22,10 +22,12 @@ from novelweights.weights.readers.state_dicts import (
     _floats,
     _load,
     _run_names,
+    chain_symmetry,
+    learned,
     state_dict_files,
 )
 from novelweights.weights.store import is_population_folder, open_population
-from novelweights.weights.symmetry import one_hidden_layer
+from novelweights.weights.symmetry import NeuronSymmetry
 
 NOT_READ = (".bin", ".ckpt", ".h5", ".npy", ".npz", ".onnx", ".pickle", ".pkl", ".tar")
 """Files of these kinds often hold weights; beside state dicts they are passed over."""
@@ -98,10 +100,11 @@ def _examine_state_dicts(path: Path) -> Examined:
     files = state_dict_files(path)
     unsafe, damaged, dtypes = {}, {}, {}
     layouts: dict[frozenset, WeightLayout] = {}
+    symmetries: dict[frozenset, NeuronSymmetry | None] = {}
     rows: dict[str, tuple[frozenset, Tensor]] = {}
     for file in files:
         try:
-            state = _floats(_load(file), file)
+            whole = _floats(_load(file), file)
         except InputError as error:
             reason = str(error).removeprefix(f"{file.name}: ")
             if "needs code" not in reason:
@@ -111,8 +114,10 @@ def _examine_state_dicts(path: Path) -> Examined:
             else:
                 damaged[file.name] = "damaged or not a torch file"
             continue
+        state = learned(whole)
         shapes = tuple((name, tuple(value.shape)) for name, value in state.items())
         layout = layouts.setdefault(frozenset(shapes), WeightLayout(shapes))
+        symmetries.setdefault(frozenset(shapes), chain_symmetry(whole))
         rows[file.name] = (frozenset(shapes), layout.flatten(state))
         for kind in {str(value.dtype).removeprefix("torch.") for value in state.values()}:
             dtypes[kind] = (*dtypes.get(kind, ()), file.name)
@@ -132,9 +137,7 @@ def _examine_state_dicts(path: Path) -> Examined:
         torch.stack([rows[file.name][1] for file in kept]),
         layout,
         Records.of(_run_names(kept), split="unknown"),
-        PopulationInfo(
-            recipe=f"folder of {len(files)} state dicts", symmetry=one_hidden_layer(layout)
-        ),
+        PopulationInfo(recipe=f"folder of {len(files)} state dicts", symmetry=symmetries[usual]),
     )
     return Examined(
         population,

@@ -1,0 +1,104 @@
+"""The command that derives a network's symmetry, and how other commands take a declared one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from novelweights.cli.show import say
+
+if TYPE_CHECKING:
+    from novelweights.tasks.task import Task
+    from novelweights.weights.population import Population
+    from novelweights.weights.symmetry import NeuronSymmetry
+
+Network = Annotated[
+    str | None,
+    typer.Option(
+        "--network",
+        help="Your own network, my_module:MyNetwork; its symmetry is derived and proven.",
+    ),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option("--input-shape", help="Shape of one example of that network, e.g. 3x32x32."),
+]
+
+
+def symmetry(
+    network: Annotated[str, typer.Argument(help="A network, my_module:MyNetwork.")],
+    input_shape: Annotated[
+        str, typer.Option("--input-shape", help="Shape of one example, e.g. 3x32x32.")
+    ],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON to write.")] = None,
+) -> None:
+    """Which neurons of a network may be reordered or change sign, derived and proven.
+
+    The network is imported, which runs its code.
+    """
+    import json
+
+    from novelweights.files import write_text
+    from novelweights.networks.declared import example_of, network_at
+    from novelweights.networks.symmetry_of import layout_of, symmetry_of
+
+    module = network_at(network)
+    table, layout = symmetry_of(module, example_of(input_shape)), layout_of(module)
+    sizes = table.sizes(layout)
+    for group, neurons in sizes.items():
+        signs = ", signs too" if group in table.sign_groups else ""
+        say(f"{group}: {neurons} may be reordered{signs}")
+    for name, flip in table.flips.items():
+        say(f"{name}: {', '.join(flip.parameters)} may change sign together")
+    if not sizes:
+        say("nothing may be reordered")
+    if output is not None:
+        write_text(output, json.dumps(table.to_json(), indent=2) + "\n")
+        say(f"{output}: written")
+
+
+def declared(
+    symmetry: str,
+    network: str | None,
+    input_shape: str | None,
+    trained: "Population",
+    task: "Task | None",
+) -> "NeuronSymmetry | None":
+    """The symmetry that the options declare, None for plain L2.
+
+    Raises:
+        InputError: Options that do not go together, or a table or network that does not fit or
+            does not preserve what the network computes.
+    """
+    from novelweights.errors import InputError
+    from novelweights.networks.declared import (
+        example_of,
+        network_at,
+        read_symmetry,
+        require_preserved,
+        symmetry_from,
+    )
+    from novelweights.networks.parts import PartOfNetwork
+    from novelweights.networks.resnet import ResNet18
+    from novelweights.tasks.classification import Classification
+
+    if (network is None) != (input_shape is None):
+        raise InputError("expected --network and --input-shape together; give both or neither")
+    if symmetry == "none":
+        return None
+    module, example = None, None
+    if network is not None and input_shape is not None:
+        module, example = network_at(network), example_of(input_shape)
+    if symmetry == "auto":
+        if module is not None and example is not None:
+            return symmetry_from(module, example, trained.layout)
+        return trained.info.symmetry
+    table = read_symmetry(Path(symmetry), trained.layout)
+    if module is None and isinstance(task, Classification):
+        of = task.network.network if isinstance(task.network, PartOfNetwork) else task.network
+        rows = example_of(str(of.inputs))
+        module = task.network.module()
+        example = of.images(rows) if isinstance(of, ResNet18) else rows
+    if module is not None and example is not None:
+        require_preserved(table, trained.layout, module, example)
+    return table

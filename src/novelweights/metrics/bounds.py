@@ -1,0 +1,195 @@
+"""How near two networks can come at most, over all orders and signs of their neurons: certified.
+
+A weight between two groups of neurons is bounded from the side of either: two rows, the entries of
+each in any order, are no nearer than the sorted rows are. Shares of its square are given to the two
+sides, each group gets its own best assignment, and whatever the shares are, the sum of the
+assignments is at most the squared distance of any moves. Source: ours (the assignment of rows by
+their best inner orders is the bound of Gilmore 1962 and Lawler 1963 for quadratic assignment).
+"""
+
+from typing import no_type_check
+
+import numpy as np
+from jaxtyping import Float, Int
+from numba import njit, prange
+
+from novelweights.metrics.arrangement import COUNTED, OTHER, Arrangement
+from novelweights.metrics.assignment import _solve_from
+from novelweights.metrics.descent import FEW
+
+SHARES = (0.5, 1.0, 0.0)
+"""Of a weight's square for the side that distances count; the best of these bounds is taken."""
+UNIT = 2.0**-24
+"""Rounding of float32."""
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _sort_rows(rows: np.ndarray, segments: np.ndarray, weights: np.ndarray) -> None:
+    """In every row, entries that belong to neurons of another group in ascending order."""
+    for group in range(len(rows)):
+        n, begin, length, first, last = rows[group]
+        for s in range(first, last):
+            if segments[s, 1] < 0:
+                continue
+            start, n_other, size = segments[s, 0], segments[s, 2], segments[s, 3]
+            entries = np.empty(n_other, np.float32)
+            for i in range(n):
+                at = begin + i * length + start
+                for c in range(size):
+                    for j in range(n_other):
+                        entries[j] = weights[at + j * size + c]
+                        if segments[s, 5] >= 0:
+                            entries[j] = abs(entries[j])
+                    entries.sort()
+                    for j in range(n_other):
+                        weights[at + j * size + c] = entries[j]
+
+
+@njit(cache=True, nogil=True, parallel=True)
+@no_type_check
+def _sort_all(rows: np.ndarray, segments: np.ndarray, weights: np.ndarray) -> None:
+    for p in prange(len(weights)):
+        _sort_rows(rows, segments, weights[p])
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@no_type_check
+def _apart(
+    x: np.ndarray, y: np.ndarray, n: int, length: int, start: int, width: int, out: np.ndarray
+) -> None:  # pragma: no cover - compiled
+    """Squared distances of all sorted rows, over some columns, in float32."""
+    for i in range(n):
+        a = x[i * length + start : i * length + start + width]
+        for j in range(n):
+            b = y[j * length + start : j * length + start + width]
+            total = np.float32(0)
+            for c in range(width):
+                total += (a[c] - b[c]) * (a[c] - b[c])
+            out[i, j] = total
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _other_sign(
+    y: np.ndarray, n: int, length: int, start: int, n_other: int, size: int, out: np.ndarray
+) -> None:  # pragma: no cover - compiled
+    """Sorted rows of the neurons with the other sign: turned round."""
+    for i in range(n):
+        at = i * length + start
+        for j in range(n_other):
+            for c in range(size):
+                out[at + j * size + c] = -y[at + (n_other - 1 - j) * size + c]
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _bound(
+    x: np.ndarray, y: np.ndarray, rows: np.ndarray, segments: np.ndarray, shares: np.ndarray
+) -> float:  # pragma: no cover - compiled
+    """The best bound of a squared distance, over the shares (options x segments)."""
+    totals = np.zeros(len(shares))
+    for group in range(len(rows)):
+        n, begin, length, first, last = rows[group]
+        end = begin + n * length
+        mine, theirs = x[begin:end], y[begin:end]
+        turned = np.empty(0, np.float32)
+        part, minus = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+        costs = np.zeros((len(shares), n, n))
+        s = first
+        while s < last:  # segments of one sign variable are neighbors
+            stop = s
+            while stop < last and segments[stop, 4] == segments[s, 4]:
+                stop += 1
+            kept = np.zeros((len(shares), n, n))
+            flipped = np.zeros((len(shares), n, n))
+            for m in range(s, stop):
+                start, n_other, size = segments[m, 0], segments[m, 2], segments[m, 3]
+                _apart(mine, theirs, n, length, start, n_other * size, part)
+                has_sign = segments[m, 4] >= 0 and segments[m, 5] < 0
+                if has_sign:
+                    if len(turned) == 0:
+                        turned = np.empty(n * length, np.float32)
+                    _other_sign(theirs, n, length, start, n_other, size, turned)
+                    _apart(mine, turned, n, length, start, n_other * size, minus)
+                for option in range(len(shares)):
+                    share = shares[option, m]
+                    for i in range(n):
+                        for j in range(n):
+                            kept[option, i, j] += share * part[i, j]
+                            flipped[option, i, j] += share * (
+                                minus[i, j] if has_sign else part[i, j]
+                            )
+            costs += np.minimum(kept, flipped)
+            s = stop
+        columns, prices = np.empty(n, np.int64), np.zeros(n + 1)
+        for option in range(len(shares)):
+            totals[option] += _solve_from(costs[option], columns, prices)
+    return totals.max()
+
+
+@no_type_check
+def _bound_pairs(
+    x: np.ndarray,
+    y: np.ndarray,
+    mine: np.ndarray,
+    yours: np.ndarray,
+    rows: np.ndarray,
+    segments: np.ndarray,
+    shares: np.ndarray,
+    squared: np.ndarray,
+) -> None:
+    for p in prange(len(mine)):
+        squared[p] = _bound(x[mine[p]], y[yours[p]], rows, segments, shares)
+
+
+_pairs_serial = njit(cache=True, nogil=True)(_bound_pairs)
+_pairs_parallel = njit(cache=True, parallel=True)(_bound_pairs)
+
+
+def sorted_by_neuron(
+    arrangement: Arrangement, by_neuron: Float[np.ndarray, "n entries"]
+) -> Float[np.ndarray, "n entries"]:
+    """What `squared_bounds` compares: rows whose entries no longer tell the order of neurons.
+
+    Args:
+        arrangement: Of the checkpoints.
+        by_neuron: Checkpoints as `Arrangement.by_neuron` gives them.
+    """
+    out = by_neuron.copy()
+    _sort_all(arrangement.rows, arrangement.segments, out)
+    return out
+
+
+def squared_bounds(
+    arrangement: Arrangement,
+    x: Float[np.ndarray, "a entries"],
+    y: Float[np.ndarray, "b entries"],
+    pairs: tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]],
+) -> Float[np.ndarray, " p"]:
+    """At most the squared distance of x[pairs[0]] and y[pairs[1]], whatever moves y undergoes.
+
+    Args:
+        arrangement: Of both.
+        x: Checkpoints as `sorted_by_neuron` gives them.
+        y: The same.
+        pairs: Rows of x and of y.
+
+    Returns:
+        Lower bounds in float64, without weights outside all neurons, >= 0.
+    """
+    squared = np.empty(len(pairs[0]))
+    run = _pairs_serial if len(squared) < FEW else _pairs_parallel
+    run(x, y, *pairs, arrangement.rows, arrangement.segments, _shares(arrangement), squared)
+    # a sum of k squared differences of float32 numbers errs by at most (k + 3) units, relative
+    longest = int(arrangement.rows[:, 2].max()) + 3
+    return np.maximum(squared * (1 - 2 * longest * UNIT), 0)
+
+
+def _shares(arrangement: Arrangement) -> Float[np.ndarray, "options segments"]:
+    """What of each segment's square counts in its rows, by option."""
+    segments = arrangement.segments
+    counted = segments[:, COUNTED] == 1
+    alone = segments[:, OTHER] < 0
+    options = [np.where(alone, 1.0, np.where(counted, share, 1 - share)) for share in SHARES]
+    return np.stack(options)

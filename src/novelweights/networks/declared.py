@@ -1,0 +1,171 @@
+"""The symmetry that a user declares: a file, or a network of the user's own to derive it from."""
+
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from novelweights.errors import InputError
+from novelweights.networks.symmetry_of import layout_of, symmetry_of
+from novelweights.networks.tracing.proof import prove
+from novelweights.networks.tracing.running import in_double, working_copy
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.symmetry import NeuronSymmetry
+
+SHOWN = 3
+
+
+def read_symmetry(path: Path, layout: WeightLayout) -> NeuronSymmetry:
+    """The table in a JSON file, as `NeuronSymmetry.to_json` writes it.
+
+    Args:
+        path: The file.
+        layout: Parameters of the checkpoints that it is for.
+
+    Raises:
+        InputError: There is no such file, it is no table, or one of other parameters.
+    """
+    try:
+        table = NeuronSymmetry.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path}: expected auto, none or a symmetry file, there is no file of that name"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: expected a symmetry table (JSON with axes by parameter, as `novelweights "
+            f"symmetry` writes it), could not read one ({error!r})"
+        ) from error
+    return fitted_to(table, layout, str(path))
+
+
+def fitted_to(table: NeuronSymmetry, layout: WeightLayout, source: str) -> NeuronSymmetry:
+    """The part of a table that moves the parameters of a layout, checked against their shapes.
+
+    Raises:
+        InputError: A parameter is missing in the table, or has other neurons there.
+    """
+    names = [name for name, _ in layout.shapes]
+    missing = [name for name in names if name not in table.axes]
+    if missing:
+        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        there = ", ".join([*table.axes][:SHOWN]) or "nothing"
+        raise InputError(
+            f"{source}: expected a table of the checkpoints' parameters, but "
+            f"{', '.join(missing[:SHOWN])}{more} not in it, which has {there} (and so on); give "
+            "that of the network whose checkpoints these are"
+        )
+    found = table.only(names)
+    try:
+        found.sizes(layout)
+    except ValueError as error:
+        raise InputError(
+            f"{source}: the table does not fit the checkpoints: {error}; give that of the network "
+            "whose checkpoints these are"
+        ) from error
+    return found
+
+
+def network_at(place: str) -> nn.Module:
+    """A network of the user's own: `package.module:Name`, a module or what makes one when called.
+
+    The current folder is searched too. This runs the user's code, which is what it is for.
+
+    Raises:
+        InputError: There is no such thing, or it makes no network without arguments.
+    """
+    module_name, _, name = place.partition(":")
+    if not module_name or not name:
+        raise InputError(f"expected a network as my_module:MyNetwork, got {place!r}")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in name.split("."):
+            found = getattr(found, part)
+        made = found if isinstance(found, nn.Module) else found()
+    except Exception as error:  # whatever the user's code raises
+        raise InputError(
+            f"{place}: expected a network or what makes one without arguments, got "
+            f"{type(error).__name__}: {error}; wrap it in a function that gives the arguments"
+        ) from error
+    if not isinstance(made, nn.Module):
+        raise InputError(
+            f"{place}: expected a torch.nn.Module, got {type(made).__name__}; name a network"
+        )
+    return made
+
+
+def example_of(shape: str) -> Tensor:
+    """Two random examples of a shape such as 3x32x32, without the batch.
+
+    Raises:
+        InputError: No shape.
+    """
+    try:
+        sizes = [int(size) for size in shape.split("x")]
+    except ValueError:
+        sizes = [0]
+    if min(sizes) < 1:
+        raise InputError(
+            f"expected the shape of one example, such as 3x32x32 or 784, got {shape!r}"
+        )
+    return torch.randn(2, *sizes, generator=torch.Generator().manual_seed(0))
+
+
+def symmetry_from(module: nn.Module, example: Tensor, layout: WeightLayout) -> NeuronSymmetry:
+    """The derived and proven symmetry of a network, for checkpoints of it.
+
+    Raises:
+        InputError: As `symmetry_of`; or the network's parameters are not those of the checkpoints.
+    """
+    own = dict(layout_of(module).shapes)
+    faults = [
+        f"{name} is {'x'.join(map(str, shape))} in the checkpoints and "
+        f"{'x'.join(map(str, own[name])) if name in own else 'missing'} in the network"
+        for name, shape in layout.shapes
+        if own.get(name) != shape
+    ]
+    if faults:
+        more = f" (and {len(faults) - SHOWN} more)" if len(faults) > SHOWN else ""
+        raise InputError(
+            f"expected the network of these checkpoints, but {'; '.join(faults[:SHOWN])}{more}; "
+            "name the network that they are of"
+        )
+    return fitted_to(symmetry_of(module, example), layout, type(module).__name__)
+
+
+def require_preserved(
+    table: NeuronSymmetry, layout: WeightLayout, module: nn.Module, example: Tensor
+) -> None:
+    """Refuse a declared table that changes what a network computes.
+
+    Args:
+        table: Of some or all of the network's parameters.
+        layout: Those parameters.
+        module: The network.
+        example: Its input, with a batch.
+
+    Raises:
+        InputError: The outputs change; the groups and their layers are named.
+    """
+    whole = layout_of(module)
+    held: Mapping[str, tuple[str | None, ...]] = {
+        name: (None,) * len(shape) for name, shape in whole.shapes
+    }
+    axes = {name: table.axes.get(name, fixed) for name, fixed in held.items()}
+    completed = NeuronSymmetry(axes, table.sign_groups, table.blocks, table.joined, table.flips)
+    missing = [name for name, _ in layout.shapes if name not in axes]
+    if missing:
+        raise InputError(
+            f"expected the network of these checkpoints, {', '.join(missing[:SHOWN])} not in it; "
+            "name the network that they are of"
+        )
+    if completed.sizes(whole):
+        variances = [name for name in axes if name.endswith("running_var")]
+        prove(working_copy(module), in_double(example), whole, completed, positive=variances)

@@ -1,0 +1,88 @@
+"""The function-preserving moves of any torch network, derived from a run of it on an example.
+
+`novelweights.networks.tracing` follows what the axes of all intermediate values count; the table
+that results is then tried on random weights, and refused if the outputs change. Ours.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from novelweights.errors import InputError
+from novelweights.networks.tracing.follow import Follow
+from novelweights.networks.tracing.proof import prove
+from novelweights.networks.tracing.running import (
+    in_double,
+    layers_told,
+    run,
+    state_of,
+    working_copy,
+)
+from novelweights.networks.tracing.table import table_of
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.symmetry import NeuronSymmetry
+
+
+def layout_of(module: nn.Module) -> WeightLayout:
+    """A network's parameters, and the floating-point buffers that it saves (running statistics),
+    in the order of its state dict. Counts of batches are left out, shared parameters listed once.
+
+    Raises:
+        InputError: A parameter is not of real floating-point numbers.
+    """
+    return WeightLayout(
+        tuple((name, tuple(tensor.shape)) for name, tensor in state_of(module).items())
+    )
+
+
+def symmetry_of(module: nn.Module, example: Tensor | tuple | Mapping) -> NeuronSymmetry:
+    """The neurons of a network that may be reordered or change sign, in evaluation mode.
+
+    Derived from one run and proven on random weights. What is not understood is fixed, so the
+    table may say less than holds, never more. Groups have the name of the layer that produces
+    them. Neither the network nor the state of torch's random numbers changes.
+
+    Args:
+        module: Any network, with any weights.
+        example: Its input, or a tuple of its inputs, or a mapping of named ones; of any batch.
+
+    Returns:
+        The table of `layout_of(module)`; without groups where nothing may move.
+
+    Raises:
+        InputError: The network does not run on the example, is recurrent, takes branches that
+            depend on values, or contradicts the table that was derived.
+
+    Source: ours.
+    """
+    copied, inputs = working_copy(module), in_double(example)
+    try:
+        run(copied, inputs)
+    except (
+        RuntimeError,
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        AssertionError,
+    ) as error:
+        raise InputError(
+            f"expected a network that runs on the example in evaluation mode, got "
+            f"{type(error).__name__}: {error}; give an input as in use, with its batch"
+        ) from error
+    state = state_of(copied)
+    parameters = dict(copied.named_parameters())
+    follow = Follow(state, [name for name in state if name not in parameters])
+    follow.hold(inputs)
+    with layers_told(copied, follow.layers):
+        try:
+            follow.hold(run(copied, inputs, follow))
+        except RuntimeError as error:  # it ran before, so what torch cannot do is to follow it
+            raise InputError(
+                f"{follow.where}: expected code that can be followed, got {error}; replace "
+                "torch.vmap by batches, or write the table (NeuronSymmetry) by hand"
+            ) from error
+    table, layout = table_of(follow.weights, follow.notes), layout_of(copied)
+    if table.sizes(layout):
+        prove(copied, inputs, layout, table, positive=follow.notes.variances)
+    return table

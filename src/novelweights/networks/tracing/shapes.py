@@ -1,0 +1,218 @@
+"""Rules for what rearranges values: reshaped, transposed, joined, cut, repeated, padded."""
+
+from math import prod
+
+from torch import Tensor
+
+from novelweights.networks.tracing.axes import (
+    Axes,
+    Axis,
+    Fixed,
+    Unknown,
+    equate,
+    fix,
+    forbid_flips,
+    joined,
+    nested,
+    new,
+    pieces,
+    size,
+    unflattened,
+)
+from novelweights.networks.tracing.call import Call, Rule, axis_at
+
+
+def reshaped(call: Call) -> Axes:
+    """Any function that keeps the row-major order of the entries."""
+    [result] = call.results()
+    wanted = [n for n in result.shape if n != 1]
+    waiting = [axis for axis in call.axes(call.first()) if size(axis) != 1]
+    if 0 in wanted:
+        raise Unknown
+    found: list[Axis] = []
+    while wanted:
+        # the fewest axes before and after that hold as many entries
+        before, after = [waiting.pop(0)], [wanted.pop(0)]
+        while (n := prod(map(size, before))) != (m := prod(after)):
+            if n < m:
+                before.append(waiting.pop(0))
+            else:
+                after.append(wanted.pop(0))
+        found += unflattened(nested(*before), after)
+    return tuple(Fixed(1) if n == 1 else found.pop(0) for n in result.shape)
+
+
+def permute(call: Call) -> Axes:
+    """Axes in a given order."""
+    axes = call.axes(call.first())
+    return tuple(axes[axis_at(i, len(axes))] for i in call.integers(1, "dims"))
+
+
+def transpose(call: Call) -> Axes:
+    """Two axes exchanged."""
+    axes = list(call.axes(call.first()))
+    i, j = (axis_at(call.integer(n, f"dim{n - 1}"), len(axes)) for n in (1, 2))
+    axes[i], axes[j] = axes[j], axes[i]
+    return tuple(axes)
+
+
+def reversed_axes(call: Call) -> Axes:
+    """`T`, `t()`: all axes in reverse order."""
+    return call.axes(call.first())[::-1]
+
+
+def last_two(call: Call) -> Axes:
+    """`mT`: the last two axes exchanged."""
+    *leading, i, j = call.axes(call.first())
+    return (*leading, j, i)
+
+
+def moved_axis(call: Call) -> Axes:
+    """One axis moved to another place."""
+    axes = list(call.axes(call.first()))
+    source, goal = (call.integer(1, "source"), call.integer(2, "destination"))
+    axis = axes.pop(axis_at(source, len(axes)))
+    axes.insert(axis_at(goal, len(axes) + 1), axis)
+    return tuple(axes)
+
+
+def concatenated(call: Call) -> Axes:
+    """One after the other along an axis."""
+    tensors = _sequence(call)
+    operands = [call.axes(tensor) for tensor in tensors if tensor.shape != (0,)]
+    at = axis_at(call.integer(1, "dim", 0), len(operands[0]))
+    for axes in operands[1:]:
+        for i, axis in enumerate(axes):
+            if i != at:
+                equate(operands[0][i], axis)
+    whole = joined(*(axes[at] for axes in operands))
+    return (*operands[0][:at], whole, *operands[0][at + 1 :])
+
+
+def stacked(call: Call) -> Axes:
+    """One after the other along a new axis."""
+    operands = [call.axes(tensor) for tensor in _sequence(call)]
+    at = axis_at(call.integer(1, "dim", 0), len(operands[0]) + 1)
+    for axes in operands[1:]:
+        for one, other in zip(operands[0], axes, strict=True):
+            equate(one, other)
+    return (*operands[0][:at], Fixed(len(operands)), *operands[0][at:])
+
+
+def _sequence(call: Call) -> list[Tensor]:
+    given = call.argument(0, "tensors")
+    if not isinstance(given, (list, tuple)) or not given:
+        raise Unknown
+    return list(given)
+
+
+def cut(call: Call) -> list[Axes]:
+    """All consecutive pieces along an axis."""
+    axes = call.axes(call.first())
+    at = axis_at(call.integer(2, "dim", 0), len(axes))
+    cuts = pieces(axes[at], [result.shape[at] for result in call.results()])
+    return [(*axes[:at], piece, *axes[at + 1 :]) for piece in cuts]
+
+
+def unbound(call: Call) -> list[Axes]:
+    """Every entry of an axis by itself."""
+    axes = call.axes(call.first())
+    at = axis_at(call.integer(1, "dim", 0), len(axes))
+    fix(axes[at])
+    return [(*axes[:at], *axes[at + 1 :])] * len(call.results())
+
+
+def gated(call: Call) -> Axes:
+    """`glu`: one half of an axis times the sigmoid of the other."""
+    axes = call.axes(call.first())
+    at = axis_at(call.integer(1, "dim", -1), len(axes))
+    half = size(axes[at]) // 2
+    values, gates = pieces(axes[at], (half, half))
+    equate(values, gates)
+    forbid_flips(*axes)
+    return (*axes[:at], values, *axes[at + 1 :])
+
+
+def repeated(call: Call) -> Axes:
+    """Whole axes repeated, also by `expand`: copies may be reordered among themselves."""
+    [result] = call.results()
+    axes = call.axes(call.first())
+    lacking = result.ndim - len(axes)
+    found: list[Axis] = [new(n, may_flip=False) for n in result.shape[:lacking]]
+    for n, axis in zip(result.shape[lacking:], axes, strict=True):
+        if not n or not size(axis):
+            raise Unknown
+        found.append(nested(new(n // size(axis), may_flip=False), axis))
+    return tuple(found)
+
+
+def repeated_entries(call: Call) -> Axes:
+    """Each entry of an axis repeated as often as the others."""
+    axes = call.axes(call.first())
+    times, at = call.integer(1, "repeats"), axis_at(call.integer(2, "dim"), len(axes))
+    return (*axes[:at], nested(axes[at], new(times, may_flip=False)), *axes[at + 1 :])
+
+
+def padded(call: Call) -> Axes:
+    """Entries added at the ends of axes; of a constant, they may be reordered."""
+    [result] = call.results()
+    axes = list(call.axes(call.first()))
+    ends = call.argument(1, "pad")
+    if not isinstance(ends, (list, tuple)):
+        raise Unknown
+    is_constant = call.argument(2, "mode", "constant") == "constant"
+    is_zero = is_constant and not call.argument(3, "value", 0)
+    if not is_zero:
+        forbid_flips(*axes)
+    for i, (before, after) in enumerate(zip(ends[::2], ends[1::2], strict=True), start=1):
+        if is_constant and min(before, after) >= 0:
+            added = (new(n, may_flip=is_zero) for n in (before, after))
+            first, last = added
+            axes[-i] = joined(first, axes[-i], last)
+        elif before or after:
+            fix(axes[-i])
+            axes[-i] = Fixed(result.shape[-i])
+    return tuple(axes)
+
+
+def pixel_shuffle(call: Call) -> Axes:
+    """Channels spread over the pixels of finer images: those of one channel stay together."""
+    [result] = call.results()
+    *leading, channels, height, width = call.axes(call.first())
+    fix(height, width)
+    out = result.shape[-3]
+    channel, inside = unflattened(channels, (out, size(channels) // out))
+    fix(inside)
+    return (*leading, channel, *map(Fixed, result.shape[-2:]))
+
+
+def pixel_unshuffle(call: Call) -> Axes:
+    """Pixels of each channel turned into channels that stay together."""
+    [result] = call.results()
+    *leading, channel, height, width = call.axes(call.first())
+    fix(height, width)
+    inside = Fixed(result.shape[-3] // size(channel))
+    return (*leading, nested(channel, inside), *map(Fixed, result.shape[-2:]))
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(
+        ("reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "ravel"), reshaped
+    ),
+    **dict.fromkeys(("view_as", "reshape_as"), reshaped),
+    "permute": permute,
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transpose),
+    **dict.fromkeys(("t", "get T"), reversed_axes),
+    **dict.fromkeys(("get mT", "get mH", "get H", "adjoint"), last_two),
+    **dict.fromkeys(("movedim", "moveaxis"), moved_axis),
+    **dict.fromkeys(("cat", "concat", "concatenate"), concatenated),
+    "stack": stacked,
+    **dict.fromkeys(("split", "chunk", "tensor_split", "split_with_sizes"), cut),
+    "unbind": unbound,
+    "glu": gated,
+    **dict.fromkeys(("expand", "expand_as", "broadcast_to", "repeat", "tile"), repeated),
+    "repeat_interleave": repeated_entries,
+    "pad": padded,
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
+}

@@ -1,0 +1,142 @@
+"""The symmetry table that follows from what the axes of the parameters count."""
+
+from collections.abc import Collection, Mapping
+from itertools import count
+from typing import NamedTuple
+
+from novelweights.networks.tracing.axes import (
+    Axis,
+    Fixed,
+    Joined,
+    Neurons,
+    fix,
+    known,
+    movable,
+    nested,
+    size,
+)
+from novelweights.networks.tracing.call import Notes, Value
+from novelweights.weights.symmetry import AxisPart, Flip, NeuronSymmetry
+
+
+class _Part(NamedTuple):
+    """Consecutive entries of an axis, `block` of them for each of the neurons."""
+
+    neurons: Neurons | None
+    entries: int
+    block: int = 1
+
+
+def table_of(weights: Mapping[str, Value], notes: Notes) -> NeuronSymmetry:
+    """The table of a network that has been followed to its end.
+
+    Args:
+        weights: Parameters and buffers in the order of the layout.
+        notes: What the rules remembered.
+    """
+    for value in weights.values():
+        if not value.uses:
+            fix(*value.axes)
+    while True:
+        # reading an axis may fix what a table cannot say, on axes that have been read already
+        before = _unknowns(weights)
+        parts = {name: [_parts(axis) for axis in value.axes] for name, value in weights.items()}
+        if _unknowns(weights) == before:
+            break
+    names = _names(weights, notes)
+    axes, blocks, joined = {}, {}, {}
+    for name, by_axis in parts.items():
+        merged = [_merged(found, names) for found in by_axis]
+        whole = [found[0] if len(found) == 1 else AxisPart(None, 0) for found in merged]
+        axes[name] = tuple(part.group for part in whole)
+        if any(part.block > 1 for part in whole):
+            blocks[name] = tuple(part.block for part in whole)
+        several = {i: tuple(found) for i, found in enumerate(merged) if len(found) > 1}
+        if several:
+            joined[name] = several
+    signs = frozenset(name for neurons, name in names.items() if neurons.may_flip)
+    flips = _flips(weights, notes, parts, names)
+    return NeuronSymmetry(axes, signs, blocks, joined, flips)
+
+
+def _unknowns(weights: Mapping[str, Value]) -> set[Neurons]:
+    """All neurons that may still move."""
+    return {n for value in weights.values() for axis in value.axes for n in movable(axis)}
+
+
+def _parts(axis: Axis) -> list[_Part]:
+    """An axis as a table says it: neurons hold whole blocks, so what moves inside is fixed."""
+    axis = known(axis)
+    if isinstance(axis, Neurons):
+        return [_Part(axis, axis.size)]
+    if isinstance(axis, Joined):
+        return [part for inner in axis.parts for part in _parts(inner)]
+    if isinstance(axis, Fixed):
+        return [_Part(None, axis.size)]
+    outer, inner = axis.factors[0], nested(*axis.factors[1:])
+    if isinstance(known(outer), Fixed):
+        return _parts(inner) * size(outer)
+    fix(inner)
+    entries = size(inner)
+    return [
+        _Part(part.neurons, part.entries * entries, part.block * entries) for part in _parts(outer)
+    ]
+
+
+def _names(weights: Mapping[str, Value], notes: Notes) -> dict[Neurons, str]:
+    """Groups named after the layer that produces them, or else the first that has them."""
+    left, names = _unknowns(weights), {}
+    owners = [*notes.producers, *((n, axis) for n, v in weights.items() for axis in v.axes)]
+    for parameter, axis in owners:
+        for neurons in movable(axis):
+            if neurons in left:
+                left.remove(neurons)
+                names[neurons] = _free(_layer(parameter), names.values())
+    return names
+
+
+def _layer(parameter: str) -> str:
+    return parameter.rpartition(".")[0] or parameter
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name, with a number where it is taken."""
+    numbered = (f"{name}#{number}" for number in count(2))
+    return name if name not in taken else next(n for n in numbered if n not in taken)
+
+
+def _merged(parts: list[_Part], names: Mapping[Neurons, str]) -> list[AxisPart]:
+    """Parts with the names of their groups; neighbors that do not move are one part."""
+    merged: list[AxisPart] = []
+    for part in parts:
+        if part.neurons is not None:
+            merged.append(AxisPart(names[part.neurons], part.entries, part.block))
+        elif merged and merged[-1].group is None:
+            merged[-1] = AxisPart(None, merged[-1].entries + part.entries)
+        else:
+            merged.append(AxisPart(None, part.entries))
+    return merged
+
+
+def _flips(
+    weights: Mapping[str, Value],
+    notes: Notes,
+    parts: Mapping[str, list[list[_Part]]],
+    names: Mapping[Neurons, str],
+) -> dict[str, Flip]:
+    """Signs of the filters just before a batch normalization, which nothing else sees."""
+    flips: dict[str, Flip] = {}
+    for value, weight, mean in notes.normalized:
+        made = [*value.made_by, *(v.name for v in (weight, mean))]
+        parameters = tuple(name for name in made if name is not None)
+        if not value.made_by or value.uses > 1 or len(parameters) < len(made):
+            continue
+        first = [parts[name][0] for name in parameters]
+        neurons = first[0][0].neurons
+        is_alone = all(weights[name].uses == 1 for name in parameters)
+        if neurons is not None and is_alone:
+            whole = [_Part(neurons, neurons.size)]
+            if all(found == whole for found in first):
+                name = _free(_layer(parameters[-2]), [*names.values(), *flips])
+                flips[name] = Flip(names[neurons], parameters)
+    return flips

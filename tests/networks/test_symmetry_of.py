@@ -1,0 +1,488 @@
+"""Tables derived for networks of many families: the groups written by hand, and what they move
+tried on random weights, without the code that derives them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import torch
+from network_families import (
+    Bottleneck,
+    ChannelShuffle,
+    Convolutional,
+    DenseNet,
+    FusedAttention,
+    Gated,
+    Gpt,
+    GroupNormCnn,
+    Mixer,
+    MobileBlock,
+    PaddedShortcut,
+    PreActivation,
+    ResidualMlp,
+    ResNet,
+    Several,
+    Siren,
+    Sliced,
+    SqueezeExcite,
+    TiedAutoencoder,
+    UNet,
+    Vgg,
+    VisionTransformer,
+    conv_autoencoder,
+    lenet,
+    mlp,
+    signal_network,
+)
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.networks.neural_field import OccupancyField
+from novelweights.networks.resnet import ResNet18
+from novelweights.networks.small_cnn import GRAY_CNN, SmallCNN
+from novelweights.networks.symmetry_of import layout_of, symmetry_of
+from novelweights.weights.symmetry import AxisPart, Flip, NeuronSymmetry, random_element, transform
+
+TOKENS = torch.tensor([[1, 4, 2, 7, 3], [0, 10, 4, 4, 9]])
+
+
+def each_channel_normalized():
+    return GroupNormCnn(8, 8)
+
+
+def noise(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(5))
+
+
+class Case(NamedTuple):
+    network: Callable[[], nn.Module]
+    example: Tensor | tuple[Tensor, ...]
+    groups: dict[str, int]
+    signs: set[str]
+    flips: dict[str, str]
+    table: NeuronSymmetry | None = None
+
+
+def family(name, network, example, groups, signs=(), flips=None):
+    return pytest.param(Case(network, example, groups, set(signs), flips or {}), id=name)
+
+
+FAMILIES = [
+    family("mlp, one hidden layer", lambda: mlp(4, 5, 3), noise(3, 4), {"0": 5}),
+    family("mlp, two hidden layers", lambda: mlp(4, 5, 6, 3), noise(3, 4), {"0": 5, "2": 6}),
+    family(
+        "mlp, three hidden layers, tanh",
+        lambda: mlp(4, 5, 5, 6, 3, activation=nn.Tanh),
+        noise(3, 4),
+        {"0": 5, "2": 5, "4": 6},
+        {"0", "2", "4"},
+    ),
+    family("LeNet", lenet, noise(2, 1, 28, 28), {"0": 6, "3": 8, "7": 12}),
+    family(
+        "VGG",
+        lambda: Vgg(norm=False),
+        noise(2, 3, 16, 16),
+        {"features.0": 4, "features.3": 6, "features.5": 5, "classifier.0": 9, "classifier.3": 7},
+    ),
+    family(
+        "VGG with batch normalization",
+        lambda: Vgg(norm=True),
+        noise(2, 3, 16, 16),
+        {"features.0": 4, "features.4": 6, "features.7": 5, "classifier.0": 9, "classifier.3": 7},
+        flips={"features.1": "features.0", "features.5": "features.4", "features.8": "features.7"},
+    ),
+    family(
+        "ResNet with basic blocks",
+        ResNet,
+        noise(2, 3, 8, 8),
+        {
+            **{"conv1": 4, "layer1.0.conv1": 4, "layer1.1.conv1": 4},
+            **{"layer2.0.downsample.0": 6, "layer2.0.conv1": 6, "layer2.1.conv1": 6},
+        },
+        flips={
+            **{"bn1": "conv1", "layer1.0.bn2": "conv1", "layer1.1.bn2": "conv1"},
+            **{f"{at}.bn1": f"{at}.conv1" for at in ("layer1.0", "layer1.1")},
+            **{f"{at}.bn1": f"{at}.conv1" for at in ("layer2.0", "layer2.1")},
+            **{
+                f"layer2.{norm}": "layer2.0.downsample.0"
+                for norm in ("0.downsample.1", "0.bn2", "1.bn2")
+            },
+        },
+    ),
+    family(
+        "ResNet, activation first",
+        PreActivation,
+        noise(2, 3, 6, 6),
+        {"stem": 4, "conv1": 5},
+        flips={"norm2": "conv1"},  # the stem's outputs go round the block as well
+    ),
+    family(
+        "ResNet with bottlenecks",
+        Bottleneck,
+        noise(2, 3, 6, 6),
+        {"stem": 8, "conv1": 3, "conv2": 3},
+        flips={"bn1": "conv1", "bn2": "conv2", "bn3": "stem"},
+    ),
+    family(
+        "ResNeXt, three groups of two channels",
+        lambda: Bottleneck(groups=3, width=6),
+        noise(2, 3, 6, 6),
+        {"stem": 8, "conv1": 3},
+        flips={"bn3": "stem"},
+    ),
+    family(
+        "MobileNet, a filter per channel",
+        MobileBlock,
+        noise(2, 3, 8, 8),
+        {"stem": 4, "expand": 6},
+        flips={"bn1": "expand", "bn2": "expand", "bn3": "stem"},
+    ),
+    family(
+        "group normalization, two groups of four",
+        lambda: GroupNormCnn(2, 8),
+        noise(2, 3, 8, 8),
+        {"conv1": 4, "conv1#2": 4, "conv2": 5},  # 4! 4! moves, more than 2!
+    ),
+    family(
+        "group normalization, four groups of two",
+        lambda: GroupNormCnn(4, 8),
+        noise(2, 3, 8, 8),
+        {"conv1": 4, "conv2": 5},  # 4! moves of whole groups, more than 2!^4
+    ),
+    family(
+        "group normalization, each channel",
+        each_channel_normalized,
+        noise(2, 3, 8, 8),
+        {"conv1": 8, "conv2": 5},
+    ),
+    family(
+        "U-Net",
+        UNet,
+        noise(2, 1, 8, 8),
+        {"down1": 4, "down2": 6, "up": 5, "merge": 3},
+        {"up"},  # no activation before the next convolution
+    ),
+    family(
+        "DenseNet",
+        DenseNet,
+        noise(2, 3, 6, 6),
+        {"stem": 4, "convs.0": 3, "convs.1": 3, "convs.2": 3},
+    ),
+    family(
+        "autoencoder with tied weights",
+        TiedAutoencoder,
+        noise(3, 6),
+        {"first": 5, "second": 3},
+        {"first", "second"},
+    ),
+    family(
+        "residual mlp",
+        ResidualMlp,
+        noise(3, 5),
+        {"into": 7, "blocks.0.1": 6, "blocks.1.1": 6},
+    ),
+    family(
+        "MLP-Mixer",
+        Mixer,
+        noise(2, 3, 8, 8),
+        {"patch": 6, "tokens.0": 5, "channels.0": 8},
+    ),
+    family(
+        "SIREN",
+        Siren,
+        noise(7, 2),
+        {"layers.0": 6, "layers.1": 5},
+        {"layers.0", "layers.1"},
+    ),
+    family(
+        "vision transformer",
+        VisionTransformer,
+        noise(2, 3, 8, 8),
+        {
+            "patch": 6,
+            **{f"blocks.{i}.attn": 2 for i in (0, 1)},
+            **{f"blocks.{i}.mlp.0": 7 for i in (0, 1)},
+        },
+    ),
+    family(
+        "vision transformer with one head",
+        lambda: VisionTransformer(heads=1),
+        noise(2, 3, 8, 8),
+        {
+            "patch": 6,
+            **{f"blocks.{i}.{part}": 6 for i in (0, 1) for part in ("attn", "attn#2")},
+            **{f"blocks.{i}.mlp.0": 7 for i in (0, 1)},
+        },
+        # queries with keys, values with what reads them
+        {f"blocks.{i}.{part}" for i in (0, 1) for part in ("attn", "attn#2")},
+    ),
+    family(
+        "encoder layers of torch",
+        lambda: nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(6, 2, 8, batch_first=True), 2, enable_nested_tensor=False
+        ),
+        noise(2, 5, 6),
+        {f"layers.{i}.{part}": n for i in (0, 1) for part, n in (("self_attn", 2), ("linear1", 8))},
+    ),
+    family("GPT", Gpt, TOKENS, {"wte": 6, "block.c_attn": 2, "block.mlp.0": 9}),
+    family(
+        "GPT with tied embedding",
+        lambda: Gpt(tied=True),
+        TOKENS,
+        {"wte": 6, "block.c_attn": 2, "block.mlp.0": 9},
+    ),
+    family(
+        "GPT with torch's attention",
+        lambda: Gpt(flash=True),
+        TOKENS,
+        {"wte": 6, "block.c_attn": 2, "block.mlp.0": 9},
+    ),
+    family(
+        "attention unpacked by a new axis",
+        FusedAttention,
+        noise(2, 5, 4),
+        {"embed": 6, "qkv": 3},
+        {"embed"},  # nothing but linear maps takes the stream
+    ),
+    family(
+        "squeeze and excitation",
+        SqueezeExcite,
+        noise(2, 3, 6, 6),
+        {"conv": 6, "fc1": 4},
+        flips={"norm": "conv"},
+    ),
+    family(
+        "convolutional autoencoder",
+        conv_autoencoder,
+        noise(2, 1, 8, 8),
+        {"0": 4, "2": 5, "4": 6},
+    ),
+    family("signals, slopes, instances", signal_network, noise(2, 2, 9), {"0": 5, "3": 4}),
+    family("half of the channels", Sliced, noise(3, 4), {"first": 3, "first#2": 4, "part": 3}),
+    family("gated units, root mean square", Gated, noise(3, 4), {"embed": 6, "up": 5}),
+    family("shuffled channels", ChannelShuffle, noise(2, 4, 3, 3), {"first": 2}),
+    family(
+        "ConvNeXt, channels last, shuffled pixels",
+        Convolutional,
+        noise(2, 3, 8, 8),
+        {"stem": 4, "wide": 6, "finer": 3},
+    ),
+    family(
+        "shortcut padded with zeros",
+        PaddedShortcut,
+        noise(2, 3, 6, 6),
+        {"stem": 4, "conv": 2, "conv#2": 2},
+    ),
+    family("two inputs, several outputs", Several, (noise(3, 3), noise(3, 2)), {"left": 5}),
+    family("nothing hidden", lambda: nn.Linear(3, 2), noise(2, 3), {}),
+]
+
+
+HEADS = {"qkv", "block.c_attn"} | {
+    f"{at}.{i}.{name}" for i in (0, 1) for at, name in (("blocks", "attn"), ("layers", "self_attn"))
+}
+"""Heads may flip, with their queries, keys, values and what reads them; that is not derived."""
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def case(request):
+    """A family with its table, which is derived once."""
+    return request.param._replace(table=symmetry_of(request.param.network(), request.param.example))
+
+
+def random_state(module, rng):
+    """A whole state in which no two neurons are alike and nothing saturates."""
+    state = {}
+    for name, tensor in {**dict(module.named_parameters()), **dict(module.named_buffers())}.items():
+        if not tensor.is_floating_point():
+            continue
+        values = torch.randn(tensor.shape, generator=rng, dtype=torch.float64)
+        if tensor.ndim > 1:
+            values *= tensor[0].numel() ** -0.5
+        state[name] = values if not name.endswith("var") else values.abs() + 0.5
+    return state
+
+
+def outputs_of(module, state, example):
+    inputs = example if isinstance(example, tuple) else (example,)
+    inputs = tuple(x.double() if x.is_floating_point() else x for x in inputs)
+    result = functional_call(module, state, inputs)
+    values = result.values() if isinstance(result, dict) else [result]
+    flat = [v for value in values for v in (value if isinstance(value, tuple) else [value])]
+    return torch.cat([value.flatten() for value in flat if value is not None])
+
+
+class Trial:
+    """A network in float64 with random weights, and its outputs after moves of them."""
+
+    def __init__(self, module, example, rng):
+        self.module, self.example = module.double().eval(), example
+        self.layout = layout_of(module)
+        self.state = random_state(module, rng)
+        self.weights = torch.cat([self.state[name].flatten() for name, _ in self.layout.shapes])
+        self.before = outputs_of(module, self.state, example)
+
+    def change(self, table, permutations, signs=None):
+        """Largest change of an output, relative to the largest output."""
+        moved = transform(self.weights[None], self.layout, table, permutations, signs)[0]
+        state = {**self.state, **self.layout.unflatten(moved)}
+        difference = outputs_of(self.module, state, self.example) - self.before
+        return float(difference.abs().max() / self.before.abs().max())
+
+
+def test_groups_are_those_written_by_hand_and_their_moves_keep_the_outputs(case, rng):
+    module, table = case.network(), case.table
+    layout = layout_of(module)
+    assert table.sizes(layout) == case.groups
+    assert table.sign_groups == case.signs
+    assert {name: flip.group for name, flip in table.flips.items()} == case.flips
+    for _ in range(2):
+        trial = Trial(module, case.example, rng)
+        assert trial.before.isfinite().all()
+        assert trial.change(table, *random_element(1, layout, table, rng=rng)) < 1e-8
+
+
+def test_no_axis_may_be_forgotten(case, rng):
+    table = case.table
+    trial = Trial(case.network(), case.example, rng)
+    rolled = {group: torch.arange(size).roll(1)[None] for group, size in case.groups.items()}
+    for name, axes in table.axes.items():
+        for axis, group in enumerate(axes):
+            joined = dict(table.joined.get(name, {}))
+            if group is None and joined.pop(axis, None) is None:
+                continue
+            broken = NeuronSymmetry(
+                {**table.axes, name: (*axes[:axis], None, *axes[axis + 1 :])},
+                blocks=table.blocks,
+                joined={**table.joined, name: joined},
+            )
+            # a normalization of each channel takes off what a bias adds
+            is_undone = case.network is each_channel_normalized and name == "conv1.bias"
+            assert trial.change(broken, rolled) > 1e-6 or is_undone, (name, axis)
+
+
+def test_groups_that_have_no_signs_cannot_flip(case, rng):
+    trial = Trial(case.network(), case.example, rng)
+    for group in set(case.groups) - case.signs - HEADS:
+        sign = torch.ones(1, case.groups[group])
+        sign[0, 0] = -1
+        # negative variances give no numbers
+        assert not trial.change(case.table, {}, {group: sign}) < 1e-6, group
+
+
+@pytest.mark.parametrize(
+    ("network", "example"),
+    [
+        pytest.param(lambda: mlp(4, 5, 3), noise(3, 4), id="mlp"),
+        pytest.param(ResNet, noise(2, 3, 8, 8), id="ResNet"),
+        pytest.param(DenseNet, noise(2, 3, 6, 6), id="DenseNet"),
+        pytest.param(lenet, noise(2, 1, 28, 28), id="LeNet"),
+        pytest.param(conv_autoencoder, noise(2, 1, 8, 8), id="convolutional autoencoder"),
+    ],
+)
+def test_axes_that_stay_fixed_may_not_move(network, example, rng):
+    module = network()
+    table = symmetry_of(module, example)
+    trial = Trial(module, example, rng)
+    for name, shape in trial.layout.shapes:
+        for axis, (group, size) in enumerate(zip(table.axes[name], shape, strict=True)):
+            if group is None and size > 1 and axis not in table.joined.get(name, {}):
+                axes = [None] * len(shape)
+                axes[axis] = "more"
+                none = {other: (None,) * len(s) for other, s in trial.layout.shapes}
+                more = NeuronSymmetry({**none, name: tuple(axes)})
+                rolled = {"more": torch.arange(size).roll(1)[None]}
+                assert trial.change(more, rolled) > 1e-6, (name, axis)
+
+
+def renamed(table, other):
+    """A table with the names that another gives to the same groups."""
+    names = {}
+    for name, axes in table.axes.items():
+        for mine, theirs in zip(axes, other.axes[name], strict=True):
+            assert names.setdefault(mine, theirs) == theirs
+    assert len(set(names.values())) == len(names)
+    axes = {name: tuple(names[group] for group in axes) for name, axes in table.axes.items()}
+    signs = frozenset(names[group] for group in table.sign_groups)
+    return NeuronSymmetry(axes, signs, table.blocks, table.joined)
+
+
+@pytest.mark.parametrize(
+    ("network", "example"),
+    [
+        pytest.param(GRAY_CNN, noise(2, 784), id="small CNN, tanh"),
+        pytest.param(SmallCNN(3, "gelu", "kaiming"), noise(2, 3 * 784), id="small CNN, gelu"),
+        pytest.param(OneHiddenMLP(5, 4, 3, "relu"), noise(2, 5), id="mlp, relu"),
+        pytest.param(OneHiddenMLP(5, 4, 3, "tanh"), noise(2, 5), id="mlp, tanh"),
+        pytest.param(OccupancyField(width=7), noise(9, 3), id="occupancy field"),
+        pytest.param(ResNet18(4, 32, classes=10), noise(1, 3, 32, 32), id="ResNet-18"),
+    ],
+)
+def test_tables_of_our_networks_are_the_ones_written_by_hand(network, example):
+    module = network.module()
+    assert layout_of(module) == network.layout
+    table = symmetry_of(module, example)
+    by_hand = network.symmetry
+    assert renamed(table, by_hand) == NeuronSymmetry(
+        by_hand.axes, by_hand.sign_groups, by_hand.blocks
+    )
+
+
+def test_only_what_follows_the_last_maximum_flips_in_the_small_network():
+    table = symmetry_of(GRAY_CNN.module(), noise(2, 784))
+    assert table.sign_groups == {"conv3", "dense1"}
+    assert table.axes["dense1.weight"] == ("dense1", "conv3")
+    assert table.blocks == {"dense1.weight": (1, 9)}
+
+
+@pytest.mark.parametrize("forgotten", range(4))
+def test_a_flip_needs_filter_bias_scale_and_mean(forgotten, rng):
+    module, example = Vgg(norm=True), noise(2, 3, 16, 16)
+    table = symmetry_of(module, example)
+    flip = table.flips["features.1"]
+    assert flip == Flip(
+        "features.0",
+        ("features.0.weight", "features.0.bias", "features.1.weight", "features.1.running_mean"),
+    )
+    some = tuple(name for i, name in enumerate(flip.parameters) if i != forgotten)
+    broken = NeuronSymmetry(table.axes, flips={"features.1": Flip("features.0", some)})
+    signs = {"features.1": torch.tensor([[-1.0, 1, -1, -1]])}
+    trial = Trial(module, example, rng)
+    assert trial.change(table, {}, signs) < 1e-9
+    assert trial.change(broken, {}, signs) > 1e-3
+
+
+def test_heads_are_neurons_of_several_entries():
+    table = symmetry_of(VisionTransformer(), noise(2, 3, 8, 8))
+    at = "blocks.0.attn"
+    assert table.axes[f"{at}.in_proj_weight"] == (None, "patch")
+    assert table.joined[f"{at}.in_proj_weight"] == {0: (AxisPart(at, 6, 3),) * 3}
+    assert table.joined[f"{at}.in_proj_bias"] == {0: (AxisPart(at, 6, 3),) * 3}
+    assert table.axes[f"{at}.out_proj.weight"] == ("patch", at)
+    assert table.blocks[f"{at}.out_proj.weight"] == (1, 3)
+
+
+def test_joined_channels_have_a_part_for_each_layer():
+    joined = symmetry_of(DenseNet(), noise(2, 3, 6, 6)).joined
+    parts = [AxisPart("stem", 4), *(AxisPart(f"convs.{i}", 3) for i in range(3))]
+    assert joined["fc.weight"] == {1: tuple(parts)}
+    for i in (1, 2):
+        assert joined[f"norms.{i}.running_var"] == {0: tuple(parts[: i + 1])}
+        assert joined[f"convs.{i}.weight"] == {1: tuple(parts[: i + 1])}
+
+
+def test_whole_groups_of_a_grouped_convolution_move():
+    table = symmetry_of(Bottleneck(groups=3, width=6), noise(2, 3, 6, 6))
+    assert table.axes["conv2.weight"] == ("conv1", None, None, None)
+    assert table.blocks["conv2.weight"] == (2, 1, 1, 1)
+    assert table.axes["conv3.weight"] == ("stem", "conv1", None, None)
+    assert table.blocks["conv3.weight"] == (1, 2, 1, 1)
+
+
+def test_what_is_not_used_or_constant_is_fixed():
+    table = symmetry_of(Several(), (noise(3, 3), noise(3, 2)))
+    assert table.axes["unused.weight"] == (None, None)
+    assert table.axes["shared.weight"] == ("left", "left")
+    assert symmetry_of(Gpt(), TOKENS).axes["block.bias"] == (None,) * 4
+    assert "head.weight" not in symmetry_of(Gpt(tied=True), TOKENS).axes  # it is wte.weight
