@@ -272,7 +272,7 @@ def test_limits_name_blind_spots_and_the_chance_of_a_fresh_run(runs: dict[str, P
     assert "one chance in 101 for each of direction, mixture, layers" in text
     assert "of 200 honest fresh runs about 5.9 would be" in text
     assert "Looked at: whole checkpoints, single layers, mixtures" in text
-    assert "neurons reordered in several hidden layers" in text
+    assert "Not looked at: rescaled ReLU neurons" in text
     assert "one chance in" not in text_of(page_of(runs["bare"]))
 
 
