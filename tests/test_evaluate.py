@@ -12,12 +12,12 @@ from novelweights.evaluate import audit_to_folder, evaluate_method
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.readers import read_checkpoints
-from novelweights.weights.symmetry import NeuronSymmetry
+from novelweights.weights.symmetry import NeuronSymmetry, random_transform
 from novelweights.zoos import find_zoo
 from novelweights.zoos.building import build
 
 
-def test_network_with_two_hidden_layers_is_compared_by_plain_l2_to_the_page(tmp_path: Path) -> None:
+def test_network_with_two_hidden_layers_is_audited_between_two_bounds(tmp_path: Path) -> None:
     layout = WeightLayout((("a", (3, 4)), ("b", (3, 3)), ("c", (2, 3))))
     symmetry = NeuronSymmetry({"a": ("g", None), "b": ("h", "g"), "c": (None, "h")})
     info = PopulationInfo(symmetry=symmetry)
@@ -28,10 +28,12 @@ def test_network_with_two_hidden_layers_is_compared_by_plain_l2_to_the_page(tmp_
         return Population(weights, layout, records, info)
 
     train = runs("train", 8, 0)
+    rng = torch.Generator().manual_seed(2)
+    moved = random_transform(train.weights, layout, symmetry, rng=rng)
     verdicts = audit_to_folder(
         tmp_path / "run",
         train,
-        train.with_weights(train.weights.clone(), split="generated"),
+        train.with_weights(moved, split="generated"),
         heldout=runs("heldout", 25, 1),
         task=None,
         symmetry=symmetry,
@@ -39,7 +41,9 @@ def test_network_with_two_hidden_layers_is_compared_by_plain_l2_to_the_page(tmp_
         inputs={},
     )
     assert verdicts.counts()["replica"] == 8
-    assert "The distance is plain L2" in (tmp_path / "run" / "report.html").read_text()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "permutations of 3 and 3 neurons" in page
+    assert "The distance is that of the best alignment found, an upper bound" in page
 
 
 def test_g_pt_is_evaluated_on_trajectories_and_an_interrupted_call_goes_on(

@@ -70,7 +70,7 @@ def declared(
         InputError: Options that do not go together, or a table or network that does not fit or
             does not preserve what the network computes.
     """
-    from novelweights.errors import InputError
+    from novelweights.errors import InputError, unknown_name
     from novelweights.networks.declared import (
         example_of,
         network_at,
@@ -93,6 +93,8 @@ def declared(
         if module is not None and example is not None:
             return symmetry_from(module, example, trained.layout)
         return trained.info.symmetry
+    if not Path(symmetry).exists() and not Path(symmetry).suffix:
+        raise unknown_name("symmetry", symmetry, ("auto", "none"))
     table = read_symmetry(Path(symmetry), trained.layout)
     if module is None and isinstance(task, Classification):
         of = task.network.network if isinstance(task.network, PartOfNetwork) else task.network
