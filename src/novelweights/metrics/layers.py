@@ -23,7 +23,8 @@ class LayerNearness:
     """Nearness of n checkpoints, each layer by itself."""
 
     distance: Float[np.ndarray, "n layers"]
-    """To the nearest training checkpoint, the layer aligned by itself."""
+    """To the nearest training checkpoint, the layer aligned by itself: exactly if it holds one
+    group of neurons, by one descent from the common frame if it lies between two."""
     cosine: Float[np.ndarray, "n layers"]
     """The largest cosine to a training checkpoint, both less the mean of the aligned."""
     rows: Int[np.ndarray, "n layers"]
@@ -78,9 +79,12 @@ class Layers:
         distances, cosines, rows = [], [], []
         for part in self.parts:
             mine = queries[:, part.columns].contiguous()
-            near = nearest(mine, part.reference, exclude=exclude, alignment=part.alignment)
             found = find_directions(mine, part.movable, exclude=exclude)
-            distances.append(near.distances[:, 0])
+            if part.alignment is None or part.alignment.is_exact:
+                near = nearest(mine, part.reference, exclude=exclude, alignment=part.alignment)
+                distances.append(near.distances[:, 0])
+            else:
+                distances.append(found.distance)
             cosines.append(found.cosine)
             rows.append(found.row)
         return LayerNearness(np.stack(distances, 1), np.stack(cosines, 1), np.stack(rows, 1))
