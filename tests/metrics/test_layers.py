@@ -5,6 +5,7 @@ import torch
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.layers import Layers, modules_of
 from novelweights.metrics.neighbors import nearest
+from novelweights.networks.deep_mlp import DeepMLP
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry, random_transform
@@ -68,3 +69,15 @@ def test_a_symmetry_acts_on_some_parameters_as_on_all():
     assert part.sign_groups == {"h"}
     bias = NETWORK.symmetry.only(["out.bias"])
     assert bias == NeuronSymmetry({"out.bias": (None,)})
+
+
+def test_every_layer_of_a_noisy_moved_copy_points_to_its_run(rng):
+    network = DeepMLP(8, (7, 6), 3)
+    reference = torch.randn(50, network.layout.size, generator=rng)
+    alignment = Alignment(network.layout, network.symmetry)
+    layers = Layers.of(reference, network.layout, alignment)
+    assert layers is not None
+    moved = random_transform(reference[:20], network.layout, network.symmetry, rng=rng)
+    found = layers.nearness(moved + 0.1 * torch.randn(moved.shape, generator=rng))
+    assert (found.rows == np.arange(20)[:, None]).all(axis=1).mean() >= 0.95
+    assert (found.cosine > 0.9).all(axis=1).mean() >= 0.95

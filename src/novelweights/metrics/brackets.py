@@ -5,7 +5,7 @@ that some move achieves, and a lower bound that none can undercut: a training ch
 not tried is proven not to be among the nearest, or not to be a copy. Source: ours (DESIGN 5).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ class Framed:
     outside: Float[np.ndarray, "m rest"]
     version: int
     """Of the tensor it was made of: changes with its values."""
+    is_given: bool = False
+    """Whether queries come in this frame already."""
 
     @classmethod
     def of(cls, reference: Float[Tensor, "m d"], alignment: Alignment) -> "Framed":
@@ -54,16 +56,34 @@ class Framed:
         ):
             return found
         weights, center = in_one_frame(reference, alignment)
-        arrangement = alignment.arrangement
-        by_neuron = arrangement.by_neuron(weights)
-        rows = sorted_by_neuron(arrangement, by_neuron)
-        outside, version = arrangement.outside(weights), reference._version
-        made = cls(alignment, center, weights, by_neuron, rows, outside, version)
+        made = cls._of(weights, center, alignment, reference._version)
         _framed[reference] = made
         return made
 
+    @classmethod
+    def given(cls, weights: Float[Tensor, "m d"], alignment: Alignment) -> "Framed":
+        """Checkpoints that share a frame by what else is known, as queries will too."""
+        center = weights.mean(dim=0, dtype=torch.float64).to(weights.dtype)
+        return replace(cls._of(weights, center, alignment, weights._version), is_given=True)
+
+    @classmethod
+    def _of(
+        cls,
+        weights: Float[Tensor, "m d"],
+        center: Float[Tensor, " d"],
+        alignment: Alignment,
+        version: int,
+    ) -> "Framed":
+        arrangement = alignment.arrangement
+        by_neuron = arrangement.by_neuron(weights)
+        rows = sorted_by_neuron(arrangement, by_neuron)
+        outside = arrangement.outside(weights)
+        return cls(alignment, center, weights, by_neuron, rows, outside, version)
+
     def place(self, queries: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """Checkpoints moved into this frame."""
+        if self.is_given:
+            return queries
         return aligned_to(self.center, queries, self.alignment)
 
 

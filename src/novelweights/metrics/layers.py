@@ -13,8 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from novelweights.metrics.alignment import Alignment
+from novelweights.metrics.brackets import Framed
 from novelweights.metrics.neighbors import nearest
-from novelweights.metrics.sources import Movable, find_directions
+from novelweights.metrics.sources import Directions, Movable, find_directions
 from novelweights.weights.layout import WeightLayout
 
 
@@ -24,7 +25,8 @@ class LayerNearness:
 
     distance: Float[np.ndarray, "n layers"]
     """To the nearest training checkpoint, the layer aligned by itself: exactly if it holds one
-    group of neurons, by one descent from the common frame if it lies between two."""
+    group of neurons; if it lies between two, by a descent from the frame of the layers and one from
+    that of the whole networks, where a copy of a whole network keeps its place."""
     cosine: Float[np.ndarray, "n layers"]
     """The largest cosine to a training checkpoint, both less the mean of the aligned."""
     rows: Int[np.ndarray, "n layers"]
@@ -37,6 +39,8 @@ class _Layer:
     reference: Float[Tensor, "m k"]
     movable: Movable
     alignment: Alignment | None
+    in_whole: Movable | None
+    """Of a layer between two groups: in the frame of the whole networks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,8 @@ class Layers:
 
     names: tuple[str, ...]
     parts: tuple[_Layer, ...]
+    whole: Framed | None
+    """The whole networks in one frame, where they have several groups of neurons."""
 
     @classmethod
     def of(
@@ -55,14 +61,22 @@ class Layers:
         if len(groups) < 2:
             return None
         parts, places = [], torch.arange(layout.size)
+        whole = None
+        if alignment is not None and not alignment.is_exact:
+            whole = Framed.of(reference, alignment)
         for names in groups.values():
             columns = torch.cat([places[layout.slices[name]] for name in names])
             shapes = dict(layout.shapes)
             part = WeightLayout(tuple((name, shapes[name]) for name in names))
             aligned = _restricted(alignment, part)
             weights = reference[:, columns].contiguous()
-            parts.append(_Layer(columns, weights, Movable.of(weights, aligned), aligned))
-        return cls(tuple(groups), tuple(parts))
+            in_whole = None
+            if whole is not None and aligned is not None and not aligned.is_exact:
+                there = whole.weights[:, columns].contiguous()
+                in_whole = Movable.in_frame(Framed.given(there, aligned))
+            movable = Movable.of(weights, aligned)
+            parts.append(_Layer(columns, weights, movable, aligned, in_whole))
+        return cls(tuple(groups), tuple(parts), whole)
 
     def nearness(
         self,
@@ -77,6 +91,7 @@ class Layers:
             exclude: True where a training checkpoint does not count for a query.
         """
         distances, cosines, rows = [], [], []
+        placed = queries if self.whole is None else self.whole.place(queries)
         for part in self.parts:
             mine = queries[:, part.columns].contiguous()
             found = find_directions(mine, part.movable, exclude=exclude)
@@ -85,9 +100,24 @@ class Layers:
                 distances.append(near.distances[:, 0])
             else:
                 distances.append(found.distance)
+            if part.in_whole is not None:
+                other = placed[:, part.columns].contiguous()
+                found = _better(found, find_directions(other, part.in_whole, exclude=exclude))
+                distances[-1] = found.distance
             cosines.append(found.cosine)
             rows.append(found.row)
         return LayerNearness(np.stack(distances, 1), np.stack(cosines, 1), np.stack(rows, 1))
+
+
+def _better(one: Directions, other: Directions) -> Directions:
+    """The larger cosine and the smaller distance of each query, found from two frames."""
+    takes_other = other.cosine > one.cosine
+    return Directions(
+        cosine=np.where(takes_other, other.cosine, one.cosine),
+        row=np.where(takes_other, other.row, one.row),
+        norm=np.where(takes_other, other.norm, one.norm),
+        distance=np.minimum(one.distance, other.distance),
+    )
 
 
 def modules_of(layout: WeightLayout) -> dict[str, list[str]]:

@@ -190,12 +190,17 @@ class Movable:
         if alignment is None:
             return cls._unmoved(reference, _Fixed.of(reference))
         if not alignment.is_exact:
-            framed = Framed.of(reference, alignment)
-            return replace(cls._unmoved(framed.weights, None), alignment=alignment, framed=framed)
+            return cls.in_frame(Framed.of(reference, alignment))
         order = torch.cat([alignment.arrangement.index, alignment.arrangement.rest])
         neurons, rest = alignment.features(reference)
         squared = reference.double().square().sum(dim=1)
         return cls(alignment, order, neurons.contiguous(), rest, squared, None)
+
+    @classmethod
+    def in_frame(cls, framed: Framed) -> "Movable":
+        """Checkpoints that are aligned to a query from a frame that both share."""
+        still = cls._unmoved(framed.weights, None)
+        return replace(still, alignment=framed.alignment, framed=framed)
 
     @classmethod
     def _unmoved(cls, reference: Float[Tensor, "m d"], fixed: "_Fixed | None") -> "Movable":
