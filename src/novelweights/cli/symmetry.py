@@ -73,6 +73,7 @@ def declared(
     from novelweights.errors import InputError, unknown_name
     from novelweights.networks.declared import (
         example_of,
+        fitted_to,
         network_at,
         read_symmetry,
         require_preserved,
@@ -95,12 +96,13 @@ def declared(
         return trained.info.symmetry
     if not Path(symmetry).exists() and not Path(symmetry).suffix:
         raise unknown_name("symmetry", symmetry, ("auto", "none"))
-    table = read_symmetry(Path(symmetry), trained.layout)
+    whole = read_symmetry(Path(symmetry))
+    table = fitted_to(whole, trained.layout, symmetry)
     if module is None and isinstance(task, Classification):
         of = task.network.network if isinstance(task.network, PartOfNetwork) else task.network
         rows = example_of(str(of.inputs))
         module = task.network.module()
         example = of.images(rows) if isinstance(of, ResNet18) else rows
     if module is not None and example is not None:
-        require_preserved(table, trained.layout, module, example)
+        require_preserved(whole, trained.layout, module, example)
     return table

@@ -3,7 +3,7 @@
 import importlib
 import json
 import sys
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,14 @@ from novelweights.weights.symmetry import NeuronSymmetry
 SHOWN = 3
 
 
-def read_symmetry(path: Path, layout: WeightLayout) -> NeuronSymmetry:
+def read_symmetry(path: Path) -> NeuronSymmetry:
     """The table in a JSON file, as `NeuronSymmetry.to_json` writes it.
 
-    Args:
-        path: The file.
-        layout: Parameters of the checkpoints that it is for.
-
     Raises:
-        InputError: There is no such file, it is no table, or one of other parameters.
+        InputError: There is no such file, or it is no table.
     """
     try:
-        table = NeuronSymmetry.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return NeuronSymmetry.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: expected auto, none or a symmetry file, there is no file of that name"
@@ -41,7 +37,6 @@ def read_symmetry(path: Path, layout: WeightLayout) -> NeuronSymmetry:
             f"{path}: expected a symmetry table (JSON with axes by parameter, as `novelweights "
             f"symmetry` writes it), could not read one ({error!r})"
         ) from error
-    return fitted_to(table, layout, str(path))
 
 
 def fitted_to(table: NeuronSymmetry, layout: WeightLayout, source: str) -> NeuronSymmetry:
@@ -146,26 +141,33 @@ def require_preserved(
     """Refuse a declared table that changes what a network computes.
 
     Args:
-        table: Of some or all of the network's parameters.
-        layout: Those parameters.
+        table: Of the network's parameters; those that it leaves out, it leaves in place.
+        layout: Parameters of the checkpoints that the table is for.
         module: The network.
         example: Its input, with a batch.
 
     Raises:
-        InputError: The outputs change; the groups and their layers are named.
+        InputError: The checkpoints are not the network's, the table does not fit it, or its
+            outputs change; the groups and their layers are named.
     """
     whole = layout_of(module)
-    held: Mapping[str, tuple[str | None, ...]] = {
-        name: (None,) * len(shape) for name, shape in whole.shapes
-    }
-    axes = {name: table.axes.get(name, fixed) for name, fixed in held.items()}
-    completed = NeuronSymmetry(axes, table.sign_groups, table.blocks, table.joined, table.flips)
-    missing = [name for name, _ in layout.shapes if name not in axes]
+    own = [name for name, _ in whole.shapes]
+    missing = [name for name, _ in layout.shapes if name not in own]
     if missing:
         raise InputError(
             f"expected the network of these checkpoints, {', '.join(missing[:SHOWN])} not in it; "
             "name the network that they are of"
         )
-    if completed.sizes(whole):
-        variances = [name for name in axes if name.endswith("running_var")]
+    moved = table.only([name for name in own if name in table.axes])
+    axes = {name: moved.axes.get(name, (None,) * len(shape)) for name, shape in whole.shapes}
+    completed = replace(moved, axes=axes)
+    try:
+        anything_moves = completed.sizes(whole)
+    except ValueError as error:
+        raise InputError(
+            f"expected a table of {type(module).__name__}, it does not fit: {error}; give the "
+            "table that `novelweights symmetry` derives"
+        ) from error
+    if anything_moves:
+        variances = [name for name in own if name.endswith("running_var")]
         prove(working_copy(module), in_double(example), whole, completed, positive=variances)

@@ -9,6 +9,7 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 from novelweights.cli.main import app
+from novelweights.networks.declared import network_at
 from novelweights.networks.deep_mlp import DeepMLP
 from novelweights.weights.symmetry import NeuronSymmetry, random_transform
 
@@ -17,6 +18,11 @@ from torch import nn
 
 def small():
     return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
+
+def normalized():
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(24, 2)
+    )
 
 class NeedsArguments(nn.Module):
     def __init__(self, width):
@@ -89,6 +95,25 @@ def test_an_audit_takes_the_network_or_the_table(folder):
     result, again = audited("--symmetry", "table.json")
     assert result.exit_code == 0, result.output
     assert again["distance"] == told["distance"]
+
+
+def test_a_table_that_moves_running_statistics_is_taken_for_checkpoints_without(folder):
+    for path in folder.glob("*/*.pt"):
+        module = network_at("own_networks:normalized")
+        nn.init.normal_(module[1].weight)
+        torch.save(module.state_dict(), path)
+    own = ("--network", "own_networks:normalized", "--input-shape", "1x4x4")
+    run("symmetry", own[1], *own[2:], "-o", "table.json")
+    table = json.loads((folder / "table.json").read_text())
+    assert table["axes"]["1.running_mean"] == ["0"]
+    result, told = audited("--symmetry", "table.json", *own)
+    assert result.exit_code == 0, result.output
+    assert "sign flips of the 6 hidden neurons" in told["distance"]["symmetry"]
+    table["axes"]["1.running_mean"] = [None]  # stays behind when the filters move
+    (folder / "table.json").write_text(json.dumps(table))
+    result, _ = audited("--symmetry", "table.json", *own)
+    assert result.exit_code == 2
+    assert "0 (0.weight" in result.output.replace("\n", " ")
 
 
 def test_what_does_not_fit_is_refused_with_its_name(folder):
