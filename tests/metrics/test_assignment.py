@@ -98,9 +98,8 @@ def test_no_true_nearest_is_ever_dropped(seed, k, n, levels, error, excluded, pa
     if excluded:
         offset[np.arange(q), rng.integers(0, m, q)] = np.inf
     wrong = true + rng.uniform(-error, error, true.shape) / n  # totals err by at most `error`
-    solve = assignment._promising_parallel if parallel else assignment._promising_serial
-    totals = np.full(offset.shape, np.inf)
-    solve(wrong, offset, np.full((q, m), error), k, totals)
+    totals, errors = np.full(offset.shape, np.inf), np.full((q, m), error)
+    assignment._solve_promising(wrong, offset, errors, k, totals, in_parallel=parallel)
     exact = by_scipy(true.reshape(-1, n, n)).reshape(q, m) + offset
     kth = np.partition(exact, k - 1, axis=1)[:, k - 1 : k]
     needed = exact <= kth if error == 0 else exact < kth  # one of several equals may stand in

@@ -1,10 +1,13 @@
+import inspect
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
+from numba import prange
 
-from novelweights.metrics.threads import map_small
+from novelweights.metrics.threads import compiled_loop, map_small
 
 
 @pytest.fixture
@@ -48,3 +51,25 @@ def test_it_may_be_nested(three_threads):
 
 def test_nothing_to_do_is_fine():
     assert map_small(lambda i: i, []) == []
+
+
+def doubled(x):
+    for i in prange(len(x)):
+        x[i] *= 2
+
+
+def test_a_loop_gives_the_same_on_one_thread_and_on_all():
+    run, x = compiled_loop(doubled), np.ones(9)
+    run(x, in_parallel=False)
+    run(x, in_parallel=True)
+    assert (x == 4).all()
+
+
+def test_the_cache_keeps_both_compilations_of_a_loop_apart():
+    """Else each process would run both as whichever an earlier process compiled first."""
+    run, x = compiled_loop(doubled), np.ones(9)
+    compiled = [cell.cell_contents for cell in inspect.unwrap(run).__closure__]
+    for in_parallel in (False, True):
+        run(x, in_parallel=in_parallel)
+    names = {each._cache._impl.filename_base for each in compiled}
+    assert len(compiled) == len(names) == 2

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numba import njit, prange
 
+from novelweights.metrics.threads import compiled_loop
+
 
 @njit(cache=True, nogil=True)
 @no_type_check
@@ -89,12 +91,14 @@ def _solve(cost: np.ndarray, columns: np.ndarray) -> float:  # pragma: no cover 
     return _solve_from(cost, columns, np.zeros(cost.shape[0] + 1))
 
 
+@compiled_loop
 @no_type_check
 def _solve_all(costs: np.ndarray, columns: np.ndarray, totals: np.ndarray) -> None:
     for pair in prange(costs.shape[0]):
         totals[pair] = _solve(costs[pair], columns[pair])
 
 
+@compiled_loop
 @no_type_check
 def _solve_promising(
     costs: np.ndarray, offset: np.ndarray, error: np.ndarray, k: int, totals: np.ndarray
@@ -133,11 +137,6 @@ def _solve_promising(
 SMALL = 1 << 22
 """Below this many operations a second thread costs more than it brings."""
 
-_all_serial = njit(cache=True, nogil=True)(_solve_all)
-_all_parallel = njit(cache=True, parallel=True)(_solve_all)
-_promising_serial = njit(cache=True, nogil=True)(_solve_promising)
-_promising_parallel = njit(cache=True, parallel=True)(_solve_promising)
-
 
 def assign(
     costs: Float[np.ndarray, "pairs n n"],
@@ -158,8 +157,8 @@ def assign(
         raise ValueError("assignment costs must be finite")
     columns = np.empty(costs.shape[:2], np.int64)
     totals = np.empty(len(costs))
-    solve = _all_serial if costs.size * costs.shape[-1] < SMALL else _all_parallel
-    solve(costs, columns, totals)
+    is_large = costs.size * costs.shape[-1] >= SMALL
+    _solve_all(costs, columns, totals, in_parallel=is_large)
     return columns, totals
 
 
@@ -181,6 +180,6 @@ def promising_totals(
         Totals, infinity for pairs that are proven not to be among the k least.
     """
     totals = np.full(offset.shape, np.inf)
-    solve = _promising_serial if costs.size < SMALL else _promising_parallel
-    solve(costs, offset.astype(np.float64), error.astype(np.float64), k, totals)
+    offset, error = offset.astype(np.float64), error.astype(np.float64)
+    _solve_promising(costs, offset, error, k, totals, in_parallel=costs.size >= SMALL)
     return totals

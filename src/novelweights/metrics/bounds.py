@@ -13,9 +13,18 @@ import numpy as np
 from jaxtyping import Float, Int
 from numba import njit, prange
 
-from novelweights.metrics.arrangement import COUNTED, OTHER, Arrangement
+from novelweights.metrics.arrangement import (
+    COUNTED,
+    LENGTH,
+    N_OTHER,
+    OTHER,
+    OTHER_SIGN,
+    SIGN,
+    START,
+    Arrangement,
+)
 from novelweights.metrics.assignment import _solve_from
-from novelweights.metrics.descent import FEW
+from novelweights.metrics.threads import FEW, compiled_loop
 
 SHARES = (0.5, 1.0, 0.0)
 """Of a weight's square for the side that distances count; the best of these bounds is taken."""
@@ -30,16 +39,16 @@ def _sort_rows(rows: np.ndarray, segments: np.ndarray, weights: np.ndarray) -> N
     for group in range(len(rows)):
         n, begin, length, first, last = rows[group]
         for s in range(first, last):
-            if segments[s, 1] < 0:
+            if segments[s, OTHER] < 0:
                 continue
-            start, n_other, size = segments[s, 0], segments[s, 2], segments[s, 3]
+            start, n_other, size = segments[s, START], segments[s, N_OTHER], segments[s, LENGTH]
             entries = np.empty(n_other, np.float32)
             for i in range(n):
                 at = begin + i * length + start
                 for c in range(size):
                     for j in range(n_other):
                         entries[j] = weights[at + j * size + c]
-                        if segments[s, 5] >= 0:
+                        if segments[s, OTHER_SIGN] >= 0:
                             entries[j] = abs(entries[j])
                     entries.sort()
                     for j in range(n_other):
@@ -99,14 +108,15 @@ def _bound(
         s = first
         while s < last:  # segments of one sign variable are neighbors
             stop = s
-            while stop < last and segments[stop, 4] == segments[s, 4]:
+            while stop < last and segments[stop, SIGN] == segments[s, SIGN]:
                 stop += 1
             kept = np.zeros((len(shares), n, n))
             flipped = np.zeros((len(shares), n, n))
             for m in range(s, stop):
-                start, n_other, size = segments[m, 0], segments[m, 2], segments[m, 3]
+                start, n_other = segments[m, START], segments[m, N_OTHER]
+                size = segments[m, LENGTH]
                 _apart(mine, theirs, n, length, start, n_other * size, part)
-                has_sign = segments[m, 4] >= 0 and segments[m, 5] < 0
+                has_sign = segments[m, SIGN] >= 0 and segments[m, OTHER_SIGN] < 0
                 if has_sign:
                     if len(turned) == 0:
                         turned = np.empty(n * length, np.float32)
@@ -128,6 +138,7 @@ def _bound(
     return totals.max()
 
 
+@compiled_loop
 @no_type_check
 def _bound_pairs(
     x: np.ndarray,
@@ -141,10 +152,6 @@ def _bound_pairs(
 ) -> None:
     for p in prange(len(mine)):
         squared[p] = _bound(x[mine[p]], y[yours[p]], rows, segments, shares)
-
-
-_pairs_serial = njit(cache=True, nogil=True)(_bound_pairs)
-_pairs_parallel = njit(cache=True, parallel=True)(_bound_pairs)
 
 
 def sorted_by_neuron(
@@ -179,8 +186,16 @@ def squared_bounds(
         Lower bounds in float64, without weights outside all neurons, >= 0.
     """
     squared = np.empty(len(pairs[0]))
-    run = _pairs_serial if len(squared) < FEW else _pairs_parallel
-    run(x, y, *pairs, arrangement.rows, arrangement.segments, _shares(arrangement), squared)
+    _bound_pairs(
+        x,
+        y,
+        *pairs,
+        arrangement.rows,
+        arrangement.segments,
+        _shares(arrangement),
+        squared,
+        in_parallel=len(squared) >= FEW,
+    )
     # a sum of k squared differences of float32 numbers errs by at most (k + 3) units, relative
     longest = int(arrangement.rows[:, 2].max()) + 3
     return np.maximum(squared * (1 - 2 * longest * UNIT), 0)
