@@ -18,7 +18,9 @@ from novelweights.weights.symmetry import AxisPart, NeuronSymmetry
 
 NONE = -1
 START, OTHER, N_OTHER, LENGTH, SIGN, OTHER_SIGN, COUNTED = range(7)
-"""Columns of `Arrangement.segments`."""
+"""Columns of `Arrangement.segments`; compiled loops use them too, as constants."""
+RUN_GROUP, RUN_SIGN, RUN_START, RUN_INNER, RUN_END, RUN_FIRST, RUN_LAST = range(7)
+"""Columns of `Arrangement.runs`."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,11 @@ class Arrangement:
 
     @cached_property
     def runs(self) -> Int[np.ndarray, "runs 7"]:
-        """Parts of rows with one sign variable: its group, the variable (or NONE), where it begins
-        in the row, where weights of other groups begin in it, where it ends, and the range of
-        segments of those weights."""
+        """Parts of rows with one sign variable: see the columns above.
+
+        The group, the sign variable (or NONE), where it STARTs in the row, where the weights that
+        other groups order begin in it (INNER), where it ENDs, and those weights' range of segments.
+        """
         table = []
         for group, (_, _, length, first, last) in enumerate(self.rows.tolist()):
             bounds = [first, *range(first + 1, last), last]
@@ -151,10 +155,16 @@ class Arrangement:
         return found
 
     @cached_property
-    def sign_groups(self) -> Int[np.ndarray, " signs"]:
-        """Group of each sign variable."""
-        numbers = {group: i for i, group in enumerate(self.groups)}
-        return np.array([numbers[group] for _, group in self.signs], dtype=np.int64)
+    def counted(self) -> Int[np.ndarray, "ranges 2"]:
+        """Ranges of the entries that distances count: each weight of a neuron once."""
+        is_counted = np.zeros(len(self.index) + 2, bool)
+        for n, start, length, first, last in self.rows.tolist():
+            row = np.repeat(
+                self.segments[first:last, COUNTED] == 1,
+                self.segments[first:last, N_OTHER] * self.segments[first:last, LENGTH],
+            )
+            is_counted[start + 1 : start + 1 + n * length] = np.tile(row, n)
+        return np.flatnonzero(np.diff(is_counted)).reshape(-1, 2)
 
     def by_neuron(self, weights: Float[Tensor, "n d"]) -> Float[np.ndarray, "n entries"]:
         """Checkpoints with their weights gathered by neuron, float32."""

@@ -6,19 +6,27 @@ Source: the method is weight matching (Ainsworth et al. 2023, "Git Re-Basin", al
 and batch normalization's flips, which the assignment takes along, are ours.
 """
 
-from typing import NamedTuple, no_type_check
+from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float, Int, Int8
+from jaxtyping import Float, Int
 from numba import njit, prange
-from torch import Tensor
 
-from novelweights.metrics.arrangement import Arrangement
+from novelweights.metrics.arrangement import (
+    LENGTH,
+    N_OTHER,
+    OTHER,
+    OTHER_SIGN,
+    RUN_GROUP,
+    RUN_SIGN,
+    START,
+    Arrangement,
+)
 from novelweights.metrics.assignment import _solve_from
+from novelweights.metrics.moves import Moves, _place
+from novelweights.metrics.threads import FEW, compiled_loop
 
 MAX_SWEEPS = 100
-FEW = 4
-"""Pairs that are not worth a second thread."""
 LEAST_GAIN = 1e-6
 """Of the inner product of two networks: smaller gains are rounding, and end the descent."""
 
@@ -53,12 +61,14 @@ def _gather(
     out: np.ndarray,
 ) -> None:  # pragma: no cover - compiled
     """The weights of a run that other groups order, in these orders and with their signs."""
-    inner, width = run[3], run[4] - run[3]
+    _, _, _, inner, end, first, last = run
+    width = end - inner
     for i in range(n):
         base = begin + i * length
-        for s in range(run[5], run[6]):
-            start, other, n_other, size = segments[s, :4]
-            variable = segments[s, 5]
+        for s in range(first, last):
+            start, other = segments[s, START], segments[s, OTHER]
+            n_other, size = segments[s, N_OTHER], segments[s, LENGTH]
+            variable = segments[s, OTHER_SIGN]
             to = i * width + start - inner
             for j in range(n_other):
                 source = base + start + order[other, j] * size
@@ -74,39 +84,14 @@ def _gather(
 @njit(cache=True, nogil=True)
 @no_type_check
 def _inner(
-    x: np.ndarray,
-    y: np.ndarray,
-    rows: np.ndarray,
-    segments: np.ndarray,
-    order: np.ndarray,
-    signs: np.ndarray,
-    squared_difference: bool,
+    x: np.ndarray, there: np.ndarray, counted: np.ndarray, squared_difference: bool
 ) -> float:  # pragma: no cover - compiled
-    """Inner product of x with y moved, or their squared distance, each weight once; float64."""
+    """Inner product of x with y as it was moved, or their squared distance; float64."""
     total = 0.0
-    for group in range(len(rows)):
-        n, begin, length, first, last = rows[group]
-        for i in range(n):
-            mine, yours = begin + i * length, begin + order[group, i] * length
-            for s in range(first, last):
-                if segments[s, 6] == 0:
-                    continue
-                start, other, n_other, size = segments[s, :4]
-                own = 1 if segments[s, 4] < 0 else signs[segments[s, 4], i]
-                for j in range(n_other):
-                    sign = own
-                    source = yours + start + j * size
-                    if other >= 0:
-                        source = yours + start + order[other, j] * size
-                        if segments[s, 5] >= 0:
-                            sign = own * signs[segments[s, 5], j]
-                    for c in range(size):
-                        a = np.float64(x[mine + start + j * size + c])
-                        b = sign * np.float64(y[source + c])
-                        if squared_difference:
-                            total += (a - b) * (a - b)
-                        else:
-                            total += a * b
+    for r in range(len(counted)):
+        for at in range(counted[r, 0], counted[r, 1]):
+            a, b = np.float64(x[at]), np.float64(there[at])
+            total += (a - b) * (a - b) if squared_difference else a * b
     return total
 
 
@@ -117,8 +102,9 @@ def _fixed_gains(
 ) -> None:  # pragma: no cover - compiled
     """Of each run: inner products of neurons over the weights that no other group orders."""
     for r in range(len(runs)):
-        n, begin, length = rows[runs[r, 0], :3]
-        first, width = runs[r, 2], runs[r, 3] - runs[r, 2]
+        group, _, first, inner, _, _, _ = runs[r]
+        n, begin, length, _, _ = rows[group]
+        width = inner - first
         theirs = np.empty(n * width, np.float32)
         for i in range(n):
             at = begin + i * length + first
@@ -144,18 +130,19 @@ def _best_order(
     prices: np.ndarray,
 ) -> bool:  # pragma: no cover - compiled
     """Give one group its best order and signs, the others held; whether that gained anything."""
-    n, begin, length = rows[group, :3]
+    n, begin, length, _, _ = rows[group]
     cost = np.zeros((n, n))
     current = 0.0
     for r in range(len(runs)):
-        if runs[r, 0] != group:
+        of_group, variable, _, inner, end, _, _ = runs[r]
+        if of_group != group:
             continue
-        variable, width = runs[r, 1], runs[r, 4] - runs[r, 3]
+        width = end - inner
         part = by_run[r, :n, :n]
         if width > 0:
             _gather(y, begin, n, length, runs[r], segments, order, signs, gathered)
             mine = x[begin : begin + n * length]
-            _products(mine, gathered, n, width, length, runs[r, 3], part)
+            _products(mine, gathered, n, width, length, inner, part)
             part += fixed[r, :n, :n]
         else:
             part[:, :] = fixed[r, :n, :n]
@@ -173,9 +160,10 @@ def _best_order(
         return False
     order[group, :n] = columns
     for r in range(len(runs)):
-        if runs[r, 0] == group and runs[r, 1] >= 0:
+        variable = runs[r, RUN_SIGN]
+        if runs[r, RUN_GROUP] == group and variable >= 0:
             for i in range(n):
-                signs[runs[r, 1], i] = -1 if by_run[r, i, columns[i]] < 0 else 1
+                signs[variable, i] = -1 if by_run[r, i, columns[i]] < 0 else 1
     return True
 
 
@@ -188,15 +176,20 @@ def _descend(
     segments: np.ndarray,
     runs: np.ndarray,
     touches: np.ndarray,
+    counted: np.ndarray,
     order: np.ndarray,
     signs: np.ndarray,
-) -> None:  # pragma: no cover - compiled
-    """Groups take turns until none gains; `order` and `signs` are start and result."""
+) -> float:  # pragma: no cover - compiled
+    """Groups take turns until none gains; `order` and `signs` are start and result.
+
+    Returns the squared distance then.
+    """
     n_groups, largest = len(rows), rows[:, 0].max()
     gathered = np.empty((rows[:, 0] * rows[:, 2]).max(), np.float32)
     by_run = np.empty((len(runs), largest, largest), np.float32)
     fixed = np.empty((len(runs), largest, largest), np.float32)
     prices = np.zeros((n_groups, largest + 1))
+    there = np.empty(len(y), np.float32)
     _fixed_gains(x, y, rows, runs, fixed)
     is_due = np.ones(n_groups, np.bool_)
     for _ in range(MAX_SWEEPS):
@@ -207,7 +200,8 @@ def _descend(
             is_tied = touches[group, group]
             if is_tied:  # a weight between neurons of one group moves twice: its gain is a guess
                 old_order, old_signs = order.copy(), signs.copy()
-                before = _inner(x, y, rows, segments, order, signs, False)
+                _place(y, rows, segments, order, signs, there)
+                before = _inner(x, there, counted, False)
             has_gained = _best_order(
                 group,
                 x,
@@ -223,7 +217,8 @@ def _descend(
                 prices[group],
             )
             if is_tied and has_gained:
-                after = _inner(x, y, rows, segments, order, signs, False)
+                _place(y, rows, segments, order, signs, there)
+                after = _inner(x, there, counted, False)
                 if after <= before + LEAST_GAIN * abs(before):
                     has_gained = False
                     order[:, :] = old_order
@@ -232,8 +227,11 @@ def _descend(
                 is_due |= touches[group]
         if not is_due.any():
             break
+    _place(y, rows, segments, order, signs, there)
+    return _inner(x, there, counted, True)
 
 
+@compiled_loop
 @no_type_check
 def _descend_pairs(
     x: np.ndarray,
@@ -244,47 +242,14 @@ def _descend_pairs(
     segments: np.ndarray,
     runs: np.ndarray,
     touches: np.ndarray,
+    counted: np.ndarray,
     order: np.ndarray,
     signs: np.ndarray,
     squared: np.ndarray,
 ) -> None:
     for p in prange(len(mine)):
         a, b = x[mine[p]], y[yours[p]]
-        _descend(a, b, rows, segments, runs, touches, order[p], signs[p])
-        squared[p] = _inner(a, b, rows, segments, order[p], signs[p], True)
-
-
-_pairs_serial = njit(cache=True, nogil=True)(_descend_pairs)
-_pairs_parallel = njit(cache=True, parallel=True)(_descend_pairs)
-
-
-class Moves(NamedTuple):
-    """An element of the symmetry group for each of p pairs, padded to the largest group."""
-
-    order: Int[np.ndarray, "p groups largest"]
-    """The old index of each new neuron."""
-    signs: Int8[np.ndarray, "p signs largest"]
-    """+1 or -1 for each new neuron, by sign variable."""
-
-    def at(self, rows: Int[np.ndarray, " q"]) -> "Moves":
-        """Those of some pairs."""
-        return Moves(self.order[rows], self.signs[rows])
-
-
-def no_moves(p: int, arrangement: Arrangement) -> Moves:
-    """The identity, p times."""
-    largest = int(arrangement.rows[:, 0].max())
-    order = np.tile(np.arange(largest), (p, len(arrangement.rows), 1))
-    return Moves(order, np.ones((p, len(arrangement.signs), largest), np.int8))
-
-
-def random_moves(p: int, arrangement: Arrangement, rng: np.random.Generator) -> Moves:
-    """p random elements of the group."""
-    order, signs = no_moves(p, arrangement)
-    for group, n in enumerate(arrangement.rows[:, 0]):
-        order[:, group, :n] = rng.random((p, n)).argsort(axis=1)
-    signs[:] = 2 * rng.integers(0, 2, signs.shape) - 1
-    return Moves(order, signs)
+        squared[p] = _descend(a, b, rows, segments, runs, touches, counted, order[p], signs[p])
 
 
 def descend(
@@ -311,8 +276,7 @@ def descend(
     """
     order, signs = start.order.copy(), start.signs.copy()
     squared = np.empty(len(pairs[0]))
-    run = _pairs_parallel if in_parallel and len(squared) >= FEW else _pairs_serial
-    run(
+    _descend_pairs(
         x,
         y,
         *pairs,
@@ -320,58 +284,10 @@ def descend(
         arrangement.segments,
         arrangement.runs,
         arrangement.touches,
+        arrangement.counted,
         order,
         signs,
         squared,
+        in_parallel=in_parallel and len(squared) >= FEW,
     )
     return Moves(order, signs), squared
-
-
-@no_type_check
-def _move_all(
-    weights: np.ndarray,
-    rows: np.ndarray,
-    segments: np.ndarray,
-    index: np.ndarray,
-    order: np.ndarray,
-    signs: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    for p in prange(len(weights)):
-        for group in range(len(rows)):
-            n, begin, length, first, last = rows[group]
-            for i in range(n):
-                mine, yours = begin + i * length, begin + order[p, group, i] * length
-                for s in range(first, last):
-                    if segments[s, 6] == 0:
-                        continue
-                    start, other, n_other, size = segments[s, :4]
-                    own = 1 if segments[s, 4] < 0 else signs[p, segments[s, 4], i]
-                    for j in range(n_other):
-                        sign, source = own, yours + start + j * size
-                        if other >= 0:
-                            source = yours + start + order[p, other, j] * size
-                            if segments[s, 5] >= 0:
-                                sign = own * signs[p, segments[s, 5], j]
-                        for c in range(size):
-                            value = weights[p, index[source + c]]
-                            out[p, index[mine + start + j * size + c]] = sign * value
-
-
-_move_serial = njit(cache=True, nogil=True)(_move_all)
-
-
-def moved(
-    arrangement: Arrangement, weights: Float[Tensor, "p d"], moves: Moves
-) -> Float[Tensor, "p d"]:
-    """Checkpoints with their neurons reordered and flipped, each by its own moves."""
-    out = weights.clone()
-    _move_serial(
-        weights.numpy(),
-        arrangement.rows,
-        arrangement.segments,
-        arrangement.index.numpy(),
-        *moves,
-        out.numpy(),
-    )
-    return out

@@ -17,8 +17,9 @@ from torch import Tensor
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.assignment import assign
 from novelweights.metrics.brackets import Framed
-from novelweights.metrics.descent import descend, moved, no_moves
+from novelweights.metrics.descent import descend
 from novelweights.metrics.hull import hull_weights, sparse_residuals
+from novelweights.metrics.moves import moved, no_moves
 from novelweights.metrics.threads import map_small
 
 Result = TypeVar("Result")
