@@ -72,11 +72,10 @@ def _gather(
             to = i * width + start - inner
             for j in range(n_other):
                 source = base + start + order[other, j] * size
-                if variable < 0:
-                    for c in range(size):
-                        out[to + j * size + c] = y[source + c]
+                sign = np.float32(1 if variable < 0 else signs[variable, j])
+                if size == 1:  # a loop over one weight costs several times as much
+                    out[to + j] = sign * y[source]
                 else:
-                    sign = np.float32(signs[variable, j])
                     for c in range(size):
                         out[to + j * size + c] = sign * y[source + c]
 
