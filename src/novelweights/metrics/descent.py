@@ -142,14 +142,15 @@ def _best_order(
             _gather(y, begin, n, length, runs[r], segments, order, signs, gathered)
             mine = x[begin : begin + n * length]
             _products(mine, gathered, n, width, length, inner, part)
-            part += fixed[r, :n, :n]
         else:
-            part[:, :] = fixed[r, :n, :n]
+            part[:, :] = 0
         for i in range(n):
+            for j in range(n):
+                gain = part[i, j] + fixed[r, i, j]
+                part[i, j] = gain
+                cost[i, j] -= gain if variable < 0 else abs(gain)
             held = np.float64(part[i, order[group, i]])
             current += held if variable < 0 else held * signs[variable, i]
-            for j in range(n):
-                cost[i, j] -= part[i, j] if variable < 0 else abs(part[i, j])
     scale = 0.0
     for i in range(n):
         scale += abs(cost[i, order[group, i]])
