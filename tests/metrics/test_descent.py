@@ -139,6 +139,8 @@ def test_each_weight_is_counted_once(name):
                 end = segment[0] + segment[N_OTHER] * segment[LENGTH]
                 counted.append(rows[:, segment[0] : end].flatten())
     assert torch.cat(counted).sort().values.tolist() == list(range(layout.size))
+    ranges = [arrangement.index[start:end] for start, end in arrangement.counted]
+    assert torch.equal(torch.cat(ranges).sort().values, torch.cat(counted[1:]).sort().values)
 
 
 def test_a_descent_does_not_depend_on_the_pairs_beside_it(rng):
