@@ -25,6 +25,7 @@ from novelweights.seeding import numpy_rng_for, rng_for
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.perturb import parameter_gaussian, pick_rows
 from novelweights.weights.population import Population, last_of_each_run
+from novelweights.weights.rescaled import random_rescaling
 from novelweights.weights.symmetry import random_transform
 
 NOISES = (0.1, 0.25, 0.5, 0.6, 0.75, 1.0)
@@ -87,7 +88,7 @@ class Planter:
         return Plant(key, label, weights, COPY, noise <= VETO_NOISE, noise, rows[:, None].numpy())
 
     def moved(self, n: int) -> list[Plant]:
-        """Copies moved by random elements of the declared group."""
+        """Copies moved by random elements of the declared group, and by continuous moves too."""
         if self.alignment is None:
             return []
         rng = self._rng("moved")
@@ -95,7 +96,14 @@ class Planter:
         weights = self._moved(self.training[rows], rng)
         how = "permuted and sign-flipped" if self.alignment.flips else "permuted"
         label, parents = f"{how} copies", rows[:, None].numpy()
-        return [Plant("copies_moved", label, weights, COPY, True, None, parents)]
+        plants = [Plant("copies_moved", label, weights, COPY, True, None, parents)]
+        if self.alignment.symmetry.continuous:
+            weights = random_rescaling(
+                weights, self.layout, self.alignment.symmetry, rng=self._rng("rescaled")
+            )
+            label = f"{how} copies, rescaled"
+            plants.append(Plant("copies_rescaled", label, weights, COPY, False, None, parents))
+        return plants
 
     def mixtures(self, n: int) -> list[Plant]:
         """Averages of 2, 4 and 16: plain, aligned to the first, and with noise."""

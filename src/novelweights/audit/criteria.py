@@ -44,6 +44,9 @@ class Criteria:
     a gross copy."""
     exact_copy: float = 0.01
     """Equal to a training checkpoint, also to a step that is not a run's last: at most this."""
+    rescaled_ratio: float = 0.5
+    """A gross copy in canonical form is one run's if the next nearest is farther than its nearest
+    over this."""
     dominant_weight: float = 0.4
     """Largest hull weight of a checkpoint with one source is at least this ..."""
     runner_up: float = 1 / 3

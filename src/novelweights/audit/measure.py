@@ -22,6 +22,7 @@ from novelweights.metrics.sources import (
 )
 from novelweights.seeding import rng_for
 from novelweights.tasks.task import ShapeTask, Task
+from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.population import Population, sampled_records
 
 N_NEIGHBORS = 3
@@ -52,6 +53,14 @@ class Reference:
         return Movable.of(self.training.weights, self.alignment)
 
     @cached_property
+    def canonical(self) -> "Canonical | None":
+        """In canonical form; None where nothing continuous is declared."""
+        if self.alignment is None:
+            return None
+        form = CanonicalForm.of(self.training.layout, self.alignment.symmetry)
+        return None if form is None else Canonical.of(form, self.training.weights)
+
+    @cached_property
     def raw(self) -> Movable:
         """As they are."""
         return self.movable if self.alignment is None else Movable.of(self.training.weights, None)
@@ -70,6 +79,43 @@ class Reference:
     def layers(self) -> Layers | None:
         """Layer by layer; None for a network of one layer."""
         return Layers.of(self.training.weights, self.training.layout, self.alignment)
+
+
+@dataclass(frozen=True, eq=False)
+class Canonical:
+    """Training checkpoints without scales of neurons and other continuous moves."""
+
+    form: CanonicalForm
+    weights: Float[Tensor, "m e"]
+    alignment: Alignment | None
+
+    @classmethod
+    def of(cls, form: CanonicalForm, training: Float[Tensor, "m d"]) -> "Canonical":
+        """Those of training checkpoints."""
+        return cls(form, form.apply(training), Alignment.of(form.layout, form.symmetry))
+
+    def nearness(
+        self, queries: Float[Tensor, "n d"], exclude: Bool[np.ndarray, "n m"] | None
+    ) -> dict[str, np.ndarray]:
+        """Distances of checkpoints in the same form, by the name they have in `Findings`."""
+        allowed = len(self.weights) - (0 if exclude is None else int(exclude.sum(axis=1).max()))
+        near = nearest(
+            self.form.apply(queries),
+            self.weights,
+            k=min(2, allowed),
+            exclude=exclude,
+            alignment=self.alignment,
+        )
+        first, second = near.distances[:, 0], near.distances[:, -1]
+        ratio = np.ones_like(first)
+        if allowed > 1:
+            np.divide(first, second, out=ratio, where=second > 0)
+        return {
+            "canonical_distance": first,
+            "canonical_lower": near.lower,
+            "canonical_ratio": ratio,
+            "canonical_rows": near.rows[:, 0],
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +192,8 @@ def measure(
                 "layer_cosine": layers.cosine,
                 "layer_rows": layers.rows,
             }
+    if reference.canonical is not None:
+        space |= reference.canonical.nearness(queries, exclude)
     return Findings(
         label=label,
         names=[str(run) for run in population.records.run],

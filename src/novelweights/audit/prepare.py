@@ -14,6 +14,7 @@ from novelweights.audit.result import DistanceInfo
 from novelweights.audit.words import count
 from novelweights.errors import InputError
 from novelweights.metrics.alignment import Alignment
+from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.chain import symmetry_of_layout
 from novelweights.weights.population import (
     Population,
@@ -200,4 +201,11 @@ def _declared(
         return None, info, [told]
     text = alignment.describe()
     name = f"L2, minimized over {text}"
-    return alignment, DistanceInfo(name, is_exact=alignment.is_exact, symmetry=text), []
+    form = CanonicalForm.of(train.layout, symmetry)
+    info = DistanceInfo(
+        name,
+        is_exact=alignment.is_exact,
+        symmetry=text,
+        canonical="" if form is None else form.describe(),
+    )
+    return alignment, info, []

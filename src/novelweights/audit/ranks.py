@@ -59,6 +59,7 @@ MEASURES = {
     "raw_unmatched_hull_distance": _Measure("raw_hull_distance", -1, is_raw=True),
     "sparse": _Measure("sparse_ratio", -1),
     "raw_sparse": _Measure("raw_sparse_ratio", -1, is_raw=True),
+    "canonical": _Measure("canonical_distance", -1),
     "pca": _Measure("pca_residual", -1),
     "raw_pca": _Measure("raw_pca_residual", -1, is_raw=True),
 }

@@ -93,6 +93,15 @@ class Findings:
     """(n, layers) the scale-free nearness, each layer by itself."""
     layer_rows: np.ndarray | None = None
     """(n, layers) the training row with that cosine."""
+    canonical_distance: np.ndarray | None = None
+    """(n,) declared distance to the nearest training checkpoint, both in canonical form: scales of
+    neurons and the like removed (`novelweights.weights.canonical`)."""
+    canonical_lower: np.ndarray | None = None
+    """(n,) certified lower bound of it."""
+    canonical_ratio: np.ndarray | None = None
+    """(n,) it over the same distance to the second nearest; 1 where there is none."""
+    canonical_rows: np.ndarray | None = None
+    """(n,) the training row at that distance."""
     step_distance: np.ndarray | None = None
     """(n,) declared distance to the nearest of all training checkpoints, where there are more than
     one of each run: other steps, and what was recognized as the same run."""
@@ -177,6 +186,8 @@ class DistanceInfo:
     """Whether the minimum over the symmetry group is exact or an upper bound."""
     symmetry: str
     """What was declared, e.g. "permutations of h (10 neurons)" or "none"."""
+    canonical: str = ""
+    """What a second comparison in canonical form removes besides, e.g. "scales of neurons"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -376,6 +387,10 @@ _ARRAYS = {
     "layer_distance": np.float64,
     "layer_cosine": np.float64,
     "layer_rows": np.int64,
+    "canonical_distance": np.float64,
+    "canonical_lower": np.float64,
+    "canonical_ratio": np.float64,
+    "canonical_rows": np.int64,
     "step_distance": np.float64,
     "step_rows": np.int64,
     "quality": np.float64,
@@ -392,6 +407,9 @@ _SHAPE_COLUMNS = (
     "pca_residual",
     "raw_pca_residual",
     "recentred_cosine",
+    "canonical_distance",
+    "canonical_lower",
+    "canonical_ratio",
     "step_distance",
     "step_rows",
 )
@@ -414,7 +432,7 @@ def _findings_json(found: Findings) -> dict[str, Any]:
 
 def _findings(data: Mapping[str, Any]) -> Findings:
     arrays = {
-        name: None if data[name] is None else np.array(data[name], dtype=dtype)
+        name: None if data.get(name) is None else np.array(data[name], dtype=dtype)
         for name, dtype in _ARRAYS.items()
     }
     return Findings(**{"label": data["label"], "names": list(data["names"]), **arrays})

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from novelweights.audit.calibration import share_beyond
 from novelweights.audit.criteria import (
@@ -127,6 +128,7 @@ def judge_checkpoints(
         return tuple(CheckpointVerdict(Verdict.UNDECIDED, w, reason) for w in works)
     beyond = 1 / ((n_fresh or len(fresh)) + 1) + 1e-12
     usual = max(float(np.median(fresh.distance)), 1e-300)
+    canonical = _canonical_shares(found, fresh)
     columns = {name: values.tolist() for name, values in ranks.items()}
     copied_layers = np.zeros(len(found), dtype=bool)
     if found.layer_distance is not None and fresh.layer_distance is not None:
@@ -141,6 +143,7 @@ def judge_checkpoints(
             beyond=beyond,
             share=distance / usual,
             least_share=float(found.distance_lower[j]) / usual,
+            canonical=_Canonical(*canonical[:, j]),
             sources=(0.0, 0.0)
             if found.source_weights is None
             else tuple(found.source_weights[j, :2].tolist()),
@@ -153,6 +156,18 @@ def judge_checkpoints(
         )
         verdicts.append(_judge_one(case, criteria))
     return tuple(verdicts)
+
+
+def _canonical_shares(found: Findings, fresh: Findings) -> Float[np.ndarray, "3 n"]:
+    """Distances in canonical form over the median of fresh runs, their lower bounds, and ratios to
+    the second nearest; infinite where there is no such form."""
+    shares = np.full((3, len(found)), np.inf)
+    ours = found.canonical_distance, found.canonical_lower, found.canonical_ratio
+    if fresh.canonical_distance is not None and all(column is not None for column in ours):
+        usual = max(float(np.median(fresh.canonical_distance)), 1e-300)
+        shares = np.stack([np.asarray(column, float) for column in ours])
+        shares[:2] /= usual
+    return shares
 
 
 def works_of(
@@ -190,6 +205,18 @@ def working(qualities: np.ndarray, quality: Measure) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class _Canonical:
+    """One checkpoint in canonical form."""
+
+    share: float
+    """Its distance over the median of fresh runs."""
+    least_share: float
+    """The same of the certified lower bound."""
+    ratio: float
+    """Its distance over that to the second nearest."""
+
+
+@dataclass(frozen=True)
 class _Case:
     """One checkpoint: its ranks and what else the rules ask for."""
 
@@ -200,6 +227,7 @@ class _Case:
     """Its distance over the median of fresh runs."""
     least_share: float
     """The same of the certified lower bound of its distance."""
+    canonical: _Canonical
     sources: tuple[float, ...]
     """The two largest weights of its mixture."""
     step_share: float
@@ -239,6 +267,15 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
         what = "a training checkpoint" if last else "a training checkpoint, not the last of its run"
         of = "the reconstruction of " if case.through_codec else ""
         return says(Verdict.REPLICA, f"equal to {of}{what}")
+    disguised = "a training checkpoint once scales of neurons and the like are removed"
+    if case.canonical.share <= criteria.exact_copy:
+        return says(Verdict.REPLICA, f"equal to {disguised}")
+    rescaled = case.canonical.share <= criteria.gross_copy and case.is_beyond("canonical_near")
+    if rescaled and not gross and case.canonical.ratio <= criteria.rescaled_ratio:
+        return says(
+            Verdict.REPLICA,
+            f"{case.canonical.share:.2g} of a fresh run's distance from {disguised}",
+        )
     if one_source and not mosaic and (copied or mixture):
         return says(
             Verdict.REPLICA,
@@ -254,6 +291,8 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
         return says(
             Verdict.INTERPOLATION, "near several training runs, beyond fresh runs", "average"
         )
+    if rescaled:
+        return says(Verdict.UNDECIDED, f"near {disguised}")
     if case.is_beyond("layers_any_near"):
         return says(Verdict.UNDECIDED, "one layer is near a training run's", "partial copy")
     if case.is_beyond("distance_near"):
@@ -274,7 +313,7 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
         return says(Verdict.UNDECIDED, f"unlike fresh runs: {', '.join(odd)}")
     if case.step_share <= criteria.gross_copy:
         return says(Verdict.UNDECIDED, "near a training checkpoint that is not the last of its run")
-    if case.least_share <= criteria.gross_copy:
+    if min(case.least_share, case.canonical.least_share) <= criteria.gross_copy:
         return says(Verdict.UNDECIDED, "not proven to be no copy: only a bound of its distance")
     return says(Verdict.NOVEL, MEANING[Verdict.NOVEL])
 

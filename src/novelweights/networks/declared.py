@@ -14,6 +14,7 @@ from novelweights.errors import InputError
 from novelweights.networks.symmetry_of import layout_of, symmetry_of
 from novelweights.networks.tracing.proof import prove
 from novelweights.networks.tracing.running import in_double, working_copy
+from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -57,6 +58,7 @@ def fitted_to(table: NeuronSymmetry, layout: WeightLayout, source: str) -> Neuro
         )
     found = table.only(names)
     try:
+        CanonicalForm.of(layout, found)
         found.sizes(layout)
     except ValueError as error:
         raise InputError(

@@ -5,10 +5,12 @@ that results is then tried on random weights, and refused if the outputs change.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import Tensor, nn
 
 from novelweights.errors import InputError
+from novelweights.networks.tracing.continuous import continuous_moves
 from novelweights.networks.tracing.follow import Follow
 from novelweights.networks.tracing.proof import prove
 from novelweights.networks.tracing.running import (
@@ -18,7 +20,7 @@ from novelweights.networks.tracing.running import (
     state_of,
     working_copy,
 )
-from novelweights.networks.tracing.table import table_of
+from novelweights.networks.tracing.table import normalizations_of, table_of
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -35,8 +37,13 @@ def layout_of(module: nn.Module) -> WeightLayout:
     )
 
 
-def symmetry_of(module: nn.Module, example: Tensor | tuple | Mapping) -> NeuronSymmetry:
-    """The neurons of a network that may be reordered or change sign, in evaluation mode.
+def symmetry_of(
+    module: nn.Module, example: Tensor | tuple | Mapping, *, logits: bool = False
+) -> NeuronSymmetry:
+    """The moves that leave what a network computes, in evaluation mode.
+
+    Its neurons that may be reordered or change sign, and the moves that form a continuum: scales
+    of neurons, lengths of normalized filters, coordinates inside attention heads.
 
     Derived from one run and proven on random weights. What is not understood is fixed, so the
     table may say less than holds, never more. Groups have the name of the layer that produces
@@ -45,6 +52,8 @@ def symmetry_of(module: nn.Module, example: Tensor | tuple | Mapping) -> NeuronS
     Args:
         module: Any network, with any weights.
         example: Its input, or a tuple of its inputs, or a mapping of named ones; of any batch.
+        logits: The outputs are logits of a softmax over their last axis: a number added to all
+            logits of an example changes nothing either.
 
     Returns:
         The table of `layout_of(module)`; without groups where nothing may move.
@@ -83,6 +92,16 @@ def symmetry_of(module: nn.Module, example: Tensor | tuple | Mapping) -> NeuronS
                 "torch.vmap by batches, or write the table (NeuronSymmetry) by hand"
             ) from error
     table, layout = table_of(follow.weights, follow.notes), layout_of(copied)
+    variances = follow.notes.variances
     if table.sizes(layout):
-        prove(copied, inputs, layout, table, positive=follow.notes.variances)
-    return table
+        prove(copied, inputs, layout, table, positive=variances)
+    found = continuous_moves(
+        copied,
+        inputs,
+        layout,
+        table,
+        normalizations_of(follow.weights, follow.notes, table),
+        positive=variances,
+        logits=logits,
+    )
+    return replace(table, continuous=found)

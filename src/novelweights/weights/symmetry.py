@@ -3,8 +3,8 @@
 One dict from parameter to its axes says which group of neurons each axis counts: neurons of a
 group may be reordered together everywhere, and, where the activation is odd, change sign. The
 paper's section 2.3 names both; the table form makes every network of ours a few lines of data.
-Axes made of several parts (concatenated channels) and flips that a batch normalization undoes have
-a table each.
+Axes made of several parts (concatenated channels), flips that a batch normalization undoes, and
+moves of a continuous group have a table each.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from novelweights.weights.continuous import Continuous
 from novelweights.weights.layout import WeightLayout
 
 
@@ -63,6 +64,28 @@ class NeuronSymmetry:
     """Axes made of several parts, by parameter and axis; such an axis is None in `axes`."""
     flips: Mapping[str, Flip] = field(default_factory=dict)
     """Signs that a batch normalization undoes, by a name that no group has."""
+    continuous: Continuous = field(default_factory=Continuous)
+    """Scales, shifts and products, which a canonical form removes."""
+
+    @classmethod
+    def from_parts(
+        cls,
+        parts: Mapping[str, tuple[tuple[AxisPart, ...], ...]],
+        sign_groups: frozenset[str] = frozenset(),
+        flips: Mapping[str, Flip] | None = None,
+        continuous: Continuous | None = None,
+    ) -> "NeuronSymmetry":
+        """The table of parameters whose axes are given part by part, as `parts_of` gives them."""
+        axes, blocks, joined = {}, {}, {}
+        for name, by_axis in parts.items():
+            whole = [found[0] if len(found) == 1 else AxisPart(None, 0) for found in by_axis]
+            axes[name] = tuple(part.group for part in whole)
+            if any(part.block > 1 for part in whole):
+                blocks[name] = tuple(part.block for part in whole)
+            several = {i: tuple(found) for i, found in enumerate(by_axis) if len(found) > 1}
+            if several:
+                joined[name] = several
+        return cls(axes, sign_groups, blocks, joined, flips or {}, continuous or Continuous())
 
     def parts_of(self, name: str, shape: tuple[int, ...]) -> tuple[tuple[AxisPart, ...], ...]:
         """Each axis of a parameter as its parts, one after the other."""
@@ -112,7 +135,46 @@ class NeuronSymmetry:
                     f"flip {name}: {', '.join(wrong) or 'a group has this name'}; expected "
                     f"parameters whose first axis counts the neurons of {flip.group}"
                 )
+        self._check_continuous(shapes, sizes)
         return sizes
+
+    def _check_continuous(self, shapes: Mapping[str, tuple[int, ...]], sizes: dict) -> None:
+        """Refuse scales, shifts, normalizations and products that do not fit the parameters."""
+        given = self.continuous
+        for name, scale in given.scales.items():
+            for parameter, axis, power in scale.members:
+                shape = shapes.get(parameter, ())
+                parts = self.parts_of(parameter, shape)[axis] if axis < len(shape) else ()
+                if power not in (1, -1) or all(part.group != scale.group for part in parts):
+                    raise ValueError(
+                        f"scale {name}: axis {axis} of {parameter} with power {power}; expected an "
+                        f"axis that counts the neurons of {scale.group}, with power 1 or -1"
+                    )
+        for parameter, axis in given.shifts:
+            if axis >= len(shapes.get(parameter, ())):
+                raise ValueError(f"shift of {parameter}: expected a parameter with axis {axis}")
+        for name, entry in given.normalizations.items():
+            named = (*entry.filters, *(part for part in entry.parts if part is not None))
+            channels = {shapes.get(parameter, (0,))[0] for parameter in named}
+            if not entry.filters or len(channels) > 1:
+                raise ValueError(
+                    f"normalization {name}: {', '.join(named)}; expected parameters whose first "
+                    "axes count the same channels"
+                )
+        for name, product in given.products.items():
+            length = product.heads * product.block
+            if product.group is not None and sizes.get(product.group) != product.heads:
+                raise ValueError(
+                    f"product {name}: {product.heads} heads; expected the "
+                    f"{sizes.get(product.group, 0)} of group {product.group}"
+                )
+            for parameter, axis, start in product.factors:
+                shape = shapes.get(parameter, ())
+                if axis >= len(shape) or start + length > shape[axis]:
+                    raise ValueError(
+                        f"product {name}: entries {start} to {start + length} of axis {axis} of "
+                        f"{parameter}, which is {'x'.join(map(str, shape)) or 'missing'}"
+                    )
 
     def blocks_of(self, name: str) -> tuple[int, ...]:
         """Entries of one neuron along each axis of a parameter."""
@@ -136,7 +198,9 @@ class NeuronSymmetry:
             if mine:
                 flips[name] = Flip(flip.group, mine)
         blocks = {name: entry for name, entry in self.blocks.items() if name in axes}
-        return NeuronSymmetry(axes, self.sign_groups & groups, blocks, joined, flips)
+        return NeuronSymmetry(
+            axes, self.sign_groups & groups, blocks, joined, flips, self.continuous.only(axes)
+        )
 
     def to_json(self) -> dict:
         """Plain data for `population.json`."""
@@ -156,6 +220,8 @@ class NeuronSymmetry:
                 name: {"group": flip.group, "parameters": list(flip.parameters)}
                 for name, flip in self.flips.items()
             }
+        if self.continuous:
+            data["continuous"] = self.continuous.to_json()
         return data
 
     @classmethod
@@ -175,6 +241,7 @@ class NeuronSymmetry:
             {name: tuple(entry) for name, entry in data.get("blocks", {}).items()},
             joined,
             flips,
+            Continuous.from_json(data.get("continuous", {})),
         )
 
 

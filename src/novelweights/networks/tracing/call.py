@@ -34,8 +34,11 @@ class Normalized(NamedTuple):
     """A batch normalization by running statistics, and what it was given."""
 
     value: Value
-    weight: Value
+    weight: Value | None
+    bias: Value | None
     mean: Value
+    variance: Value
+    epsilon: float
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,19 @@ def by_channel(call: Call) -> Axes:
     if variance is not None:
         call.notes.variances.add(call.value_of(variance).name or "")
     is_stored = call.name == "batch_norm" and not call.argument(5, "training", False)
-    if is_stored and mean is not None and weight is not None:
-        call.notes.normalized.append(Normalized(*map(call.value_of, (x, weight, mean))))
+    if is_stored and mean is not None and variance is not None:
+        scale, shift = (None if t is None else call.value_of(t) for t in (weight, bias))
+        epsilon = float(str(call.argument(7, "eps", 1e-5)))
+        call.notes.normalized.append(
+            Normalized(
+                call.value_of(x),
+                scale,
+                shift,
+                call.value_of(mean),
+                call.value_of(variance),
+                epsilon,
+            )
+        )
     return axes
 
 

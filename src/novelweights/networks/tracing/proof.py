@@ -47,9 +47,9 @@ def prove(
         InputError: Outputs change, or are not numbers, or depend on rounding.
     """
     rng = torch.Generator().manual_seed(0)
-    trial = _Trial(module, example, layout, symmetry)
+    trial = Trial(module, example, layout, symmetry)
     for _ in range(DRAWS):
-        weights, before, allowed = _steady(trial, positive, rng)
+        weights, before, allowed = steady(trial, positive, rng)
         permutations, signs = random_element(1, layout, symmetry, rng=rng)
         for order in permutations.values():
             if torch.equal(order[0], torch.arange(order.shape[1])):  # every group moves
@@ -57,17 +57,17 @@ def prove(
         for sign in signs.values():
             sign[:, 0] *= -sign.amin(dim=1)  # at least one is -1
         names = {*permutations, *signs}
-        if not _change(before, trial.moved(weights, permutations, signs, names)) <= allowed:
+        if not change(before, trial.moved(weights, permutations, signs, names)) <= allowed:
             wrong = [
                 name
                 for name in sorted(names)
-                if not _change(before, trial.moved(weights, permutations, signs, {name})) <= allowed
+                if not change(before, trial.moved(weights, permutations, signs, {name})) <= allowed
             ]
             raise _refutation(symmetry, wrong or sorted(names))
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
     """A network and what is tried on it."""
 
     module: nn.Module
@@ -77,11 +77,36 @@ class _Trial:
 
     def outputs(self, weights: Float[Tensor, " d"]) -> list[Tensor]:
         """Outputs of the network with these weights."""
+        self._put(weights)
+        return [output.clone() for output in run(self.module, self.example)]
+
+    def slopes(self, weights: Float[Tensor, " d"], rng: torch.Generator) -> Float[Tensor, " d"]:
+        """How a random sum of the outputs changes with each weight; 0 for buffers.
+
+        Raises:
+            RuntimeError: The network cannot be differentiated.
+        """
+        self._put(weights)
+        trained = {n: p.requires_grad_() for n, p in self.module.named_parameters()}
+        outputs = run(self.module, self.example, gradients=True)
+        whole = sum(
+            (torch.randn(output.shape, generator=rng).double() * output).sum()
+            for output in outputs
+            if output.requires_grad
+        )
+        found = {name: torch.zeros_like(value) for name, value in state_of(self.module).items()}
+        if isinstance(whole, Tensor):
+            slopes = torch.autograd.grad(whole, list(trained.values()), allow_unused=True)
+            for name, slope in zip(trained, slopes, strict=True):
+                if slope is not None:
+                    found[name] = slope
+        return torch.cat([found[name].flatten() for name, _ in self.layout.shapes]).detach()
+
+    def _put(self, weights: Float[Tensor, " d"]) -> None:
         values = self.layout.unflatten(weights)
         with torch.no_grad():
             for name, tensor in state_of(self.module).items():
                 tensor.copy_(values[name])
-        return [output.clone() for output in run(self.module, self.example)]
 
     def moved(
         self,
@@ -98,8 +123,8 @@ class _Trial:
         return self.outputs(transform(weights[None], self.layout, self.symmetry, *chosen)[0])
 
 
-def _steady(
-    trial: _Trial, positive: Collection[str], rng: torch.Generator
+def steady(
+    trial: Trial, positive: Collection[str], rng: torch.Generator
 ) -> tuple[Float[Tensor, " d"], list[Tensor], float]:
     """Random weights, the outputs with them, and what rounding may change.
 
@@ -111,7 +136,7 @@ def _steady(
         weights = _random_weights(trial.layout, scale, positive, rng)
         outputs = trial.outputs(weights)
         noise = 1 + ROUNDING * torch.randn(weights.shape, generator=rng).double()
-        floor = _change(outputs, trial.outputs(weights * noise))
+        floor = change(outputs, trial.outputs(weights * noise))
         if floor < MOST / 10:
             return weights, outputs, max(10 * floor, LEAST)
     raise InputError(
@@ -139,7 +164,7 @@ def _random_weights(
     return torch.cat(values)
 
 
-def _change(before: list[Tensor], after: list[Tensor]) -> float:
+def change(before: list[Tensor], after: list[Tensor]) -> float:
     """Largest difference of two lists of outputs, each relative to its largest value; infinite
     where shapes differ or a value is not a number."""
     changes = [0.0]

@@ -96,13 +96,13 @@ def _is_low(value: object) -> bool:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Everything in float64, without gradients, random numbers always the same; the caller's
-    settings and random numbers are as before."""
+def _alone(*, gradients: bool) -> Iterator[None]:
+    """Everything in float64, random numbers always the same; the caller's settings and random
+    numbers are as before."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), _InDouble():
+        with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(gradients), _InDouble():
             torch.default_generator.manual_seed(0)
             yield
     finally:
@@ -110,7 +110,11 @@ def _alone() -> Iterator[None]:
 
 
 def run(
-    module: nn.Module, example: object, follow: TorchFunctionMode | None = None
+    module: nn.Module,
+    example: object,
+    follow: TorchFunctionMode | None = None,
+    *,
+    gradients: bool = False,
 ) -> list[Tensor]:
     """The outputs of a working copy on inputs in float64: a tensor, positional or named inputs.
 
@@ -118,11 +122,12 @@ def run(
         module: The copy.
         example: The inputs.
         follow: Is told of every torch function that runs.
+        gradients: Whether outputs can be differentiated by parameters.
 
     Raises:
         InputError: An output is neither a tensor, nor a collection of tensors.
     """
-    with _alone(), follow or nullcontext():
+    with _alone(gradients=gradients), follow or nullcontext():
         if isinstance(example, Mapping):
             result = module(**example)
         else:

@@ -16,6 +16,7 @@ from novelweights.networks.tracing.axes import (
     size,
 )
 from novelweights.networks.tracing.call import Notes, Value
+from novelweights.weights.continuous import Normalization
 from novelweights.weights.symmetry import AxisPart, Flip, NeuronSymmetry
 
 
@@ -44,19 +45,12 @@ def table_of(weights: Mapping[str, Value], notes: Notes) -> NeuronSymmetry:
         if _unknowns(weights) == before:
             break
     names = _names(weights, notes)
-    axes, blocks, joined = {}, {}, {}
-    for name, by_axis in parts.items():
-        merged = [_merged(found, names) for found in by_axis]
-        whole = [found[0] if len(found) == 1 else AxisPart(None, 0) for found in merged]
-        axes[name] = tuple(part.group for part in whole)
-        if any(part.block > 1 for part in whole):
-            blocks[name] = tuple(part.block for part in whole)
-        several = {i: tuple(found) for i, found in enumerate(merged) if len(found) > 1}
-        if several:
-            joined[name] = several
+    merged = {
+        name: tuple(_merged(found, names) for found in by_axis) for name, by_axis in parts.items()
+    }
     signs = frozenset(name for neurons, name in names.items() if neurons.may_flip)
     flips = _flips(weights, notes, parts, names)
-    return NeuronSymmetry(axes, signs, blocks, joined, flips)
+    return NeuronSymmetry.from_parts(merged, signs, flips)
 
 
 def _unknowns(weights: Mapping[str, Value]) -> set[Neurons]:
@@ -105,7 +99,7 @@ def _free(name: str, taken: Collection[str]) -> str:
     return name if name not in taken else next(n for n in numbered if n not in taken)
 
 
-def _merged(parts: list[_Part], names: Mapping[Neurons, str]) -> list[AxisPart]:
+def _merged(parts: list[_Part], names: Mapping[Neurons, str]) -> tuple[AxisPart, ...]:
     """Parts with the names of their groups; neighbors that do not move are one part."""
     merged: list[AxisPart] = []
     for part in parts:
@@ -115,7 +109,7 @@ def _merged(parts: list[_Part], names: Mapping[Neurons, str]) -> list[AxisPart]:
             merged[-1] = AxisPart(None, merged[-1].entries + part.entries)
         else:
             merged.append(AxisPart(None, part.entries))
-    return merged
+    return tuple(merged)
 
 
 def _flips(
@@ -126,8 +120,8 @@ def _flips(
 ) -> dict[str, Flip]:
     """Signs of the filters just before a batch normalization, which nothing else sees."""
     flips: dict[str, Flip] = {}
-    for value, weight, mean in notes.normalized:
-        made = [*value.made_by, *(v.name for v in (weight, mean))]
+    for value, weight, _, mean, *_ in notes.normalized:
+        made = [*value.made_by, *(None if v is None else v.name for v in (weight, mean))]
         parameters = tuple(name for name in made if name is not None)
         if not value.made_by or value.uses > 1 or len(parameters) < len(made):
             continue
@@ -140,3 +134,26 @@ def _flips(
                 name = _free(_layer(parameters[-2]), [*names.values(), *flips])
                 flips[name] = Flip(names[neurons], parameters)
     return flips
+
+
+def normalizations_of(
+    weights: Mapping[str, Value], notes: Notes, table: NeuronSymmetry
+) -> dict[str, Normalization]:
+    """Batch normalizations by stored statistics, and the filters that nothing else sees.
+
+    Named as their flips are, where they have one.
+    """
+    flips = {flip.parameters: name for name, flip in table.flips.items()}
+    found: dict[str, Normalization] = {}
+    for value, *given, epsilon in notes.normalized:
+        parts = [None if part is None else part.name for part in given]
+        named = [*value.made_by, *(name for name in parts if name is not None)]
+        is_known = len(named) == len(value.made_by) + sum(part is not None for part in given)
+        if not value.made_by or value.uses > 1 or not is_known:
+            continue
+        if all(weights[name].uses == 1 for name in named):
+            scale, shift, mean, variance = parts
+            flip = (*value.made_by, *(name for name in (scale, mean) if name is not None))
+            name = flips.get(flip) or _free(_layer(mean or named[-1]), [*flips.values(), *found])
+            found[name] = Normalization(tuple(value.made_by), scale, shift, mean, variance, epsilon)
+    return found

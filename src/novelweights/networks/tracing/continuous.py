@@ -1,0 +1,323 @@
+"""Scales, shifts and products of a network, found by trying them on random weights.
+
+Scales: how a random sum of the outputs changes when a neuron grows at one place of the network, to
+first order; places whose changes add up to nothing for all neurons scale together. Shifts and
+products are tried one by one. What is found is then tried by finite random moves of other random
+weights, and dropped where the outputs change: a table may say less than holds, never more. Ours.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from novelweights.errors import InputError
+from novelweights.networks.tracing.proof import Trial, change, steady
+from novelweights.weights.canonical import entries_of
+from novelweights.weights.continuous import (
+    Continuous,
+    Factor,
+    Normalization,
+    Product,
+    Rescaling,
+    Scaled,
+    Shift,
+)
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.rescaled import random_rescaling
+from novelweights.weights.symmetry import NeuronSymmetry
+
+DRAWS = 3
+"""Of weights, for each question."""
+ENOUGH = 3
+"""Equations for each place at which a scale may act."""
+NOTHING = 1e-9
+"""A slope of the outputs below this share of the largest is rounding."""
+WHOLE = 1e-3
+"""How near a power must be to -1, 0 or 1."""
+LARGEST = 2.0
+"""Scales in a proof."""
+
+Move = TypeVar("Move")
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A network on which moves are tried."""
+
+    trial: Trial
+    positive: Collection[str]
+    parameters: frozenset[str]
+    """Without buffers."""
+    rng: torch.Generator
+    known: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    @property
+    def layout(self) -> WeightLayout:
+        """Of the weights."""
+        return self.trial.layout
+
+    def weights(self) -> tuple[Float[Tensor, " d"], list[Tensor], float]:
+        """Random ones, their outputs, and what rounding may change."""
+        return steady(self.trial, self.positive, self.rng)
+
+    def slopes(self, number: int) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+        """Random weights, and how a random sum of the outputs changes with each of them."""
+        while len(self.known) <= number:
+            weights, *_ = self.weights()
+            self.known.append((weights, self.trial.slopes(weights, self.rng)))
+        return self.known[number]
+
+    def holds(self, some: Continuous, zero: Collection[str] = ()) -> bool:
+        """Whether random moves of these kinds leave the outputs, or shift them alike."""
+        table = replace(self.trial.symmetry, continuous=some)
+        for _ in range(DRAWS):
+            weights, before, allowed = self.weights()
+            if zero:
+                for name in zero:
+                    weights[self.layout.slices[name]] = 0
+                before = self.trial.outputs(weights)
+            moved = random_rescaling(
+                weights[None], self.layout, table, rng=self.rng, largest=LARGEST
+            )
+            after = self.trial.outputs(moved[0])
+            if some.shifts:
+                before, after = ([_centered(x) for x in side] for side in (before, after))
+            if not change(before, after) <= allowed:
+                return False
+        return True
+
+
+def _centered(outputs: Tensor) -> Tensor:
+    return outputs - outputs.mean(dim=-1, keepdim=True) if outputs.ndim else outputs
+
+
+def continuous_moves(
+    module: nn.Module,
+    example: object,
+    layout: WeightLayout,
+    table: NeuronSymmetry,
+    normalizations: Mapping[str, Normalization],
+    *,
+    positive: Collection[str],
+    logits: bool,
+) -> Continuous:
+    """The continuous moves of a network, as far as they are found.
+
+    Args:
+        module: A working copy, whose weights are overwritten.
+        example: Its inputs.
+        layout: Its parameters.
+        table: Its permutations and signs, proven.
+        normalizations: Batch normalizations that were seen.
+        positive: Parameters that are variances.
+        logits: Whether outputs are logits of a softmax over their last axis.
+    """
+    parameters = frozenset(name for name, _ in module.named_parameters())
+    rng = torch.Generator().manual_seed(1)
+    tried = _Tried(Trial(module, _stirred(example, rng), layout, table), positive, parameters, rng)
+    try:
+        tried.weights()
+    except (InputError, RuntimeError, ValueError):  # chaotic, or it takes no such numbers
+        return Continuous()
+    found = Continuous(
+        _kept(tried, dict(_scales(tried)), lambda some: Continuous(scales=some)),
+        _shifts(tried) if logits else (),
+        _kept(tried, dict(normalizations), lambda some: Continuous(normalizations=some)),
+        _kept(tried, dict(_products(tried)), lambda some: Continuous(products=some)),
+    )
+    half = set(found.half_covered(dict(layout.shapes)))
+    whole = {
+        name: product
+        for name, product in found.products.items()
+        if not half & {factor.parameter for factor in product.factors}
+    }
+    return replace(found, products=whole)
+
+
+def _stirred(example: object, rng: torch.Generator) -> object:
+    """Inputs with noise on their floating-point numbers: zeros would hide that weights matter."""
+    if isinstance(example, Tensor) and example.is_floating_point() and example.numel():
+        noise = torch.randn(example.shape, generator=rng).to(example)
+        spread = example.std(correction=0)
+        return example + noise * torch.where(spread > 0, spread, 1.0)
+    if isinstance(example, Mapping):
+        return {name: _stirred(inner, rng) for name, inner in example.items()}
+    if isinstance(example, tuple):
+        return tuple(_stirred(inner, rng) for inner in example)
+    return [_stirred(inner, rng) for inner in example] if isinstance(example, list) else example
+
+
+def _kept(
+    tried: _Tried, moves: dict[str, Move], as_table: Callable[[dict[str, Move]], Continuous]
+) -> dict[str, Move]:
+    """Those that leave the outputs: tried together, and one by one where that fails."""
+    if not moves or tried.holds(as_table(moves)):
+        return moves
+    return {name: move for name, move in moves.items() if tried.holds(as_table({name: move}))}
+
+
+def _scales(tried: _Tried) -> Iterator[tuple[str, Rescaling]]:
+    """Groups whose neurons have a free positive scale, and where it acts."""
+    layout, table = tried.layout, tried.trial.symmetry
+    shapes = dict(layout.shapes)
+    for group in table.sizes(layout):
+        places = [
+            member
+            for name in table.axes
+            if name in tried.parameters
+            for axis in range(len(shapes[name]))
+            for member in [Scaled(name, axis, 1)]
+            if entries_of(table, member, shapes[name], group)
+        ]
+        try:
+            found = _powers(tried, group, places)
+        except RuntimeError:  # it cannot be differentiated
+            return
+        for number, powers in enumerate(found, start=1):
+            members = tuple(
+                place._replace(power=power)
+                for place, power in zip(places, powers, strict=True)
+                if power
+            )
+            yield group if number == 1 else f"{group}#{number}", Rescaling(group, members)
+
+
+def _powers(tried: _Tried, group: str, places: list[Scaled]) -> list[list[int]]:
+    """Powers of one scale at all places, for each scale that changes nothing to first order."""
+    shapes, rows = dict(tried.layout.shapes), 0
+    changes: list[Tensor] = []
+    while places and rows < ENOUGH * len(places):
+        weights, slopes = tried.slopes(len(changes))
+        products = {
+            name: (weights[where] * slopes[where]).view(shapes[name])
+            for name, where in tried.layout.slices.items()
+        }
+        columns = [
+            _by_neuron(tried.trial.symmetry, products[place.parameter], place, group)
+            for place in places
+        ]
+        changes.append(torch.stack(columns, dim=1))
+        rows += len(changes[-1])
+    if not places:
+        return []
+    stacked = torch.cat(changes)
+    lengths = stacked.norm(dim=0)
+    is_seen = lengths > NOTHING * lengths.max()
+    lengths = torch.where(is_seen, lengths, 1.0)
+    stacked = torch.where(is_seen, stacked / lengths, 0.0)
+    if not bool(stacked.isfinite().all()):
+        return []
+    _, values, right = torch.linalg.svd(stacked, full_matrices=True)
+    rank = int((values > NOTHING * values.max()).sum())
+    return _whole(_reduced(right[rank:] / lengths))
+
+
+def _by_neuron(
+    table: NeuronSymmetry, value: Tensor, place: Scaled, group: str
+) -> Float[Tensor, " neurons"]:
+    """Sums over all entries of each neuron of a group along one axis."""
+    axis = place.axis
+    by_entry = value.movedim(axis, 0).reshape(value.shape[axis], -1).sum(dim=1)
+    parts = entries_of(table, place, tuple(value.shape), group)
+    sums = [
+        by_entry[start : start + part.entries].view(part.neurons, part.block).sum(dim=1)
+        for start, part in parts
+    ]
+    return torch.stack(sums).sum(dim=0)
+
+
+def _reduced(rows: Float[Tensor, "r k"]) -> Float[Tensor, "r k"]:
+    """The same space, each row with a 1 where all others have 0 (Gauss-Jordan)."""
+    rows, done = rows.clone(), 0
+    for column in range(rows.shape[1]):
+        if done == len(rows):
+            break
+        best = done + int(rows[done:, column].abs().argmax())
+        if abs(float(rows[best, column])) < WHOLE:
+            continue
+        rows[[done, best]] = rows[[best, done]]
+        rows[done] /= rows[done, column].clone()
+        others = [i for i in range(len(rows)) if i != done]
+        rows[others] -= rows[others, column, None] * rows[done]
+        done += 1
+    return rows[:done]
+
+
+def _whole(rows: Float[Tensor, "r k"]) -> list[list[int]]:
+    """Rows of -1, 0 and 1, rounded; others are left out."""
+    near = rows.round()
+    is_whole = ((rows - near).abs() < WHOLE).all(dim=1) & (near.abs() <= 1).all(dim=1)
+    return [[int(power) for power in row] for row in near[is_whole].tolist()]
+
+
+def _shifts(tried: _Tried) -> tuple[Shift, ...]:
+    """Parameters to which a number may be added along an axis, that all outputs grow alike."""
+    weights, before, allowed = tried.weights()
+    outputs = {output.shape[-1] for output in before if output.ndim > 1}
+    found = []
+    for name, shape in tried.layout.shapes:
+        for axis, size in enumerate(shape if name in tried.parameters else ()):
+            shift, parts = Shift(name, axis), tried.trial.symmetry.parts_of(name, shape)[axis]
+            if size not in outputs or any(part.group is not None for part in parts):
+                continue
+            table = replace(tried.trial.symmetry, continuous=Continuous(shifts=(shift,)))
+            moved = random_rescaling(weights[None], tried.layout, table, rng=tried.rng)
+            reaches = change(before, tried.trial.outputs(moved[0])) > allowed
+            if reaches and tried.holds(Continuous(shifts=(shift,))):
+                found.append(shift)
+    return tuple(found)
+
+
+def _products(tried: _Tried) -> Iterator[tuple[str, Product]]:
+    """Pairs of matrices of which only the products, head by head, reach the outputs."""
+    layout, table = tried.layout, tried.trial.symmetry
+    shapes = dict(layout.shapes)
+    for group, heads in table.sizes(layout).items():
+        pieces = [
+            (Factor(name, axis, start), part.block)
+            for name in table.axes
+            if name in tried.parameters
+            for axis in range(len(shapes[name]))
+            for start, part in entries_of(table, Scaled(name, axis, 1), shapes[name], group)
+            if part.block > 1
+        ]
+        vectors = [piece for piece in pieces if len(shapes[piece[0].parameter]) == 1]
+        matrices = [piece for piece in pieces if piece not in vectors]
+        biases = {factor.parameter for factor, _ in vectors}
+        found = [
+            product
+            for (left, block), (right, other) in combinations(matrices, 2)
+            for product in [Product(group, heads, block, (left,), (right,))]
+            if block == other and tried.holds(Continuous(products={group: product}), biases)
+        ]
+        for vector, _ in vectors:
+            _attach(tried, found, vector, biases)
+        for number, product in enumerate(found, start=1):
+            yield f"{group}.{number}", product
+
+
+def _attach(tried: _Tried, products: list[Product], vector: Factor, biases: set[str]) -> None:
+    """Put a bias of heads on the side of the product that it moves with; in place.
+
+    The bias of keys moves all scores of a query alike, so it has no effect after a softmax.
+    """
+    rest = biases - {vector.parameter}
+
+    def holds(product: Product) -> bool:
+        return tried.holds(Continuous(products={product.group or "": product}), rest)
+
+    for i, product in enumerate(products):
+        idle = product._replace(idle=(*product.idle, vector))
+        if i == 0 and holds(Product(product.group, product.heads, product.block, idle=(vector,))):
+            products[0] = idle
+            return
+        for side in ("left", "right"):
+            alone = product._replace(left=product.left[:1], right=product.right[:1], idle=())
+            if holds(alone._replace(**{side: (*getattr(alone, side), vector)})):
+                products[i] = product._replace(**{side: (*getattr(product, side), vector)})
+                return

@@ -1,0 +1,119 @@
+"""Random continuous moves: disguises that a canonical form sees through. Ours."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from novelweights.weights.canonical import along, entries_of
+from novelweights.weights.continuous import Factor, Normalization, Product
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.symmetry import NeuronSymmetry
+
+LARGEST = 4.0
+"""Scales lie between this and one over it, uniform in their logarithm."""
+SHIFT = 1.0
+"""Standard deviation of shifts, over the length of the entries they are added to."""
+
+
+def random_rescaling(
+    weights: Float[Tensor, "n d"],
+    layout: WeightLayout,
+    symmetry: NeuronSymmetry,
+    *,
+    rng: torch.Generator,
+    largest: float = LARGEST,
+) -> Float[Tensor, "n d"]:
+    """Every checkpoint moved by random scales, shifts and matrices inside heads.
+
+    Outputs stay the same; where they are shifted, they are up to a number of each example.
+
+    Args:
+        weights: n checkpoints.
+        layout: Their parameters.
+        symmetry: A table with continuous moves.
+        rng: What is drawn.
+        largest: Scales lie between this and one over it.
+    """
+    state = {name: value.clone() for name, value in layout.unflatten(weights).items()}
+    given, sizes = symmetry.continuous, symmetry.sizes(layout)
+    shapes, n = dict(layout.shapes), len(weights)
+
+    def draw(*shape: int) -> Float[Tensor, "n ..."]:
+        uniform = 2 * torch.rand(n, *shape, generator=rng) - 1
+        return (math.log(largest) * uniform).exp().to(weights)
+
+    for scale in given.scales.values():
+        factor = draw(sizes[scale.group])
+        for member in scale.members:
+            parameter, axis, power = member
+            for start, part in entries_of(symmetry, member, shapes[parameter], scale.group):
+                where = state[parameter].narrow(axis + 1, start, part.entries)
+                mine = (factor**power).repeat_interleave(part.block, dim=1)
+                where.mul_(along(mine, where, axis + 1))
+    for entry in given.normalizations.values():
+        _lengthen(state, entry, draw(shapes[entry.filters[0]][0]))
+    for parameter, axis in given.shifts:
+        value = state[parameter]
+        shape = [1 if i == axis + 1 else size for i, size in enumerate(value.shape)]
+        noise = torch.randn(shape, generator=rng).to(weights)
+        state[parameter] = value + SHIFT * value.square().mean().sqrt() * noise
+    for product in given.products.values():
+        if product.left:
+            _turn(state, product, draw(product.heads, product.block), rng)
+        for factor in product.idle:
+            _disturb(state, factor, product, rng)
+    return torch.cat([state[name].reshape(n, -1) for name, _ in layout.shapes], dim=1)
+
+
+def _lengthen(state: dict[str, Tensor], entry: Normalization, factor: Tensor) -> None:
+    """Filters of other lengths, with statistics to match."""
+    for name in entry.filters:
+        state[name] = state[name] * along(factor, state[name])
+    if entry.mean is not None:
+        state[entry.mean] = state[entry.mean] * factor
+    if entry.variance is not None:
+        whole = factor.square() * (state[entry.variance] + entry.epsilon)
+        state[entry.variance] = whole - entry.epsilon
+
+
+def _turn(
+    state: dict[str, Tensor],
+    product: Product,
+    stretch: Float[Tensor, "n heads block"],
+    rng: torch.Generator,
+) -> None:
+    """A random invertible matrix between the two sides of each head."""
+    shape = *stretch.shape, product.block
+    turn, _ = torch.linalg.qr(torch.randn(shape, generator=rng).to(stretch))
+    for factors, matrix in (
+        (product.left, turn * stretch[..., None, :]),
+        (product.right, turn / stretch[..., None, :]),
+    ):
+        for factor in factors:
+            _multiply(state, factor, product, matrix)
+
+
+def _multiply(
+    state: dict[str, Tensor],
+    factor: Factor,
+    product: Product,
+    matrix: Float[Tensor, "n heads block block"],
+) -> None:
+    """The matrix times what one side holds for each head."""
+    length = product.heads * product.block
+    value = state[factor.parameter].movedim(factor.axis + 1, 1).clone()
+    part = value[:, factor.start : factor.start + length]
+    inner = part.reshape(len(value), product.heads, product.block, -1)
+    value[:, factor.start : factor.start + length] = (matrix @ inner).reshape(part.shape)
+    state[factor.parameter] = value.movedim(1, factor.axis + 1)
+
+
+def _disturb(
+    state: dict[str, Tensor], factor: Factor, product: Product, rng: torch.Generator
+) -> None:
+    """Noise on entries without effect."""
+    value = state[factor.parameter]
+    part = value.narrow(factor.axis + 1, factor.start, product.heads * product.block)
+    part.add_(torch.randn(part.shape, generator=rng).to(value))
