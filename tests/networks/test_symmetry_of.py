@@ -2,6 +2,7 @@
 tried on random weights, without the code that derives them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -42,6 +43,9 @@ from novelweights.networks.neural_field import OccupancyField
 from novelweights.networks.resnet import ResNet18
 from novelweights.networks.small_cnn import GRAY_CNN, SmallCNN
 from novelweights.networks.symmetry_of import layout_of, symmetry_of
+from novelweights.weights.canonical import CanonicalForm
+from novelweights.weights.continuous import Continuous, Rescaling
+from novelweights.weights.rescaled import random_rescaling
 from novelweights.weights.symmetry import AxisPart, Flip, NeuronSymmetry, random_element, transform
 
 TOKENS = torch.tensor([[1, 4, 2, 7, 3], [0, 10, 4, 4, 9]])
@@ -343,6 +347,36 @@ def test_groups_are_those_written_by_hand_and_their_moves_keep_the_outputs(case,
         assert trial.change(table, *random_element(1, layout, table, rng=rng)) < 1e-8
 
 
+def test_continuous_moves_keep_the_outputs_and_have_one_canonical_form(case, rng):
+    module, table = case.network(), case.table
+    trial = Trial(module, case.example, rng)
+    if not table.continuous:
+        return
+    moved = random_rescaling(trial.weights[None], trial.layout, table, rng=rng)
+    state = {**trial.state, **trial.layout.unflatten(moved[0])}
+    assert not torch.allclose(moved[0], trial.weights, rtol=0.01)
+    difference = outputs_of(module, state, case.example) - trial.before
+    assert float(difference.abs().max() / trial.before.abs().max()) < 1e-8
+    form = CanonicalForm.of(trial.layout, table)
+    before, after = form.apply(trial.weights[None]), form.apply(moved)
+    assert float((after - before).norm() / before.norm()) < 1e-5
+
+
+def test_no_place_of_a_scale_may_be_forgotten(case, rng):
+    module, table = case.network(), case.table
+    trial = Trial(module, case.example, rng)
+    for name, scale in table.continuous.scales.items():
+        if len(scale.members) == 1:  # without any effect
+            continue
+        for i in range(len(scale.members)):
+            some = Rescaling(scale.group, (*scale.members[:i], *scale.members[i + 1 :]))
+            broken = replace(table, continuous=Continuous({name: some}))
+            moved = random_rescaling(trial.weights[None], trial.layout, broken, rng=rng)
+            state = {**trial.state, **trial.layout.unflatten(moved[0])}
+            difference = outputs_of(module, state, case.example) - trial.before
+            assert float(difference.abs().max() / trial.before.abs().max()) > 1e-6, (name, i)
+
+
 def test_no_axis_may_be_forgotten(case, rng):
     table = case.table
     trial = Trial(case.network(), case.example, rng)
@@ -422,11 +456,16 @@ def renamed(table, other):
 def test_tables_of_our_networks_are_the_ones_written_by_hand(network, example):
     module = network.module()
     assert layout_of(module) == network.layout
-    table = symmetry_of(module, example)
+    table = symmetry_of(module, example, logits=not isinstance(network, OccupancyField))
     by_hand = network.symmetry
     assert renamed(table, by_hand) == NeuronSymmetry(
         by_hand.axes, by_hand.sign_groups, by_hand.blocks
     )
+    ours, theirs = table.continuous, by_hand.continuous
+    scales = [{frozenset(s.members) for s in some.scales.values()} for some in (ours, theirs)]
+    assert scales[0] == scales[1]
+    assert set(ours.shifts) == set(theirs.shifts)
+    assert ours.normalizations == theirs.normalizations
 
 
 def test_only_what_follows_the_last_maximum_flips_in_the_small_network():

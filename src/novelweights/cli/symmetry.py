@@ -31,8 +31,11 @@ def symmetry(
         str, typer.Option("--input-shape", help="Shape of one example, e.g. 3x32x32.")
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON to write.")] = None,
+    logits: Annotated[
+        bool, typer.Option("--logits", help="Outputs are logits of a softmax over the last axis.")
+    ] = False,
 ) -> None:
-    """Which neurons of a network may be reordered or change sign, derived and proven.
+    """Which moves leave what a network computes: neurons reordered, flipped, scaled; proven.
 
     The network is imported, which runs its code.
     """
@@ -43,7 +46,8 @@ def symmetry(
     from novelweights.networks.symmetry_of import layout_of, symmetry_of
 
     module = network_at(network)
-    table, layout = symmetry_of(module, example_of(input_shape)), layout_of(module)
+    table = symmetry_of(module, example_of(input_shape), logits=logits)
+    layout, continuous = layout_of(module), table.continuous
     sizes = table.sizes(layout)
     for group, neurons in sizes.items():
         signs = ", signs too" if group in table.sign_groups else ""
@@ -52,6 +56,20 @@ def symmetry(
         say(f"{name}: {', '.join(flip.parameters)} may change sign together")
     if not sizes:
         say("nothing may be reordered")
+    for name, scale in continuous.scales.items():
+        written, read = (
+            ", ".join(m.parameter for m in scale.members if m.power == power) for power in (1, -1)
+        )
+        say(f"{name}: may be scaled ({written}; the inverse in {read or 'nothing'})")
+    for name, entry in continuous.normalizations.items():
+        say(f"{name}: undoes the length of {', '.join(entry.filters)}")
+    for name, product in continuous.products.items():
+        left, right = (
+            ", ".join(factor.parameter for factor in side) for side in (product.left, product.right)
+        )
+        say(f"{name}: of {left} and {right} only the product of each head matters")
+    if continuous.shifts:
+        say(f"{', '.join(s.parameter for s in continuous.shifts)}: all logits may grow alike")
     if output is not None:
         write_text(output, json.dumps(table.to_json(), indent=2) + "\n")
         say(f"{output}: written")
@@ -92,7 +110,8 @@ def declared(
         module, example = network_at(network), example_of(input_shape)
     if symmetry == "auto":
         if module is not None and example is not None:
-            return symmetry_from(module, example, trained.layout)
+            is_classifier = isinstance(task, Classification)
+            return symmetry_from(module, example, trained.layout, logits=is_classifier)
         return trained.info.symmetry
     if not Path(symmetry).exists() and not Path(symmetry).suffix:
         raise unknown_name("symmetry", symmetry, ("auto", "none"))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from novelweights.errors import InputError
 from novelweights.networks.symmetry_of import layout_of, symmetry_of
+from novelweights.networks.tracing.continuous import prove_continuous
 from novelweights.networks.tracing.proof import prove
 from novelweights.networks.tracing.running import in_double, working_copy
 from novelweights.weights.canonical import CanonicalForm
@@ -115,8 +116,16 @@ def example_of(shape: str) -> Tensor:
     return torch.randn(2, *sizes, generator=torch.Generator().manual_seed(0))
 
 
-def symmetry_from(module: nn.Module, example: Tensor, layout: WeightLayout) -> NeuronSymmetry:
+def symmetry_from(
+    module: nn.Module, example: Tensor, layout: WeightLayout, *, logits: bool
+) -> NeuronSymmetry:
     """The derived and proven symmetry of a network, for checkpoints of it.
+
+    Args:
+        module: The network.
+        example: Its input, with a batch.
+        layout: Parameters of the checkpoints.
+        logits: Whether outputs are logits of a softmax.
 
     Raises:
         InputError: As `symmetry_of`; or the network's parameters are not those of the checkpoints.
@@ -134,7 +143,8 @@ def symmetry_from(module: nn.Module, example: Tensor, layout: WeightLayout) -> N
             f"expected the network of these checkpoints, but {'; '.join(faults[:SHOWN])}{more}; "
             "name the network that they are of"
         )
-    return fitted_to(symmetry_of(module, example), layout, type(module).__name__)
+    derived = symmetry_of(module, example, logits=logits)
+    return fitted_to(derived, layout, type(module).__name__)
 
 
 def require_preserved(
@@ -170,6 +180,8 @@ def require_preserved(
             f"expected a table of {type(module).__name__}, it does not fit: {error}; give the "
             "table that `novelweights symmetry` derives"
         ) from error
+    variances = [name for name in own if name.endswith("running_var")]
+    trial = working_copy(module), in_double(example), whole, completed
     if anything_moves:
-        variances = [name for name in own if name.endswith("running_var")]
-        prove(working_copy(module), in_double(example), whole, completed, positive=variances)
+        prove(*trial, positive=variances)
+    prove_continuous(*trial, positive=variances)

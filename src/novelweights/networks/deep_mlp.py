@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from novelweights.networks.mlp import ACTIVATIONS, ODD_ACTIVATIONS
+from novelweights.weights.continuous import Continuous, scales_of_chain, shifts_of
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -56,13 +57,19 @@ class DeepMLP:
 
     @property
     def symmetry(self) -> NeuronSymmetry:
-        """Neurons of each hidden layer may be reordered; with an odd activation also flip sign."""
+        """Neurons of each hidden layer may be reordered; with an odd activation also flip sign,
+        with ReLU be scaled."""
         groups = [None, *(f"h{i + 1}" for i in range(len(self.hidden))), None]
         axes: dict[str, tuple[str | None, ...]] = {}
         for i, (into, out) in enumerate(pairwise(groups)):
             axes |= {f"layers.{i}.weight": (out, into), f"layers.{i}.bias": (out,)}
         odd = self.activation in ODD_ACTIVATIONS
-        return NeuronSymmetry(axes, frozenset(g for g in groups if g and odd))
+        inner = [group for group in groups if group]
+        layers = [f"layers.{i}" for i in range(len(inner) + 1)]
+        continuous = Continuous(
+            {} if odd else scales_of_chain(layers, inner), shifts_of(layers[-1])
+        )
+        return NeuronSymmetry(axes, frozenset(inner if odd else ()), continuous=continuous)
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:
         """One random initialization: U(-1/sqrt(fan_in), 1/sqrt(fan_in)), weights and biases alike,

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from novelweights.weights.continuous import Continuous, scales_of_chain, shifts_of
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -50,7 +51,8 @@ class OneHiddenMLP:
 
     @property
     def symmetry(self) -> NeuronSymmetry:
-        """Hidden neurons may be reordered; with an odd activation they may also flip sign."""
+        """Hidden neurons may be reordered; with an odd activation they may also flip sign, with
+        ReLU be scaled."""
         odd = self.activation in ODD_ACTIVATIONS
         return NeuronSymmetry(
             {
@@ -60,6 +62,9 @@ class OneHiddenMLP:
                 "out.bias": (None,),
             },
             frozenset({"h"}) if odd else frozenset(),
+            continuous=Continuous(
+                {} if odd else scales_of_chain(("hidden", "out"), ("h",)), shifts_of("out")
+            ),
         )
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:

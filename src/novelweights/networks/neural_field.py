@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from novelweights.weights.continuous import Continuous, scales_of_chain
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -61,7 +62,7 @@ class OccupancyField:
 
     @property
     def symmetry(self) -> NeuronSymmetry:
-        """The neurons of each hidden layer may be reordered."""
+        """The neurons of each hidden layer may be reordered and, behind a ReLU, scaled."""
         return NeuronSymmetry(
             {
                 "layers.0.weight": ("h1", None),
@@ -72,7 +73,10 @@ class OccupancyField:
                 "layers.2.bias": ("h3",),
                 "layers.3.weight": (None, "h3"),
                 "layers.3.bias": (None,),
-            }
+            },
+            continuous=Continuous(
+                scales_of_chain([f"layers.{i}" for i in range(4)], ("h1", "h2", "h3"))
+            ),
         )
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:

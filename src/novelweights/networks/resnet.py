@@ -16,6 +16,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from novelweights.weights.continuous import (
+    Continuous,
+    Normalization,
+    Rescaling,
+    Scaled,
+    shifts_of,
+)
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -76,32 +83,46 @@ class ResNet18:
         """Channels may be reordered: inside each block, and in each stage's sum of blocks.
 
         What all blocks of a stage add to is one group, since they must agree on its order;
-        running statistics move with their channel.
+        running statistics move with their channel. Behind a ReLU a channel may be scaled, and a
+        normalization undoes the length of the filter before it.
         """
         axes: dict[str, tuple[str | None, ...]] = {}
+        scaled: dict[str, list[Scaled]] = {}
+        normalized: dict[str, Normalization] = {}
 
         def convolution(name: str, out: str, into: str | None) -> None:
             axes[f"{name}.weight"] = (out, into, None, None)
+            if into is not None:
+                scaled.setdefault(into, []).append(Scaled(f"{name}.weight", 1, -1))
 
-        def normalization(name: str, group: str) -> None:
-            for part in ("weight", "bias", "running_mean", "running_var"):
-                axes[f"{name}.{part}"] = (group,)
+        def normalization(name: str, group: str, after: str) -> None:
+            scale, shift = f"{name}.weight", f"{name}.bias"
+            mean, variance = f"{name}.running_mean", f"{name}.running_var"
+            axes.update(dict.fromkeys((scale, shift, mean, variance), (group,)))
+            scaled.setdefault(group, []).extend((Scaled(scale, 0, 1), Scaled(shift, 0, 1)))
+            filters = (f"{after}.weight",)
+            normalized[name] = Normalization(filters, scale, shift, mean, variance)
 
         convolution("conv1", "stage1", None)
-        normalization("bn1", "stage1")
+        normalization("bn1", "stage1", "conv1")
         for stage in STAGES:
             for block in BLOCKS:
                 at, inside, out = f"layer{stage}.{block}", f"block{stage}.{block}", f"stage{stage}"
                 into = f"stage{stage - 1}" if block == 0 and stage > 1 else out
                 convolution(f"{at}.conv1", inside, into)
-                normalization(f"{at}.bn1", inside)
+                normalization(f"{at}.bn1", inside, f"{at}.conv1")
                 convolution(f"{at}.conv2", out, inside)
-                normalization(f"{at}.bn2", out)
+                normalization(f"{at}.bn2", out, f"{at}.conv2")
                 if into != out:
                     convolution(f"{at}.downsample.0", out, into)
-                    normalization(f"{at}.downsample.1", out)
+                    normalization(f"{at}.downsample.1", out, f"{at}.downsample.0")
         axes["fc.weight"], axes["fc.bias"] = (None, "stage4"), (None,)
-        return NeuronSymmetry({name: axes[name] for name, _ in self.layout.shapes})
+        scaled["stage4"].append(Scaled("fc.weight", 1, -1))
+        scales = {group: Rescaling(group, tuple(members)) for group, members in scaled.items()}
+        return NeuronSymmetry(
+            {name: axes[name] for name, _ in self.layout.shapes},
+            continuous=Continuous(scales, shifts_of("fc"), normalized),
+        )
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:
         """One random initialization.

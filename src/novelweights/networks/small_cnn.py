@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from novelweights.networks.cnn_forward import population_logits
+from novelweights.weights.continuous import Continuous, shifts_of
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -103,6 +104,7 @@ class SmallCNN:
             },
             frozenset({"c3", "d1"}) if self.activation == "tanh" else frozenset(),
             {"dense1.weight": (1, 9)},
+            continuous=Continuous(shifts=shifts_of("dense2")),
         )
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:

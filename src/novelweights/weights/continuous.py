@@ -6,8 +6,9 @@ head only the products of queries with keys, and of values with the output, matt
 searches such moves: `novelweights.weights.canonical` removes them. Ours.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -84,6 +85,32 @@ class Product(NamedTuple):
     def factors(self) -> tuple[Factor, ...]:
         """All entries that it is about."""
         return (*self.left, *self.right, *self.idle)
+
+
+def scales_of_chain(layers: Sequence[str], groups: Sequence[str]) -> dict[str, Rescaling]:
+    """The scales of neurons between layers that follow one another, ReLU or the like between.
+
+    Args:
+        layers: Names of the layers; each has a weight and a bias, the first axis counts its
+            outputs, the second its inputs.
+        groups: Group of the neurons after each layer but the last.
+    """
+    return {
+        group: Rescaling(
+            group,
+            (
+                Scaled(f"{before}.weight", 0, 1),
+                Scaled(f"{before}.bias", 0, 1),
+                Scaled(f"{after}.weight", 1, -1),
+            ),
+        )
+        for group, (before, after) in zip(groups, pairwise(layers), strict=True)
+    }
+
+
+def shifts_of(layer: str) -> tuple[Shift, Shift]:
+    """Of the logits that a last layer gives."""
+    return Shift(f"{layer}.weight", 0), Shift(f"{layer}.bias", 0)
 
 
 @dataclass(frozen=True)

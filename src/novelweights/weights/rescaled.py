@@ -24,6 +24,7 @@ def random_rescaling(
     *,
     rng: torch.Generator,
     largest: float = LARGEST,
+    extreme: bool = False,
 ) -> Float[Tensor, "n d"]:
     """Every checkpoint moved by random scales, shifts and matrices inside heads.
 
@@ -35,17 +36,19 @@ def random_rescaling(
         symmetry: A table with continuous moves.
         rng: What is drawn.
         largest: Scales lie between this and one over it.
+        extreme: Scales of neurons and of normalized filters are one of the two.
     """
     state = {name: value.clone() for name, value in layout.unflatten(weights).items()}
     given, sizes = symmetry.continuous, symmetry.sizes(layout)
     shapes, n = dict(layout.shapes), len(weights)
 
-    def draw(*shape: int) -> Float[Tensor, "n ..."]:
+    def draw(*shape: int, extreme: bool = False) -> Float[Tensor, "n ..."]:
         uniform = 2 * torch.rand(n, *shape, generator=rng) - 1
+        uniform = uniform.sign() if extreme else uniform
         return (math.log(largest) * uniform).exp().to(weights)
 
     for scale in given.scales.values():
-        factor = draw(sizes[scale.group])
+        factor = draw(sizes[scale.group], extreme=extreme)
         for member in scale.members:
             parameter, axis, power = member
             for start, part in entries_of(symmetry, member, shapes[parameter], scale.group):
@@ -53,7 +56,7 @@ def random_rescaling(
                 mine = (factor**power).repeat_interleave(part.block, dim=1)
                 where.mul_(along(mine, where, axis + 1))
     for entry in given.normalizations.values():
-        _lengthen(state, entry, draw(shapes[entry.filters[0]][0]))
+        _lengthen(state, entry, draw(shapes[entry.filters[0]][0], extreme=extreme))
     for parameter, axis in given.shifts:
         value = state[parameter]
         shape = [1 if i == axis + 1 else size for i, size in enumerate(value.shape)]

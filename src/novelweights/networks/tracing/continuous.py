@@ -31,16 +31,15 @@ from novelweights.weights.layout import WeightLayout
 from novelweights.weights.rescaled import random_rescaling
 from novelweights.weights.symmetry import NeuronSymmetry
 
-DRAWS = 3
-"""Of weights, for each question."""
 ENOUGH = 3
 """Equations for each place at which a scale may act."""
 NOTHING = 1e-9
 """A slope of the outputs below this share of the largest is rounding."""
 WHOLE = 1e-3
 """How near a power must be to -1, 0 or 1."""
-LARGEST = 2.0
-"""Scales in a proof."""
+PROOFS = ((2.0, False), (2.0, False), *[(1000.0, True)] * 5)
+"""Largest scale of each move in a proof, and whether all are that or one over it: activations that
+are homogeneous up to some value (ReLU6) are seen where neurons become a thousand times larger."""
 
 Move = TypeVar("Move")
 
@@ -73,16 +72,23 @@ class _Tried:
         return self.known[number]
 
     def holds(self, some: Continuous, zero: Collection[str] = ()) -> bool:
-        """Whether random moves of these kinds leave the outputs, or shift them alike."""
+        """Whether random moves leave the outputs, or shift them alike; products by themselves,
+        since large matrices amplify rounding.
+        """
         table = replace(self.trial.symmetry, continuous=some)
-        for _ in range(DRAWS):
+        for largest, extreme in PROOFS[:2] if some.products else PROOFS:
             weights, before, allowed = self.weights()
             if zero:
                 for name in zero:
                     weights[self.layout.slices[name]] = 0
                 before = self.trial.outputs(weights)
             moved = random_rescaling(
-                weights[None], self.layout, table, rng=self.rng, largest=LARGEST
+                weights[None],
+                self.layout,
+                table,
+                rng=self.rng,
+                largest=largest,
+                extreme=extreme,
             )
             after = self.trial.outputs(moved[0])
             if some.shifts:
@@ -137,6 +143,59 @@ def continuous_moves(
         if not half & {factor.parameter for factor in product.factors}
     }
     return replace(found, products=whole)
+
+
+def prove_continuous(
+    module: nn.Module,
+    example: object,
+    layout: WeightLayout,
+    table: NeuronSymmetry,
+    *,
+    positive: Collection[str],
+) -> None:
+    """Nothing, if random moves of a declared table's continuous kinds leave the outputs.
+
+    Args:
+        module: A working copy, whose weights are overwritten.
+        example: Its inputs.
+        layout: Its parameters.
+        table: The table to be proven.
+        positive: Parameters that are variances.
+
+    Raises:
+        InputError: Outputs change; the moves are named, and the parameters that they move.
+    """
+    given, rng = table.continuous, torch.Generator().manual_seed(1)
+    trial = Trial(module, _stirred(example, rng), layout, table)
+    tried = _Tried(trial, positive, frozenset(), rng)
+    together = replace(given, products={}), Continuous(products=given.products)
+    if all(tried.holds(some) for some in together if some):
+        return
+    alone: list[tuple[str, Continuous, list[str]]] = [
+        (f"scale {name}", Continuous(scales={name: scale}), [m.parameter for m in scale.members])
+        for name, scale in given.scales.items()
+    ]
+    alone += [
+        (f"shift of {shift.parameter}", Continuous(shifts=(shift,)), [shift.parameter])
+        for shift in given.shifts
+    ]
+    alone += [
+        (f"normalization {name}", Continuous(normalizations={name: entry}), list(entry.filters))
+        for name, entry in given.normalizations.items()
+    ]
+    alone += [
+        (f"product {name}", Continuous(products={name: pair}), [f.parameter for f in pair.factors])
+        for name, pair in given.products.items()
+    ]
+    wrong = [
+        f"{name} ({', '.join(dict.fromkeys(parameters))})"
+        for name, move, parameters in alone
+        if not tried.holds(move)
+    ]
+    raise InputError(
+        "expected a network whose outputs stay the same under the table's moves, got other outputs "
+        f"after {'; '.join(wrong) or 'all of them together'}; leave these out of the table"
+    )
 
 
 def _stirred(example: object, rng: torch.Generator) -> object:

@@ -1,0 +1,170 @@
+"""Scales, shifts, normalizations and heads, found where they are and nowhere else."""
+
+import pytest
+import torch
+from network_families import (
+    FusedAttention,
+    Gpt,
+    ResidualMlp,
+    ResNet,
+    Siren,
+    Vgg,
+    VisionTransformer,
+    lenet,
+    mlp,
+)
+from torch import nn
+
+from novelweights.errors import InputError
+from novelweights.networks.declared import require_preserved
+from novelweights.networks.symmetry_of import layout_of, symmetry_of
+from novelweights.weights.continuous import Continuous, Factor, Product, Rescaling, Scaled, Shift
+from novelweights.weights.symmetry import NeuronSymmetry
+
+TOKENS = torch.tensor([[1, 4, 2, 7, 3], [0, 10, 4, 4, 9]])
+
+
+def noise(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(5))
+
+
+def found(network, example, *, logits=False):
+    return symmetry_of(network, example, logits=logits).continuous
+
+
+def written_and_read(scale):
+    members = {power: [m.parameter for m in scale.members if m.power == power] for power in (1, -1)}
+    return members[1], members[-1]
+
+
+def test_neurons_behind_a_relu_have_a_scale():
+    moves = found(mlp(4, 5, 6, 3), noise(3, 4), logits=True)
+    assert {name: written_and_read(s) for name, s in moves.scales.items()} == {
+        "0": (["0.weight", "0.bias"], ["2.weight"]),
+        "2": (["2.weight", "2.bias"], ["4.weight"]),
+    }
+    assert moves.shifts == (Shift("4.weight", 0), Shift("4.bias", 0))
+    assert not found(mlp(4, 5, 6, 3), noise(3, 4)).shifts  # only where outputs are logits
+
+
+@pytest.mark.parametrize("activation", [nn.Tanh, nn.GELU, nn.Sigmoid, nn.Softplus])
+def test_neurons_behind_other_activations_have_none(activation):
+    assert not found(mlp(4, 5, 3, activation=activation), noise(3, 4))
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.LeakyReLU, nn.Identity])
+def test_what_is_homogeneous_has_one(activation):
+    assert set(found(mlp(4, 5, 3, activation=activation), noise(3, 4)).scales) == {"0"}
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU6, lambda: nn.Hardtanh(-50, 50)])
+def test_what_is_homogeneous_up_to_some_value_has_none(activation):
+    assert not found(mlp(4, 5, 3, activation=activation), 0.1 * noise(3, 4))
+
+
+def test_sines_have_none():
+    assert not found(Siren(), noise(4, 2))
+
+
+def test_filters_before_a_normalization_have_any_length():
+    moves = found(Vgg(norm=True), noise(2, 3, 16, 16))
+    entry = moves.normalizations["features.1"]
+    assert entry.filters == ("features.0.weight", "features.0.bias")
+    assert entry.parts == tuple(
+        f"features.1.{part}" for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    written, read = written_and_read(moves.scales["features.0"])
+    assert written == ["features.1.weight", "features.1.bias"]  # no longer the filter
+    assert read == ["features.4.weight"]
+
+
+def test_normalizations_without_scale_and_shift_are_seen():
+    network = nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, affine=False, eps=0.1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(48, 2),
+    )  # fmt: skip
+    entry = found(network, noise(2, 1, 6, 6)).normalizations["1"]
+    assert entry.parts == (None, None, "1.running_mean", "1.running_var")
+    assert entry.epsilon == 0.1
+
+
+def test_all_of_a_residual_stage_shares_its_scale():
+    moves = found(ResNet(), noise(2, 3, 8, 8))
+    stage = max(moves.scales.values(), key=lambda scale: len(scale.members))
+    written, read = written_and_read(stage)
+    assert len(written) >= 4
+    assert len(read) >= 2
+
+
+def test_a_residual_mlp_feels_its_scale_on_both_sides():
+    moves = found(ResidualMlp(), noise(3, 5))
+    for scale in moves.scales.values():
+        written, read = written_and_read(scale)
+        assert written
+        assert read
+
+
+@pytest.mark.parametrize(
+    ("network", "example", "n"),
+    [
+        (VisionTransformer, noise(2, 3, 8, 8), 4),
+        (Gpt, TOKENS, 2),
+        (lambda: Gpt(flash=True), TOKENS, 2),
+        (FusedAttention, noise(2, 5, 4), 2),
+    ],
+    ids=["vit", "gpt", "gpt, fused", "qkv in one layer"],
+)
+def test_heads_have_products_of_queries_with_keys_and_of_values_with_outputs(network, example, n):
+    moves = found(network(), example)
+    assert len(moves.products) == n
+    for product in moves.products.values():
+        assert product.left
+        assert product.right
+    biased = network is not FusedAttention
+    assert sum(len(p.idle) for p in moves.products.values()) == (n // 2 if biased else 0)
+
+
+def test_zeros_as_example_hide_nothing():
+    network = lenet()
+    assert found(network, torch.zeros(1, 1, 28, 28)) == found(network, noise(3, 1, 28, 28))
+
+
+def test_frozen_parameters_count():
+    network = mlp(4, 5, 3)
+    network[2].weight.requires_grad_(False)
+    assert found(network, noise(2, 4)) == found(mlp(4, 5, 3), noise(2, 4))
+    assert not network[2].weight.requires_grad
+
+
+def declared(moves):
+    axes = {"0.weight": ("h", None), "0.bias": ("h",), "2.weight": (None, "h"), "2.bias": (None,)}
+    return NeuronSymmetry(axes, continuous=moves)
+
+
+@pytest.mark.parametrize(
+    ("moves", "words"),
+    [
+        (
+            Continuous({"h": Rescaling("h", (Scaled("0.weight", 0, 1), Scaled("0.bias", 0, 1)))}),
+            "scale h (0.weight, 0.bias)",
+        ),
+        (Continuous(shifts=(Shift("2.weight", 1),)), "shift of 2.weight"),
+        (
+            Continuous(products={"p": Product("h", 5, 1, (Factor("0.weight", 0),))}),
+            "",
+        ),
+    ],
+    ids=["a side is missing", "inputs of a layer", "one side has no product"],
+)
+def test_declared_moves_that_change_outputs_are_refused_by_name(moves, words):
+    network, table = mlp(4, 5, 3), declared(moves)
+    with pytest.raises(InputError) as caught:
+        require_preserved(table, layout_of(network), network, noise(2, 4))
+    assert words in str(caught.value)
+
+
+def test_declared_moves_that_hold_are_taken():
+    network = mlp(4, 5, 3)
+    moves = symmetry_of(network, noise(2, 4), logits=True).continuous
+    renamed = Continuous({"h": moves.scales["0"]._replace(group="h")}, moves.shifts)
+    require_preserved(declared(renamed), layout_of(network), network, noise(2, 4))
