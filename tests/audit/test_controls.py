@@ -291,6 +291,9 @@ def test_measured_controls_lie_where_they_were_planted(measured):
     assert (controls["copies"].found.distance == 0).all()
     assert (controls["copies_moved"].found.distance == 0).all()
     assert (controls["copies_moved"].found.raw_distance > 1).all()
+    assert (controls["copies_rescaled"].found.distance > 0.5).all()  # disguised
+    assert (controls["copies_rescaled"].found.canonical_distance < 1e-4).all()
+    assert judged["copies_rescaled"].right == 20
     for noise in NOISES:
         # the median of 20 lengths of 760 Gaussians: four deviations of a length, one over
         # sqrt(2 * 760), are 10 %; alignment can only bring them nearer

@@ -180,6 +180,47 @@ def test_a_distance_that_may_be_a_copys_is_not_novel():
     assert origins == [Verdict.UNDECIDED] * 2 + [Verdict.NOVEL] * 6
 
 
+def rescaled(share, lower=None, ratio=0.3, near=BEYOND):
+    """Samples as far as fresh runs are, and in canonical form at a share of their distance."""
+    result = invented_result()
+    result = dataclasses.replace(
+        result, ranks={**result.ranks, "canonical_near": np.full(len(result.generated), near)}
+    )
+    n, n_fresh = len(result.generated), len(result.heldout)
+    found = dataclasses.replace(
+        result.generated,
+        canonical_distance=np.full(n, 8.0 * share),
+        canonical_lower=np.full(n, 8.0 * (share if lower is None else lower)),
+        canonical_ratio=np.full(n, ratio),
+        canonical_rows=np.zeros(n, int),
+    )
+    fresh = dataclasses.replace(
+        result.heldout,
+        canonical_distance=np.full(n_fresh, 8.0),
+        canonical_lower=np.full(n_fresh, 8.0),
+        canonical_ratio=np.full(n_fresh, 0.9),
+        canonical_rows=np.zeros(n_fresh, int),
+    )
+    return only(dataclasses.replace(result, generated=found, heldout=fresh))
+
+
+@pytest.mark.parametrize(
+    ("share", "options", "origin"),
+    [
+        (0.0, {"ratio": 1.0, "near": INSIDE}, Verdict.REPLICA),  # equal
+        (0.01, {"ratio": 1.0}, Verdict.REPLICA),
+        (0.011, {"ratio": 1.0}, Verdict.UNDECIDED),  # near several
+        (0.5, {"ratio": 0.5}, Verdict.REPLICA),
+        (0.5, {"ratio": 0.51}, Verdict.UNDECIDED),
+        (0.51, {}, Verdict.NOVEL),
+        (0.51, {"lower": 0.5}, Verdict.UNDECIDED),  # perhaps a copy: only a bound
+        (0.4, {"near": INSIDE}, Verdict.UNDECIDED),  # a fresh run comes as near
+    ],
+)
+def test_copies_in_canonical_form(share, options, origin):
+    assert rescaled(share, **options).origin is origin
+
+
 def test_low_quality_alone_is_judged_by_its_margin_not_by_rank():
     result = invented_result(n_heldout=300, ranks={"quality_low": 1 / 301}, quality=94.0)
     assert only(result).origin is Verdict.NOVEL

@@ -18,6 +18,7 @@ from torch import nn
 from novelweights.errors import InputError
 from novelweights.networks.declared import require_preserved
 from novelweights.networks.symmetry_of import layout_of, symmetry_of
+from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.continuous import Continuous, Factor, Product, Rescaling, Scaled, Shift
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -122,6 +123,30 @@ def test_heads_have_products_of_queries_with_keys_and_of_values_with_outputs(net
         assert product.right
     biased = network is not FusedAttention
     assert sum(len(p.idle) for p in moves.products.values()) == (n // 2 if biased else 0)
+
+
+class OneHead(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attn = nn.MultiheadAttention(6, 1, batch_first=True)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.attn(x, x, x)[0]).mean(1))
+
+
+def test_a_single_head_and_two_linear_layers_are_products_too():
+    moves = found(OneHead(), noise(2, 5, 6))
+    assert [(p.group, p.heads, p.block) for p in moves.products.values()] == [(None, 1, 6)] * 2
+    network = nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 5), nn.ReLU(), nn.Linear(5, 3))
+    (product,) = found(network, noise(3, 4)).products.values()
+    assert product.left == (Factor("0.weight", 0), Factor("0.bias", 0))
+    assert product.right == (Factor("1.weight", 1),)
+    form = CanonicalForm.of(layout_of(network), symmetry_of(network, noise(3, 4)))
+    assert form.layout.shapes[-2:] == (
+        ("0.1: 0.weight x 1.weight", (1, 4, 5)),
+        ("0.1: 0.bias x 1.weight", (1, 5)),
+    )
 
 
 def test_zeros_as_example_hide_nothing():

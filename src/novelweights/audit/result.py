@@ -205,10 +205,11 @@ class AuditResult:
     ranks: Mapping[str, np.ndarray]
     """Per generated checkpoint, its place among held-out runs, each in (0, 1]:
     distance, cosine, hull, pca and similarity from both sides (`_near`, `_far`, or `_high`,
-    `_low`), quality_low, twin_near (nearest other sample), and the parts and wholes of the legs
-    that judge: direction_near (cosine and recentred cosine), mixture_near (hull, sparse, pca, each
-    aligned and raw), raw_mixture_near, layers_any_near and layers_all_near (the nearest and the
-    farthest layer, by cosine; `layers_*_distance_near` by distance). Small = extreme on that side.
+    `_low`), quality_low, canonical_near (distance in canonical form), twin_near (nearest other
+    sample), and the parts and wholes of the legs that judge: direction_near (cosine and recentred
+    cosine), mixture_near (hull, sparse, pca, each aligned and raw), raw_mixture_near,
+    layers_any_near and layers_all_near (the nearest and the farthest layer, by cosine;
+    `layers_*_distance_near` by distance). Small = extreme on that side.
     Without held-out runs: among training runs, each against the others."""
     quantities: tuple[Quantity, ...]
     distance: DistanceInfo

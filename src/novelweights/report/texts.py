@@ -6,6 +6,8 @@ CRITERIA = {
     "all of them: a gross copy.",
     "exact_copy": "Equal to a training checkpoint, also to a step that is not a run's last: "
     "distance at most this share of the median held-out distance.",
+    "rescaled_ratio": "In canonical form, a gross copy is one run's if its nearest distance is at "
+    "most this share of the next.",
     "dominant_weight": "One source: the largest weight in the mixture of training checkpoints is "
     "at least this ...",
     "runner_up": "... and the second at most this share of the largest.",

@@ -235,7 +235,8 @@ def _scales_after(
                     members += [Scaled(*p, power) for p in places.get((there, its_axis), [])]
                 else:
                     members.append(Scaled(there, its_axis, power))
-        found[name] = Rescaling(scale.group, tuple(members))
+        if members:  # else between the two sides of a product, which is not there any more
+            found[name] = Rescaling(scale.group, tuple(members))
     return found
 
 

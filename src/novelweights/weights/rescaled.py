@@ -13,6 +13,8 @@ from novelweights.weights.symmetry import NeuronSymmetry
 
 LARGEST = 4.0
 """Scales lie between this and one over it, uniform in their logarithm."""
+STRETCH = 2.0
+"""The same of what matrices inside heads stretch: more would amplify rounding."""
 SHIFT = 1.0
 """Standard deviation of shifts, over the length of the entries they are added to."""
 
@@ -36,7 +38,7 @@ def random_rescaling(
         symmetry: A table with continuous moves.
         rng: What is drawn.
         largest: Scales lie between this and one over it.
-        extreme: Scales of neurons and of normalized filters are one of the two.
+        extreme: Scales are one of the two; matrices inside heads are as large.
     """
     state = {name: value.clone() for name, value in layout.unflatten(weights).items()}
     given, sizes = symmetry.continuous, symmetry.sizes(layout)
@@ -64,7 +66,10 @@ def random_rescaling(
         state[parameter] = value + SHIFT * value.square().mean().sqrt() * noise
     for product in given.products.values():
         if product.left:
-            _turn(state, product, draw(product.heads, product.block), rng)
+            size = draw(product.heads, 1, extreme=True) if extreme else 1.0
+            uniform = 2 * torch.rand(n, product.heads, product.block, generator=rng) - 1
+            stretch = (math.log(STRETCH) * uniform).exp().to(weights)
+            _turn(state, product, size * stretch, rng)
         for factor in product.idle:
             _disturb(state, factor, product, rng)
     return torch.cat([state[name].reshape(n, -1) for name, _ in layout.shapes], dim=1)

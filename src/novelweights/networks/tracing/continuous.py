@@ -72,11 +72,9 @@ class _Tried:
         return self.known[number]
 
     def holds(self, some: Continuous, zero: Collection[str] = ()) -> bool:
-        """Whether random moves leave the outputs, or shift them alike; products by themselves,
-        since large matrices amplify rounding.
-        """
+        """Whether random moves leave the outputs, or shift them alike."""
         table = replace(self.trial.symmetry, continuous=some)
-        for largest, extreme in PROOFS[:2] if some.products else PROOFS:
+        for largest, extreme in PROOFS:
             weights, before, allowed = self.weights()
             if zero:
                 for name in zero:
@@ -168,8 +166,7 @@ def prove_continuous(
     given, rng = table.continuous, torch.Generator().manual_seed(1)
     trial = Trial(module, _stirred(example, rng), layout, table)
     tried = _Tried(trial, positive, frozenset(), rng)
-    together = replace(given, products={}), Continuous(products=given.products)
-    if all(tried.holds(some) for some in together if some):
+    if not given or tried.holds(given):
         return
     alone: list[tuple[str, Continuous, list[str]]] = [
         (f"scale {name}", Continuous(scales={name: scale}), [m.parameter for m in scale.members])
@@ -333,31 +330,38 @@ def _shifts(tried: _Tried) -> tuple[Shift, ...]:
 
 
 def _products(tried: _Tried) -> Iterator[tuple[str, Product]]:
-    """Pairs of matrices of which only the products, head by head, reach the outputs."""
+    """Pairs of matrices of which only the products, head by head, reach the outputs.
+
+    The neurons of a group are heads of several entries; or all of them together are one head, as
+    between two linear layers.
+    """
     layout, table = tried.layout, tried.trial.symmetry
     shapes = dict(layout.shapes)
-    for group, heads in table.sizes(layout).items():
+    for group, neurons in table.sizes(layout).items():
         pieces = [
             (Factor(name, axis, start), part.block)
             for name in table.axes
-            if name in tried.parameters
+            if name in tried.parameters and len(shapes[name]) <= 2
             for axis in range(len(shapes[name]))
             for start, part in entries_of(table, Scaled(name, axis, 1), shapes[name], group)
-            if part.block > 1
         ]
-        vectors = [piece for piece in pieces if len(shapes[piece[0].parameter]) == 1]
-        matrices = [piece for piece in pieces if piece not in vectors]
-        biases = {factor.parameter for factor, _ in vectors}
-        found = [
-            product
-            for (left, block), (right, other) in combinations(matrices, 2)
-            for product in [Product(group, heads, block, (left,), (right,))]
-            if block == other and tried.holds(Continuous(products={group: product}), biases)
-        ]
-        for vector, _ in vectors:
-            _attach(tried, found, vector, biases)
-        for number, product in enumerate(found, start=1):
-            yield f"{group}.{number}", product
+        number = 0
+        for block in sorted({block for _, block in pieces}):
+            some = [factor for factor, its_block in pieces if its_block == block]
+            vectors = [factor for factor in some if len(shapes[factor.parameter]) == 1]
+            biases = {factor.parameter for factor in vectors}
+            heads = (group, neurons, block) if block > 1 else (None, 1, neurons)
+            found = [
+                product
+                for left, right in combinations([f for f in some if f not in vectors], 2)
+                for product in [Product(*heads, (left,), (right,))]
+                if tried.holds(Continuous(products={group: product}), biases)
+            ]
+            for vector in vectors:
+                _attach(tried, found, vector, biases)
+            for product in found:
+                number += 1
+                yield f"{group}.{number}", product
 
 
 def _attach(tried: _Tried, products: list[Product], vector: Factor, biases: set[str]) -> None:
