@@ -30,6 +30,7 @@ TASK = task()
 QUERIES = like(TRAIN, torch.cat([drawn(6, 2), move(TRAIN.weights[:2], 3), drawn(4, 4) / 2]))
 EITHER = pytest.mark.parametrize("alignment", [None, ALIGNMENT])
 NEAR = {"neighbor_distances", "neighbor_rows", "distance_lower", "raw_distance", "cosine", "norm"}
+CANONICAL = {"canonical_distance", "canonical_lower", "canonical_ratio", "canonical_rows"}
 BEHAVIOR = {"quality", "novelty", "overlap", "expected_novelty"}
 
 
@@ -59,6 +60,8 @@ def test_every_column_is_there_for_a_population_with_a_task(alignment):
     found = measure("generated", QUERIES, reference_of(alignment=alignment))
     everything = {field.name for field in fields(Findings)} - {"label", "names"}
     others = {"step_distance", "step_rows", "has_surface"}  # of an audit, and of shapes
+    if alignment is None:
+        others |= CANONICAL
     assert set(columns(found)) == everything - others
     assert {len(values) for values in columns(found).values()} == {len(QUERIES)}
     assert all(np.isfinite(values).all() for values in columns(found).values())
@@ -69,8 +72,9 @@ def test_only_near_gives_the_same_numbers_without_the_mixtures(alignment):
     compared = reference_of(alignment=alignment)
     whole = measure("noise", QUERIES, compared)
     near = measure("noise", QUERIES, compared, only_near=True)
-    assert set(columns(near)) == NEAR | BEHAVIOR
-    assert_same(near, whole, but=frozenset(set(columns(whole)) - NEAR - BEHAVIOR))
+    wanted = NEAR | BEHAVIOR | (set() if alignment is None else CANONICAL)
+    assert set(columns(near)) == wanted
+    assert_same(near, whole, but=frozenset(set(columns(whole)) - wanted))
 
 
 def test_training_against_itself_has_no_components_and_one_checkpoint_no_mean_of_others():
@@ -129,6 +133,7 @@ def test_left_out_checkpoints_are_as_if_they_were_not_there(alignment):
     without = measure("generated", QUERIES, reference_of(alignment=alignment), exclude=exclude)
     fewer = measure("generated", QUERIES, reference_of(TRAIN.select(rest), alignment))
     rows = {"neighbor_rows", "source_rows", "layer_rows"}
+    rows |= set() if alignment is None else {"canonical_rows"}
     # the frame is that of all training checkpoints, and so is the error rate that chance expects
     frame = {"recentred_cosine", "pca_residual", "raw_pca_residual", "expected_novelty"}
     assert_same(without, fewer, but=frozenset(rows | frame))

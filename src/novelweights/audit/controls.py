@@ -74,7 +74,8 @@ class Planter:
             n: Checkpoints of each.
             fresh: Runs that no generator saw, all their steps; for those made of fresh runs.
         """
-        plants = [self.copies(n), *(self.copies(n, noise) for noise in NOISES), *self.moved(n)]
+        plants = [self.copies(n), *(self.copies(n, noise) for noise in NOISES)]
+        plants += self.moved(n) + self.rescaled(n)
         plants += self.mixtures(n) + self.mosaics(n, fresh) + self.gaussians(n)
         return plants + (self.decoys(n, fresh) if fresh is not None else [])
 
@@ -88,22 +89,26 @@ class Planter:
         return Plant(key, label, weights, COPY, noise <= VETO_NOISE, noise, rows[:, None].numpy())
 
     def moved(self, n: int) -> list[Plant]:
-        """Copies moved by random elements of the declared group, and by continuous moves too."""
+        """Copies moved by random elements of the declared group."""
         if self.alignment is None:
             return []
         rng = self._rng("moved")
         rows = pick_rows(len(self.training), n, rng=rng)
         weights = self._moved(self.training[rows], rng)
-        how = "permuted and sign-flipped" if self.alignment.flips else "permuted"
-        label, parents = f"{how} copies", rows[:, None].numpy()
-        plants = [Plant("copies_moved", label, weights, COPY, True, None, parents)]
-        if self.alignment.symmetry.continuous:
-            weights = random_rescaling(
-                weights, self.layout, self.alignment.symmetry, rng=self._rng("rescaled")
-            )
-            label = f"{how} copies, rescaled"
-            plants.append(Plant("copies_rescaled", label, weights, COPY, False, None, parents))
-        return plants
+        parents = rows[:, None].numpy()
+        return [Plant("copies_moved", f"{self._how} copies", weights, COPY, True, None, parents)]
+
+    def rescaled(self, n: int) -> list[Plant]:
+        """Copies moved by random elements of the declared group, and by its continuous moves."""
+        if self.alignment is None or not self.alignment.symmetry.continuous:
+            return []
+        rng, symmetry = self._rng("rescaled"), self.alignment.symmetry
+        rows = pick_rows(len(self.training), n, rng=rng)
+        moved = self._moved(self.training[rows], rng)
+        weights = random_rescaling(moved, self.layout, symmetry, rng=rng)
+        how = "rescaled" if symmetry.continuous.scales else "all logits shifted"
+        label, parents = f"{self._how} copies, {how}", rows[:, None].numpy()
+        return [Plant("copies_rescaled", label, weights, COPY, False, None, parents)]
 
     def mixtures(self, n: int) -> list[Plant]:
         """Averages of 2, 4 and 16: plain, aligned to the first, and with noise."""
@@ -186,6 +191,11 @@ class Planter:
             picked = early[pick_rows(len(early), n, rng=rng)]
             plants.append(Plant("early", "fresh runs stopped early", picked, NOT_ACCUSED))
         return plants
+
+    @property
+    def _how(self) -> str:
+        flips = self.alignment is not None and self.alignment.flips
+        return "permuted and sign-flipped" if flips else "permuted"
 
     def _rng(self, *labels: str | int) -> torch.Generator:
         return rng_for(self.seed, "control", *labels)
