@@ -237,7 +237,7 @@ def _judge_population(
         baseline_notes={},
         ranks=ranks,
         quantities=quantities(evidence, rng=rng),
-        distance=DistanceInfo("aligned L2", is_exact=True, symmetry="of the zoo"),
+        distance=DistanceInfo("aligned L2", is_exact=measured.is_exact, symmetry="of the zoo"),
         quality=quality,
         novelty=novelty,
         layers=measured.layers,
