@@ -1,4 +1,4 @@
-"""The small residual network: equal to its module, and its table neither too large nor too small."""
+"""The small residual network is that of its module, and its table neither too large nor small."""
 
 import pytest
 import torch

@@ -1,7 +1,7 @@
 """Runs of any kind of network, each by the training code of its kind: the ends of chosen epochs."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from novelweights.zoos.stacked_training import StackedNetwork
 from novelweights.zoos.training import Recipe, train_trajectories
 
 
+@runtime_checkable
 class Trainer(Protocol):
     """Trains runs of a network, each with its own data order from its own seed."""
 
