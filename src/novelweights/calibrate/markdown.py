@@ -296,7 +296,7 @@ def _shares(zoo: ZooResult) -> str:
 
 
 def _share_title(share: float) -> str:
-    return f"{100 * share:g}% copies"
+    return f"{100 * share:.3g}% copies"
 
 
 def _populations(zoo: ZooResult) -> str:
