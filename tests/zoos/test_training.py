@@ -7,6 +7,7 @@ from novelweights.data.images import ImageData, load_data
 from novelweights.errors import InputError
 from novelweights.networks.deep_mlp import DeepMLP
 from novelweights.networks.mlp import DIGITS_MLP, OneHiddenMLP
+from novelweights.networks.small_resnet import SmallResNet
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.zoos import training
 from novelweights.zoos.training import Recipe, train_batched, train_one, train_trajectories
@@ -33,6 +34,22 @@ def test_batched_runs_equal_the_plain_loop(data, network, batch_size):
     alone = torch.stack([train_one(network, data, recipe, seed) for seed in (3, 1, 4)])
     assert torch.allclose(together, alone, atol=2e-5)
     assert not torch.allclose(together[0], together[1], atol=0.1)
+
+
+@pytest.mark.usefixtures("sound_convolutions")
+def test_batched_runs_with_batch_statistics_equal_the_plain_loop():
+    rng = torch.Generator().manual_seed(0)
+    x, y = torch.randn(70, 36, generator=rng), torch.randint(0, 3, (70,), generator=rng)
+    images = ImageData("tiny", "random", "", x, y, x[:20], y[:20], (6, 6))
+    network, recipe = SmallResNet(3, 2, 6, 3), Recipe(3, 16, learning_rate=0.02, weight_decay=0.05)
+    together = train_batched(network, images, recipe, [3, 1])
+    alone = torch.stack([train_one(network, images, recipe, seed) for seed in (3, 1)])
+    assert torch.allclose(together, alone, atol=1e-4)
+    assert not torch.allclose(together[0], together[1], atol=0.1)
+    start = torch.stack([network.initial(torch.Generator().manual_seed(s)) for s in (3, 1)])
+    state, before = map(network.layout.unflatten, (together, start))
+    for name in ("bn1.running_mean", "layer1.1.bn2.running_var"):  # decay would not move these
+        assert (state[name] - before[name]).abs().min() > 1e-3, name
 
 
 def test_plain_sgd_and_no_weight_decay_equal_the_plain_loop(data):

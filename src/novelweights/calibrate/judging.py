@@ -80,6 +80,8 @@ def judge_zoo(
         false_alarms=false_alarms,
         shares=shares,
         populations=populations,
+        is_exact=all(one.is_exact for one in measured),
+        certified=_mean([one.certified for one in measured]),
     )
 
 

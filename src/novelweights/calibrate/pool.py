@@ -16,7 +16,6 @@ from novelweights.files import replacing
 from novelweights.seeding import rng_for, seed_for
 from novelweights.tasks.classification import Classification
 from novelweights.weights.population import Population, PopulationInfo, Records
-from novelweights.zoos.training import train_trajectories
 
 Tell = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -70,21 +69,21 @@ def make_pool(zoo: CalibrationZoo, sizes: Sizes, seed: int, folder: Path, tell: 
     per_epoch = zoo.recipe.steps(len(data.train_y)) // zoo.recipe.epochs
     start = zoo.network.initial(rng_for(seed, zoo.name, "start")) if zoo.is_shared else None
 
-    def steps(shares: tuple[float, ...]) -> list[int]:
-        return [per_epoch * max(1, round(share * zoo.recipe.epochs)) for share in shares]
+    def epochs(*shares: float) -> list[int]:
+        return [max(1, round(share * zoo.recipe.epochs)) for share in shares]
 
     def trained(part: str, runs: int, *shares: float) -> Float[Tensor, "n saves d"]:
         path = folder / f"runs-{part}.npz"
         if not path.exists():
-            weights = train_trajectories(
+            weights = zoo.trainer(
                 zoo.network,
                 data,
                 zoo.recipe,
                 [seed_for(seed, zoo.name, part, i) for i in range(runs)],
-                torch.tensor([steps(shares)] * runs),
+                epochs(*shares),
                 initial=start,
                 on_epoch=lambda done, of: tell(f"{zoo.name}: training {part}", done, of),
-            ).weights
+            )
             if not weights.isfinite().all():
                 raise InputError(
                     f"{zoo.name}: expected finite weights, but training diverged; lower the "
@@ -95,7 +94,7 @@ def make_pool(zoo: CalibrationZoo, sizes: Sizes, seed: int, folder: Path, tell: 
 
     def population(part: str, weights: Float[Tensor, "n d"], share: float = 1.0) -> Population:
         names = [f"{part}-{i:05d}" for i in range(len(weights))]
-        records = Records.of(names, split=part, step=steps((share,))[0])
+        records = Records.of(names, split=part, step=per_epoch * epochs(share)[0])
         return Population(weights.contiguous(), zoo.network.layout, records, info)
 
     training, earlier = [], []

@@ -188,9 +188,8 @@ def _limits(audited: Audited) -> list[Limits]:
         m = len(fresh)
         for copies in (COPIES, NOISY_COPIES):
             seen = audited.beyond(leg, copies)
-            for share in SHARES:
-                n_copies = round(share * m)
-                if n_copies > len(seen) or (share == 0 and copies != COPIES):
+            for n_copies in dict.fromkeys(round(share * m) for share in SHARES):
+                if n_copies > len(seen) or (n_copies == 0 and copies != COPIES):
                     continue
                 count = int(seen[:n_copies].sum() + fresh[n_copies:].sum())
                 given = _share_beyond(count, m, audited.n_heldout)
@@ -237,7 +236,7 @@ def _judge_population(
         baseline_notes={},
         ranks=ranks,
         quantities=quantities(evidence, rng=rng),
-        distance=DistanceInfo("aligned L2", is_exact=True, symmetry="of the zoo"),
+        distance=DistanceInfo("aligned L2", is_exact=measured.is_exact, symmetry="of the zoo"),
         quality=quality,
         novelty=novelty,
         layers=measured.layers,

@@ -113,6 +113,10 @@ class ZooResult:
     false_alarms: list[FalseAlarm]
     shares: list[ShareLimits]
     populations: list[PopulationOutcome]
+    is_exact: bool = True
+    """Whether distances are minimal for certain; else some move achieves them."""
+    certified: float = 1.0
+    """Median certified lower bound of held-out runs' distances, over these distances."""
 
 
 @dataclass(frozen=True)

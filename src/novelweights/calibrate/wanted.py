@@ -184,8 +184,9 @@ def _limits(
             found.setdefault((zoo.name, row.leg, row.n_heldout), []).append(of(row))
     means = {key: float(np.mean(values)) for key, values in found.items()}
     single = min(min(values) for values in found.values())
+    most = max(row.share for zoo in zoos for row in zoo.shares)
     return Wanted(
-        text=f"{text} (copied shares of 0 to 50%, mean over them)",
+        text=f"{text} (copied shares of 0 to {100 * most:.3g}%, mean over them)",
         target=f"in at least {target:.0%} of repetitions",
         reached=f"{spread(list(means.values()))} over zoos, legs and numbers of held-out runs; "
         f"{percent(single)} for the worst single mixture",

@@ -11,7 +11,11 @@ from novelweights.cli.show import progress_bar, say
 def calibrate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     scale: Annotated[
-        str, typer.Option(help="full: the whole study, hours on 2 cores; smoke: under a minute.")
+        str,
+        typer.Option(
+            help="full: networks with one hidden layer, hours on 2 cores; deep: deeper ones, "
+            "an hour on one core; smoke: under a minute."
+        ),
     ] = "full",
     zoo: Annotated[
         list[str] | None, typer.Option(help="Only this zoo; may be repeated. [all of the scale]")

@@ -125,26 +125,8 @@ class ResNet18:
         )
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:
-        """One random initialization.
-
-        Convolutions: normal with variance 2 / (outputs of a channel's kernel); the last
-        normalization of each block has weight 0, so that blocks begin as the identity, the others
-        1; dense layer uniform within 1 / sqrt(inputs).
-        """
-        parts = []
-        for name, shape in self.layout.shapes:
-            if len(shape) == 4:
-                std = (2 / (shape[0] * shape[2] * shape[3])) ** 0.5
-                parts.append(std * torch.randn(shape, generator=rng).flatten())
-            elif name.startswith("fc."):
-                bound = (8 * self.width) ** -0.5
-                parts.append(bound * (2 * torch.rand(shape, generator=rng).flatten() - 1))
-            else:
-                ones = name.endswith("running_var") or (
-                    name.endswith(".weight") and not name.endswith("bn2.weight")
-                )
-                parts.append(torch.full(shape, float(ones)))
-        return torch.cat(parts)
+        """One random initialization, see `initial_state`."""
+        return initial_state(self.layout, rng)
 
     def forward(
         self, weights: Float[Tensor, "n d"], x: Float[Tensor, "examples inputs"]
@@ -189,8 +171,8 @@ class _Module(nn.Module):
         into = width
         for stage in STAGES:
             out = width * 2 ** (stage - 1)
-            first = _Block(into, out, stride=1 if stage == 1 else 2)
-            self.add_module(f"layer{stage}", nn.Sequential(first, _Block(out, out, stride=1)))
+            first = Block(into, out, stride=1 if stage == 1 else 2)
+            self.add_module(f"layer{stage}", nn.Sequential(first, Block(out, out, stride=1)))
             into = out
         self.fc = nn.Linear(into, network.classes)
 
@@ -201,7 +183,9 @@ class _Module(nn.Module):
         return self.fc(x.mean(dim=(2, 3)))
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """Two 3x3 convolutions with batch normalization, around which the input is added."""
+
     def __init__(self, into: int, out: int, *, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(into, out, 3, stride, 1, bias=False)
@@ -238,6 +222,29 @@ def require_sound_convolutions(network: ResNet18) -> None:
 def working_device() -> torch.device:
     """Where networks of this size are computed: a GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def initial_state(layout: WeightLayout, rng: torch.Generator) -> Float[Tensor, " d"]:
+    """One random initialization of a residual network.
+
+    Convolutions: normal with variance 2 / (outputs of a channel's kernel); the last normalization
+    of each block has weight 0, so that blocks begin as the identity, the others 1; dense layer
+    uniform within 1 / sqrt(inputs).
+    """
+    parts = []
+    bound = dict(layout.shapes)["fc.weight"][1] ** -0.5
+    for name, shape in layout.shapes:
+        if len(shape) == 4:
+            std = (2 / (shape[0] * shape[2] * shape[3])) ** 0.5
+            parts.append(std * torch.randn(shape, generator=rng).flatten())
+        elif name.startswith("fc."):
+            parts.append(bound * (2 * torch.rand(shape, generator=rng).flatten() - 1))
+        else:
+            ones = name.endswith("running_var") or (
+                name.endswith(".weight") and not name.endswith("bn2.weight")
+            )
+            parts.append(torch.full(shape, float(ones)))
+    return torch.cat(parts)
 
 
 def whole_state(module: nn.Module) -> dict[str, Tensor]:

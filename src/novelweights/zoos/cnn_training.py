@@ -54,6 +54,7 @@ def train_epochs(
     run_seeds: Sequence[int],
     kept: int,
     *,
+    initial: Float[Tensor, " d"] | None = None,
     on_epoch: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "n kept d"]:
     """Checkpoints at the ends of every run's last `kept` epochs.
@@ -64,6 +65,8 @@ def train_epochs(
         recipe: How to train.
         run_seeds: One seed per run, for initialization and data order.
         kept: 1 to the number of epochs.
+        initial: Where all runs start; None: each from an initialization of its own. The data order
+            of a run is the same either way.
         on_epoch: Called after each epoch of a group of runs with (epochs done, epochs in all),
             counted over all runs.
     """
@@ -73,7 +76,7 @@ def train_epochs(
     saved = torch.empty(len(run_seeds), kept, network.layout.size)
     for start in range(0, len(run_seeds), RUNS_AT_ONCE):
         group = run_seeds[start : start + RUNS_AT_ONCE]
-        for epoch, weights in enumerate(_epochs(network, data, recipe, group)):
+        for epoch, weights in enumerate(_epochs(network, data, recipe, group, initial)):
             if (at := epoch - (recipe.epochs - kept)) >= 0:
                 saved[start : start + len(group), at] = weights
             if on_epoch is not None:
@@ -83,13 +86,19 @@ def train_epochs(
 
 
 def _epochs(
-    network: SmallCNN, data: ImageData, recipe: AdamRecipe, run_seeds: Sequence[int]
+    network: SmallCNN,
+    data: ImageData,
+    recipe: AdamRecipe,
+    run_seeds: Sequence[int],
+    initial: Float[Tensor, " d"] | None,
 ) -> Iterator[Float[Tensor, "n d"]]:
     """The weights of some runs after each epoch; they go on changing in place."""
     per_epoch = full_batches(len(data.train_y), recipe.batch_size)
     x, y = np.ascontiguousarray(data.train_x.numpy()), data.train_y.numpy()
     rngs = [torch.Generator().manual_seed(seed) for seed in run_seeds]
     weights = torch.stack([network.initial(rng) for rng in rngs])  # drawn before the data order
+    if initial is not None:
+        weights = initial.repeat(len(weights), 1)
     mean, square = torch.zeros_like(weights), torch.zeros_like(weights)
 
     def one_epoch(run: int, epoch: int) -> None:

@@ -2,7 +2,8 @@
 
 For networks without a compiled loop of their own; `train_one` is the reference. A run alone and
 among others are equal up to rounding: torch's products depend on where in memory a run lies (those
-of 64-32-32-10 networks gave the same bits in any company).
+of 64-32-32-10 networks gave the same bits in any company). Networks with batch normalization keep
+their running statistics in the same vector; the optimizer does not touch them.
 """
 
 import torch
@@ -11,10 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from novelweights.networks.deep_mlp import DeepMLP
+from novelweights.networks.small_resnet import SmallResNet
+
+StackedNetwork = DeepMLP | SmallResNet
+"""Those trained here."""
 
 
 def stacked_epoch(
-    network: DeepMLP,
+    network: StackedNetwork,
     x: Float[Tensor, "examples inputs"],
     y: Int[Tensor, " examples"],
     order: Int[Tensor, "runs examples"],
@@ -48,16 +53,22 @@ def stacked_epoch(
         settings: Learning rate, momentum (Nesterov), weight decay.
     """
     learning_rate, momentum, decay = settings
+    has_statistics = isinstance(network, SmallResNet)
     for k in range(order.shape[1] // batch_size):
         some = order[:, k * batch_size : (k + 1) * batch_size]
         labels = y[some]
         learned = weights.clone().requires_grad_(True)
-        logits = network.forward(learned, x[some])
+        if has_statistics:
+            logits, running = network.training_step(learned, x[some])
+        else:
+            logits, running = network.forward(learned, x[some]), {}
         each = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(dim=1)
         [slope] = torch.autograd.grad(each.sum(), learned)
-        slope.add_(weights, alpha=decay)
+        slope.add_(weights * network.is_learned if has_statistics else weights, alpha=decay)
         velocity.mul_(momentum).add_(slope)
         weights.sub_(slope.add_(velocity, alpha=momentum), alpha=learning_rate)
+        for name, values in running.items():
+            weights[:, network.layout.slices[name]] = values
         now = save_steps == first_step + k + 1
         if first_step + k == 0:  # an initialization is told its first minibatch
             now = now | (save_steps == 0)

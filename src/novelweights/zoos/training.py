@@ -17,11 +17,11 @@ from torch import Tensor
 
 from novelweights.data.images import ImageData
 from novelweights.errors import InputError
-from novelweights.networks.deep_mlp import DeepMLP
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.networks.network import TargetNetwork
+from novelweights.networks.resnet import whole_state
 from novelweights.zoos.sgd_kernel import train_epoch
-from novelweights.zoos.stacked_training import stacked_epoch
+from novelweights.zoos.stacked_training import StackedNetwork, stacked_epoch
 
 RUNS_AT_ONCE = 32  # bounds memory (data orders, saved steps); results do not depend on it
 
@@ -74,7 +74,7 @@ class Trajectories:
 
 
 def train_batched(
-    network: OneHiddenMLP | DeepMLP,
+    network: OneHiddenMLP | StackedNetwork,
     data: ImageData,
     recipe: Recipe,
     run_seeds: Sequence[int],
@@ -101,7 +101,7 @@ def train_batched(
 
 
 def train_trajectories(
-    network: OneHiddenMLP | DeepMLP,
+    network: OneHiddenMLP | StackedNetwork,
     data: ImageData,
     recipe: Recipe,
     run_seeds: Sequence[int],
@@ -150,7 +150,7 @@ def train_trajectories(
         for epoch in range(recipe.epochs):
             order = torch.stack([torch.randperm(len(y), generator=rng) for rng in rngs])
             rate = recipe.learning_rate_in(epoch)
-            if isinstance(network, DeepMLP):
+            if not isinstance(network, OneHiddenMLP):
                 stacked_epoch(
                     network,
                     data.train_x,
@@ -193,7 +193,7 @@ def train_trajectories(
 
 
 def train_one(
-    network: OneHiddenMLP | DeepMLP,
+    network: OneHiddenMLP | StackedNetwork,
     data: ImageData,
     recipe: Recipe,
     run_seed: int,
@@ -205,7 +205,8 @@ def train_one(
     rng = torch.Generator().manual_seed(run_seed)
     module = network.module()
     own = network.initial(rng)
-    module.load_state_dict(network.layout.unflatten(own if initial is None else initial))
+    start = network.layout.unflatten(own if initial is None else initial)
+    module.load_state_dict(module.state_dict() | start)
     optimizer = torch.optim.SGD(
         module.parameters(),
         lr=recipe.learning_rate,
@@ -223,7 +224,7 @@ def train_one(
             logits = module(data.train_x[batch])
             torch.nn.functional.cross_entropy(logits, data.train_y[batch]).backward()
             optimizer.step()
-    return network.layout.flatten(module.state_dict())
+    return network.layout.flatten(whole_state(module))
 
 
 def require_sizes(epochs: int, batch_size: int) -> None:
