@@ -99,7 +99,7 @@ def test_moves_keep_the_outputs_and_each_axis_and_flip_is_needed(network, rng):
 def test_the_table_by_hand_is_the_derived_one(network, rng):
     by_hand, module = network.symmetry, network.module()
     assert layout_of(module) == network.layout
-    derived = symmetry_of(module, images_of(network, 2, rng))
+    derived = symmetry_of(module, images_of(network, 2, rng), logits=True)
     names = {
         theirs: ours
         for name, axes in derived.axes.items()
@@ -112,6 +112,10 @@ def test_the_table_by_hand_is_the_derived_one(network, rng):
     flips = {(names[flip.group], flip.parameters) for flip in derived.flips.values()}
     assert flips == {tuple(flip) for flip in by_hand.flips.values()}
     assert len(by_hand.sizes(network.layout)) == 1 + network.blocks
+    ours, theirs = by_hand.continuous, derived.continuous
+    scales = [{frozenset(s.members) for s in some.scales.values()} for some in (ours, theirs)]
+    assert scales[0] == scales[1]
+    assert (ours.shifts, ours.normalizations) == (theirs.shifts, theirs.normalizations)
 
 
 def test_size_and_name_of_the_network_of_digits():

@@ -6,7 +6,7 @@ layer. Parameter names are those in common use, so that state dicts of other imp
 A checkpoint is the whole state: parameters and the running statistics of batch normalization.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +33,48 @@ WHOLE_VECTOR = 8
 IMAGES_AT_ONCE = 256
 Traced = Any
 """A tensor, or what stands for one while `torch.fx` traces."""
+
+
+@dataclass(frozen=True)
+class ResidualTable:
+    """The symmetry table of a residual network, as its layers are told one after another."""
+
+    axes: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
+    scaled: dict[str, list[Scaled]] = field(default_factory=dict)
+    """By group, where a channel is written and read."""
+    normalizations: dict[str, Normalization] = field(default_factory=dict)
+
+    def normalized(self, filters: str, norm: str, out: str, into: str | None) -> None:
+        """A convolution without bias and the batch normalization after it.
+
+        Args:
+            filters: Name of the convolution.
+            norm: Name of the normalization.
+            out: Group of the channels that they give.
+            into: Group of those that they take, None for the image.
+        """
+        weight = f"{filters}.weight"
+        parts = tuple(f"{norm}.{p}" for p in ("weight", "bias", "running_mean", "running_var"))
+        scale, shift, mean, variance = parts
+        self.axes[weight] = (out, into, None, None)
+        self.axes.update(dict.fromkeys(parts, (out,)))
+        if into is not None:
+            self.scaled.setdefault(into, []).append(Scaled(weight, 1, -1))
+        self.scaled.setdefault(out, []).extend((Scaled(scale, 0, 1), Scaled(shift, 0, 1)))
+        self.normalizations[norm] = Normalization((weight,), scale, shift, mean, variance)
+
+    def with_classifier(self, name: str, into: str, layout: WeightLayout) -> NeuronSymmetry:
+        """The table of the whole network, whose last layer gives logits from a group's means."""
+        axes = {**self.axes, f"{name}.weight": (None, into), f"{name}.bias": (None,)}
+        read = {into: [*self.scaled[into], Scaled(f"{name}.weight", 1, -1)]}
+        scales = {
+            group: Rescaling(group, tuple(members))
+            for group, members in {**self.scaled, **read}.items()
+        }
+        return NeuronSymmetry(
+            {name: axes[name] for name, _ in layout.shapes},
+            continuous=Continuous(scales, shifts_of(name), self.normalizations),
+        )
 
 
 @dataclass(frozen=True)
@@ -86,43 +128,17 @@ class ResNet18:
         running statistics move with their channel. Behind a ReLU a channel may be scaled, and a
         normalization undoes the length of the filter before it.
         """
-        axes: dict[str, tuple[str | None, ...]] = {}
-        scaled: dict[str, list[Scaled]] = {}
-        normalized: dict[str, Normalization] = {}
-
-        def convolution(name: str, out: str, into: str | None) -> None:
-            axes[f"{name}.weight"] = (out, into, None, None)
-            if into is not None:
-                scaled.setdefault(into, []).append(Scaled(f"{name}.weight", 1, -1))
-
-        def normalization(name: str, group: str, after: str) -> None:
-            scale, shift = f"{name}.weight", f"{name}.bias"
-            mean, variance = f"{name}.running_mean", f"{name}.running_var"
-            axes.update(dict.fromkeys((scale, shift, mean, variance), (group,)))
-            scaled.setdefault(group, []).extend((Scaled(scale, 0, 1), Scaled(shift, 0, 1)))
-            filters = (f"{after}.weight",)
-            normalized[name] = Normalization(filters, scale, shift, mean, variance)
-
-        convolution("conv1", "stage1", None)
-        normalization("bn1", "stage1", "conv1")
+        table = ResidualTable()
+        table.normalized("conv1", "bn1", "stage1", None)
         for stage in STAGES:
             for block in BLOCKS:
                 at, inside, out = f"layer{stage}.{block}", f"block{stage}.{block}", f"stage{stage}"
                 into = f"stage{stage - 1}" if block == 0 and stage > 1 else out
-                convolution(f"{at}.conv1", inside, into)
-                normalization(f"{at}.bn1", inside, f"{at}.conv1")
-                convolution(f"{at}.conv2", out, inside)
-                normalization(f"{at}.bn2", out, f"{at}.conv2")
+                table.normalized(f"{at}.conv1", f"{at}.bn1", inside, into)
+                table.normalized(f"{at}.conv2", f"{at}.bn2", out, inside)
                 if into != out:
-                    convolution(f"{at}.downsample.0", out, into)
-                    normalization(f"{at}.downsample.1", out, f"{at}.downsample.0")
-        axes["fc.weight"], axes["fc.bias"] = (None, "stage4"), (None,)
-        scaled["stage4"].append(Scaled("fc.weight", 1, -1))
-        scales = {group: Rescaling(group, tuple(members)) for group, members in scaled.items()}
-        return NeuronSymmetry(
-            {name: axes[name] for name, _ in self.layout.shapes},
-            continuous=Continuous(scales, shifts_of("fc"), normalized),
-        )
+                    table.normalized(f"{at}.downsample.0", f"{at}.downsample.1", out, into)
+        return table.with_classifier("fc", "stage4", self.layout)
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:
         """One random initialization, see `initial_state`."""

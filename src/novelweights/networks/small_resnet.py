@@ -6,7 +6,7 @@ statistics. Convolutions are products with gathered patches: torch's own are one
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -15,7 +15,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from novelweights.networks.resnet import Block, Traced, initial_state, whole_state
+from novelweights.networks.resnet import (
+    Block,
+    ResidualTable,
+    Traced,
+    initial_state,
+    whole_state,
+)
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import Flip, NeuronSymmetry
 
@@ -84,25 +90,22 @@ class SmallResNet:
         """Channels may be reordered: inside each block, and in the sum that all blocks add to.
 
         Running statistics move with their channel. A filter may change sign with the scale and the
-        running mean of the normalization after it.
+        running mean of the normalization after it. Behind a ReLU a channel may be scaled, and a
+        normalization undoes the length of the filter before it.
         """
-        axes: dict[str, tuple[str | None, ...]] = {}
-        flips: dict[str, Flip] = {}
-
-        def normalized(filters: str, norm: str, out: str, into: str | None) -> None:
-            axes[f"{filters}.weight"] = (out, into, None, None)
-            for part in ("weight", "bias", "running_mean", "running_var"):
-                axes[f"{norm}.{part}"] = (out,)
-            flipped = (f"{filters}.weight", f"{norm}.weight", f"{norm}.running_mean")
-            flips[f"sign.{norm}"] = Flip(out, flipped)
-
-        normalized("conv1", "bn1", "stage", None)
+        table = ResidualTable()
+        table.normalized("conv1", "bn1", "stage", None)
         for block in range(self.blocks):
             at, inside = f"layer1.{block}", f"block{block}"
-            normalized(f"{at}.conv1", f"{at}.bn1", inside, "stage")
-            normalized(f"{at}.conv2", f"{at}.bn2", "stage", inside)
-        axes |= {"fc.weight": (None, "stage"), "fc.bias": (None,)}
-        return NeuronSymmetry(axes, flips=flips)
+            table.normalized(f"{at}.conv1", f"{at}.bn1", inside, "stage")
+            table.normalized(f"{at}.conv2", f"{at}.bn2", "stage", inside)
+        symmetry = table.with_classifier("fc", "stage", self.layout)
+        flips = {
+            name: Flip(symmetry.axes[f"{name}.weight"][0] or "", (*n.filters, n.scale, n.mean))
+            for name, n in table.normalizations.items()
+            if n.scale is not None and n.mean is not None
+        }
+        return replace(symmetry, flips=flips)
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:
         """One random initialization, ResNet-18's."""
