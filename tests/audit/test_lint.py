@@ -14,9 +14,10 @@ from novelweights.audit.lint_rows import Severity
 from novelweights.data.images import load_data
 from novelweights.errors import InputError
 from novelweights.networks.mlp import DIGITS_MLP
+from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.store import open_population
-from novelweights.weights.symmetry import random_transform
+from novelweights.weights.symmetry import AxisPart, NeuronSymmetry, random_transform
 from novelweights.weights.writer import save_population
 from novelweights.zoos import find_zoo
 from novelweights.zoos.independent_runs import build
@@ -101,10 +102,32 @@ def test_constant_layers_and_dead_units_are_warnings(fresh):
     fresh[8, incoming[3]] = 0  # counted once
     findings = lint(population(fresh))
     assert about(findings, "hidden.weight is constant in 1 checkpoint").severity == "warning"
-    dead = about(findings, "3 dead units")
+    dead = about(findings, "3 dead units of h")
     assert dead.examples == ("row 6 (run run-6): 2", "row 8 (run run-8): 1")
     assert "2 checkpoints" in dead.what
     only(lint(population(fresh[10:], symmetry=False)), Severity.NOTE, "dead units were not")
+
+
+def test_dead_units_of_deep_networks_are_told_by_their_layer(rng):
+    layout = WeightLayout((("a", (3, 4)), ("b", (2, 4)), ("c", (6, 5)), ("d", (2, 6))))
+    beside = {1: (AxisPart("ga", 3), AxisPart("gb", 2))}  # a and b side by side
+    table = NeuronSymmetry(
+        {"a": ("ga", None), "b": ("gb", None), "c": ("gc", None), "d": (None, "gc")},
+        joined={"c": beside},
+    )
+    weights = torch.randn(30, layout.size, generator=rng)
+    state = {name: value.clone() for name, value in layout.unflatten(weights).items()}
+    state["c"][4, :, 1] = 0  # nobody reads the second of a
+    state["c"][5, :, 3] = 0  # nor here the first of b
+    state["c"][6, 2] = 0
+    dead = torch.cat([state[name].flatten(1) for name, _ in layout.shapes], dim=1)
+    records = Records.of([f"run-{i}" for i in range(30)], split="train")
+    info = PopulationInfo("test", symmetry=table)
+    findings = lint(Population(dead, layout, records, info))
+    for group, row in (("ga", 4), ("gb", 5), ("gc", 6)):
+        assert about(findings, f"1 dead unit of {group}").examples == (
+            f"row {row} (run run-{row}): 1",
+        )
 
 
 def test_equal_checkpoints_of_different_runs_are_an_error(fresh):

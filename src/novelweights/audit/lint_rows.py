@@ -164,14 +164,16 @@ def _dead_units(named: Named, rows: np.ndarray) -> Iterator[Finding]:
     state = population.layout.unflatten(population.weights[torch.from_numpy(rows)])
     for group, neurons in sorted(symmetry.sizes(population.layout).items()):
         silent = []
-        for side in (0, 1):  # rows of a matrix are incoming weights, columns outgoing ones
+        for incoming in (True, False):  # rows of a matrix come in, columns go out
             zero = [
-                (state[name] == 0)
-                .movedim(side + 1, 1)
+                (state[name].narrow(axis + 1, start, part.entries) == 0)
+                .movedim(axis + 1, 1)
                 .reshape(len(rows), neurons, -1)
                 .all(dim=2)  # (n, neurons)
-                for name, axes in symmetry.axes.items()
-                if len(axes) > 1 and axes[side] == group
+                for name, shape in population.layout.shapes
+                for axis in range(len(shape) if len(shape) > 1 else 0)
+                if (axis == 0) == incoming
+                for start, part in symmetry.places_of(group, name, axis, shape)
             ]
             if zero:
                 silent.append(torch.stack(zero).all(dim=0))
@@ -182,8 +184,8 @@ def _dead_units(named: Named, rows: np.ndarray) -> Iterator[Finding]:
         if len(found):
             yield finding(
                 Severity.WARNING,
-                f"{count(int(dead.sum()), 'dead unit')} (no incoming or no outgoing weights) in "
-                f"{count(len(found), 'checkpoint')}",
+                f"{count(int(dead.sum()), 'dead unit')} of {group} (no incoming or no outgoing "
+                f"weights) in {count(len(found), 'checkpoint')}",
                 [f"{named.names[rows[i]]}: {dead[i]}" for i in found],
                 "their other weights mean nothing, yet count in every distance (units that never "
                 "fire on real inputs are not looked for)",

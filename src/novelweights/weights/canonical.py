@@ -247,7 +247,12 @@ def _balance(
     shapes = dict(layout.shapes)
     places = {
         name: [
-            (member, entries_of(symmetry, member, shapes[member.parameter], scale.group))
+            (
+                member,
+                symmetry.places_of(
+                    scale.group, member.parameter, member.axis, shapes[member.parameter]
+                ),
+            )
             for member in scale.members
         ]
         for name, scale in scales.items()
@@ -283,15 +288,3 @@ def _balance_one(state: State, members: list[tuple[Scaled, list[tuple[int, AxisP
             where.mul_(along(factor.repeat_interleave(part.block, dim=1), where, axis + 1))
         state[parameter] = value
     return float(scale.log().abs().max()) if scale.numel() else 0.0
-
-
-def entries_of(
-    symmetry: NeuronSymmetry, member: Scaled, shape: tuple[int, ...], group: str
-) -> list[tuple[int, AxisPart]]:
-    """First entry of each part of an axis that counts the group, and the part."""
-    found, start = [], 0
-    for part in symmetry.parts_of(member.parameter, shape)[member.axis]:
-        if part.group == group:
-            found.append((start, part))
-        start += part.entries
-    return found

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.weights.canonical import along, entries_of
+from novelweights.weights.canonical import along
 from novelweights.weights.continuous import Factor, Normalization, Product
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -51,9 +51,8 @@ def random_rescaling(
 
     for scale in given.scales.values():
         factor = draw(sizes[scale.group], extreme=extreme)
-        for member in scale.members:
-            parameter, axis, power = member
-            for start, part in entries_of(symmetry, member, shapes[parameter], scale.group):
+        for parameter, axis, power in scale.members:
+            for start, part in symmetry.places_of(scale.group, parameter, axis, shapes[parameter]):
                 where = state[parameter].narrow(axis + 1, start, part.entries)
                 mine = (factor**power).repeat_interleave(part.block, dim=1)
                 where.mul_(along(mine, where, axis + 1))

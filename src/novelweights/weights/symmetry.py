@@ -96,6 +96,17 @@ class NeuronSymmetry:
             for axis, (group, length, block) in enumerate(axes)
         )
 
+    def places_of(
+        self, group: str, name: str, axis: int, shape: tuple[int, ...]
+    ) -> list[tuple[int, AxisPart]]:
+        """First entry of each part of an axis that counts the neurons of a group, and the part."""
+        found, start = [], 0
+        for part in self.parts_of(name, shape)[axis]:
+            if part.group == group:
+                found.append((start, part))
+            start += part.entries
+        return found
+
     def sizes(self, layout: WeightLayout) -> dict[str, int]:
         """Number of neurons in each group.
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from novelweights.errors import InputError
 from novelweights.networks.tracing.proof import Trial, change, steady
-from novelweights.weights.canonical import entries_of
 from novelweights.weights.continuous import (
     Continuous,
     Factor,
@@ -223,12 +222,11 @@ def _scales(tried: _Tried) -> Iterator[tuple[str, Rescaling]]:
     shapes = dict(layout.shapes)
     for group in table.sizes(layout):
         places = [
-            member
+            Scaled(name, axis, 1)
             for name in table.axes
             if name in tried.parameters
             for axis in range(len(shapes[name]))
-            for member in [Scaled(name, axis, 1)]
-            if entries_of(table, member, shapes[name], group)
+            if table.places_of(group, name, axis, shapes[name])
         ]
         try:
             found = _powers(tried, group, places)
@@ -279,7 +277,7 @@ def _by_neuron(
     """Sums over all entries of each neuron of a group along one axis."""
     axis = place.axis
     by_entry = value.movedim(axis, 0).reshape(value.shape[axis], -1).sum(dim=1)
-    parts = entries_of(table, place, tuple(value.shape), group)
+    parts = table.places_of(group, place.parameter, axis, tuple(value.shape))
     sums = [
         by_entry[start : start + part.entries].view(part.neurons, part.block).sum(dim=1)
         for start, part in parts
@@ -343,7 +341,7 @@ def _products(tried: _Tried) -> Iterator[tuple[str, Product]]:
             for name in table.axes
             if name in tried.parameters and len(shapes[name]) <= 2
             for axis in range(len(shapes[name]))
-            for start, part in entries_of(table, Scaled(name, axis, 1), shapes[name], group)
+            for start, part in table.places_of(group, name, axis, shapes[name])
         ]
         number = 0
         for block in sorted({block for _, block in pieces}):
