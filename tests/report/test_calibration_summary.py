@@ -10,7 +10,9 @@ from novelweights.calibrate.results import read_calibration
 from novelweights.errors import InputError
 from novelweights.report.calibration import COMMITTED, SHOWN, calibration_summary
 
-DOCS = Path(__file__).parents[2] / "docs" / "calibration.md"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "calibration.md"
+DEEP = ROOT / "results" / "laptop" / "calibration-deep" / "calibration.json"
 
 
 def invented(found):
@@ -51,3 +53,10 @@ def test_the_committed_page_is_that_of_the_committed_results():
     if COMMITTED.is_file():
         assert DOCS.read_text(encoding="utf-8") == render_markdown(read_calibration(COMMITTED))
         assert calibration_summary() is not None
+
+
+def test_the_page_of_deep_networks_is_that_of_its_results():
+    study = read_calibration(DEEP)
+    page = (ROOT / "docs" / "calibration-deep.md").read_text(encoding="utf-8")
+    assert page == render_markdown(study)
+    assert not any(zoo.is_exact for zoo in study.zoos)

@@ -33,7 +33,7 @@ CHANGED = (
 BEFORE = (
     "The rules and thresholds were chosen on zoos of networks with one hidden layer, and three of "
     "them changed after a first run of the study of such networks (`docs/calibration.md` tells "
-    "which). They are the same here, and nothing was changed after this study."
+    "which). They are the same here; none was changed after this study."
 )
 """Of a study with deeper networks."""
 LIMITS = (
@@ -64,6 +64,13 @@ def render_markdown(study: Calibration) -> str:
         )
         for text in LIMITS
     ]
+    least = min(row.upper for zoo in study.zoos for row in zoo.shares if row.share == 0)
+    if least > study.criteria["max_share"]:
+        limits.append(
+            f"Audits of {sizes['fresh_drawn']} samples: even where none is beyond, copied shares "
+            f"of up to {percent(least)} are not excluded, so no population of fresh runs can be "
+            "called novel here."
+        )
     parts = [
         "# Calibration: the audit judged on zoos of known truth",
         _what_was_done(study),

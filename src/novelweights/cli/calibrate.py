@@ -14,7 +14,7 @@ def calibrate(
         str,
         typer.Option(
             help="full: networks with one hidden layer, hours on 2 cores; deep: deeper ones, "
-            "an hour on one core; smoke: under a minute."
+            "half an hour on one core; smoke: under a minute."
         ),
     ] = "full",
     zoo: Annotated[
