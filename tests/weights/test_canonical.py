@@ -199,6 +199,13 @@ def test_normalizations_are_folded_into_their_filters(rng):
     assert relative(form.apply(flipped), form.apply(weights)) < 1e-6
 
 
+def test_variances_below_zero_give_finite_forms(rng):
+    form = CanonicalForm.of(NORM_LAYOUT, NORM_TABLE)
+    weights = torch.rand(10, NORM_LAYOUT.size, generator=rng)
+    weights[:, NORM_LAYOUT.slices["var"]] -= 0.5
+    assert bool(form.apply(weights).isfinite().all())
+
+
 @pytest.mark.parametrize("missing", ["scale", "shift", "both"])
 def test_normalizations_without_scale_or_shift(missing, rng):
     left = [n for n in ("f", "g", "scale", "shift", "mean", "var") if n != missing]

@@ -177,7 +177,8 @@ def _normalize(state: State, entry: Normalization) -> None:
         for name, value in zip(entry.filters, filters, strict=True):
             state[name] = value * along(factor, value)
         return
-    factor = (state[entry.variance] + entry.epsilon).rsqrt()
+    # a variance below 0, as noise on weights makes it, is none: such a network computes nothing
+    factor = (state[entry.variance] + entry.epsilon).clamp(min=entry.epsilon).rsqrt()
     if entry.scale is not None:
         factor = factor * state[entry.scale]
         state[entry.scale] = torch.ones_like(factor)
