@@ -149,6 +149,68 @@ def test_a_single_head_and_two_linear_layers_are_products_too():
     )
 
 
+def keeps_all(network, example, *, logits=False):
+    """Whether the form changes with each parameter that outputs change with."""
+    table, layout = symmetry_of(network, example, logits=logits), layout_of(network)
+    form = CanonicalForm.of(layout, table)
+    if form is None:
+        return True
+    state = dict(network.state_dict())
+    weights = torch.cat([state[name].flatten() for name, _ in layout.shapes])[None]
+    before = form.apply(weights)
+    kept = []
+    for name, _ in layout.shapes:
+        drawn = weights.clone()
+        where = layout.slices[name]
+        drawn[:, where] = 0.5 + torch.rand(where.stop - where.start)
+        kept.append(bool((form.apply(drawn) - before).norm() > 1e-5 * before.norm()))
+    return all(kept)
+
+
+class OwnLength(nn.Module):
+    """Filters whose length the network itself removes."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        filters = nn.functional.normalize(self.first.weight)
+        return self.last(torch.relu(nn.functional.linear(x, filters)))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda: nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3), nn.Linear(3, 5), nn.ReLU(),
+                              nn.Linear(5, 2)),
+        lambda: nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3), nn.Linear(3, 2)),
+        lambda: nn.Sequential(
+            nn.utils.parametrizations.weight_norm(nn.Linear(4, 5)), nn.ReLU(), nn.Linear(5, 2)
+        ),
+        lambda: nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 5), nn.BatchNorm1d(5), nn.ReLU(),
+                              nn.Linear(5, 2)),
+        lambda: nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 1)),
+    ],
+    ids=["linear in a row", "only linear", "weight norm", "before a normalization", "one output"],
+)  # fmt: skip
+def test_no_form_loses_what_matters(network):
+    torch.manual_seed(3)
+    assert keeps_all(network().eval(), noise(3, 4), logits=True)
+
+
+def test_lengths_that_a_network_removes_itself_are_no_scales():
+    assert not found(OwnLength(), noise(3, 4)).scales
+
+
+def test_one_output_has_no_shift_and_hides_no_other_move():
+    network = mlp(4, 5, 1)
+    assert not found(network, noise(3, 4), logits=True).shifts
+    wrong = Continuous(shifts=(Shift("2.bias", 0),))
+    with pytest.raises(InputError, match=r"shift of 2.bias"):
+        require_preserved(declared(wrong), layout_of(network), network, noise(3, 4))
+
+
 def test_zeros_as_example_hide_nothing():
     network = lenet()
     assert found(network, torch.zeros(1, 1, 28, 28)) == found(network, noise(3, 1, 28, 28))
@@ -170,16 +232,22 @@ def declared(moves):
     ("moves", "words"),
     [
         (
+            Continuous(
+                {"h": Rescaling("h", (Scaled("0.weight", 0, 1), Scaled("2.weight", 1, -1)))}
+            ),
+            "scale h (0.weight, 2.weight)",
+        ),
+        (
             Continuous({"h": Rescaling("h", (Scaled("0.weight", 0, 1), Scaled("0.bias", 0, 1)))}),
-            "scale h (0.weight, 0.bias)",
+            "places where they are read",
         ),
         (Continuous(shifts=(Shift("2.weight", 1),)), "shift of 2.weight"),
         (
             Continuous(products={"p": Product("h", 5, 1, (Factor("0.weight", 0),))}),
-            "",
+            "two sides",
         ),
     ],
-    ids=["a side is missing", "inputs of a layer", "one side has no product"],
+    ids=["a place is missing", "a side is missing", "inputs of a layer", "one side has no product"],
 )
 def test_declared_moves_that_change_outputs_are_refused_by_name(moves, words):
     network, table = mlp(4, 5, 3), declared(moves)

@@ -362,14 +362,33 @@ def test_continuous_moves_keep_the_outputs_and_have_one_canonical_form(case, rng
     assert float((after - before).norm() / before.norm()) < 1e-5
 
 
+def test_what_changes_outputs_changes_the_canonical_form(case, rng):
+    module, table = case.network(), case.table
+    trial = Trial(module, case.example, rng)
+    form = CanonicalForm.of(trial.layout, table)
+    if form is None:
+        return
+    before = form.apply(trial.weights[None])
+    for name, shape in trial.layout.shapes:
+        drawn = trial.weights.clone()
+        drawn[trial.layout.slices[name]] = 0.5 + torch.rand(
+            torch.Size(shape).numel(), generator=rng, dtype=torch.float64
+        )
+        state = {**trial.state, **trial.layout.unflatten(drawn)}
+        difference = outputs_of(module, state, case.example) - trial.before
+        if float(difference.abs().max() / trial.before.abs().max()) > 1e-3:
+            change = (form.apply(drawn[None]) - before).norm() / before.norm()
+            assert float(change) > 1e-5, name
+
+
 def test_no_place_of_a_scale_may_be_forgotten(case, rng):
     module, table = case.network(), case.table
     trial = Trial(module, case.example, rng)
     for name, scale in table.continuous.scales.items():
-        if len(scale.members) == 1:  # without any effect
-            continue
         for i in range(len(scale.members)):
             some = Rescaling(scale.group, (*scale.members[:i], *scale.members[i + 1 :]))
+            if len({member.power for member in some.members}) < 2:
+                continue  # refused: one side only
             broken = replace(table, continuous=Continuous({name: some}))
             moved = random_rescaling(trial.weights[None], trial.layout, broken, rng=rng)
             state = {**trial.state, **trial.layout.unflatten(moved[0])}

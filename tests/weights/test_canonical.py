@@ -46,7 +46,7 @@ CHAIN_TABLE = NeuronSymmetry(
         "c.weight": (None, "h2"),
         "c.bias": (None,),
     },
-    continuous=Continuous(scales_of_chain(CHAIN, ("h1", "h2")), shifts_of("c")),
+    continuous=Continuous(scales_of_chain(CHAIN, ("h1", "h2")), shifts_of("c", 2)),
 )
 
 
@@ -206,6 +206,24 @@ def test_variances_below_zero_give_finite_forms(rng):
     assert bool(form.apply(weights).isfinite().all())
 
 
+def test_filters_of_almost_no_length_are_the_same_network(rng):
+    form = CanonicalForm.of(NORM_LAYOUT, NORM_TABLE)
+    weights = torch.rand(10, NORM_LAYOUT.size, generator=rng).double() + 0.1
+    state = {name: value.clone() for name, value in NORM_LAYOUT.unflatten(weights).items()}
+    for name in ("f", "g", "mean"):
+        state[name] *= 0.002
+    state["var"] = 0.002**2 * (state["var"] + 1e-3) - 1e-3  # below 0
+    tiny = torch.cat([state[name].flatten(1) for name, _ in NORM_LAYOUT.shapes], dim=1)
+    assert relative(form.apply(tiny), form.apply(weights)) < 1e-6
+
+
+def test_diverged_networks_have_finite_forms():
+    for layout, table in ((HEADS, HEADS_TABLE), (NORM_LAYOUT, NORM_TABLE)):
+        form = CanonicalForm.of(layout, table)
+        assert bool(form.apply(torch.full((2, layout.size), 1e25)).isfinite().all())
+    assert form.apply(torch.empty(0, NORM_LAYOUT.size)).shape == (0, form.layout.size)
+
+
 @pytest.mark.parametrize("missing", ["scale", "shift", "both"])
 def test_normalizations_without_scale_or_shift(missing, rng):
     left = [n for n in ("f", "g", "scale", "shift", "mean", "var") if n != missing]
@@ -329,22 +347,43 @@ def test_parts_of_a_network_keep_what_moves_them_alone():
     assert not NORM_TABLE.only(["scale", "shift"]).continuous
 
 
+def scale_at(place):
+    return {"scales": {"s": Rescaling("h1", (place, Scaled("b.weight", 1, -1)))}}
+
+
 @pytest.mark.parametrize(
     ("table", "continuous", "words"),
     [
-        (CHAIN_TABLE, {"scales": {"s": Rescaling("h1", (Scaled("c.bias", 0, 1),))}}, "scale s"),
-        (CHAIN_TABLE, {"scales": {"s": Rescaling("h1", (Scaled("a.bias", 0, 2),))}}, "power 2"),
-        (CHAIN_TABLE, {"scales": {"s": Rescaling("h1", (Scaled("nothing", 0, 1),))}}, "nothing"),
+        (CHAIN_TABLE, scale_at(Scaled("c.bias", 0, 1)), "axis 0 of c.bias"),
+        (CHAIN_TABLE, scale_at(Scaled("a.bias", 0, 2)), "places where neurons are written"),
+        (CHAIN_TABLE, scale_at(Scaled("nothing", 0, 1)), "axis 0 of nothing"),
+        (CHAIN_TABLE, scale_at(Scaled("a.weight", -2, 1)), "axis -2 of a.weight"),
+        (CHAIN_TABLE, {"shifts": (Shift("c.bias", -1),)}, "shift of c.bias"),
         (CHAIN_TABLE, {"shifts": (Shift("c.bias", 1),)}, "shift of c.bias"),
         (
             CHAIN_TABLE,
             {"normalizations": {"n": Normalization(("a.weight",), "b.bias", None, None, None)}},
             "normalization n",
         ),
-        (HEADS_TABLE, {"products": {"p": Product("heads", 3, 3, (Factor("q", 0),))}}, "3 heads"),
+        (HEADS_TABLE, {"products": {"p": Product("heads", 2, 3, (Factor("q", 0),))}}, "two sides"),
         (
             HEADS_TABLE,
-            {"products": {"p": Product("heads", 2, 3, (Factor("q", 0, 1),))}},
+            {"products": {"p": Product("heads", 3, 3, (Factor("q", 0),), (Factor("k", 0),))}},
+            "3 heads",
+        ),
+        (
+            HEADS_TABLE,
+            {
+                "products": {
+                    "p": Product("heads", 2, 3, (Factor("q", 0),), (Factor("k", 0),)),
+                    "r": Product("heads", 2, 3, (Factor("q", 0),), (Factor("v", 0),)),
+                }
+            },
+            "product r: expected entries of no other product",
+        ),
+        (
+            HEADS_TABLE,
+            {"products": {"p": Product("heads", 2, 3, (Factor("q", 0, 1),), (Factor("k", 0),))}},
             "entries 1 to 7 of axis 0 of q, which is 6x5",
         ),
     ],

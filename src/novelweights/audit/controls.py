@@ -106,7 +106,9 @@ class Planter:
         rows = pick_rows(len(self.training), n, rng=rng)
         moved = self._moved(self.training[rows], rng)
         weights = random_rescaling(moved, self.layout, symmetry, rng=rng)
-        how = "rescaled" if symmetry.continuous.scales else "all logits shifted"
+        moves = symmetry.continuous
+        how = "heads turned" if moves.products else "all logits shifted"
+        how = "rescaled" if moves.scales or moves.normalizations else how
         label, parents = f"{self._how} copies, {how}", rows[:, None].numpy()
         return [Plant("copies_rescaled", label, weights, COPY, False, None, parents)]
 

@@ -348,6 +348,8 @@ class AuditResult:
             "cosine": found.cosine,
             "norm": found.norm,
         }
+        if found.canonical_rows is not None:
+            columns["canonical_run"] = [trained[row] for row in found.canonical_rows]
         for name in _SHAPE_COLUMNS:
             values = getattr(found, name)
             if values is not None:

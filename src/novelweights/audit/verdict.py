@@ -262,12 +262,12 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
     # aligned to an untrained network, training runs surround it: no proof of mixing
     mixture = case.is_beyond("mixture_near" if case.is_trained else "raw_mixture_near")
     runs = " and ".join(dict.fromkeys(case.layer_runs))
+    of = "the reconstruction of " if case.through_codec else ""
     if min(case.share, case.step_share) <= criteria.exact_copy:
         last = case.share <= case.step_share
         what = "a training checkpoint" if last else "a training checkpoint, not the last of its run"
-        of = "the reconstruction of " if case.through_codec else ""
         return says(Verdict.REPLICA, f"equal to {of}{what}")
-    disguised = "a training checkpoint once scales of neurons and the like are removed"
+    disguised = f"{of}a training checkpoint once scales of neurons and the like are removed"
     if case.canonical.share <= criteria.exact_copy:
         return says(Verdict.REPLICA, f"equal to {disguised}")
     rescaled = case.canonical.share <= criteria.gross_copy and case.is_beyond("canonical_near")

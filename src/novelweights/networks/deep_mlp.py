@@ -67,7 +67,7 @@ class DeepMLP:
         inner = [group for group in groups if group]
         layers = [f"layers.{i}" for i in range(len(inner) + 1)]
         continuous = Continuous(
-            {} if odd else scales_of_chain(layers, inner), shifts_of(layers[-1])
+            {} if odd else scales_of_chain(layers, inner), shifts_of(layers[-1], self.classes)
         )
         return NeuronSymmetry(axes, frozenset(inner if odd else ()), continuous=continuous)
 

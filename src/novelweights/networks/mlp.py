@@ -63,7 +63,8 @@ class OneHiddenMLP:
             },
             frozenset({"h"}) if odd else frozenset(),
             continuous=Continuous(
-                {} if odd else scales_of_chain(("hidden", "out"), ("h",)), shifts_of("out")
+                {} if odd else scales_of_chain(("hidden", "out"), ("h",)),
+                shifts_of("out", self.classes),
             ),
         )
 

@@ -73,7 +73,9 @@ class ResidualTable:
         }
         return NeuronSymmetry(
             {name: axes[name] for name, _ in layout.shapes},
-            continuous=Continuous(scales, shifts_of(name), self.normalizations),
+            continuous=Continuous(
+                scales, shifts_of(name, dict(layout.shapes)[f"{name}.bias"][0]), self.normalizations
+            ),
         )
 
 

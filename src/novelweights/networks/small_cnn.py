@@ -104,7 +104,7 @@ class SmallCNN:
             },
             frozenset({"c3", "d1"}) if self.activation == "tanh" else frozenset(),
             {"dense1.weight": (1, 9)},
-            continuous=Continuous(shifts=shifts_of("dense2")),
+            continuous=Continuous(shifts=shifts_of("dense2", 10)),
         )
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:

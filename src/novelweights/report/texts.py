@@ -97,6 +97,7 @@ COLUMNS = {
     "distance": "declared distance to the nearest training checkpoint",
     "distance_lower": "certified lower bound of it; equal where the distance is exact",
     "canonical_distance": "the distance with scales of neurons and the like removed on both sides",
+    "canonical_run": "run of the training checkpoint at that distance",
     "canonical_lower": "certified lower bound of it",
     "canonical_ratio": "it over the same distance to the second nearest",
     "raw_distance": "plain L2 to the nearest training checkpoint, nothing aligned",

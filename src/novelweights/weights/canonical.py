@@ -17,6 +17,7 @@ What may be reordered in the checkpoints may be reordered here. Source: ours.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product as pairs_of
 
 import torch
 from jaxtyping import Float
@@ -27,10 +28,13 @@ from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import AxisPart, NeuronSymmetry
 
 SWEEPS = 1000
-STEADY = 1e-10
+STEADY = 1e-9
 """Scales that change by less, relatively, have settled."""
 BLOCK_BYTES = 1 << 26
 """Of float64 weights brought into form at a time."""
+
+LARGEST = 1e15
+"""Of a form: networks that have diverged are far from all others and stay finite."""
 
 State = dict[str, Tensor]
 """Parameters of n checkpoints, each (n, *shape)."""
@@ -68,7 +72,7 @@ class CanonicalForm:
         shapes = {name: shape for name, shape in layout.shapes if name not in replaced}
         parts = {name: symmetry.parts_of(name, shape) for name, shape in shapes.items()}
         for name, product in products.items():
-            for left, right in _pairs(product, source):
+            for left, right in _pairs(product):
                 heads = AxisPart(product.group, product.heads)
                 rest = [
                     (size, of)
@@ -85,6 +89,7 @@ class CanonicalForm:
         flips = {k: f for k, f in symmetry.flips.items() if k not in _folded(symmetry)}
         table = NeuronSymmetry.from_parts(parts, symmetry.sign_groups, flips)
         after = WeightLayout(tuple(shapes.items()))
+        table.sizes(after)
         return cls(layout, symmetry, after, table, _scales_after(symmetry, source))
 
     def describe(self) -> str:
@@ -109,36 +114,34 @@ class CanonicalForm:
             The same of `layout`, float32.
         """
         rows = max(1, BLOCK_BYTES // (8 * max(self.source.size, self.layout.size, 1)))
-        return torch.cat([self._of_block(block) for block in weights.split(rows)])
+        forms = torch.empty(len(weights), self.layout.size)
+        for start in range(0, len(weights), rows):
+            forms[start : start + rows] = self._of_block(weights[start : start + rows])
+        return forms
 
     def _of_block(self, weights: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
-        state = dict(self.source.unflatten(weights.double()))
+        state = dict(self.source.unflatten(weights.to(torch.float64, copy=True)))
         continuous = self.given.continuous
         for normalization in continuous.normalizations.values():
             _normalize(state, normalization)
         for parameter, axis in continuous.shifts:
             value = state[parameter]
             state[parameter] = value - value.mean(dim=axis + 1, keepdim=True)
-        shapes = dict(self.source.shapes)
         for name, product in continuous.products.items():
-            for left, right in _pairs(product, shapes):
+            for left, right in _pairs(product):
                 one, other = (_of_heads(state[f.parameter], f, product) for f in (left, right))
                 made = torch.einsum("nhir,nhis->nhrs", one.flatten(3), other.flatten(3))
                 key = _product_name(name, left, right)
                 state[key] = made.reshape(len(weights), *dict(self.layout.shapes)[key])
         _balance(state, self.layout, self.symmetry, self.scales)
         parts = [state[name].reshape(len(weights), -1) for name, _ in self.layout.shapes]
-        return torch.cat(parts, dim=1).to(torch.float32)
+        whole = torch.cat(parts, dim=1).nan_to_num(LARGEST, LARGEST, -LARGEST)
+        return whole.clamp(-LARGEST, LARGEST).to(torch.float32)
 
 
-def _pairs(
-    product: Product, shapes: Mapping[str, tuple[int, ...]]
-) -> Iterator[tuple[Factor, Factor]]:
-    """Sides to be multiplied; two biases give a number that softmax or output bias absorbs."""
-    for left in product.left:
-        for right in product.right:
-            if max(len(shapes[left.parameter]), len(shapes[right.parameter])) > 1:
-                yield left, right
+def _pairs(product: Product) -> Iterator[tuple[Factor, Factor]]:
+    """Sides to be multiplied."""
+    yield from pairs_of(product.left, product.right)
 
 
 def _product_name(name: str, left: Factor, right: Factor) -> str:
@@ -177,8 +180,9 @@ def _normalize(state: State, entry: Normalization) -> None:
         for name, value in zip(entry.filters, filters, strict=True):
             state[name] = value * along(factor, value)
         return
-    # a variance below 0, as noise on weights makes it, is none: such a network computes nothing
-    factor = (state[entry.variance] + entry.epsilon).clamp(min=entry.epsilon).rsqrt()
+    whole = state[entry.variance] + entry.epsilon
+    # below 0, as noise on weights makes it, it is no variance: such a network computes nothing
+    factor = torch.where(whole > 0, whole, entry.epsilon).rsqrt()
     if entry.scale is not None:
         factor = factor * state[entry.scale]
         state[entry.scale] = torch.ones_like(factor)
@@ -220,7 +224,7 @@ def _scales_after(
     places: dict[tuple[str, int], list[tuple[str, int]]] = {}  # by factor and axis: in products
     factors = {f.parameter for product in continuous.products.values() for f in product.factors}
     for name, product in continuous.products.items():
-        for left, right in _pairs(product, shapes):
+        for left, right in _pairs(product):
             key, at = _product_name(name, left, right), 1
             for factor in (left, right):
                 for axis in range(len(shapes[factor.parameter])):
@@ -236,7 +240,8 @@ def _scales_after(
                     members += [Scaled(*p, power) for p in places.get((there, its_axis), [])]
                 else:
                     members.append(Scaled(there, its_axis, power))
-        if members:  # else between the two sides of a product, which is not there any more
+        # else one side went where a product's two sides met, which is not there any more
+        if {member.power for member in members} == {1, -1}:
             found[name] = Rescaling(scale.group, tuple(members))
     return found
 
@@ -270,8 +275,11 @@ def _balance_one(state: State, members: list[tuple[Scaled, list[tuple[int, AxisP
     """One step for all neurons of a group; returns the largest logarithm of a scale."""
     written, read = torch.zeros(()).double(), torch.zeros(()).double()
     for (parameter, axis, power), parts in members:
-        squares = state[parameter].square().movedim(axis + 1, 1)
-        by_entry = squares.flatten(2).sum(dim=2) if squares.ndim > 2 else squares
+        value = state[parameter]
+        others = [i for i in range(1, value.ndim) if i != axis + 1]
+        by_entry = (
+            torch.linalg.vector_norm(value, dim=others).square() if others else value.square()
+        )
         for start, part in parts:
             some = by_entry[:, start : start + part.entries]
             some = some.unflatten(1, (part.neurons, part.block)).sum(dim=2)
@@ -282,10 +290,9 @@ def _balance_one(state: State, members: list[tuple[Scaled, list[tuple[int, AxisP
     # weights between neurons of the group feel two scales at once: half the step
     scale = ratio ** (0.25 if len(set(names)) == len(names) else 0.125)
     for (parameter, axis, power), parts in members:
-        value = state[parameter].clone()
+        value = state[parameter]
         factor = torch.where(is_alive, scale**power, 0.0)
         for start, part in parts:
             where = value.narrow(axis + 1, start, part.entries)
             where.mul_(along(factor.repeat_interleave(part.block, dim=1), where, axis + 1))
-        state[parameter] = value
     return float(scale.log().abs().max()) if scale.numel() else 0.0

@@ -108,9 +108,9 @@ def scales_of_chain(layers: Sequence[str], groups: Sequence[str]) -> dict[str, R
     }
 
 
-def shifts_of(layer: str) -> tuple[Shift, Shift]:
-    """Of the logits that a last layer gives."""
-    return Shift(f"{layer}.weight", 0), Shift(f"{layer}.bias", 0)
+def shifts_of(layer: str, classes: int) -> tuple[Shift, ...]:
+    """Of the logits that a last layer gives; one logit alone has none."""
+    return (Shift(f"{layer}.weight", 0), Shift(f"{layer}.bias", 0)) if classes > 1 else ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,28 @@ class Continuous:
             },
             {k: p for k, p in self.products.items() if {f.parameter for f in p.factors} <= known},
         )
+
+    def overlapping(self) -> list[str]:
+        """Products that hold entries of an earlier one, or the other axis of a parameter of it, or
+        filters before a normalization: one entry cannot be replaced twice."""
+        axes: dict[str, int] = {}
+        taken: set[tuple[str, int]] = set()
+        filters = {name for entry in self.normalizations.values() for name in entry.filters}
+        found = []
+        for name, product in self.products.items():
+            mine = [
+                (parameter, entry)
+                for parameter, _, start in product.factors
+                for entry in range(start, start + product.heads * product.block)
+            ]
+            is_free = len(set(mine)) == len(mine) and not taken & set(mine)
+            is_free &= all(axes.get(f.parameter, f.axis) == f.axis for f in product.factors)
+            if not is_free or filters & {factor.parameter for factor in product.factors}:
+                found.append(name)
+                continue
+            taken |= set(mine)
+            axes |= {factor.parameter: factor.axis for factor in product.factors}
+        return found
 
     def half_covered(self, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
         """Parameters of which products hold some entries only, so that they cannot replace it."""

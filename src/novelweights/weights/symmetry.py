@@ -153,16 +153,21 @@ class NeuronSymmetry:
         """Refuse scales, shifts, normalizations and products that do not fit the parameters."""
         given = self.continuous
         for name, scale in given.scales.items():
+            if {member.power for member in scale.members} != {1, -1}:
+                raise ValueError(
+                    f"scale {name}: expected places where neurons are written (power 1) and places "
+                    "where they are read (-1)"
+                )
             for parameter, axis, power in scale.members:
                 shape = shapes.get(parameter, ())
-                parts = self.parts_of(parameter, shape)[axis] if axis < len(shape) else ()
+                parts = self.parts_of(parameter, shape)[axis] if 0 <= axis < len(shape) else ()
                 if power not in (1, -1) or all(part.group != scale.group for part in parts):
                     raise ValueError(
                         f"scale {name}: axis {axis} of {parameter} with power {power}; expected an "
                         f"axis that counts the neurons of {scale.group}, with power 1 or -1"
                     )
         for parameter, axis in given.shifts:
-            if axis >= len(shapes.get(parameter, ())):
+            if not 0 <= axis < len(shapes.get(parameter, ())):
                 raise ValueError(f"shift of {parameter}: expected a parameter with axis {axis}")
         for name, entry in given.normalizations.items():
             named = (*entry.filters, *(part for part in entry.parts if part is not None))
@@ -172,8 +177,15 @@ class NeuronSymmetry:
                     f"normalization {name}: {', '.join(named)}; expected parameters whose first "
                     "axes count the same channels"
                 )
+        if overlapping := given.overlapping():
+            raise ValueError(
+                f"product {', '.join(overlapping)}: expected entries of no other product, and no "
+                "filters before a normalization"
+            )
         for name, product in given.products.items():
             length = product.heads * product.block
+            if min(product.heads, product.block) < 1 or bool(product.left) != bool(product.right):
+                raise ValueError(f"product {name}: expected two sides, or entries without effect")
             if product.group is not None and sizes.get(product.group) != product.heads:
                 raise ValueError(
                     f"product {name}: {product.heads} heads; expected the "
@@ -181,7 +193,7 @@ class NeuronSymmetry:
                 )
             for parameter, axis, start in product.factors:
                 shape = shapes.get(parameter, ())
-                if axis >= len(shape) or start + length > shape[axis]:
+                if not 0 <= axis < len(shape) or not 0 <= start <= shape[axis] - length:
                     raise ValueError(
                         f"product {name}: entries {start} to {start + length} of axis {axis} of "
                         f"{parameter}, which is {'x'.join(map(str, shape)) or 'missing'}"

@@ -96,7 +96,9 @@ class _Tried:
 
 
 def _centered(outputs: Tensor) -> Tensor:
-    return outputs - outputs.mean(dim=-1, keepdim=True) if outputs.ndim else outputs
+    """Less their mean over the last axis; one output alone as it is."""
+    several = outputs.ndim and outputs.shape[-1] > 1
+    return outputs - outputs.mean(dim=-1, keepdim=True) if several else outputs
 
 
 def continuous_moves(
@@ -127,11 +129,15 @@ def continuous_moves(
         tried.weights()
     except (InputError, RuntimeError, ValueError):  # chaotic, or it takes no such numbers
         return Continuous()
+    kept = _kept(tried, dict(normalizations), lambda some: Continuous(normalizations=some))
+    products = dict(_products(tried))
+    for name in Continuous(normalizations=kept, products=products).overlapping():
+        del products[name]
     found = Continuous(
         _kept(tried, dict(_scales(tried)), lambda some: Continuous(scales=some)),
         _shifts(tried) if logits else (),
-        _kept(tried, dict(normalizations), lambda some: Continuous(normalizations=some)),
-        _kept(tried, dict(_products(tried)), lambda some: Continuous(products=some)),
+        kept,
+        products,
     )
     half = set(found.half_covered(dict(layout.shapes)))
     whole = {
@@ -165,7 +171,8 @@ def prove_continuous(
     given, rng = table.continuous, torch.Generator().manual_seed(1)
     trial = Trial(module, _stirred(example, rng), layout, table)
     tried = _Tried(trial, positive, frozenset(), rng)
-    if not given or tried.holds(given):
+    together = replace(given, shifts=()), Continuous(shifts=given.shifts)
+    if all(tried.holds(some) for some in together if some):
         return
     alone: list[tuple[str, Continuous, list[str]]] = [
         (f"scale {name}", Continuous(scales={name: scale}), [m.parameter for m in scale.members])
@@ -233,6 +240,8 @@ def _scales(tried: _Tried) -> Iterator[tuple[str, Rescaling]]:
         except RuntimeError:  # it cannot be differentiated
             return
         for number, powers in enumerate(found, start=1):
+            if not {-1, 1} <= {*powers}:  # one side only: a length that the network normalizes
+                continue
             members = tuple(
                 place._replace(power=power)
                 for place, power in zip(places, powers, strict=True)
@@ -312,7 +321,7 @@ def _whole(rows: Float[Tensor, "r k"]) -> list[list[int]]:
 def _shifts(tried: _Tried) -> tuple[Shift, ...]:
     """Parameters to which a number may be added along an axis, that all outputs grow alike."""
     weights, before, allowed = tried.weights()
-    outputs = {output.shape[-1] for output in before if output.ndim > 1}
+    outputs = {output.shape[-1] for output in before if output.ndim > 1} - {1}
     found = []
     for name, shape in tried.layout.shapes:
         for axis, size in enumerate(shape if name in tried.parameters else ()):
@@ -346,20 +355,22 @@ def _products(tried: _Tried) -> Iterator[tuple[str, Product]]:
         number = 0
         for block in sorted({block for _, block in pieces}):
             some = [factor for factor, its_block in pieces if its_block == block]
-            vectors = [factor for factor in some if len(shapes[factor.parameter]) == 1]
+            vectors = [f for f in some if f.parameter.endswith("bias")]  # others scale: not added
             biases = {factor.parameter for factor in vectors}
+            matrices = [factor for factor in some if len(shapes[factor.parameter]) == 2]
             heads = (group, neurons, block) if block > 1 else (None, 1, neurons)
             found = [
                 product
-                for left, right in combinations([f for f in some if f not in vectors], 2)
+                for left, right in combinations(matrices, 2)
                 for product in [Product(*heads, (left,), (right,))]
                 if tried.holds(Continuous(products={group: product}), biases)
             ]
             for vector in vectors:
                 _attach(tried, found, vector, biases)
             for product in found:
-                number += 1
-                yield f"{group}.{number}", product
+                if tried.holds(Continuous(products={group: product})):
+                    number += 1
+                    yield f"{group}.{number}", product
 
 
 def _attach(tried: _Tried, products: list[Product], vector: Factor, biases: set[str]) -> None:
