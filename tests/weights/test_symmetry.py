@@ -1,9 +1,11 @@
+import dataclasses
 import itertools
 
 import pytest
 import torch
 
 from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.weights.continuous import Continuous
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import (
     AxisPart,
@@ -158,7 +160,8 @@ def test_a_table_that_does_not_fit_the_layout_is_a_mistake():
 
 def test_a_hidden_layer_is_recognized_by_its_shapes():
     layout = OneHiddenMLP(5, 4, 3, "relu").layout
-    assert one_hidden_layer(layout) == OneHiddenMLP(5, 4, 3, "relu").symmetry
+    known = OneHiddenMLP(5, 4, 3, "relu").symmetry  # the activation does not show in a layout
+    assert one_hidden_layer(layout) == dataclasses.replace(known, continuous=Continuous())
     renamed = WeightLayout(tuple((f"net.{n}", shape) for n, shape in layout.shapes))
     found = one_hidden_layer(renamed)
     assert found is not None

@@ -72,6 +72,8 @@ class _Tried:
 
     def holds(self, some: Continuous, zero: Collection[str] = ()) -> bool:
         """Whether random moves leave the outputs, or shift them alike."""
+        if some.overlapping():
+            return False
         table = replace(self.trial.symmetry, continuous=some)
         for largest, extreme in PROOFS:
             weights, before, allowed = self.weights()
