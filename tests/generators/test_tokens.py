@@ -1,7 +1,5 @@
 """Tokens: every weight in one token, and back; tokens of neurons move as neurons do."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -71,6 +69,6 @@ def test_reordered_neurons_are_reordered_tokens():
 def test_neurons_have_to_be_known():
     with pytest.raises(InputError, match="choose tokens of parameters"):
         tokens_of_neurons(NETWORK.layout, None, 0)
-    none = replace(NETWORK.symmetry, axes={n: (None,) * len(s) for n, s in NETWORK.layout.shapes})
+    none = NeuronSymmetry({n: (None,) * len(s) for n, s in NETWORK.layout.shapes})
     with pytest.raises(InputError, match="choose tokens of parameters"):
         tokens_of_neurons(NETWORK.layout, none, 0)
