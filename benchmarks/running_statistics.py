@@ -1,9 +1,9 @@
 """`python -m benchmarks.running_statistics`: fresh runs with and without their running statistics.
 
 The zoo of residual networks of the calibration study, trained anew or taken from the work folder of
-`novelweights calibrate --scale deep` (--work DIR/work/digits-resnet-independent): fresh runs, fresh
-runs shrunk and fresh runs stopped early are judged among held-out runs, once by all that a
-checkpoint holds and once by what was learned alone.
+`novelweights calibrate --scale deep` (--work, the subfolder of this zoo): fresh runs, fresh runs
+shrunk and fresh runs stopped early are judged among held-out runs, once by all that a checkpoint
+holds and once by what was learned alone.
 """
 
 import argparse

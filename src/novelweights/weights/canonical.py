@@ -15,9 +15,8 @@ checkpoints that such moves turn into each other:
 What may be reordered in the checkpoints may be reordered here. Source: ours.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product as pairs_of
 
 import torch
 from jaxtyping import Float
@@ -72,7 +71,7 @@ class CanonicalForm:
         shapes = {name: shape for name, shape in layout.shapes if name not in replaced}
         parts = {name: symmetry.parts_of(name, shape) for name, shape in shapes.items()}
         for name, product in products.items():
-            for left, right in _pairs(product):
+            for left, right in product.pairs:
                 heads = AxisPart(product.group, product.heads)
                 rest = [
                     (size, of)
@@ -128,7 +127,7 @@ class CanonicalForm:
             value = state[parameter]
             state[parameter] = value - value.mean(dim=axis + 1, keepdim=True)
         for name, product in continuous.products.items():
-            for left, right in _pairs(product):
+            for left, right in product.pairs:
                 one, other = (_of_heads(state[f.parameter], f, product) for f in (left, right))
                 made = torch.einsum("nhir,nhis->nhrs", one.flatten(3), other.flatten(3))
                 key = _product_name(name, left, right)
@@ -137,11 +136,6 @@ class CanonicalForm:
         parts = [state[name].reshape(len(weights), -1) for name, _ in self.layout.shapes]
         whole = torch.cat(parts, dim=1).nan_to_num(LARGEST, LARGEST, -LARGEST)
         return whole.clamp(-LARGEST, LARGEST).to(torch.float32)
-
-
-def _pairs(product: Product) -> Iterator[tuple[Factor, Factor]]:
-    """Sides to be multiplied."""
-    yield from pairs_of(product.left, product.right)
 
 
 def _product_name(name: str, left: Factor, right: Factor) -> str:
@@ -157,8 +151,7 @@ def _of_heads(
     value: Float[Tensor, "n ..."], factor: Factor, product: Product
 ) -> Float[Tensor, "n heads block ..."]:
     """A side of all heads, the axis inside heads third."""
-    length = product.heads * product.block
-    value = value.movedim(factor.axis + 1, 1)[:, factor.start : factor.start + length]
+    value = value.movedim(factor.axis + 1, 1)[:, factor.start : factor.start + product.entries]
     shape = value.shape[2:] if value.ndim > 2 else (1,)
     return value.reshape(len(value), product.heads, product.block, *shape)
 
@@ -209,6 +202,25 @@ def along(factor: Float[Tensor, "n k"], value: Tensor, axis: int = 1) -> Tensor:
     return factor.reshape(shape)
 
 
+def scale_neurons(
+    value: Float[Tensor, "n ..."],
+    axis: int,
+    parts: list[tuple[int, AxisPart]],
+    factor: Float[Tensor, "n neurons"],
+) -> None:
+    """Multiply a parameter of n checkpoints by a factor for each neuron along an axis; in place.
+
+    Args:
+        value: The parameter.
+        axis: Of one checkpoint.
+        parts: Where the axis counts the neurons, as `NeuronSymmetry.places_of` tells.
+        factor: For each checkpoint and neuron.
+    """
+    for start, part in parts:
+        where = value.narrow(axis + 1, start, part.entries)
+        where.mul_(along(factor.repeat_interleave(part.block, dim=1), where, axis + 1))
+
+
 def _scales_after(
     symmetry: NeuronSymmetry, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Rescaling]:
@@ -224,7 +236,7 @@ def _scales_after(
     places: dict[tuple[str, int], list[tuple[str, int]]] = {}  # by factor and axis: in products
     factors = {f.parameter for product in continuous.products.values() for f in product.factors}
     for name, product in continuous.products.items():
-        for left, right in _pairs(product):
+        for left, right in product.pairs:
             key, at = _product_name(name, left, right), 1
             for factor in (left, right):
                 for axis in range(len(shapes[factor.parameter])):
@@ -290,9 +302,5 @@ def _balance_one(state: State, members: list[tuple[Scaled, list[tuple[int, AxisP
     # weights between neurons of the group feel two scales at once: half the step
     scale = ratio ** (0.25 if len(set(names)) == len(names) else 0.125)
     for (parameter, axis, power), parts in members:
-        value = state[parameter]
-        factor = torch.where(is_alive, scale**power, 0.0)
-        for start, part in parts:
-            where = value.narrow(axis + 1, start, part.entries)
-            where.mul_(along(factor.repeat_interleave(part.block, dim=1), where, axis + 1))
+        scale_neurons(state[parameter], axis, parts, torch.where(is_alive, scale**power, 0.0))
     return float(scale.log().abs().max()) if scale.numel() else 0.0

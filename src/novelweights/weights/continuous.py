@@ -86,6 +86,16 @@ class Product(NamedTuple):
         """All entries that it is about."""
         return (*self.left, *self.right, *self.idle)
 
+    @property
+    def entries(self) -> int:
+        """Of one factor: all heads."""
+        return self.heads * self.block
+
+    @property
+    def pairs(self) -> list[tuple[Factor, Factor]]:
+        """What is multiplied with what."""
+        return [(left, right) for left in self.left for right in self.right]
+
 
 def scales_of_chain(layers: Sequence[str], groups: Sequence[str]) -> dict[str, Rescaling]:
     """The scales of neurons between layers that follow one another, ReLU or the like between.
@@ -155,7 +165,7 @@ class Continuous:
             mine = [
                 (parameter, entry)
                 for parameter, _, start in product.factors
-                for entry in range(start, start + product.heads * product.block)
+                for entry in range(start, start + product.entries)
             ]
             is_free = len(set(mine)) == len(mine) and not taken & set(mine)
             is_free &= all(axes.get(f.parameter, f.axis) == f.axis for f in product.factors)
@@ -171,7 +181,7 @@ class Continuous:
         covered: dict[tuple[str, int], set[int]] = {}
         for product in self.products.values():
             for parameter, axis, start in product.factors:
-                entries = range(start, start + product.heads * product.block)
+                entries = range(start, start + product.entries)
                 covered.setdefault((parameter, axis), set()).update(entries)
         return [
             parameter

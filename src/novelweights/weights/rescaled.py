@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.weights.canonical import along
+from novelweights.weights.canonical import along, scale_neurons
 from novelweights.weights.continuous import Factor, Normalization, Product
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -44,7 +44,9 @@ def random_rescaling(
     given, sizes = symmetry.continuous, symmetry.sizes(layout)
     shapes, n = dict(layout.shapes), len(weights)
 
-    def draw(*shape: int, extreme: bool = False) -> Float[Tensor, "n ..."]:
+    def draw(
+        *shape: int, extreme: bool = False, largest: float = largest
+    ) -> Float[Tensor, "n ..."]:
         uniform = 2 * torch.rand(n, *shape, generator=rng) - 1
         uniform = uniform.sign() if extreme else uniform
         return (math.log(largest) * uniform).exp().to(weights)
@@ -52,10 +54,8 @@ def random_rescaling(
     for scale in given.scales.values():
         factor = draw(sizes[scale.group], extreme=extreme)
         for parameter, axis, power in scale.members:
-            for start, part in symmetry.places_of(scale.group, parameter, axis, shapes[parameter]):
-                where = state[parameter].narrow(axis + 1, start, part.entries)
-                mine = (factor**power).repeat_interleave(part.block, dim=1)
-                where.mul_(along(mine, where, axis + 1))
+            parts = symmetry.places_of(scale.group, parameter, axis, shapes[parameter])
+            scale_neurons(state[parameter], axis, parts, factor**power)
     for entry in given.normalizations.values():
         _lengthen(state, entry, draw(shapes[entry.filters[0]][0], extreme=extreme))
     for parameter, axis in given.shifts:
@@ -66,8 +66,7 @@ def random_rescaling(
     for product in given.products.values():
         if product.left:
             size = draw(product.heads, 1, extreme=True) if extreme else 1.0
-            uniform = 2 * torch.rand(n, product.heads, product.block, generator=rng) - 1
-            stretch = (math.log(STRETCH) * uniform).exp().to(weights)
+            stretch = draw(product.heads, product.block, largest=STRETCH)
             _turn(state, product, size * stretch, rng)
         for factor in product.idle:
             _disturb(state, factor, product, rng)
@@ -109,11 +108,10 @@ def _multiply(
     matrix: Float[Tensor, "n heads block block"],
 ) -> None:
     """The matrix times what one side holds for each head."""
-    length = product.heads * product.block
     value = state[factor.parameter].movedim(factor.axis + 1, 1).clone()
-    part = value[:, factor.start : factor.start + length]
+    part = value[:, factor.start : factor.start + product.entries]
     inner = part.reshape(len(value), product.heads, product.block, -1)
-    value[:, factor.start : factor.start + length] = (matrix @ inner).reshape(part.shape)
+    part.copy_((matrix @ inner).reshape(part.shape))
     state[factor.parameter] = value.movedim(1, factor.axis + 1)
 
 
@@ -122,5 +120,5 @@ def _disturb(
 ) -> None:
     """Noise on entries without effect."""
     value = state[factor.parameter]
-    part = value.narrow(factor.axis + 1, factor.start, product.heads * product.block)
+    part = value.narrow(factor.axis + 1, factor.start, product.entries)
     part.add_(torch.randn(part.shape, generator=rng).to(value))

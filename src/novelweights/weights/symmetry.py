@@ -183,7 +183,7 @@ class NeuronSymmetry:
                 "filters before a normalization"
             )
         for name, product in given.products.items():
-            length = product.heads * product.block
+            length = product.entries
             if min(product.heads, product.block) < 1 or bool(product.left) != bool(product.right):
                 raise ValueError(f"product {name}: expected two sides, or entries without effect")
             if product.group is not None and sizes.get(product.group) != product.heads:

@@ -52,7 +52,8 @@ class _Tried:
     parameters: frozenset[str]
     """Without buffers."""
     rng: torch.Generator
-    known: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    known: list[Mapping[str, Tensor]] = field(default_factory=list)
+    """What `growth` has found, for all groups."""
 
     @property
     def layout(self) -> WeightLayout:
@@ -63,11 +64,13 @@ class _Tried:
         """Random ones, their outputs, and what rounding may change."""
         return steady(self.trial, self.positive, self.rng)
 
-    def slopes(self, number: int) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
-        """Random weights, and how a random sum of the outputs changes with each of them."""
+    def growth(self, number: int) -> Mapping[str, Tensor]:
+        """By parameter, how a random sum of the outputs changes when one of its weights grows by
+        itself; at random weights, other ones for each number."""
         while len(self.known) <= number:
             weights, *_ = self.weights()
-            self.known.append((weights, self.trial.slopes(weights, self.rng)))
+            slopes = self.trial.slopes(weights, self.rng)
+            self.known.append(self.layout.unflatten(weights * slopes))
         return self.known[number]
 
     def holds(self, some: Continuous, zero: Collection[str] = ()) -> bool:
@@ -254,16 +257,12 @@ def _scales(tried: _Tried) -> Iterator[tuple[str, Rescaling]]:
 
 def _powers(tried: _Tried, group: str, places: list[Scaled]) -> list[list[int]]:
     """Powers of one scale at all places, for each scale that changes nothing to first order."""
-    shapes, rows = dict(tried.layout.shapes), 0
     changes: list[Tensor] = []
+    rows = 0
     while places and rows < ENOUGH * len(places):
-        weights, slopes = tried.slopes(len(changes))
-        products = {
-            name: (weights[where] * slopes[where]).view(shapes[name])
-            for name, where in tried.layout.slices.items()
-        }
+        growth = tried.growth(len(changes))
         columns = [
-            _by_neuron(tried.trial.symmetry, products[place.parameter], place, group)
+            _by_neuron(tried.trial.symmetry, growth[place.parameter], place, group)
             for place in places
         ]
         changes.append(torch.stack(columns, dim=1))
