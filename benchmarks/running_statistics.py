@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from novelweights.audit.controls import SHRINK
-from novelweights.audit.measure import Reference, ladder_of, measure
-from novelweights.audit.ranks import Yardstick
-from novelweights.audit.verdict import judge_checkpoints
+from novelweights.auditing.controls import SHRINK
+from novelweights.auditing.measure import Reference, ladder_of, measure
+from novelweights.auditing.ranks import Yardstick
+from novelweights.auditing.verdict import judge_checkpoints
 from novelweights.calibrate.pool import EARLY, Pool, make_pool
 from novelweights.calibrate.zoos import find_sizes, find_zoos
 from novelweights.metrics.alignment import Alignment

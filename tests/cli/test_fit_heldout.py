@@ -8,8 +8,8 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from novelweights import evaluate
-from novelweights.audit.own_gap import gap_quantities, read_own_gap
+from novelweights import evaluation
+from novelweights.auditing.own_gap import gap_quantities, read_own_gap
 from novelweights.cli.main import app
 from novelweights.weights.readers import read_checkpoints
 
@@ -110,9 +110,9 @@ def test_the_demos_samples_tell_of_their_generator(
     def enough(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluate, "audit_to_folder", enough)
+    monkeypatch.setattr(evaluation, "audit_to_folder", enough)
     with pytest.raises(KeyboardInterrupt):
-        evaluate.demo(tmp_path / "d", runs=8, heldout_runs=6, samples=3, scale="smoke")
+        evaluation.demo(tmp_path / "d", runs=8, heldout_runs=6, samples=3, scale="smoke")
     gap = read_own_gap(read_checkpoints(tmp_path / "d" / "samples").info.settings)
     assert gap is not None
     assert (gap.n_train, gap.n_heldout) == (8, 6)

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from test_commands import fails, run
 
-from novelweights.audit.audit import audit
+from novelweights.auditing.audit import audit
 from novelweights.cli.reconstruct import PARTS
-from novelweights.evaluate import stand_ins
+from novelweights.evaluation import stand_ins
 from novelweights.evaluation_summary import _reconstruction
 from novelweights.files import require_new
 from novelweights.generators.store import load_fitted, model_digest

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from novelweights.errors import InputError
-from novelweights.evaluate import fit_to_folder
+from novelweights.evaluation import fit_to_folder
 from novelweights.generators import make_generator
 from novelweights.generators.baselines import AddNoise
 from novelweights.generators.hyperdiffusion import HyperDiffusion

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from synthetic_verdicts import gap_told, quantities, verdicts_of
 
-from novelweights.audit.result import AuditResult, DistanceInfo, Findings, Planted
+from novelweights.auditing.result import AuditResult, DistanceInfo, Findings, Planted
 from novelweights.tasks.task import Measure
 
 KINDS = ("copies", "novel", "mosaic", "withheld", "one_run", "bare")

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from novelweights.audit.criteria import (
+from novelweights.auditing.criteria import (
     DEFAULT_CRITERIA,
     CheckpointVerdict,
     ControlVerdict,
@@ -12,7 +12,7 @@ from novelweights.audit.criteria import (
     Verdict,
     Verdicts,
 )
-from novelweights.audit.result import AuditResult, Findings, Quantity
+from novelweights.auditing.result import AuditResult, Findings, Quantity
 
 
 def quantities(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from synthetic import write_run
 
-from novelweights.audit.result import AuditResult
+from novelweights.auditing.result import AuditResult
 from novelweights.report.figures import draw, draw_distances, draw_regions
 from novelweights.report.layers import draw_layers
 from novelweights.report.look import BLUE, RED, TEAL, Drawing, groups_of

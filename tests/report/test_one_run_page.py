@@ -10,13 +10,13 @@ import pytest
 import walks
 from pages import page_of, text_of, unbalanced
 
-from novelweights.audit import estimates, one_run_center, quantities
-from novelweights.audit.audit import audit
-from novelweights.audit.criteria import DEFAULT_CRITERIA
-from novelweights.audit.pictures import pictures
-from novelweights.audit.result import AuditResult
-from novelweights.audit.run_folder import describe_run, write_run
-from novelweights.audit.verdict import judge
+from novelweights.auditing import estimates, one_run_center, quantities
+from novelweights.auditing.audit import audit
+from novelweights.auditing.criteria import DEFAULT_CRITERIA
+from novelweights.auditing.pictures import pictures
+from novelweights.auditing.result import AuditResult
+from novelweights.auditing.run_folder import describe_run, write_run
+from novelweights.auditing.verdict import judge
 from novelweights.errors import InputError
 from novelweights.report.finding import RULES, Outcome
 from novelweights.report.findings import paper_findings

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from novelweights import tasks
+from novelweights.audit_run import task_for
 from novelweights.data import pixel_sets
 from novelweights.data.pixel_data import PixelData
 from novelweights.errors import InputError
-from novelweights.evaluate import task_for
 from novelweights.networks.parts import LAST_TWO_NORMALIZATIONS, PartOfNetwork, shared_state
 from novelweights.networks.resnet import ResNet18
 from novelweights.tasks import classification, make_task

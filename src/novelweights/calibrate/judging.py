@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from novelweights.audit.criteria import N_LEGS, Verdict
+from novelweights.auditing.criteria import N_LEGS, Verdict
 from novelweights.calibrate.false_alarms import intervals, pool_errors
 from novelweights.calibrate.measured import OTHERS, Kind, Measured
 from novelweights.calibrate.plants import FRESH

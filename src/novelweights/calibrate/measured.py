@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from novelweights.audit.controls import Plant
-from novelweights.audit.measure import (
+from novelweights.auditing.controls import Plant
+from novelweights.auditing.measure import (
     HELDOUT_BLOCK,
     Ladder,
     Reference,
     ladder_of,
     measure,
 )
-from novelweights.audit.ranks import Yardstick
-from novelweights.audit.result import Findings
+from novelweights.auditing.ranks import Yardstick
+from novelweights.auditing.result import Findings
 from novelweights.calibrate.plants import plants
 from novelweights.calibrate.pool import Pool, Tell, load_arrays, save_arrays
 from novelweights.calibrate.zoos import Sizes

@@ -8,7 +8,14 @@ import math
 
 import torch
 
-from novelweights.audit.controls import COPY, MIXTURE_NOISE, NOT_ACCUSED, NOT_NOVEL, Plant, Planter
+from novelweights.auditing.controls import (
+    COPY,
+    MIXTURE_NOISE,
+    NOT_ACCUSED,
+    NOT_NOVEL,
+    Plant,
+    Planter,
+)
 from novelweights.calibrate.pool import EARLY, Pool
 from novelweights.metrics.alignment import Alignment
 from novelweights.seeding import rng_for, seed_for

@@ -12,12 +12,12 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float, Int
 
-from novelweights.audit.calibration import Share, share_beyond
-from novelweights.audit.criteria import CheckpointVerdict, Verdict
-from novelweights.audit.quantities import Evidence, quantities
-from novelweights.audit.ranks import Yardstick
-from novelweights.audit.result import AuditResult, DistanceInfo, Findings
-from novelweights.audit.verdict import judge, judge_checkpoints
+from novelweights.auditing.calibration import Share, share_beyond
+from novelweights.auditing.criteria import CheckpointVerdict, Verdict
+from novelweights.auditing.quantities import Evidence, quantities
+from novelweights.auditing.ranks import Yardstick
+from novelweights.auditing.result import AuditResult, DistanceInfo, Findings
+from novelweights.auditing.verdict import judge, judge_checkpoints
 from novelweights.calibrate.measured import Measured
 from novelweights.calibrate.plants import COPIES, FRESH, NOISY_COPIES
 from novelweights.calibrate.zoos import Sizes

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 
-from novelweights.audit.criteria import DEFAULT_CRITERIA
+from novelweights.auditing.criteria import DEFAULT_CRITERIA
 from novelweights.calibrate.judging import judge_zoo
 from novelweights.calibrate.markdown import render_markdown
 from novelweights.calibrate.measured import measure_zoo

@@ -22,7 +22,7 @@ def plan(
     """What an audit with so many runs and samples could and could not show."""
     import json
 
-    from novelweights.audit.planning import limits_beside, plan_for
+    from novelweights.auditing.planning import limits_beside, plan_for
     from novelweights.weights.readers import heldout_rows, read_checkpoints
 
     trained = read_checkpoints(train, split="train")
@@ -54,7 +54,7 @@ def lint(
     """
     import json
 
-    from novelweights.audit.lint import lint_folder
+    from novelweights.auditing.lint import lint_folder
 
     found = lint_folder(folder, heldout=heldout)
     if as_json:

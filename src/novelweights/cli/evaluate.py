@@ -47,7 +47,7 @@ def evaluate(
 
     `novelweights report` draws page and summary again.
     """
-    from novelweights.evaluate import evaluate_method
+    from novelweights.evaluation import evaluate_method
     from novelweights.report.summary import SUMMARY_PAGE
 
     given = {

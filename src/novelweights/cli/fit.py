@@ -95,7 +95,7 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
         **given: Any,
     ) -> None:
         from novelweights.errors import unknown_name
-        from novelweights.evaluate import fit_to_folder
+        from novelweights.evaluation import fit_to_folder
         from novelweights.weights.population import require_finite
         from novelweights.weights.readers import heldout_rows, read_checkpoints
 

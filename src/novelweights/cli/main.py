@@ -93,7 +93,7 @@ def demo(
     overwrite: Overwrite = False,
 ) -> None:
     """A zoo of digit classifiers, a weight diffusion, the audit and its page; minutes."""
-    from novelweights.evaluate import demo as run_demo
+    from novelweights.evaluation import demo as run_demo
 
     with progress_bar() as tell:
         verdicts = run_demo(
@@ -260,9 +260,9 @@ def audit(
 
     Takes population folders, and folders of .safetensors, .pt or .pth state dicts.
     """
-    from novelweights.audit.criteria import Verdict
+    from novelweights.audit_run import audit_to_folder, describe_input, task_for
+    from novelweights.auditing.criteria import Verdict
     from novelweights.errors import unknown_name
-    from novelweights.evaluate import audit_to_folder, describe_input, task_for
     from novelweights.files import require_new
     from novelweights.weights.readers import heldout_rows, read_checkpoints
 

@@ -58,8 +58,9 @@ def reconstruct(
     page; of p-diff the reconstructions of all training checkpoints, for `novelweights audit` to
     measure as if they were generated: what its samples owe to the codec alone.
     """
-    from novelweights.audit.run_folder import describe_run
-    from novelweights.evaluate import describe_input, stand_ins
+    from novelweights.audit_run import describe_input
+    from novelweights.auditing.run_folder import describe_run
+    from novelweights.evaluation import stand_ins
     from novelweights.files import new_folder, require_new
     from novelweights.generators.generator import GivesBack
     from novelweights.generators.store import load_fitted, model_digest, training_digest

@@ -37,8 +37,8 @@ def steer(
     ] = False,
 ) -> None:
     """Does the prompt set the loss of what a generator makes? Writes a run folder with a page."""
-    from novelweights.audit.run_folder import describe_run
-    from novelweights.evaluate import describe_input
+    from novelweights.audit_run import describe_input
+    from novelweights.auditing.run_folder import describe_run
     from novelweights.files import new_folder, require_new
     from novelweights.generators.store import load_fitted, model_digest
     from novelweights.report.steering import build_steering_report

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from novelweights.audit.criteria import ControlVerdict, Verdict
-from novelweights.audit.result import AuditResult
+from novelweights.auditing.criteria import ControlVerdict, Verdict
+from novelweights.auditing.result import AuditResult
 from novelweights.report.look import PANEL, TEAL, VERDICT_COLORS
 from novelweights.report.run_folder import StoredVerdict
 from novelweights.report.tables import number, percent

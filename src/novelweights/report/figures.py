@@ -17,7 +17,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from scipy.ndimage import distance_transform_edt
 
-from novelweights.audit.result import AllSteps, AuditResult, Findings
+from novelweights.auditing.result import AllSteps, AuditResult, Findings
 from novelweights.report.controls import draw_controls, has_noise_ladder
 from novelweights.report.layers import draw_layers, has_layers
 from novelweights.report.look import (

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from novelweights.audit.result import AuditResult, Quantity
-from novelweights.audit.words import count
+from novelweights.auditing.result import AuditResult, Quantity
+from novelweights.auditing.words import count
 from novelweights.report.tables import number, quantity_rows
 
 

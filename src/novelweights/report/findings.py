@@ -8,8 +8,8 @@ what decides is always ours (`finding.py`). Audits of one run are asked for othe
 from collections.abc import Mapping
 from typing import Any
 
-from novelweights.audit.criteria import DEFAULT_CRITERIA
-from novelweights.audit.result import AuditResult
+from novelweights.auditing.criteria import DEFAULT_CRITERIA
+from novelweights.auditing.result import AuditResult
 from novelweights.report.finding import (
     NOT_MEASURED,
     RULES,

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from novelweights.audit.result import AuditResult
+from novelweights.auditing.result import AuditResult
 from novelweights.report.look import PANEL, RUN_COLORS, nearest_first
 from novelweights.report.tables import short
 

@@ -13,8 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from novelweights.audit.criteria import Verdict
-from novelweights.audit.result import AuditResult, Findings
+from novelweights.auditing.criteria import Verdict
+from novelweights.auditing.result import AuditResult, Findings
 
 BLUE, TEAL, RED = "#0077BB", "#009988", "#CC3311"
 """Training, held-out, generated. Source: Paul Tol's vibrant scheme, safe for the color-blind."""

@@ -15,8 +15,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import gaussian_kde
 
-from novelweights.audit.result import TSNE_GROUPS, AuditResult
-from novelweights.audit.words import count
+from novelweights.auditing.result import TSNE_GROUPS, AuditResult
+from novelweights.auditing.words import count
 from novelweights.report.look import BLUE, PANEL, PURPLE, RED, TEAL, groups_of, window
 from novelweights.report.tables import number
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from novelweights.audit.one_run_distances import DISTANCES
-from novelweights.audit.result import Quantity
+from novelweights.auditing.one_run_distances import DISTANCES
+from novelweights.auditing.result import Quantity
 from novelweights.report.tables import QuantityRow, quantity_rows
 
 BEHAVIOR = ("mean_quality", "median_novelty", "quality_", "novelty_", "noise_")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from novelweights.audit.own_gap import GapPoint, OwnGap, read_own_gap
+from novelweights.auditing.own_gap import GapPoint, OwnGap, read_own_gap
 from novelweights.report.look import BLUE, PANEL, TEAL
 from novelweights.report.tables import number
 

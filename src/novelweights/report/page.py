@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from novelweights.audit.criteria import MEANING, Verdict
-from novelweights.audit.one_run import GROUP as ONE_RUN
-from novelweights.audit.result import AuditResult
+from novelweights.auditing.criteria import MEANING, Verdict
+from novelweights.auditing.one_run import GROUP as ONE_RUN
+from novelweights.auditing.result import AuditResult
 from novelweights.files import write_text
 from novelweights.report import controls, tables
 from novelweights.report.calibration import calibration_summary

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from novelweights.audit.criteria import Verdict
-from novelweights.audit.result import Quantity
+from novelweights.auditing.criteria import Verdict
+from novelweights.auditing.result import Quantity
 from novelweights.files import write_text
 from novelweights.report import tables
 from novelweights.report.html import inline, template, write_figures

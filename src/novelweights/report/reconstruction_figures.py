@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from novelweights.audit.result import Quantity
+from novelweights.auditing.result import Quantity
 from novelweights.report.look import BLUE, PANEL, RED, TEAL, window
 from novelweights.report.reconstruction_run import OWN, SPLIT_NAMES, ReconstructionRun, word
 from novelweights.report.tables import number

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from novelweights.audit.result import Quantity
+from novelweights.auditing.result import Quantity
 from novelweights.errors import InputError
 from novelweights.files import read_json
 from novelweights.report.tables import read_quantity

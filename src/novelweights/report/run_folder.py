@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from novelweights.audit.criteria import DEFAULT_CRITERIA, ControlVerdict, Verdict
-from novelweights.audit.result import TSNE_GROUPS, AuditResult, Findings
+from novelweights.auditing.criteria import DEFAULT_CRITERIA, ControlVerdict, Verdict
+from novelweights.auditing.result import TSNE_GROUPS, AuditResult, Findings
 from novelweights.errors import InputError
 from novelweights.files import read_json
 from novelweights.report.shape_pairs import FLOAT_SHAPE_ARRAYS, SHAPE_ARRAYS, shape_pairs

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from novelweights.audit.result import AuditResult
+from novelweights.auditing.result import AuditResult
 from novelweights.report.look import BLUE, PANEL, RED
 from novelweights.report.shape_pairs import ShapePair, StoredShape, shape_pairs
 from novelweights.report.shape_raster import joint_frame, render, rotation

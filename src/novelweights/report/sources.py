@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from novelweights.audit.result import AuditResult
+from novelweights.auditing.result import AuditResult
 from novelweights.report.look import BLUE, PANEL, RED, groups_of, nearest_first
 from novelweights.report.tables import short
 

@@ -18,8 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from novelweights.audit.criteria import Verdict
-from novelweights.audit.result import Quantity
+from novelweights.auditing.criteria import Verdict
+from novelweights.auditing.result import Quantity
 from novelweights.errors import InputError
 from novelweights.files import read_json, write_text
 from novelweights.report import tables

@@ -6,8 +6,8 @@ Where a generator was sampled in several ways their numbers stand side by side.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from novelweights.audit.result import Quantity
-from novelweights.audit.words import count
+from novelweights.auditing.result import Quantity
+from novelweights.auditing.words import count
 from novelweights.report.tables import MISSING, QuantityRow, number, plain, quantity_rows
 
 AUDIT, STEERING, RECONSTRUCTION = "audit", "steering", "reconstruction"

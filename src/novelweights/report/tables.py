@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from novelweights.audit.result import AllSteps, AuditResult, Quantity
+from novelweights.auditing.result import AllSteps, AuditResult, Quantity
 from novelweights.report.texts import COLUMNS, CRITERIA, JUDGING, RANKS
 
 MISSING = "\u2013"

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from novelweights.audit.result import AuditResult, Findings
+from novelweights.auditing.result import AuditResult, Findings
 from novelweights.report.look import PANEL, Group, groups_of, window
 from novelweights.report.tables import number, short
 

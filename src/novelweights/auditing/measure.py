@@ -1,0 +1,359 @@
+"""Every number of one population against the training checkpoints: space, mixture, behavior."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from novelweights.auditing.result import Findings
+from novelweights.metrics.agreement import expected_iou, prediction_overlap
+from novelweights.metrics.alignment import Alignment
+from novelweights.metrics.frame import Frame
+from novelweights.metrics.layers import Layers
+from novelweights.metrics.neighbors import nearest
+from novelweights.metrics.sources import (
+    Movable,
+    find_directions,
+    find_sources,
+    shrunk_towards_mean,
+)
+from novelweights.seeding import rng_for
+from novelweights.tasks.task import ShapeTask, Task
+from novelweights.weights.canonical import CanonicalForm
+from novelweights.weights.population import Population, sampled_records
+
+N_NEIGHBORS = 3
+HELDOUT_BLOCK = 64
+SHRINK_FACTORS = (0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.25)
+"""Held-out runs are shrunk by these to compare hull ratios at equal norm (DESIGN section 5)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The training checkpoints, their behavior, and the declared distance and task."""
+
+    training: Population
+    alignment: Alignment | None
+    task: Task | None
+    behavior: Tensor | None
+
+    @classmethod
+    def of(
+        cls, training: Population, alignment: Alignment | None, task: Task | None
+    ) -> "Reference":
+        """The reference for a training population, its behavior computed once."""
+        return cls(training, alignment, task, task.behave(training) if task else None)
+
+    @cached_property
+    def movable(self) -> Movable:
+        """Ready to be aligned."""
+        return Movable.of(self.training.weights, self.alignment)
+
+    @cached_property
+    def canonical(self) -> "Canonical | None":
+        """In canonical form; None where nothing continuous is declared."""
+        if self.alignment is None:
+            return None
+        form = CanonicalForm.of(self.training.layout, self.alignment.symmetry)
+        return None if form is None else Canonical.of(form, self.training.weights)
+
+    @cached_property
+    def raw(self) -> Movable:
+        """As they are."""
+        return self.movable if self.alignment is None else Movable.of(self.training.weights, None)
+
+    @cached_property
+    def frame(self) -> Frame:
+        """In one common frame."""
+        return Frame.of(self.training.weights, self.alignment)
+
+    @cached_property
+    def raw_frame(self) -> Frame:
+        """Their principal components as they are."""
+        return self.frame if self.alignment is None else Frame.of(self.training.weights, None)
+
+    @cached_property
+    def layers(self) -> Layers | None:
+        """Layer by layer; None for a network of one layer."""
+        return Layers.of(self.training.weights, self.training.layout, self.alignment)
+
+
+@dataclass(frozen=True, eq=False)
+class Canonical:
+    """Training checkpoints without scales of neurons and other continuous moves."""
+
+    form: CanonicalForm
+    weights: Float[Tensor, "m e"]
+    alignment: Alignment | None
+
+    @classmethod
+    def of(cls, form: CanonicalForm, training: Float[Tensor, "m d"]) -> "Canonical":
+        """Those of training checkpoints."""
+        return cls(form, form.apply(training), Alignment.of(form.layout, form.symmetry))
+
+    def nearness(
+        self, queries: Float[Tensor, "n d"], exclude: Bool[np.ndarray, "n m"] | None
+    ) -> dict[str, np.ndarray]:
+        """Distances of checkpoints in the same form, by the name they have in `Findings`."""
+        allowed = len(self.weights) - (0 if exclude is None else int(exclude.sum(axis=1).max()))
+        near = nearest(
+            self.form.apply(queries),
+            self.weights,
+            k=min(2, allowed),
+            exclude=exclude,
+            alignment=self.alignment,
+        )
+        first, second = near.distances[:, 0], near.distances[:, -1]
+        ratio = np.ones_like(first)
+        if allowed > 1:
+            np.divide(first, second, out=ratio, where=second > 0)
+        return {
+            "canonical_distance": first,
+            "canonical_lower": near.lower,
+            "canonical_ratio": ratio,
+            "canonical_rows": near.rows[:, 0],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Ladder:
+    """Fresh runs at several norms: shrinking alone moves a network towards training and hull."""
+
+    norms: Float[np.ndarray, "n factors"]
+    """Distance from the mean of each run shrunk by each factor, ascending."""
+    distances: Float[np.ndarray, "n factors"]
+    """To the nearest training checkpoint."""
+    hull_distances: Float[np.ndarray, "n factors"]
+    """To the convex hull of the training checkpoints."""
+
+    def distance_at(self, norms: Float[np.ndarray, " m"]) -> Float[np.ndarray, "n m"]:
+        """The distance every run would have at other norms; constant beyond the ladder."""
+        return self._at(norms, self.distances)
+
+    def hull_distance_at(self, norms: Float[np.ndarray, " m"]) -> Float[np.ndarray, "n m"]:
+        """The same for the distance to the hull."""
+        return self._at(norms, self.hull_distances)
+
+    def hull_ratio_at(self, norms: Float[np.ndarray, " m"]) -> Float[np.ndarray, "n m"]:
+        """The same for their ratio."""
+        return self._at(norms, hull_ratio(self.hull_distances, self.distances))
+
+    def select(self, rows: np.ndarray) -> "Ladder":
+        """The ladders of some runs."""
+        return Ladder(self.norms[rows], self.distances[rows], self.hull_distances[rows])
+
+    def _at(self, norms: np.ndarray, values: np.ndarray) -> np.ndarray:
+        pairs = zip(self.norms, values, strict=True)
+        return np.stack([np.interp(norms, known, curve) for known, curve in pairs])
+
+
+def measure(
+    label: str,
+    population: Population,
+    reference: Reference,
+    *,
+    exclude: Bool[np.ndarray, "n m"] | None = None,
+    behavior: Tensor | None = None,
+    groups: Int[np.ndarray, " n"] | None = None,
+    only_near: bool = False,
+) -> Findings:
+    """All measures of a population against the training checkpoints.
+
+    Args:
+        label: Its name in the result.
+        population: n checkpoints.
+        reference: m training checkpoints.
+        exclude: True where a training checkpoint must not count for a row (its own run).
+        behavior: The population's behavior, if it is known already.
+        groups: Where several populations are measured as one: which each row belongs to.
+        only_near: Distances, directions and behavior only: no mixtures, layers or components.
+    """
+    queries, trained = population.weights, reference.training.weights
+    allowed = len(trained) - (0 if exclude is None else int(exclude.sum(axis=1).max()))
+    k = min(N_NEIGHBORS, allowed)
+    near = nearest(queries, trained, k=k, exclude=exclude, alignment=reference.alignment)
+    raw = near
+    if reference.alignment is not None:
+        raw = nearest(queries, trained, k=1, exclude=exclude)
+    if only_near:
+        directions = find_directions(queries, reference.movable, exclude=exclude)
+        space = {"cosine": directions.cosine, "norm": directions.norm}
+    else:
+        distances = near.distances[:, 0], raw.distances[:, 0]
+        space = _mixtures(queries, reference, distances, exclude)
+        space |= _in_frame(queries, reference, exclude, groups)
+        if reference.layers is not None:
+            layers = reference.layers.nearness(queries, exclude=exclude)
+            space |= {
+                "layer_distance": layers.distance,
+                "layer_cosine": layers.cosine,
+                "layer_rows": layers.rows,
+            }
+    if reference.canonical is not None:
+        space |= reference.canonical.nearness(queries, exclude)
+    return Findings(
+        label=label,
+        names=[str(run) for run in population.records.run],
+        neighbor_rows=near.rows,
+        neighbor_distances=near.distances,
+        distance_lower=near.lower,
+        raw_distance=raw.distances[:, 0],
+        **space,
+        **_behavior(population, reference, near.rows[:, 0], exclude, behavior),
+    )
+
+
+def _mixtures(
+    queries: Float[Tensor, "n d"],
+    reference: Reference,
+    distances: tuple[np.ndarray, np.ndarray],
+    exclude: Bool[np.ndarray, "n m"] | None,
+) -> dict[str, np.ndarray]:
+    """Direction, hull and sparse reconstruction, aligned and raw."""
+    sources = find_sources(queries, reference.movable, exclude=exclude)
+    plain = sources
+    if reference.alignment is not None:
+        plain = find_sources(queries, reference.raw, exclude=exclude)
+    return {
+        "cosine": sources.cosine,
+        "norm": sources.norm,
+        "hull_ratio": hull_ratio(sources.hull_distance, distances[0]),
+        "raw_hull_ratio": hull_ratio(plain.hull_distance, distances[1]),
+        "raw_norm": plain.norm,
+        "sparse_ratio": sources.sparse_ratio,
+        "raw_sparse_ratio": plain.sparse_ratio,
+        "source_rows": sources.rows,
+        "source_weights": sources.weights,
+    }
+
+
+def _in_frame(
+    queries: Float[Tensor, "n d"],
+    reference: Reference,
+    exclude: Bool[np.ndarray, "n m"] | None,
+    groups: Int[np.ndarray, " n"] | None,
+) -> dict[str, np.ndarray]:
+    """Recentred cosines, group by group, and what lies outside the principal components."""
+    if exclude is not None:  # training checkpoints made mean and components: theirs mean nothing
+        return {}
+    found = {}
+    placed = reference.frame.place(queries)
+    groups = np.zeros(len(queries), np.int64) if groups is None else groups
+    labels, sizes = np.unique(groups, return_counts=True)
+    if sizes.min() > 1:
+        cosines = np.empty(len(queries))
+        for label in labels:
+            rows = np.flatnonzero(groups == label)
+            cosines[rows] = reference.frame.recentred_cosine(placed[torch.from_numpy(rows)])
+        found["recentred_cosine"] = cosines
+    found["pca_residual"] = reference.frame.residual(placed)
+    if reference.alignment is not None:
+        placed = reference.raw_frame.place(queries)
+    found["raw_pca_residual"] = reference.raw_frame.residual(placed)
+    return found
+
+
+def _behavior(
+    population: Population,
+    reference: Reference,
+    nearest_rows: Int[np.ndarray, " n"],
+    exclude: Bool[np.ndarray, "n m"] | None,
+    behavior: Tensor | None,
+) -> dict[str, np.ndarray]:
+    """What the networks do, if there is a task."""
+    task, trained = reference.task, reference.behavior
+    if task is None or trained is None:
+        return {}
+    if behavior is None:
+        behavior = task.behave(population)
+    banned = None if exclude is None else torch.from_numpy(exclude)
+    quality = task.score(behavior)
+    found = {
+        "quality": quality.numpy(),
+        "novelty": task.novelty_against(behavior, trained, exclude=banned).numpy(),
+    }
+    if task.quality.unit == "%":
+        usual = 1 - task.score(trained).mean() / 100
+        chance = expected_iou(1 - quality.double() / 100, usual.double().expand(len(quality)))
+        found["expected_novelty"] = chance.numpy()
+    if isinstance(task, ShapeTask):
+        found["has_surface"] = task.has_surface(behavior).numpy()
+    if behavior.dtype == torch.uint8:  # predicted classes
+        partners = trained[torch.from_numpy(nearest_rows)]
+        found["overlap"] = prediction_overlap(behavior, partners).numpy()
+    return found
+
+
+def hull_ratio(hull_distance: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Distance to the hull over nearest distance, in [0, 1]; 1 for an exact copy (0 over 0)."""
+    ratio = np.ones_like(distance)
+    np.divide(hull_distance, distance, out=ratio, where=distance > 1e-12)
+    return np.minimum(ratio, 1.0)
+
+
+def ladder_of(
+    fresh: Population,
+    reference: Reference,
+    *,
+    aligned: bool,
+    exclude: Bool[np.ndarray, "n m"] | None = None,
+) -> Ladder:
+    """Every fresh run at several norms.
+
+    Shrinking a network moves it towards the training checkpoints and their hull without copying or
+    mixing anything, so a generated checkpoint is compared with fresh runs of its own norm: each is
+    shrunk towards the mean by several factors, aligned and measured again.
+    """
+    prepared = reference.movable if aligned else reference.raw
+    n_factors = len(SHRINK_FACTORS)
+    found: list[list[np.ndarray]] = []
+    for start in range(0, len(fresh), HELDOUT_BLOCK):
+        block = fresh.weights[start : start + HELDOUT_BLOCK]
+        steps = shrunk_towards_mean(block, prepared, SHRINK_FACTORS)
+        steps = steps.reshape(-1, steps.shape[2])  # (block factors, d)
+        banned = None
+        if exclude is not None:  # each run against the others, where training runs stand in
+            banned = np.repeat(exclude[start : start + HELDOUT_BLOCK], n_factors, axis=0)
+        sources = find_sources(steps, prepared, exclude=banned)
+        near = nearest(
+            steps, reference.training.weights, alignment=prepared.alignment, exclude=banned
+        )
+        columns = sources.norm, near.distances[:, 0], sources.hull_distance
+        found.append([column.reshape(-1, n_factors) for column in columns])
+    norms, distances, hull_distances = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = np.argsort(norms, axis=1, kind="stable")
+    curves = (np.take_along_axis(c, order, 1) for c in (norms, distances, hull_distances))
+    return Ladder(*curves)
+
+
+def one_left_out(
+    generated: Population,
+    train: Population,
+    seed: int,
+    *,
+    needed: Bool[np.ndarray, "n m"] | None = None,
+) -> Bool[np.ndarray, "n m"]:
+    """A random training checkpoint that does not count, for each generated one.
+
+    Args:
+        generated: n checkpoints.
+        train: m checkpoints.
+        seed: Root of the draw.
+        needed: True where a training checkpoint counts in any case.
+    """
+    rng = rng_for(seed, "leave one run out")
+    exclude = np.zeros((len(generated), len(train)), dtype=bool)
+    if needed is None:
+        drop = torch.randint(len(train), (len(generated),), generator=rng).numpy()
+    else:
+        drop = np.where(needed, -1.0, torch.rand(exclude.shape, generator=rng)).argmax(axis=1)
+    exclude[np.arange(len(generated)), drop] = True
+    return exclude
+
+
+def like(train: Population, weights: Float[Tensor, "n d"]) -> Population:
+    """Weights as generated checkpoints of the same network."""
+    return Population(weights, train.layout, sampled_records(len(weights)), train.info)

@@ -1,0 +1,211 @@
+"""What an audit compares with what: populations checked, in one order, one checkpoint per run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from novelweights.auditing.criteria import DEFAULT_CRITERIA
+from novelweights.auditing.from_scratch import ROLE as SCRATCH_ROLE
+from novelweights.auditing.from_scratch import same_parts
+from novelweights.auditing.recognition import one_of_each_run
+from novelweights.auditing.result import DistanceInfo
+from novelweights.auditing.words import count
+from novelweights.errors import InputError
+from novelweights.metrics.alignment import Alignment
+from novelweights.weights.canonical import CanonicalForm
+from novelweights.weights.chain import symmetry_of_layout
+from novelweights.weights.population import (
+    Population,
+    last_of_each_run,
+    require_finite,
+    require_same_layout,
+)
+from novelweights.weights.symmetry import NeuronSymmetry
+
+ABSURD = 1e25
+"""Larger weights overflow where squares are summed."""
+NO_MOVES = "none: no reordering of neurons moves these parameters alone"
+"""Of a table without groups, as for parts of a network between layers that stay."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What is compared with what: one checkpoint per run, parameters in one order."""
+
+    train: Population
+    generated: Population
+    heldout: Population | None
+    every_step: Population | None
+    """Held-out runs with all their steps."""
+    all_training: Population | None
+    """Every training checkpoint, where that is more than one of each run."""
+    originals: Population | None
+    """The training checkpoints themselves, where their reconstructions stand in."""
+    heldout_originals: Population | None
+    """The same of held-out runs, one checkpoint per run."""
+    all_originals: Population | None
+    """The same of `all_training`."""
+    noise_from: Population | None
+    """What the noise baseline adds noise to, where that is not `train`."""
+    from_scratch: Population | None
+    """Independently trained networks, the parameters of `train` alone, one checkpoint of each."""
+    training_rows: np.ndarray
+    """Which rows of the given training population these are."""
+    run_ends: np.ndarray
+    """Which rows of `train` are the last of their run, one for each of `n_runs`."""
+    n_runs: int
+    alignment: Alignment | None
+    distance: DistanceInfo
+    warnings: tuple[str, ...]
+
+
+def prepare(
+    train: Population,
+    generated: Population,
+    heldout: Population | None,
+    symmetry: NeuronSymmetry | None,
+    reference: Population | None,
+    heldout_reference: Population | None,
+    noise_from: Population | None = None,
+    from_scratch: Population | None = None,
+) -> Prepared:
+    """Check the populations, put their parameters in one order, and keep one row per run.
+
+    Args and errors are those of `audit`.
+    """
+    generated = generated.in_order_of(train.layout)
+    heldout = heldout.in_order_of(train.layout) if heldout is not None else None
+    noise_from = noise_from.in_order_of(train.layout) if noise_from is not None else None
+    scratch = same_parts(from_scratch, train.layout) if from_scratch is not None else None
+    roles = {"train": train, "generated": generated, "heldout": heldout, "noise-from": noise_from}
+    _check({**roles, SCRATCH_ROLE: scratch})
+    stands_in = _reconstructed(train, reference, "reference", "train")
+    fresh_stands_in = _reconstructed(heldout, heldout_reference, "heldout-reference", "heldout")
+    if (reference is None) != (heldout_reference is None) and heldout is not None:
+        missing = "heldout-reference" if heldout_reference is None else "reference"
+        raise InputError(
+            f"{missing}: expected training and held-out checkpoints through the same codec, or "
+            f"neither; add --{missing}"
+        )
+    every_checkpoint = np.arange(len(train))
+    rows = last_of_each_run(train.records)
+    fresh_rows = last_of_each_run(heldout.records) if heldout is not None else None
+    last = train.select(rows)
+    fresh = heldout.select(fresh_rows) if heldout is not None and fresh_rows is not None else None
+    alignment, distance, warnings = _declared(train, symmetry)
+    if len(last) > 1:
+        kept, fresh_kept, told = one_of_each_run(last, fresh, alignment)
+        rows, warnings = rows[kept], warnings + told
+        fresh_rows = fresh_rows[fresh_kept] if fresh_rows is not None else None
+    n_runs, ends = len(rows), rows
+    if n_runs < DEFAULT_CRITERIA.min_runs:  # nothing to identify; all steps show the run's band
+        rows = every_checkpoint
+    if len(rows) < DEFAULT_CRITERIA.min_runs:
+        raise InputError(
+            f"training: {count(len(rows), 'checkpoint')}; expected at least "
+            f"{DEFAULT_CRITERIA.min_runs}, since each is compared with the others and their "
+            "mixtures. Give checkpoints of more runs, or name the runs apart"
+        )
+    compared, fresh = stands_in or train, fresh_stands_in or heldout
+    fresh_ones = heldout_originals = None
+    if fresh is not None and heldout is not None and fresh_rows is not None:
+        fresh_ones = fresh.select(fresh_rows)
+        heldout_originals = None if fresh is heldout else heldout.select(fresh_rows)
+    has_more, is_decoded = len(rows) < len(train), reference is not None
+    return Prepared(
+        train=compared.select(rows),
+        generated=generated,
+        heldout=fresh_ones,
+        every_step=fresh,
+        all_training=compared if has_more else None,
+        originals=train.select(rows) if is_decoded else None,
+        heldout_originals=heldout_originals,
+        all_originals=train if has_more and is_decoded else None,
+        noise_from=noise_from,
+        from_scratch=scratch,
+        training_rows=rows,
+        run_ends=np.searchsorted(rows, ends),
+        n_runs=n_runs,
+        alignment=alignment,
+        distance=distance,
+        warnings=tuple(warnings),
+    )
+
+
+def _reconstructed(
+    population: Population | None, through: Population | None, flag: str, role: str
+) -> Population | None:
+    """A population with the weights that a codec gives back, row by row."""
+    if through is None:
+        return None
+    if population is None or len(through) != len(population):
+        raise InputError(
+            f"{flag}: expected one reconstruction for each of the "
+            f"{0 if population is None else len(population)} {role} checkpoints, in their order, "
+            f"got {len(through)}; write them with the generator's codec"
+        )
+    ours, theirs = list(population.records.run), list(through.records.run)
+    if ours != theirs and sorted(ours) == sorted(theirs):
+        row = next(i for i, pair in enumerate(zip(ours, theirs, strict=True)) if len(set(pair)) > 1)
+        raise InputError(
+            f"{flag}: expected the rows in the order of the {role} checkpoints, but row {row} is "
+            f"run {theirs[row]} here and {ours[row]} there; write them in the same order"
+        )
+    through = through.in_order_of(population.layout)
+    require_same_layout(population, through, (role, flag))
+    require_finite(through, flag)
+    return replace(population, weights=through.weights)
+
+
+def _check(roles: Mapping[str, Population | None]) -> None:
+    """Refuse populations that cannot be compared, by role; the first is "train"."""
+    given = {role: population for role, population in roles.items() if population is not None}
+    train = given["train"]
+    for role, population in given.items():
+        if len(population) == 0:
+            raise InputError(f"{role}: expected at least 1 checkpoint, got none; give some")
+        require_same_layout(train, population, ("train", role))
+        require_finite(population, role)
+        blocks = population.weights.split(4096)  # a memory map is read bit by bit
+        largest = torch.cat([block.abs().amax(dim=1) for block in blocks])
+        if float(largest.max()) > ABSURD:
+            row = int(largest.argmax())
+            raise InputError(
+                f"{role}: weights as large as {float(largest.max()):.1g} in row {row} (run "
+                f"{population.records.run[row]}); expected at most {ABSURD:.0g}, squares of which "
+                "can be added. Remove this checkpoint: it has diverged"
+            )
+
+
+def _declared(
+    train: Population, symmetry: NeuronSymmetry | None
+) -> tuple[Alignment | None, DistanceInfo, list[str]]:
+    """The distance of this audit."""
+    alignment = Alignment.of(train.layout, symmetry)
+    if alignment is None and symmetry is not None:
+        return None, DistanceInfo(name="L2", is_exact=True, symmetry=NO_MOVES), []
+    if alignment is None:
+        info = DistanceInfo(name="L2", is_exact=True, symmetry="none")
+        why = symmetry_of_layout(train.layout)
+        told = (
+            "No symmetry was declared: the distance is plain L2, and a copy whose neurons were "
+            "reordered looks new here."
+        )
+        if isinstance(why, str):
+            told += (
+                f" Names and shapes do not tell it: {why}. Name the network (--network) or a file "
+                "with its table (--symmetry)."
+            )
+        return None, info, [told]
+    text = alignment.describe()
+    name = f"L2, minimized over {text}"
+    form = CanonicalForm.of(train.layout, symmetry)
+    info = DistanceInfo(
+        name,
+        is_exact=alignment.is_exact,
+        symmetry=text,
+        canonical="" if form is None else form.describe(),
+    )
+    return alignment, info, []

@@ -1,0 +1,92 @@
+"""Writing the run folder of an audit: numbers, table, pictures' data and provenance.
+
+Format: DESIGN section 3. Everything a report shows is in these four files.
+"""
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from novelweights.auditing.criteria import Verdicts
+from novelweights.auditing.result import AuditResult
+from novelweights.files import replacing, write_json, write_text
+
+PACKAGES = ("novelweights", "torch", "numpy", "scipy", "scikit-learn", "diffusers")
+
+
+def write_run(
+    folder: Path,
+    result: AuditResult,
+    verdicts: Verdicts,
+    pictures: Mapping[str, np.ndarray],
+    manifest: Mapping[str, Any],
+) -> None:
+    """Write audit.json, checkpoints.csv, plot_data.npz and manifest.json into a folder.
+
+    Args:
+        folder: Exists already.
+        result: The numbers.
+        verdicts: What they were judged to mean.
+        pictures: Arrays for drawing.
+        manifest: As `describe_run` gives it.
+    """
+    write_json(folder / "audit.json", {**result.to_json(), "verdict": verdicts.to_json()})
+    table = result.table()
+    table["verdict"] = [str(one.origin) for one in verdicts.checkpoints]
+    table["kind"] = [one.kind for one in verdicts.checkpoints]
+    table["works"] = ["" if one.works is None else one.works for one in verdicts.checkpoints]
+    table["reason"] = [one.reason for one in verdicts.checkpoints]
+    write_text(folder / "checkpoints.csv", table.to_csv(index=False, float_format="%.9g"))
+    with replacing(folder / "plot_data.npz") as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **pictures)
+    write_json(folder / "manifest.json", manifest)
+
+
+def describe_run(
+    *,
+    command: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    inputs: Mapping[str, Mapping[str, Any]],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """The manifest of a run: what made it, with versions and the commit of the code."""
+    versions = {"python": platform.python_version()}
+    versions |= {name: metadata.version(name) for name in PACKAGES}
+    return {
+        "command": command,
+        "settings": dict(settings),
+        "seed": seed,
+        "versions": versions,
+        "git_commit": _git_commit(),
+        "inputs": {role: dict(entry) for role, entry in inputs.items()},
+        "seconds": dict(seconds),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of a source checkout of this package, None if it is installed otherwise."""
+    here = Path(__file__).resolve()
+
+    def git(*words: str) -> str | None:
+        try:
+            found = subprocess.run(
+                ["git", "-C", str(here.parent), *words],
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return found.stdout.strip() if found.returncode == 0 else None
+
+    # an installed copy may lie inside somebody else's checkout, whose commit would be wrong
+    if git("ls-files", "--error-unmatch", here.name) is None:
+        return None
+    return git("rev-parse", "HEAD")
