@@ -1,0 +1,144 @@
+"""Checkpoints of somebody's, described but not yet read: what every reader of a format returns.
+
+A reader looks at names, headers and the first checkpoint only; the weights come block by block, so
+that a population of any size can be copied in little memory. Nothing here or in a reader runs code
+that a file brings along.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from novelweights.errors import InputError
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.population import Population, PopulationInfo, Records
+
+MAX_BYTES = 4 << 30
+"""What the files of one population may announce, unless more is allowed."""
+BLOCK_BYTES = 64 << 20
+"""Weights that are read before they are handed on."""
+SHOWN_FAULTS = 3
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How somebody's checkpoints are to be read: the options of `import` and `audit`."""
+
+    include: tuple[str, ...] = ()
+    """Patterns (layer4.1.bn*) of the parameters that are the checkpoint; none: all."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of parameters that are not."""
+    prefix: str = ""
+    """What is left off the beginning of parameter names, e.g. "model."."""
+    pattern: str | None = None
+    """How file names tell runs and steps, e.g. "{run}_step{step}"."""
+    records: Path | None = None
+    """CSV with a row per file: file, run, step, split and scores."""
+    layout: Path | None = None
+    """CSV that says which parameters the columns of a matrix are."""
+    shared: Path | None = None
+    """File with the rest of the network, where checkpoints hold parts of it."""
+    max_bytes: int = MAX_BYTES
+    """Files that announce more are refused."""
+
+    def takes(self, parameter: str) -> bool:
+        """Whether a parameter is a part of the checkpoint."""
+        wanted = not self.include or any(fnmatchcase(parameter, p) for p in self.include)
+        return wanted and not any(fnmatchcase(parameter, p) for p in self.exclude)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """n checkpoints at a path: what is known of them before their weights are read."""
+
+    format: str
+    """Key in `READERS`."""
+    path: Path
+    names: tuple[str, ...]
+    """File, key or row number of each checkpoint, for messages; unique."""
+    layout: WeightLayout
+    """Parameters of a checkpoint, by the first one."""
+    records: Records
+    read: Callable[[int, int, list[str]], Float[Tensor, "n d"]]
+    """Rows [start, stop) as float32. What is wrong with one is added to the list, beginning with
+    its name, and its row is left as it is: whoever asks must not use the block then."""
+    info: PopulationInfo = PopulationInfo()
+    shared: Mapping[str, Tensor] | None = None
+    """The rest of the network, where the format keeps it."""
+    buffers: Mapping[str, Tensor] = field(default_factory=dict)
+    """What the first checkpoint holds beside its parameters (running statistics)."""
+    notes: tuple[str, ...] = ()
+    """What was recognized and chosen, a sentence each, for people."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def blocks(self, start: int = 0) -> Iterator[tuple[int, Float[Tensor, "n d"]]]:
+        """The first row and the weights of each block, in order.
+
+        After a fault no more blocks come, but all rows are looked at.
+
+        Raises:
+            InputError: At the end, if there were faults; the first few are named.
+        """
+        n_rows = max(1, BLOCK_BYTES // (4 * self.layout.size))
+        faults: list[str] = []
+        for row in range(start, len(self), n_rows):
+            block = self.read(row, min(row + n_rows, len(self)), faults)
+            if not faults:
+                yield row, block
+        if faults:
+            shown = "; ".join(faults[:SHOWN_FAULTS])
+            more = f"; and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
+            raise InputError(f"{self.path}: {len(faults)} of {len(self)}: {shown}{more}")
+
+    def load(self, max_bytes: int = MAX_BYTES) -> Population:
+        """All checkpoints in memory.
+
+        Raises:
+            InputError: As `blocks`; or they would take more than `max_bytes`.
+        """
+        size = 4 * len(self) * self.layout.size
+        if size > max_bytes:
+            raise InputError(
+                f"{self.path}: expected at most {max_bytes:,} bytes of weights in memory, "
+                f"{len(self):,} checkpoints of {self.layout.size:,} weights take {size:,}; "
+                "`novelweights import` makes a population folder of them, which is not read into "
+                "memory, or allow it with --max-bytes"
+            )
+        weights = torch.empty(len(self), self.layout.size)
+        for row, block in self.blocks():
+            weights[row : row + len(block)] = block
+        return Population(weights, self.layout, self.records, self.info, self.shared)
+
+    def telling(self, *notes: str) -> "Source":
+        """The same with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Reads checkpoints of one format; an entry point of `novelweights.readers` names one."""
+
+    @property
+    def summary(self) -> str:
+        """What it reads, for `novelweights ls readers`."""
+        ...
+
+    def recognizes(self, path: Path) -> bool:
+        """Whether a path holds this format, by its content; never raises for a path that exists."""
+        ...
+
+    def open(self, path: Path, reading: Reading) -> Source:
+        """The checkpoints there.
+
+        Raises:
+            InputError: They cannot be read so; nothing of them was run.
+        """
+        ...
