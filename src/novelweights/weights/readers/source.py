@@ -68,7 +68,7 @@ class Source:
     read: Callable[[int, int, list[str]], Float[Tensor, "n d"]]
     """Rows [start, stop) as float32. What is wrong with one is added to the list, beginning with
     its name, and its row is left as it is: whoever asks must not use the block then."""
-    info: PopulationInfo = PopulationInfo()
+    info: PopulationInfo = field(default_factory=PopulationInfo)
     shared: Mapping[str, Tensor] | None = None
     """The rest of the network, where the format keeps it."""
     buffers: Mapping[str, Tensor] = field(default_factory=dict)
