@@ -15,6 +15,8 @@ from novelweights.auditing.lint_rows import Finding, Named, Severity, check_rows
 from novelweights.auditing.lint_runs import check_heldout, check_independence, check_shared_runs
 from novelweights.auditing.words import count
 from novelweights.weights.population import Population
+from novelweights.weights.readers import PLAIN
+from novelweights.weights.readers.source import Reading
 from novelweights.weights.readers.tolerant import Examined, examine
 
 
@@ -56,19 +58,20 @@ class Lint:
         return asdict(self) | {"counts": self.counts()}
 
 
-def lint_folder(folder: Path, *, heldout: Path | None = None) -> Lint:
+def lint_folder(folder: Path, *, heldout: Path | None = None, reading: Reading = PLAIN) -> Lint:
     """Everything that is wrong with a folder of checkpoints.
 
     Args:
-        folder: A population folder or a folder of state dicts.
+        folder: Checkpoints in any form that is read.
         heldout: Held-out runs in a folder of their own; those inside a population folder are told
             by its records.
+        reading: How they are to be read.
 
     Raises:
         InputError: There is no folder of checkpoints at all.
     """
-    examined = examine(folder)
-    fresh = None if heldout is None else examine(heldout)
+    examined = examine(folder, reading)
+    fresh = None if heldout is None else examine(heldout, reading)
     train = _named(examined)
     findings = list(_files(examined))
     if train is not None:

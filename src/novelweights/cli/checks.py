@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from novelweights.cli.reading import DEFAULT_MAX, MaxBytes, Prefix, reading_of
 from novelweights.cli.show import say
 
 AsJson = Annotated[bool, typer.Option("--json", help="Plain JSON instead of text.")]
@@ -46,17 +47,20 @@ def lint(
     heldout: Annotated[
         Path | None, typer.Option(help="Held-out runs, if they lie in a folder of their own.")
     ] = None,
+    prefix: Prefix = "",
+    max_bytes: MaxBytes = DEFAULT_MAX,
     as_json: AsJson = False,
 ) -> None:
     """What is wrong with these checkpoints; exit code 1 if there are errors.
 
-    Takes a population folder, or a folder of .safetensors, .pt or .pth state dicts.
+    Takes checkpoints in any form that `novelweights ls readers` lists.
     """
     import json
 
     from novelweights.auditing.lint import lint_folder
 
-    found = lint_folder(folder, heldout=heldout)
+    reading = reading_of(prefix=prefix, max_bytes=max_bytes)
+    found = lint_folder(folder, heldout=heldout, reading=reading)
     if as_json:
         say(json.dumps(found.to_json(), indent=2, allow_nan=False))
     else:

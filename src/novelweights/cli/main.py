@@ -15,6 +15,20 @@ from novelweights.cli.calibrate import calibrate
 from novelweights.cli.checks import lint, plan
 from novelweights.cli.evaluate import evaluate
 from novelweights.cli.fit import FitGroup
+from novelweights.cli.reading import (
+    DEFAULT_MAX,
+    Exclude,
+    Include,
+    Layout,
+    MaxBytes,
+    Pattern,
+    Prefix,
+    RecordsTable,
+    Shared,
+    import_checkpoints,
+    reading_of,
+    told_options,
+)
 from novelweights.cli.reconstruct import reconstruct
 from novelweights.cli.show import error, progress_bar, say
 from novelweights.cli.steer import loss_measure, steer, with_settings
@@ -250,6 +264,14 @@ def audit(
     ] = "auto",
     network: Network = None,
     input_shape: InputShape = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    prefix: Prefix = "",
+    pattern: Pattern = None,
+    records: RecordsTable = None,
+    layout: Layout = None,
+    shared: Shared = None,
+    max_bytes: MaxBytes = DEFAULT_MAX,
     fail_on: Annotated[
         str, typer.Option(help="Exit with code 1 on these verdicts, e.g. replica,interpolation.")
     ] = "",
@@ -258,7 +280,7 @@ def audit(
 ) -> None:
     """Are the generated checkpoints copies, mixtures, broken or novel? Writes a run folder.
 
-    Takes population folders, and folders of .safetensors, .pt or .pth state dicts.
+    Takes checkpoints in any form that `novelweights ls readers` lists, recognized by content.
     """
     from novelweights.audit_run import audit_to_folder, describe_input, task_for
     from novelweights.auditing.criteria import Verdict
@@ -271,23 +293,34 @@ def audit(
         if word not in list(Verdict):
             raise unknown_name("verdict", word, map(str, Verdict))
     require_new(output, kind="audit.json", overwrite=overwrite)
-    trained = read_checkpoints(train, split="train")
-    made = read_checkpoints(generated, split="generated")
-    if heldout is None and (found := heldout_rows(train)):
+    reading = reading_of(
+        include=include,
+        exclude=exclude,
+        prefix=prefix,
+        pattern=pattern,
+        records=records,
+        layout=layout,
+        shared=shared,
+        max_bytes=max_bytes,
+    )
+    if heldout is None and (found := heldout_rows(train, reading)):
         heldout = train
         say(f"held-out checkpoints: {found} found in {train}")
-    fresh = read_checkpoints(heldout, split="heldout") if heldout is not None else None
-    roles = {"train": (train, trained), "generated": (generated, made)}
-    if fresh is not None and heldout is not None:
-        roles["heldout"] = (heldout, fresh)
-    for role, path, split in (
-        ("reference", reference, "train"),
-        ("heldout-reference", heldout_reference, "heldout"),
-        ("noise-from", noise_from, "train"),
-        ("from-scratch", from_scratch, "train"),
-    ):
-        if path is not None:
-            roles[role] = (path, read_checkpoints(path, split=split))
+    paths = {
+        "train": (train, "train"),
+        "generated": (generated, "generated"),
+        "heldout": (heldout, "heldout"),
+        "reference": (reference, "train"),
+        "heldout-reference": (heldout_reference, "heldout"),
+        "noise-from": (noise_from, "train"),
+        "from-scratch": (from_scratch, "train"),
+    }
+    roles = {
+        role: (path, read_checkpoints(path, split=split, reading=reading, say=say))
+        for role, (path, split) in paths.items()
+        if path is not None
+    }
+    trained, made = roles["train"][1], roles["generated"][1]
     given = {role: population for role, (_, population) in roles.items()}
     judge = task_for(trained, task)
     table = declared(symmetry_name, network, input_shape, trained, judge)
@@ -297,7 +330,7 @@ def audit(
             output,
             trained,
             made,
-            heldout=fresh,
+            heldout=given.get("heldout"),
             task=judge,
             symmetry=table,
             reference=given.get("reference"),
@@ -306,7 +339,8 @@ def audit(
             from_scratch=given.get("from-scratch"),
             command="novelweights audit "
             + " ".join(f"--{role} {path}" for role, (path, _) in roles.items())
-            + f" --task {task} --symmetry {symmetry_name}{told} --seed {seed} -o {output}",
+            + f" --task {task} --symmetry {symmetry_name}{told} {told_options(reading)}".rstrip()
+            + f" --seed {seed} -o {output}",
             inputs={role: describe_input(path, p) for role, (path, p) in roles.items()},
             seed=seed,
             overwrite=overwrite,
@@ -317,6 +351,7 @@ def audit(
         raise typer.Exit(1)
 
 
+app.command("import")(import_checkpoints)
 app.command()(steer)
 app.command()(reconstruct)
 app.command()(plan)

@@ -52,16 +52,31 @@ class WeightLayout:
         Raises:
             InputError: A parameter is missing, or has another shape than the layout says.
         """
-        faults = []
+        weights = torch.empty(self.size)
+        self.flatten_into(weights, state)
+        return weights
+
+    def flatten_into(self, weights: Float[Tensor, " d"], state: Mapping[str, Tensor]) -> None:
+        """Write the weight vector of a state dict into one that is there.
+
+        Raises:
+            InputError: As `flatten`; nothing is written then.
+        """
+        faults, start = [], 0
         for name, shape in self.shapes:
             if name not in state:
                 faults.append(f"{name} is missing")
-            elif tuple(state[name].shape) != shape:
+            elif state[name].shape != shape:
                 faults.append(f"{name} has shape {tuple(state[name].shape)}, expected {shape}")
-        faults += [f"{name} is not in the layout" for name in state if name not in self.slices]
+        if len(state) != len(self.shapes) or faults:
+            known = dict(self.shapes)
+            faults += [f"{name} is not in the layout" for name in state if name not in known]
         if faults:
             raise InputError("the state dict does not fit the layout: " + "; ".join(faults))
-        return torch.cat([state[name].reshape(-1).float() for name, _ in self.shapes])
+        for name, _ in self.shapes:
+            value = state[name]
+            weights[start : start + value.numel()] = value.detach().reshape(-1)
+            start += value.numel()
 
     def unflatten(self, weights: Float[Tensor, "*batch d"]) -> dict[str, Tensor]:
         """Views of the parameters, each with the leading axes of `weights` kept."""
@@ -84,7 +99,7 @@ class WeightLayout:
 
     @classmethod
     def from_csv(cls, text: str, source: str = "layout.csv") -> "WeightLayout":
-        """The layout in the text of a `layout.csv`.
+        """The layout in the text of a `layout.csv`; start and end may be left out.
 
         Raises:
             InputError: A column is missing, or start and end do not follow from the shapes.
@@ -97,13 +112,16 @@ class WeightLayout:
                     for row in rows
                 )
             )
-            stated = [(int(row["start"]), int(row["end"])) for row in rows]
+            states_ends = bool(rows) and {"start", "end"} <= rows[0].keys()
+            stated = [(int(row["start"]), int(row["end"])) for row in rows if states_ends]
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{source}: expected columns parameter, shape (10x784), start, end; "
                 f"could not read them ({error})"
             ) from error
-        if stated != [(where.start, where.stop) for where in layout.slices.values()]:
+        if states_ends and stated != [
+            (where.start, where.stop) for where in layout.slices.values()
+        ]:
             raise InputError(f"{source}: start and end do not follow from the shapes")
         if not layout.shapes:
             raise InputError(f"{source}: no parameters listed")

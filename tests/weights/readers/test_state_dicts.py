@@ -139,7 +139,11 @@ def test_file_that_is_no_state_dict_is_refused(tmp_path: Path, content: object) 
 def test_missing_empty_and_file_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
-    for name, text in (("nothing", "nothing of that name"), ("empty", "empty"), ("file", "a file")):
+    for name, text in (
+        ("nothing", "nothing of that name"),
+        ("empty", "empty"),
+        ("file", "another file"),
+    ):
         with pytest.raises(InputError, match=text):
             read_checkpoints(tmp_path / name)
 

@@ -1,45 +1,124 @@
 """Checkpoints in whatever form they lie on disk, recognized by content, as one population.
 
-A population folder, or a folder of state dicts: one `.safetensors`, `.pt` or `.pth` file per
-checkpoint. A pickle that needs code is refused.
+Nothing that a file holds is run: `docs/reading.md` says what is read, and how.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, unknown_name
 from novelweights.weights.population import Population
-from novelweights.weights.readers.state_dicts import read_state_dicts, state_dict_files
+from novelweights.weights.readers.matrix import Matrix
+from novelweights.weights.readers.parts import part_of
+from novelweights.weights.readers.run_names import records_by_pattern, records_by_table
+from novelweights.weights.readers.source import Reader, Reading, Source
+from novelweights.weights.readers.state_dicts import StateDicts
+from novelweights.weights.readers.stored import PopulationFolder
 from novelweights.weights.store import is_population_folder, open_population
 
+READERS: dict[str, Reader] = {
+    "population": PopulationFolder(),
+    "matrix": Matrix(),
+    "state-dicts": StateDicts(),
+}
+"""By name, in the order in which they are asked whether they know a path."""
+AUTO = "auto"
+RECORDS = "records.csv"
+"""A table of runs and steps, where it lies beside the files that it names."""
+PLAIN = Reading()
+Say = Callable[[str], None]
 
-def read_checkpoints(path: Path, *, split: str | None = None) -> Population:
+
+def read_checkpoints(
+    path: Path,
+    *,
+    split: str | None = None,
+    reading: Reading = PLAIN,
+    say: Say | None = None,
+) -> Population:
     """The checkpoints at a path.
 
     Args:
-        path: A population folder or a folder of state dicts.
-        split: Of a population folder that holds this split among others, only its rows.
+        path: Whatever one of `READERS` knows.
+        split: Of a population that holds this split among others, only its rows.
+        reading: How they are to be read.
+        say: Told what was recognized.
 
     Raises:
         InputError: Nothing is there, nothing is recognized, or a file is damaged.
     """
+    if path.is_dir() and is_population_folder(path) and reading == PLAIN:
+        stored = open_population(path)  # stays a memory map
+        return stored.load(_rows_of(path, stored.records.split, split))
+    source = open_source(path, reading=reading)
+    if say is not None and source.told():
+        say(f"{path}: {'; '.join(source.told())}")
+    rows = _rows_of(path, source.records.split, split)
+    return (source if rows is None else selected(source, rows)).load(reading.max_bytes)
+
+
+def open_source(path: Path, *, format_name: str = AUTO, reading: Reading = PLAIN) -> Source:
+    """The checkpoints at a path, described.
+
+    Args:
+        path: Where.
+        format_name: A key of `READERS`, or "auto": whichever knows it.
+        reading: How they are to be read.
+
+    Raises:
+        InputError: Nothing is there, nothing is recognized, or they cannot be read so.
+    """
     if not path.exists():
         raise InputError(f"{path}: expected checkpoints, there is nothing of that name")
-    if not path.is_dir():
+    name = recognized(path) if format_name == AUTO else format_name
+    if name not in READERS:
+        raise unknown_name("format", name, [AUTO, *READERS])
+    return part_of(_with_records(READERS[name].open(path, reading), reading), reading)
+
+
+def recognized(path: Path) -> str:
+    """The format of what is at a path, a key of `READERS`.
+
+    Raises:
+        InputError: No reader knows it.
+    """
+    for name, reader in READERS.items():
+        if reader.recognizes(path):
+            return name
+    if path.is_file():
         raise InputError(
-            f"{path}: expected a folder (a population folder, or state dicts, one file per "
-            "checkpoint), got a file; name the folder it lies in"
+            f"{path}: expected checkpoints (a folder, or a .safetensors, .pt, .npy or .npz file), "
+            "got another file; name the folder that holds them"
         )
-    if is_population_folder(path) or not state_dict_files(path):
-        if not is_population_folder(path) and not (path / "progress.json").exists():
-            raise InputError(
-                f"{path}: expected a population folder or .safetensors, .pt or .pth files, "
-                f"{'the folder is empty' if not any(path.iterdir()) else 'found neither'}"
-            )
-        stored = open_population(path)
-        return stored.load(_rows_of(path, stored.records.split, split))
-    return read_state_dicts(path)
+    found = "found neither" if any(path.iterdir()) else "the folder is empty"
+    raise InputError(
+        f"{path}: expected a population folder or .safetensors, .pt or .pth files, {found}"
+    )
+
+
+def selected(source: Source, rows: np.ndarray) -> Source:
+    """Some checkpoints of a source: a mask or indices in rising order."""
+    picked = np.arange(len(source))[rows]
+
+    def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
+        """Runs of rows that follow each other are read together."""
+        wanted = picked[start:stop]
+        runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)
+        parts = [source.read(int(run[0]), int(run[-1]) + 1, faults) for run in runs]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    return replace(
+        source,
+        names=tuple(source.names[row] for row in picked),
+        records=source.records.select(picked),
+        read=read,
+    )
 
 
 def read_starts(path: Path) -> Population:
@@ -58,6 +137,15 @@ def read_starts(path: Path) -> Population:
     return starts
 
 
+def heldout_rows(path: Path, reading: Reading = PLAIN) -> int:
+    """How many held-out checkpoints are at a path beside training ones; 0 if there are none."""
+    if path.is_dir() and is_population_folder(path):
+        split = open_population(path, verify=False).records.split
+    else:
+        split = open_source(path, reading=reading).records.split
+    return int((split == "heldout").sum()) if (split == "train").any() else 0
+
+
 def _rows_of(path: Path, splits: np.ndarray, split: str | None) -> np.ndarray | None:
     """Rows of one role; None for all, where the folder does not tell roles apart."""
     if split is None:
@@ -74,9 +162,17 @@ def _rows_of(path: Path, splits: np.ndarray, split: str | None) -> np.ndarray | 
     return None
 
 
-def heldout_rows(path: Path) -> int:
-    """How many held-out rows a population folder holds beside others; 0 for anything else."""
-    if not path.is_dir() or not is_population_folder(path):
-        return 0
-    split = open_population(path, verify=False).records.split
-    return int((split == "heldout").sum()) if (split == "train").any() else 0
+def _with_records(source: Source, reading: Reading) -> Source:
+    """The same with runs and steps by a table or a pattern, where there is one."""
+    if reading.pattern is not None and reading.records is not None:
+        raise InputError("expected --pattern or --records, got both; leave one out")
+    table, beside = reading.records, source.path / RECORDS
+    if table is None and reading.pattern is None and source.format == "state-dicts":
+        table = beside if beside.is_file() else None
+    if table is not None:
+        records, note = records_by_table(table, source.names)
+    elif reading.pattern is not None:
+        records, note = records_by_pattern(source.names, reading.pattern)
+    else:
+        return source
+    return replace(source, records=records, runs_note=note)

@@ -6,7 +6,7 @@ that a file brings along.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -47,6 +47,11 @@ class Reading:
     max_bytes: int = MAX_BYTES
     """Files that announce more are refused."""
 
+    @property
+    def chooses(self) -> bool:
+        """Whether only some parameters are taken."""
+        return bool(self.include or self.exclude)
+
     def takes(self, parameter: str) -> bool:
         """Whether a parameter is a part of the checkpoint."""
         wanted = not self.include or any(fnmatchcase(parameter, p) for p in self.include)
@@ -74,7 +79,9 @@ class Source:
     buffers: Mapping[str, Tensor] = field(default_factory=dict)
     """What the first checkpoint holds beside its parameters (running statistics)."""
     notes: tuple[str, ...] = ()
-    """What was recognized and chosen, a sentence each, for people."""
+    """What was recognized and chosen, a few words each, for people."""
+    runs_note: str = ""
+    """How runs and steps were told, likewise."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -94,9 +101,7 @@ class Source:
             if not faults:
                 yield row, block
         if faults:
-            shown = "; ".join(faults[:SHOWN_FAULTS])
-            more = f"; and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
-            raise InputError(f"{self.path}: {len(faults)} of {len(self)}: {shown}{more}")
+            raise InputError(told_faults(self.path, faults, len(self)))
 
     def load(self, max_bytes: int = MAX_BYTES) -> Population:
         """All checkpoints in memory.
@@ -117,9 +122,9 @@ class Source:
             weights[row : row + len(block)] = block
         return Population(weights, self.layout, self.records, self.info, self.shared)
 
-    def telling(self, *notes: str) -> "Source":
-        """The same with further notes."""
-        return replace(self, notes=(*self.notes, *notes))
+    def told(self) -> list[str]:
+        """All that is to be told of how they were read."""
+        return [note for note in (*self.notes, self.runs_note) if note]
 
 
 @runtime_checkable
@@ -142,3 +147,10 @@ class Reader(Protocol):
             InputError: They cannot be read so; nothing of them was run.
         """
         ...
+
+
+def told_faults(path: Path, faults: list[str], n: int) -> str:
+    """What is wrong with some of n checkpoints: how many, and the first few."""
+    shown = "; ".join(faults[:SHOWN_FAULTS])
+    more = f"; and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
+    return f"{path}: {len(faults)} of {n} files: {shown}{more}"

@@ -1,148 +1,143 @@
-"""A folder of state dicts, one file per checkpoint, read without running anybody's code."""
+"""Folders of state dicts as checkpoints, read without running anybody's code."""
 
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
-import numpy as np
 import torch
-from safetensors.torch import load_file
+from jaxtyping import Float
 from torch import Tensor
 
 from novelweights.errors import InputError
 from novelweights.weights.chain import symmetry_of_layout
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import Population, PopulationInfo, Records
+from novelweights.weights.population import PopulationInfo
+from novelweights.weights.readers.checkpoint_files import CheckpointFiles
+from novelweights.weights.readers.run_names import records_by_name
+from novelweights.weights.readers.source import Reading, Source, told_faults
+from novelweights.weights.readers.units import SUFFIXES, Unit, checkpoint_units
 from novelweights.weights.symmetry import NeuronSymmetry
 
-SUFFIXES = (".safetensors", ".pt", ".pth")
-WRAPPERS = ("state_dict", "model")
-"""Keys under which training code keeps the state dict inside a larger dict."""
 BUFFERS = ("running_mean", "running_var")
 """Statistics of normalization layers: measured, not trained, so they are no weights."""
-SHOWN_FAULTS = 3
 
 
-def state_dict_files(folder: Path) -> list[Path]:
-    """The checkpoint files directly in a folder, by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file())
+@dataclass(frozen=True)
+class StateDicts:
+    """State dicts in a folder, a file (or several shards, or a folder) for each checkpoint."""
+
+    summary: str = (
+        "a .safetensors, .pt, .pth, .bin or .ckpt file per checkpoint, or a folder per model"
+    )
+
+    def recognizes(self, path: Path) -> bool:
+        """Whether there are files that may be checkpoints."""
+        if path.is_file():
+            return path.suffix in SUFFIXES
+        return path.is_dir() and bool(checkpoint_units(path))
+
+    def open(self, path: Path, reading: Reading) -> Source:
+        """The checkpoints of a folder, or the one in a file.
+
+        The first readable one says which parameters there are; the others must agree. Integer
+        buffers (such as num_batches_tracked) and statistics are left out. The symmetry is known
+        where names and shapes are those of a plain chain of layers (`weights/chain.py`).
+
+        Raises:
+            InputError: There are none, or none of them can be read.
+        """
+        units = [Unit(path.stem, (path,))] if path.is_file() else checkpoint_units(path)
+        if not units:
+            raise InputError(f"{path}: expected .safetensors, .pt or .pth files, found none")
+        return source_of_units(path, units, reading, format_name="state-dicts")
 
 
-def read_state_dicts(folder: Path) -> Population:
-    """One checkpoint per file; the file's name is the name of the run.
-
-    The first file says which parameters there are; the others must agree. Integer buffers (such
-    as num_batches_tracked) and statistics are left out. The symmetry is known where names and
-    shapes are those of a plain chain of layers (`weights/chain.py`).
+def source_of_units(
+    path: Path, units: Sequence[Unit], reading: Reading, *, format_name: str
+) -> Source:
+    """Checkpoints in files, as a source; runs and steps by their names.
 
     Raises:
-        InputError: A file is damaged, needs code to be read, or holds other parameters; the
-            first few are named.
+        InputError: None of them can be read.
     """
-    files = state_dict_files(folder)
-    if not files:
-        raise InputError(f"{folder}: expected .safetensors, .pt or .pth files, found none")
-    layout: WeightLayout | None = None
-    weights = np.empty((0, 0), dtype=np.float32)
-    faults: list[str] = []
-    symmetry: NeuronSymmetry | None = None
-    for row, (path, whole) in enumerate(_states(files, faults)):
-        state = learned(whole)
-        if layout is None:
-            symmetry = chain_symmetry(whole)
-            layout = WeightLayout(tuple((k, tuple(v.shape)) for k, v in state.items()))
-            weights = np.empty((len(files), layout.size), dtype=np.float32)
-        try:
-            weights[row] = layout.flatten(state).numpy()
-        except InputError as error:
-            faults.append(f"{path.name}: {error}")
-    if faults or layout is None:
-        shown = "; ".join(faults[:SHOWN_FAULTS])
-        more = f"; and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
-        raise InputError(f"{folder}: {len(faults)} of {len(files)} files: {shown}{more}")
-    return Population(
-        torch.from_numpy(weights),
-        layout,
-        Records.of(_run_names(files), split="unknown"),
-        PopulationInfo(recipe=f"folder of {len(files)} state dicts", symmetry=symmetry),
+    files = CheckpointFiles(reading.max_bytes, reading.prefix)
+    whole = _first_readable(path, units, files)
+    layout = layout_of_state(learned(whole))
+    buffers = {name: value for name, value in whole.items() if is_statistic(name)}
+
+    def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
+        block = torch.empty(stop - start, layout.size)
+        for row, unit in enumerate(units[start:stop]):
+            try:
+                state = files.state_of(unit)
+                layout.flatten_into(block[row], learned(state))
+                if reading.chooses and reading.shared is None:
+                    _require_same_buffers(buffers, state)
+            except InputError as error:
+                faults.append(beginning_with(unit.file.name, str(error)))
+        return block
+
+    records, note = records_by_name([unit.name for unit in units])
+    n = len(units)
+    return Source(
+        format=format_name,
+        path=path,
+        names=tuple(unit.name for unit in units),
+        layout=layout,
+        records=records,
+        read=read,
+        info=PopulationInfo(recipe=f"folder of {n} state dicts", symmetry=chain_symmetry(whole)),
+        buffers=buffers,
+        notes=(f"{n} state dict{'s' if n > 1 else ''}",),
+        runs_note=note,
     )
 
 
-def _run_names(files: list[Path]) -> list[str]:
-    """File names without their ending, unless two files differ in nothing else."""
-    stems = [path.stem for path in files]
-    return stems if len(set(stems)) == len(stems) else [path.name for path in files]
-
-
-def _states(files: list[Path], faults: list[str]) -> Iterator[tuple[Path, Mapping[str, Tensor]]]:
-    """The readable files; what is wrong with the others is added to `faults`."""
-    for path in files:
+def _first_readable(path: Path, units: Sequence[Unit], files: CheckpointFiles) -> dict[str, Tensor]:
+    """The state of the first unit that can be read and holds weights."""
+    faults: list[str] = []
+    for unit in units:
         try:
-            yield path, _floats(_load(path), path)
+            state = files.state_of(unit)
+            if learned(state):
+                return state
+            raise InputError("expected weights, got running statistics alone; save the state dict")
         except InputError as error:
-            faults.append(str(error))
+            faults.append(beginning_with(unit.file.name, str(error)))
+    raise InputError(told_faults(path, faults, len(units)))
 
 
-def _load(path: Path) -> Any:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols; a refusal says it better
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
-            raise InputError(
-                f"{path.name}: needs code to be read, and a pickle can run anything: refused. "
-                "Save the state dict alone: torch.save(model.state_dict(), path)"
-            ) from error
-        raise InputError(f"{path.name}: damaged or not a torch file ({_short(error)})") from error
-    except Exception as error:  # torch meets damage with a dozen kinds of errors; all mean this
-        raise InputError(f"{path.name}: damaged or truncated ({_short(error)})") from error
-
-
-def _floats(state: Any, path: Path) -> dict[str, Tensor]:
-    """The floating-point tensors of a state dict, statistics of normalizations included."""
-    if isinstance(state, Mapping):
-        for key in WRAPPERS:
-            if isinstance(state.get(key), Mapping):
-                state = state[key]
-                break
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise InputError(
-            f"{path.name}: expected a state dict (names to tensors), got {type(state).__name__}"
-        )
-    floats = {
-        str(name): value
-        for name, value in state.items()
-        if value.is_floating_point() and str(name).rpartition(".")[2] not in BUFFERS
-    }
-    if any(value.is_complex() for value in state.values()):
-        raise InputError(f"{path.name}: complex weights; expected real numbers")
-    if all(map(_is_statistic, floats)):
-        raise InputError(f"{path.name}: no floating-point tensors in it")
-    return floats
+def layout_of_state(state: Mapping[str, Tensor]) -> WeightLayout:
+    """The parameters of a state dict in its order."""
+    return WeightLayout(tuple((name, tuple(value.shape)) for name, value in state.items()))
 
 
 def learned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict without the statistics of normalizations."""
-    return {name: value for name, value in state.items() if not _is_statistic(name)}
+    return {name: value for name, value in state.items() if not is_statistic(name)}
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a name is that of a running statistic."""
+    return name.rpartition(".")[2] in BUFFERS
 
 
 def chain_symmetry(state: Mapping[str, Tensor]) -> NeuronSymmetry | None:
     """The permutations of a state dict whose names and shapes are those of a plain chain."""
-    shapes = tuple((name, tuple(value.shape)) for name, value in state.items())
-    found = symmetry_of_layout(WeightLayout(shapes))
+    found = symmetry_of_layout(layout_of_state(state))
     return None if isinstance(found, str) else found.only(learned(state))
 
 
-def _is_statistic(name: str) -> bool:
-    return name.rpartition(".")[2] in BUFFERS
+def beginning_with(name: str, message: str) -> str:
+    """A message about a file that begins with its name, once."""
+    return message if message.startswith(name) else f"{name}: {message}"
 
 
-def _short(error: Exception) -> str:
-    """The first sentence of a library's message."""
-    lines = str(error).strip().splitlines()
-    return lines[0].split(". ")[0][:120] if lines else type(error).__name__
+def _require_same_buffers(first: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+    """Refuse parts of networks whose rest is not one: their running statistics differ."""
+    for name, value in first.items():
+        if name in state and not torch.equal(value, state[name]):
+            raise InputError(
+                f"{name} differs from that of the first checkpoint; expected networks that differ "
+                "in the chosen parameters alone: name the rest that they share with --shared"
+            )

@@ -16,20 +16,22 @@ from torch import Tensor
 from novelweights.errors import InputError
 from novelweights.files import read_json, sha256_of
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import Population, PopulationInfo, Records
-from novelweights.weights.readers import read_checkpoints
+from novelweights.weights.population import Population, PopulationInfo
+from novelweights.weights.readers import PLAIN, open_source, recognized
+from novelweights.weights.readers.checkpoint_files import CheckpointFiles
+from novelweights.weights.readers.run_names import records_by_name
+from novelweights.weights.readers.source import Reading
 from novelweights.weights.readers.state_dicts import (
-    _floats,
-    _load,
-    _run_names,
+    beginning_with,
     chain_symmetry,
+    layout_of_state,
     learned,
-    state_dict_files,
 )
+from novelweights.weights.readers.units import checkpoint_units
 from novelweights.weights.store import is_population_folder, open_population
 from novelweights.weights.symmetry import NeuronSymmetry
 
-NOT_READ = (".bin", ".ckpt", ".h5", ".npy", ".npz", ".onnx", ".pickle", ".pkl", ".tar")
+NOT_READ = (".h5", ".npy", ".npz", ".onnx", ".pickle", ".pkl", ".tar")
 """Files of these kinds often hold weights; beside state dicts they are passed over."""
 
 
@@ -55,17 +57,19 @@ class Examined:
     """Files that may hold weights and were not read."""
 
 
-def examine(path: Path) -> Examined:
+def examine(path: Path, reading: Reading = PLAIN) -> Examined:
     """Everything that can be read at a path, with all faults.
 
     Raises:
-        InputError: There is no folder of checkpoints at all.
+        InputError: There are no checkpoints at all.
     """
+    if not path.exists():
+        raise InputError(f"{path}: expected checkpoints, there is nothing of that name")
     if path.is_dir() and is_population_folder(path):
         return _examine_population(path)
-    if path.is_dir() and state_dict_files(path):
-        return _examine_state_dicts(path)
-    return Examined(read_checkpoints(path))
+    if path.is_dir() and recognized(path) == "state-dicts":
+        return _examine_state_dicts(path, reading)
+    return Examined(open_source(path, reading=reading).load(reading.max_bytes))
 
 
 def _examine_population(path: Path) -> Examined:
@@ -96,52 +100,54 @@ def _checksums(described: Any) -> dict[str, str]:
     return {str(name): str(digest) for name, digest in found.items()}
 
 
-def _examine_state_dicts(path: Path) -> Examined:
-    files = state_dict_files(path)
+def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
+    units = checkpoint_units(path)
+    files = CheckpointFiles(reading.max_bytes, reading.prefix)
     unsafe, damaged, dtypes = {}, {}, {}
     layouts: dict[frozenset, WeightLayout] = {}
     symmetries: dict[frozenset, NeuronSymmetry | None] = {}
     rows: dict[str, tuple[frozenset, Tensor]] = {}
-    for file in files:
+    file_of = {unit.name: unit.file.relative_to(path).as_posix() for unit in units}
+    for unit in units:
+        name = file_of[unit.name]
         try:
-            whole = _floats(_load(file), file)
+            whole = files.state_of(unit)
+            state = learned(whole)
+            if not state:
+                raise InputError("expected weights, got running statistics alone")
         except InputError as error:
-            reason = str(error).removeprefix(f"{file.name}: ")
-            if "needs code" not in reason:
-                damaged[file.name] = reason
-            elif _is_torch_file(file):
-                unsafe[file.name] = reason
-            else:
-                damaged[file.name] = "damaged or not a torch file"
+            reason = beginning_with(unit.file.name, str(error)).partition(": ")[2]
+            (unsafe if "refused" in reason else damaged)[name] = reason
             continue
-        state = learned(whole)
-        shapes = tuple((name, tuple(value.shape)) for name, value in state.items())
-        layout = layouts.setdefault(frozenset(shapes), WeightLayout(shapes))
-        symmetries.setdefault(frozenset(shapes), chain_symmetry(whole))
-        rows[file.name] = (frozenset(shapes), layout.flatten(state))
+        layout = layout_of_state(state)
+        key = frozenset(layout.shapes)
+        layout = layouts.setdefault(key, layout)
+        symmetries.setdefault(key, chain_symmetry(whole))
+        rows[name] = (key, layout.flatten(state))
         for kind in {str(value.dtype).removeprefix("torch.") for value in state.values()}:
-            dtypes[kind] = (*dtypes.get(kind, ()), file.name)
+            dtypes[kind] = (*dtypes.get(kind, ()), name)
     others = tuple(sorted(p.name for p in path.iterdir() if p.suffix in NOT_READ))
     found = Examined(None, (), unsafe, damaged, dtypes=dtypes, passed_over=others)
     if not rows:
         return found
     usual = Counter(shapes for shapes, _ in rows.values()).most_common(1)[0][0]
     layout = layouts[usual]
-    kept = [file for file in files if file.name in rows and rows[file.name][0] == usual]
+    kept = [unit.name for unit in units if rows.get(file_of[unit.name], (None,))[0] == usual]
     foreign = {
         name: _difference(layout, layouts[shapes])
         for name, (shapes, _) in rows.items()
         if shapes != usual
     }
+    records, _ = records_by_name(kept)
     population = Population(
-        torch.stack([rows[file.name][1] for file in kept]),
+        torch.stack([rows[file_of[name]][1] for name in kept]),
         layout,
-        Records.of(_run_names(kept), split="unknown"),
-        PopulationInfo(recipe=f"folder of {len(files)} state dicts", symmetry=symmetries[usual]),
+        records,
+        PopulationInfo(recipe=f"folder of {len(units)} state dicts", symmetry=symmetries[usual]),
     )
     return Examined(
         population,
-        tuple(file.name for file in kept),
+        tuple(file_of[name] for name in kept),
         unsafe,
         damaged,
         foreign,
@@ -149,12 +155,6 @@ def _examine_state_dicts(path: Path) -> Examined:
         dtypes,
         others,
     )
-
-
-def _is_torch_file(path: Path) -> bool:
-    """Whether a file begins as torch writes them: a zip archive, or a pickle of protocol 2 on."""
-    with path.open("rb") as file:
-        return file.read(2).startswith((b"PK", b"\x80"))
 
 
 def _difference(usual: WeightLayout, other: WeightLayout) -> str:

@@ -1,0 +1,253 @@
+"""Runs and steps of checkpoints: from a table, a pattern, or what file names commonly say.
+
+Which rows are independent decides what an audit may conclude, so whatever is chosen is told.
+Source: ours.
+"""
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from novelweights.errors import InputError
+from novelweights.weights.population import Records
+
+FILE_COLUMNS = ("file", "name", "row")
+"""Headings under which a table names the checkpoint."""
+EPOCHS = ("epoch", "ep")
+STEPS = ("global_step", "step", "steps", "iteration", "iter", "it")
+SAVES = ("checkpoint", "ckpt")
+"""Steps only where a folder says which run: "checkpoint_3" may be the third run."""
+_WORDS = "|".join((*EPOCHS, *STEPS, *SAVES))
+COUNTER = re.compile(
+    rf"(?P<before>^|.*[-_./ ])(?P<word>{_WORDS})[-_= ]?(?P<number>\d+)", re.IGNORECASE | re.DOTALL
+)
+ENDS = {"init": -1, "initial": -1, "last": 1, "final": 1, "latest": 1}
+"""Names for the first and the last step of a run."""
+FIELD = re.compile(r"\{(\w*)\}|\*")
+MAX_STEP = 2**62
+
+
+def records_by_name(names: Sequence[str], *, split: str = "unknown") -> tuple[Records, str]:
+    """What file names commonly say of runs and steps, and in words what was taken from them.
+
+    "seed3_step0400" is a step of run seed3, "a/checkpoint-500" one of run a; numbers without such a
+    word are names of runs, unless all lie in folders with several numbers each.
+
+    Raises:
+        InputError: Some names of a run tell its step and others do not.
+    """
+    found = [_counted(name) for name in names]
+    if not any(counters for _, counters in found):
+        found = _numbered(names) or found
+    if not any(counters for _, counters in found):
+        return (
+            Records.of(list(names), split=split),
+            "each file is taken for a run of its own (no steps in the names)",
+        )
+    found = [
+        _ended(name, found) if not counters else (run, counters)
+        for name, (run, counters) in zip(names, found, strict=True)
+    ]
+    runs = [run or "run" for run, _ in found]
+    steps = _steps(runs, [counters for _, counters in found])
+    n_runs = len(set(runs))
+    example = f"{names[0]}: run {runs[0]}, step {steps[0]}"
+    return (
+        Records.of(runs, split=split, step=steps),
+        f"steps of {n_runs} run{'s' if n_runs > 1 else ''}, by their names ({example})",
+    )
+
+
+def records_by_pattern(
+    names: Sequence[str], pattern: str, *, split: str = "unknown"
+) -> tuple[Records, str]:
+    """What names say under a pattern such as "{run}_step{step}" or "{split}/{run}_{test_loss}".
+
+    Args:
+        names: Names of files, without endings.
+        pattern: Text with {run}, {step} (digits), {split}, {any score} (a number), and * or {} for
+            what does not matter. Without {run} all are steps of one run.
+        split: Of those whose pattern does not say.
+
+    Raises:
+        InputError: The pattern is none, or some names do not fit it.
+    """
+    fields = [field for field in FIELD.findall(pattern) if field]
+    if not fields or len(set(fields)) != len(fields):
+        raise InputError(
+            "expected a pattern with each of {run}, {step}, {split} or scores once, such as "
+            f"{{run}}_step{{step}}, got {pattern!r}"
+        )
+    kinds = {"run": ".+?", "split": r"[A-Za-z]+", "step": r"\d{1,18}"}
+    text, end = "", 0
+    for match in FIELD.finditer(pattern):
+        text += re.escape(pattern[end : match.start()])
+        name = match.group(1)
+        number = r"[-+]?[0-9.]+(?:[eE][-+]?\d+)?"
+        text += f"(?P<{name}>{kinds.get(name, number)})" if name else ".*?"
+        end = match.end()
+    try:
+        expression = re.compile(text + re.escape(pattern[end:]))
+    except re.error as error:
+        raise InputError(f"expected a pattern such as {{run}}_step{{step}}: {error}") from error
+    matches = [expression.fullmatch(name) for name in names]
+    other = [name for name, match in zip(names, matches, strict=True) if match is None]
+    if other:
+        raise InputError(
+            f"expected names like {pattern!r}, {len(other)} of {len(names)} are not: "
+            f"{', '.join(other[:3])}; names are paths below the folder, without endings"
+        )
+    columns = {
+        field: [match.group(field) for match in matches if match is not None] for field in fields
+    }
+    return (
+        _records(columns, len(names), split, f"--pattern {pattern}"),
+        f"runs and steps by the pattern {pattern}",
+    )
+
+
+def records_by_table(
+    path: Path, names: Sequence[str], *, split: str = "unknown"
+) -> tuple[Records, str]:
+    """What a CSV file says: a row per checkpoint with file, run, step, split and scores.
+
+    Files are named by path below the folder, with or without ending, or by their last part where
+    that is enough; rows of a matrix by number under "row". Rows for other files are passed over.
+
+    Raises:
+        InputError: No such file, no such column, a checkpoint is missing or there twice, or a
+            number is none.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: expected a CSV with file, run, step; there is none") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a CSV with file, run, step; {error}") from error
+    heading = next((name for name in FILE_COLUMNS if rows and name in rows[0]), None)
+    if heading is None or any(None in row or None in row.values() for row in rows):
+        raise InputError(
+            f"{path}: expected a column 'file' (or 'row') and as many cells in every row as in the "
+            f"heading, got {', '.join(map(str, rows[0])) if rows else 'no rows'}"
+        )
+    by_name: dict[str, dict[str, str]] = {}
+    for row in rows:
+        key = row[heading].removeprefix("./")
+        if key in by_name:
+            raise InputError(f"{path}: {key} is there twice; expected a row for each checkpoint")
+        by_name[key] = row
+    by_stem: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for key, row in by_name.items():
+        by_stem[str(PurePosixPath(key).with_suffix("")) if PurePosixPath(key).name else key].append(
+            row
+        )
+    chosen = [_row_of(name, by_name, by_stem) for name in names]
+    missing = [name for name, row in zip(names, chosen, strict=True) if row is None]
+    if missing:
+        raise InputError(
+            f"{path}: expected a row for every checkpoint, {len(missing)} of {len(names)} have "
+            f"none: {', '.join(missing[:3])}; name the files as they lie below the folder"
+        )
+    taken = [row for row in chosen if row is not None]
+    columns = {
+        name: [row[name] for row in taken] for name in taken[0] if name not in (heading, "row")
+    }
+    left = f"; {len(rows) - len(names)} of its rows are of others" if len(rows) > len(names) else ""
+    return _records(columns, len(names), split, str(path)), f"runs and steps by {path.name}{left}"
+
+
+def _row_of(
+    name: str,
+    by_name: Mapping[str, dict[str, str]],
+    by_stem: Mapping[str, list[dict[str, str]]],
+) -> dict[str, str] | None:
+    """The row of a checkpoint by its path, then by its last part; with its ending or without."""
+    for key in dict.fromkeys((name, PurePosixPath(name).name)):
+        if key in by_name:
+            return by_name[key]
+        if len(by_stem.get(key, ())) == 1:
+            return by_stem[key][0]
+    return None
+
+
+def _records(columns: dict[str, list[str]], n: int, split: str, source: str) -> Records:
+    try:
+        steps = [int(text) for text in columns.get("step", ["0"] * n)]
+        scores = {
+            name: np.array([float(text) if text else np.nan for text in column])
+            for name, column in columns.items()
+            if name not in ("run", "step", "split")
+        }
+    except ValueError as error:
+        raise InputError(f"{source}: expected steps and scores as numbers; {error}") from error
+    if any(not 0 <= step < MAX_STEP for step in steps):
+        raise InputError(f"{source}: expected steps from 0 on, got {min(steps)} to {max(steps)}")
+    runs = columns.get("run", ["run"] * n)
+    if not all(runs):
+        raise InputError(f"{source}: expected a run for every checkpoint, some have none")
+    made = Records.of(runs, split=split, step=steps)
+    splits = [text or split for text in columns.get("split", [split] * n)]
+    return Records(made.run, np.array(splits, dtype=object), made.step, scores)
+
+
+def _counted(name: str) -> tuple[str, tuple[int, ...]]:
+    """Run and counters (epoch, then step) at the end of a name; no counters if there are none."""
+    rest, counters = name, {}
+    while (match := COUNTER.fullmatch(rest)) is not None:
+        word, before = match["word"].lower(), match["before"].rstrip("-_./ ")
+        if word in SAVES and not ("/" in match["before"] and not counters):
+            break
+        kind = 0 if word in EPOCHS else 1
+        if kind in counters:
+            break
+        counters[kind], rest = min(int(match["number"][:19]), MAX_STEP - 1), before
+    if rest.endswith("/checkpoints"):  # where Lightning keeps those of a run
+        rest = rest.removesuffix("/checkpoints")
+    return rest, tuple(counters[kind] for kind in sorted(counters))
+
+
+def _numbered(names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]] | None:
+    """Folders of several plain numbers each: steps of the run that the folder names."""
+    paths = [PurePosixPath(name) for name in names]
+    folders = {path.parent for path in paths}
+    if not all(path.name.isdecimal() for path in paths) or PurePosixPath() in folders:
+        return None
+    if len(folders) < 2 or len(paths) < 2 * len(folders):
+        return None
+    return [(str(p.parent), (min(int(p.name[:19]), MAX_STEP - 1),)) for p in paths]
+
+
+def _ended(name: str, found: list[tuple[str, tuple[int, ...]]]) -> tuple[str, tuple[int, ...]]:
+    """A name without a number among others that have one: the first or last step of their run."""
+    head, word = re.fullmatch(r"(.*?)[-_./ ]*([A-Za-z]*)", name, re.DOTALL).groups()  # pyright: ignore
+    head = head.removesuffix("/checkpoints")
+    others = [counters for run, counters in found if run == head and counters]
+    if word.lower() not in ENDS or not others:
+        raise InputError(
+            f"expected names that tell the step of every checkpoint, or of none; {name} does not "
+            "where others do; leave it out, or tell with --pattern or --records"
+        )
+    ahead = ENDS[word.lower()] > 0
+    edge = max(others) if ahead else min(others)
+    return head, (*edge[:-1], edge[-1] + 1) if ahead else tuple(0 for _ in edge)
+
+
+def _steps(runs: list[str], counters: list[tuple[int, ...]]) -> list[int]:
+    """The step counter, where it rises along each run; else the place in the run."""
+    of_run = defaultdict(list)
+    for row, run in enumerate(runs):
+        of_run[run].append(row)
+    steps = [numbers[-1] for numbers in counters]
+    for rows in of_run.values():
+        ordered = sorted(rows, key=lambda row: counters[row])
+        last = [steps[row] for row in ordered]
+        if any(after <= before for before, after in pairwise(last)):
+            for place, row in enumerate(ordered):
+                steps[row] = place
+    return steps

@@ -1,0 +1,198 @@
+"""Which files of a folder are checkpoints: one file each, several shards, or a folder each.
+
+Files directly in a folder are its checkpoints; where there are none its subfolders are looked into:
+one per model, as the Hugging Face hub lays them out, or one per run. Links are followed, but no
+folder is entered twice. Source: ours.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from novelweights.errors import InputError
+from novelweights.files import read_json
+
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+"""Endings of files that hold a state dict; what is in one decides how it is read."""
+INDEX = ".index.json"
+"""Ending of the file that says which shard holds which parameter."""
+WHOLE_MODELS = tuple(
+    f"{stem}{suffix}"
+    for stem in ("model", "adapter_model", "diffusion_pytorch_model", "pytorch_model")
+    for suffix in (*(ending + INDEX for ending in (".safetensors", ".bin")), *SUFFIXES)
+)
+"""Names under which one model has a folder for itself, the preferred first; the folder then gives
+the checkpoint its name, and other files there (of an optimizer, a copy in another form) are none.
+"""
+MAX_DEPTH = 5
+MAX_FOLDERS = 100_000
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One checkpoint on disk."""
+
+    name: str
+    """Path below the folder, without an ending; unique there."""
+    files: tuple[Path, ...]
+    """One, or the shards."""
+    index: Path | None = None
+    """Says which shard holds which parameter."""
+
+    @property
+    def file(self) -> Path:
+        """What to name in a message."""
+        return self.index or self.files[0]
+
+
+def checkpoint_units(folder: Path) -> list[Unit]:
+    """The checkpoints below a folder, sorted by path; empty if there are none.
+
+    Raises:
+        InputError: A folder cannot be listed, a name is no UTF-8, a link goes nowhere, two names
+            are one file, an index is damaged, or there are too many folders.
+    """
+    units = list(_units_of(folder))
+    if not units:
+        for number, below in enumerate(_folders_below(folder)):
+            if number > MAX_FOLDERS:
+                raise InputError(
+                    f"{folder}: expected at most {MAX_FOLDERS} folders of checkpoints, got more; "
+                    "name the folder that holds them"
+                )
+            units += _units_of(below, root=folder)
+    _require_distinct(folder, units)
+    return _with_unique_names(folder, units)
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Files directly in a folder that may hold one checkpoint each, by name."""
+    return [path for path in _listed(folder) if path.suffix in SUFFIXES and _is_file(path)]
+
+
+def _units_of(folder: Path, root: Path | None = None) -> Iterator[Unit]:
+    """The checkpoints that lie directly in a folder."""
+    found = {path.name: path for path in checkpoint_files(folder)}
+    found |= {p.name: p for p in _listed(folder) if p.name.endswith(INDEX) and _is_file(p)}
+    own_name = "" if root is None else folder.relative_to(root).as_posix()
+    for name in WHOLE_MODELS:
+        if name in found:
+            yield _unit(own_name or _stem(name), found[name])
+            return
+    indices = [path for name, path in found.items() if name.endswith(INDEX)]
+    sharded = [_unit("/".join(filter(None, (own_name, _stem(p.name)))), p) for p in indices]
+    taken = {file.name for unit in sharded for file in unit.files}
+    yield from sharded
+    for name, path in found.items():
+        if name not in taken and not name.endswith(INDEX):
+            yield _unit("/".join(filter(None, (own_name, _stem(name)))), path)
+
+
+def _unit(name: str, path: Path) -> Unit:
+    if path.name.endswith(INDEX):
+        return Unit(name, tuple(path.parent / shard for shard in shards_of(path)), path)
+    return Unit(name, (path,))
+
+
+def shards_of(index: Path) -> list[str]:
+    """Names of the shards, which lie beside the index.
+
+    Raises:
+        InputError: It is no index, or names files elsewhere.
+    """
+    described: Any = read_json(index)
+    by_parameter = described.get("weight_map") if isinstance(described, dict) else None
+    if not isinstance(by_parameter, dict) or not by_parameter:
+        raise InputError(
+            f"{index}: expected an index of shards (weight_map: parameter to file), there is none "
+            "in it; download it again"
+        )
+    shards = list(dict.fromkeys(by_parameter.values()))
+    for shard in shards:
+        if not isinstance(shard, str) or Path(shard).name != shard or shard in ("", ".", ".."):
+            raise InputError(
+                f"{index}: expected names of files beside it, got {str(shard)[:80]!r}, which leads "
+                "elsewhere: refused; download the model again"
+            )
+    return shards
+
+
+def _folders_below(folder: Path) -> Iterator[Path]:
+    """All folders below, by path, each once however many links lead to it."""
+    seen = {folder.resolve()}
+    waiting = [(folder, 0)]
+    while waiting:
+        here, depth = waiting.pop()
+        if depth:
+            yield here
+        below = []
+        for path in _listed(here):
+            if path.name.startswith(".") or depth == MAX_DEPTH or not _is_folder(path):
+                continue
+            real = path.resolve()
+            if real not in seen:
+                seen.add(real)
+                below.append((path, depth + 1))
+        waiting += reversed(below)
+
+
+def _listed(folder: Path) -> list[Path]:
+    paths = sorted(folder.iterdir())
+    for path in paths:
+        try:
+            path.name.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{folder}: expected file names in UTF-8, got {os.fsencode(path.name)!r}; rename it"
+            ) from error
+    return paths
+
+
+def _is_file(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    try:
+        if path.is_symlink() and not path.exists():
+            raise InputError(f"{path}: expected a file, it is a link that leads nowhere; remove it")
+        return path.is_file()
+    except OSError as error:  # links in a circle
+        raise InputError(f"{path}: {error.strerror}; remove the link") from error
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; remove the link") from error
+
+
+def _require_distinct(folder: Path, units: list[Unit]) -> None:
+    """Refuse two names for one file: the same checkpoint would count twice."""
+    first: dict[tuple[int, int], Path] = {}
+    for unit in units:
+        for path in unit.files:
+            if not path.exists():
+                raise InputError(
+                    f"{unit.file}: expected {path.name} beside it, it is missing; download it again"
+                )
+            stat = path.stat()
+            other = first.setdefault((stat.st_dev, stat.st_ino), path)
+            if other is not path:
+                raise InputError(
+                    f"{folder}: {other.relative_to(folder)} and {path.relative_to(folder)} are "
+                    "one file by a link; expected a file for each checkpoint: remove one"
+                )
+
+
+def _with_unique_names(folder: Path, units: list[Unit]) -> list[Unit]:
+    """Names without endings, unless two files differ in nothing else."""
+    if len({unit.name for unit in units}) == len(units):
+        return units
+    return [Unit(u.file.relative_to(folder).as_posix(), u.files, u.index) for u in units]
+
+
+def _stem(name: str) -> str:
+    whole = name.removesuffix(INDEX)
+    return Path(whole).stem if Path(whole).suffix in SUFFIXES else whole
