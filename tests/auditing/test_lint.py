@@ -304,7 +304,7 @@ def broken(tmp_path, fresh, rng, monkeypatch):
     (folder / "cut.pt").write_bytes((folder / "run-00.pt").read_bytes()[:1000])
     (folder / "list.pt").write_bytes(b"not a checkpoint")
     (folder / "empty.safetensors").write_bytes(b"")
-    (folder / "model.ckpt").write_bytes(b"")
+    (folder / "model.h5").write_bytes(b"")
     (folder / "README.md").write_text("mine")
     return folder
 
@@ -328,7 +328,7 @@ def test_every_finding_of_a_broken_folder_is_reported(broken, tmp_path):
     assert about(found.findings, "float16").examples == ("half.pt",)
     assert about(found.findings, "float64").examples == ("double.pth",)
     assert about(found.findings, "norm").examples[0].startswith("large.pt")
-    assert about(found.findings, "not read").examples == ("model.ckpt",)
+    assert about(found.findings, "not read").examples == ("model.h5",)
     assert found.counts() == {"error": 6, "warning": 2, "note": 2}
     assert (found.n, found.n_runs, found.n_weights) == (18, 18, 760)
     assert not (tmp_path / "hostile-was-here").exists()

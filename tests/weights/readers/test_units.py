@@ -54,6 +54,14 @@ def test_a_folder_per_model_is_read_and_what_lies_beside_the_model_is_not(tmp_pa
         assert torch.equal(row_of(found), row_of(written[name]))
 
 
+def test_a_folder_with_a_configuration_is_one_model(tmp_path: Path) -> None:
+    for name in ("model.safetensors", "other.pt"):
+        write_state(tmp_path / name)
+    assert [unit.name for unit in checkpoint_units(tmp_path)] == ["model", "other"]
+    (tmp_path / "config.json").write_text("{}")
+    assert [unit.name for unit in checkpoint_units(tmp_path)] == ["model"]
+
+
 def test_files_in_a_folder_come_before_those_in_folders_below(tmp_path: Path) -> None:
     write_state(tmp_path / "a.pt")
     write_state(tmp_path / "old" / "b.pt")

@@ -6,6 +6,7 @@ folder is entered twice. Source: ours.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,12 @@ WHOLE_MODELS = tuple(
 """Names under which one model has a folder for itself, the preferred first; the folder then gives
 the checkpoint its name, and other files there (of an optimizer, a copy in another form) are none.
 """
+COMPANIONS = re.compile(
+    r"(optimizer|scheduler|scaler|training_args|rng_state(_\d+)?)\.(pt|pth|bin)"
+)
+"""What training leaves beside a checkpoint and is none."""
+MODEL_CONFIG = "config.json"
+"""Says that the folder one begins with is a model itself, and no folder of checkpoints."""
 MAX_DEPTH = 5
 MAX_FOLDERS = 100_000
 
@@ -69,7 +76,11 @@ def checkpoint_units(folder: Path) -> list[Unit]:
 
 def checkpoint_files(folder: Path) -> list[Path]:
     """Files directly in a folder that may hold one checkpoint each, by name."""
-    return [path for path in _listed(folder) if path.suffix in SUFFIXES and _is_file(path)]
+    return [
+        path
+        for path in _listed(folder)
+        if path.suffix in SUFFIXES and not COMPANIONS.fullmatch(path.name) and _is_file(path)
+    ]
 
 
 def _units_of(folder: Path, root: Path | None = None) -> Iterator[Unit]:
@@ -77,8 +88,9 @@ def _units_of(folder: Path, root: Path | None = None) -> Iterator[Unit]:
     found = {path.name: path for path in checkpoint_files(folder)}
     found |= {p.name: p for p in _listed(folder) if p.name.endswith(INDEX) and _is_file(p)}
     own_name = "" if root is None else folder.relative_to(root).as_posix()
+    is_model = bool(own_name) or (folder / MODEL_CONFIG).is_file()
     for name in WHOLE_MODELS:
-        if name in found:
+        if is_model and name in found:
             yield _unit(own_name or _stem(name), found[name])
             return
     indices = [path for name, path in found.items() if name.endswith(INDEX)]
