@@ -10,6 +10,7 @@ import torch
 from benchmarks import (
     aligned_neighbors,
     audit_speed,
+    checkpoint_reading,
     cnn_evaluation,
     cnn_training,
     g_pt_step,
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "cnn-evaluation": cnn_evaluation.main,
     "aligned-neighbors": aligned_neighbors.main,
     "planted-moves": planted_moves.main,
+    "checkpoint-reading": checkpoint_reading.main,
     "audit": audit_speed.main,
     "g-pt-step": g_pt_step.main,
     "p-diff-step": p_diff_step.main,
