@@ -157,3 +157,28 @@ def test_rows_that_do_not_fit_are_mistakes(population, tmp_path):
             writer.append(population.weights[:1], Records.of(["r"], split="train"))
         append_rest(writer, population)
         writer.finish()
+
+
+def test_a_build_that_was_killed_when_all_was_written_is_put_in_place(
+    tiny_population, tmp_path, monkeypatch
+):
+    whole, n_all = save_population(tiny_population, tmp_path / "whole"), len(tiny_population)
+
+    def writer(folder, n_rows=n_all):
+        return PopulationWriter(
+            folder, tiny_population.layout, tiny_population.info, n_rows, resume=True
+        )
+
+    with monkeypatch.context() as patch, writer(tmp_path / "p") as first:
+        first.append(tiny_population.weights, tiny_population.records)
+        patch.setattr("novelweights.weights.writer.put_in_place", lambda *_: None)
+        first.finish()
+    (tmp_path / "p.partial" / ".progress.json.x1.tmp").write_text("half")
+    with pytest.raises(InputError, match="other settings"):
+        writer(tmp_path / "p", n_rows=3)
+    with writer(tmp_path / "p") as again:
+        assert again.rows_done == len(tiny_population)
+        again.finish()
+    names = {path.name for path in (tmp_path / "p").iterdir()}
+    assert names == {path.name for path in whole.iterdir()}
+    assert all((tmp_path / "p" / n).read_bytes() == (whole / n).read_bytes() for n in names)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -33,6 +34,8 @@ from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.store import BLOCK_ROWS, SHARED_FILE, info_json, safetensors_header
 
 SHARD_BYTES = 2 << 30
+JOURNAL, MARKER = "progress.json", "population.json"
+"""How far an unfinished build is; what a finished one is known by."""
 
 
 class PopulationWriter:
@@ -97,7 +100,14 @@ class PopulationWriter:
         }
         if self._shared:
             plan["shared"] = hashlib.sha256(save(self._shared)).hexdigest()
-        journal = self._partial / "progress.json"
+        journal = self._partial / JOURNAL
+        for path in self._partial.glob(".*.tmp"):  # of a write that was killed
+            if path.name.startswith(tuple(f".{name}." for name in (JOURNAL, *self._files()))):
+                path.unlink()
+        if not journal.exists() and (self._partial / MARKER).exists() and resume:
+            self._require_described(read_json(self._partial / MARKER))
+            self.rows_done = self._n_rows  # killed when all was written
+            return
         if journal.exists():
             state = read_json(journal)
             if not resume:
@@ -115,9 +125,8 @@ class PopulationWriter:
             self._score_names = state["score_names"]
             self._truncate(self._partial / "records.csv", state["records_bytes"])
         else:
-            ours = {"layout.csv", "records.csv", SHARED_FILE, *(name for name, _ in self._shards)}
             there = self._partial.iterdir() if self._partial.exists() else ()
-            if {path.name for path in there} - ours:
+            if {path.name for path in there} - set(self._files()):
                 raise InputError(
                     f"{self._partial}: the folder to work in holds other files; move them away"
                 )
@@ -137,6 +146,21 @@ class PopulationWriter:
         if self._shared:
             with replacing(self._partial / SHARED_FILE) as temporary:
                 temporary.write_bytes(save(self._shared))
+
+    def _files(self) -> tuple[str, ...]:
+        """Names of what the finished folder may hold."""
+        shards = (name for name, _ in self._shards)
+        return "layout.csv", "records.csv", SHARED_FILE, MARKER, *shards
+
+    def _require_described(self, described: Any) -> None:
+        """Refuse a complete folder of other settings than this build's."""
+        mine = json.loads(json.dumps(info_json(self._info)))
+        same = isinstance(described, dict) and described.get("rows") == self._n_rows
+        if not same or any(described.get(key) != value for key, value in mine.items()):
+            raise InputError(
+                f"{self._partial}: the unfinished build was begun with other settings; give "
+                "the same settings to go on, or delete it to begin anew"
+            )
 
     @staticmethod
     def _truncate(path: Path, size: int) -> None:
@@ -185,7 +209,7 @@ class PopulationWriter:
         _append_bytes(records_path, text.encode())
         self.rows_done += n
         write_json(
-            self._partial / "progress.json",
+            self._partial / JOURNAL,
             {
                 "rows_done": self.rows_done,
                 "records_bytes": records_path.stat().st_size,
@@ -202,6 +226,9 @@ class PopulationWriter:
         """
         if self.rows_done != self._n_rows:
             raise ValueError(f"{self.rows_done} of {self._n_rows} rows were written")
+        if not (self._partial / JOURNAL).exists():
+            put_in_place(self._partial, self.folder)
+            return self.folder
         described = info_json(self._info)
         described["rows"] = self._n_rows
         described["weights"] = self._layout.size
@@ -213,8 +240,8 @@ class PopulationWriter:
             name: sha256_of(self._partial / name)
             for name in ("layout.csv", "records.csv", *((SHARED_FILE,) if self._shared else ()))
         }
-        write_json(self._partial / "population.json", described)
-        (self._partial / "progress.json").unlink()
+        write_json(self._partial / MARKER, described)
+        (self._partial / JOURNAL).unlink()
         put_in_place(self._partial, self.folder)
         return self.folder
 

@@ -1,0 +1,159 @@
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from novelweights.cli.main import app
+from novelweights.cli.reading import size_in_bytes
+from novelweights.errors import InputError
+from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.seeding import rng_for
+from novelweights.weights.readers import read_checkpoints
+
+NETWORK = OneHiddenMLP(4, 3, 2)
+
+
+def run(*words: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def write_states(folder: Path, n: int, *, steps: int = 1) -> None:
+    folder.mkdir(parents=True)
+    for i in range(n):
+        state = NETWORK.layout.unflatten(NETWORK.initial(rng_for(0, i)))
+        name = f"seed{i // steps}_step{i % steps}" if steps > 1 else f"run{i}"
+        save_file({k: v.clone() for k, v in state.items()}, folder / f"{name}.safetensors")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+
+
+def test_an_imported_population_says_the_same_and_what_was_recognized(tmp_path: Path) -> None:
+    write_states(tmp_path / "files", 8, steps=4)
+    words = ["import", "auto", tmp_path / "files", "-o", tmp_path / "p", "--split", "train"]
+    said = run(*words, "--task", "digits")
+    assert "8 state dicts" in said
+    assert "steps of 2 runs, by their names (seed0_step0: run seed0, step 0)" in said
+    assert "8 checkpoints of 23 weights written" in said
+    files, copy = read_checkpoints(tmp_path / "files"), read_checkpoints(tmp_path / "p")
+    assert torch.equal(files.weights, copy.weights)
+    assert list(copy.records.step) == list(files.records.step)
+    assert set(copy.records.split) == {"train"}
+    assert copy.info.task == "digits"
+    assert copy.info.symmetry is not None
+    assert "--overwrite" in run(*words, code=2)
+    run(*words, "--overwrite", "--steps", "last")
+    assert list(read_checkpoints(tmp_path / "p").records.step) == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--split", "trian"], "did you mean 'train'"),
+        (["--steps", "first"], "unknown choice of steps"),
+        (["--max-bytes", "much"], "16GiB"),
+        (["--max-bytes", "100"], "--max-bytes"),
+        (["--include", "none*"], "no parameter is left"),
+        (["--pattern", "{run}", "--records", "x.csv"], "leave one out"),
+    ],
+)
+def test_what_cannot_be_imported_is_told_in_one_line(
+    tmp_path: Path, words: list[str], says: str, capsys: pytest.CaptureFixture
+) -> None:
+    write_states(tmp_path / "files", 40)
+    result = run("import", "auto", tmp_path / "files", "-o", tmp_path / "p", *words, code=2)
+    [line] = [line for line in result.splitlines() if line.startswith("error:")]
+    assert says in line
+    assert not (tmp_path / "p").exists()
+
+
+def test_an_unknown_format_is_told_with_those_that_are_known(tmp_path: Path) -> None:
+    write_states(tmp_path / "files", 2)
+    said = run("import", "state-dict", tmp_path / "files", "-o", tmp_path / "p", code=2)
+    assert "did you mean 'state-dicts'" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("8e9", 8 * 10**9), ("16GiB", 16 << 30), ("1.5 mb", 1_500_000), ("7", 7)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert size_in_bytes(text) == size
+    with pytest.raises(InputError):
+        size_in_bytes(f"{text}x")
+
+
+def test_checkpoints_that_are_not_finite_are_named(tmp_path: Path) -> None:
+    write_states(tmp_path / "files", 5)
+    save_file(
+        {"hidden.weight": torch.full((3, 4), torch.nan)} | dict(_rest()),
+        tmp_path / "files" / "run3.safetensors",
+    )
+    said = run("import", "auto", tmp_path / "files", "-o", tmp_path / "p", code=2)
+    assert "NaN or infinite weights in run3;" in said
+
+
+def _rest():
+    state = NETWORK.layout.unflatten(torch.zeros(23))
+    return {k: v.clone() for k, v in state.items() if k != "hidden.weight"}.items()
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from novelweights.cli.main import app
+from novelweights.weights.readers import source, importing
+from novelweights.weights import writer
+source.BLOCK_BYTES = 8 * 4 * 23  # eight checkpoints a block
+append, begin = writer._append_bytes, writer.PopulationWriter._begin
+def slowly(path, data):
+    half = len(data) // 2
+    append(path, data[:half])
+    time.sleep(0.005)
+    append(path, data[half:])
+writer._append_bytes = slowly
+def tell(self, resume):
+    print("begun", flush=True)
+    begin(self, resume)
+writer.PopulationWriter._begin = tell
+app(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.slow)])
+def test_an_import_that_is_killed_goes_on_and_ends_with_the_same_bytes(
+    tmp_path: Path, kills: int
+) -> None:
+    write_states(tmp_path / "files", 400)
+    run("import", "auto", tmp_path / "files", "-o", tmp_path / "whole", "--split", "train")
+    words = ["import", "auto", str(tmp_path / "files"), "-o", str(tmp_path / "killed")]
+    words += ["--split", "train", "--resume"]
+    random_moment, killed = random.Random(0), 0
+    while not (tmp_path / "killed").exists():
+        process = subprocess.Popen(
+            [sys.executable, "-c", SLOWLY, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        while process.stdout.readline().strip() != b"begun":
+            assert process.poll() is None
+        if killed < kills:
+            time.sleep(random_moment.uniform(0, 1 / kills))
+            os.kill(process.pid, signal.SIGKILL)
+            killed += process.wait() == -signal.SIGKILL
+            process.communicate()
+        else:
+            _, errors = process.communicate()
+            assert process.returncode == 0, errors.decode()
+    assert killed == kills
+    assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
