@@ -134,7 +134,8 @@ def set_array(array: np.ndarray, state: Any) -> None:
     axes, raw = small_integers(shape), _raw(content)
     if type(fortran) is not bool or math.prod(axes) * known.itemsize != len(raw):
         raise ValueError("an array of another size than its bytes")
-    array.__setstate__((1, axes, known, fortran, raw))
+    fill: Callable[[tuple[Any, ...]], None] = array.__setstate__
+    fill((1, axes, known, fortran, raw))
 
 
 def _array_of_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:

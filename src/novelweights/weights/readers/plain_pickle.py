@@ -8,6 +8,7 @@ memory follow the size of the pickle, however it is made, and no value is ever w
 
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from io import SEEK_END, BytesIO
@@ -30,10 +31,11 @@ from novelweights.weights.readers.plain_values import (
 MAX_BYTES = 4 << 30
 BYTES_PER_INSTRUCTION = 256
 """What one instruction makes at most, so that their number bounds the memory of their values."""
-MAX_ODD_KEYS = 10_000
-WORK_PER_BYTE = 16
+MAX_ODD_KEYS = 5_000
+"""Keys, in all of a pickle, that could be chosen so that their hashes are equal."""
+WORK_PER_BYTE = 4
 """Values that calls may look at, per byte of the pickle: one that is kept can be used again."""
-SMALLEST_WORK = 1 << 20
+SMALLEST_WORK = 1 << 16
 MAX_NAME_LENGTH = 1000
 SIZED = (str, bytes, tuple, list, dict, set, frozenset)
 DAMAGE = (ValueError, IndexError, KeyError, TypeError, OverflowError, AttributeError, struct.error)
@@ -85,7 +87,9 @@ def read_plain_pickle(
     stream.seek(start)
     machine = _Machine(persistent, names, stubs, SMALLEST_WORK + WORK_PER_BYTE * size)
     try:
-        return Unpickled(machine.run(stream, max_bytes), tuple(machine.unknown))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in text, which an error says better
+            return Unpickled(machine.run(stream, max_bytes), tuple(machine.unknown))
     except Refused as refusal:
         raise InputError(f"{source}: {refusal}") from refusal
     except DAMAGE as error:

@@ -73,7 +73,7 @@ class TorchFiles:
             return self._stream(content, path.name)
         except Refused as refusal:
             raise InputError(f"{path.name}: {refusal}") from refusal
-        except DAMAGE as error:
+        except (*DAMAGE, RuntimeError) as error:  # the last is torch's
             raise InputError(
                 f"{path.name}: expected a file of torch.save, it is damaged or truncated "
                 f"({shown(error)}); get the file again"

@@ -4,6 +4,7 @@ A pickle of `torch.save` holds no numbers: each tensor is a call with a storage,
 and strides. These functions turn the calls into descriptions, checked against the storage.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -75,10 +76,7 @@ class TensorPlan:
     @property
     def n_elements(self) -> int:
         """Elements of its shape, however few of the storage they are."""
-        n = 1
-        for length in self.shape:
-            n *= length
-        return n
+        return math.prod(self.shape)
 
 
 def unsupported(kind: str, remedy: str) -> Refused:
@@ -90,7 +88,7 @@ def storage_of(identifier: Any) -> Any:
     """What the persistent identifiers of torch's pickles stand for.
 
     Raises:
-        Refused: A storage of a kind that is not read.
+        Refused: A storage without values.
         ValueError: It is no such identifier.
     """
     if type(identifier) is not tuple or len(identifier) < 2:
@@ -101,7 +99,7 @@ def storage_of(identifier: Any) -> Any:
     if kind != "storage" or type(named) is not StorageType or len(rest) not in (3, 4):
         raise ValueError("a value outside the pickle that is no storage")
     if named.dtype is None:
-        raise unsupported("a quantized one", "call .dequantize()")
+        return named  # what is made of it is refused, by its name
     key, location, n_elements = rest[:3]
     if location == "meta":
         raise unsupported("one without values (device meta)", "load its values")
@@ -133,6 +131,8 @@ def _tensor_of_type(*arguments: Any) -> TensorPlan:
 def _checked(
     storage: Any, dtype: Any, offset: Any, shape: Any, strides: Any, metadata: Any
 ) -> TensorPlan:
+    if type(storage) is StorageType:
+        raise unsupported("a quantized one", "call .dequantize()")
     if type(storage) is not Storage:
         raise ValueError("a tensor without a storage")
     if metadata:
@@ -143,6 +143,8 @@ def _checked(
     (offset,), shape, strides = map(small_integers, ((offset,), shape, strides))
     if len(shape) != len(strides):
         raise ValueError("a tensor with more axes than strides")
+    if math.prod(max(n, 1) for n in shape) * dtype.itemsize >= LARGEST:
+        raise ValueError("a shape that is too large")
     plan = TensorPlan(storage, dtype, offset, shape, strides)
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if 0 not in shape and (last + 1) * dtype.itemsize > storage.size:
@@ -198,6 +200,7 @@ TORCH_NAMES: dict[str, Any] = {
     **{f"{m}.{name}": StorageType(None) for m in STORAGE_MODULES for name in QUANTIZED_STORAGES},
     **{str(dtype): dtype for dtype in DTYPES},
     "torch._tensor._rebuild_from_type_v2": _of_type,
+    "torch.serialization._get_layout": lambda layout: layout,  # of sparse ones: a text
     "torch._utils._rebuild_qtensor": _QUANTIZED,
     "torch._utils._rebuild_sparse_tensor": _SPARSE,
     "torch._utils._rebuild_sparse_csr_tensor": _SPARSE,
