@@ -239,7 +239,7 @@ def test_a_file_that_is_no_list_is_told(tmp_path: Path, text: str) -> None:
 def test_missing_files_are_told(tmp_path: Path) -> None:
     write(tmp_path / "zoo", "0", "1")
     (tmp_path / "zoo" / "1" / "runs.json").unlink()
-    with pytest.raises(InputError, match="list of checkpoints beside data.mdb, it is not there"):
+    with pytest.raises(InputError, match=r"list of checkpoints beside data\.mdb, it is not there"):
         opened(tmp_path / "zoo")
     with pytest.raises(InputError, match="found none; give the folder"):
         opened(tmp_path)
