@@ -13,6 +13,7 @@ from pathlib import Path
 
 from novelweights.errors import InputError
 from novelweights.weights.population import PopulationInfo, Records
+from novelweights.weights.readers.scores import as_percent
 from novelweights.weights.readers.source import Reading, Source
 from novelweights.weights.readers.state_files import state_files
 
@@ -81,22 +82,22 @@ class PDiffFolder:
 
 def _trained(path: Path, found: list[re.Match[str]]) -> tuple[Records, str]:
     """Records of training checkpoints, by their file names."""
-    accuracies = [float(match[2]) for match in found]
-    percent = max(accuracies) > 1
-    if max(accuracies) > 100:
-        name = found[accuracies.index(max(accuracies))].string
+    written = [float(match[2]) for match in found]
+    accuracies = as_percent(written)
+    if accuracies is None:
+        name = found[written.index(max(written))].string
         raise InputError(
             f"{path}: expected accuracies of 0 to 1, or to 100 percent, in the names of files, "
             f"got {name}; name the files as P-diff does"
         )
+    percents, unit = accuracies
     runs = [match[3] for match in found]
     records = Records.of(
         runs,
         split="train",
         step=[int(match[1]) for match in found],
-        scores={"test_accuracy": [a if percent else 100 * a for a in accuracies]},
+        scores={"test_accuracy": percents.tolist()},
     )
-    unit = "in percent" if percent else "from 0 to 1"
     n_runs = len(set(runs))
     return records, (
         f"{len(found):,} training checkpoints of {n_runs} run{'s' if n_runs > 1 else ''} of "
