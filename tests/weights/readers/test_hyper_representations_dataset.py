@@ -16,6 +16,7 @@ from novelweights.weights.readers.hyper_representations import (
     RELEASED,
     HyperRepresentationsDataset,
 )
+from novelweights.weights.readers.parts import part_of
 from novelweights.weights.readers.source import Reader, Reading, Source
 
 MODULE = "ghrp.checkpoints_to_datasets.dataset_simclr"
@@ -124,7 +125,7 @@ def test_state_dicts_of_all_sets_are_read_without_their_class(
     assert list(source.records.step) == [21, 22] * 3
     assert list(source.records.split) == [*["train"] * 4, *["heldout"] * 2]
     assert source.records.scores["test_accuracy"] == pytest.approx([50, 51, 52, 53, 54, 55])
-    assert "Steps are epochs" in source.notes[0]
+    assert source.runs_note == "runs by their paths, steps are epochs"
 
 
 @pytest.mark.parametrize("stacked", [True, False])
@@ -170,7 +171,10 @@ def test_vectors_of_other_networks_take_their_names_from_a_state_dict_or_a_layou
 
 def test_parameters_can_be_chosen(tmp_path: Path) -> None:
     save(dataset(), tmp_path / "dataset.pt")
-    source = opened(tmp_path, include=("*.bias",))
+    (tmp_path / "rest").mkdir()
+    torch.save({"module_list.0.weight": torch.ones(3, 4)}, tmp_path / "rest" / "rest.pt")
+    reading = Reading(include=("*.bias",), shared=tmp_path / "rest" / "rest.pt")
+    source = part_of(opened(tmp_path), reading)
     assert source.layout.shapes == (("module_list.0.bias", (3,)),)
     assert torch.equal(source.load().weights, vectors(0, 1, 2, 3, 4, 5)[:, 12:])
 
@@ -203,7 +207,7 @@ def test_rows_of_another_form_are_told_together(tmp_path: Path) -> None:
     save(dataset(data_in=states), tmp_path / "dataset.pt")
     with pytest.raises(InputError) as told:
         opened(tmp_path).load()
-    assert "3 of 6: trainset[1]: expected 15 weights" in str(told.value)
+    assert "3 of 6 files: trainset[1]: expected 15 weights" in str(told.value)
     assert "trainset[2]: the state dict does not fit the layout" in str(told.value)
     assert "trainset[3]: expected a state dict" in str(told.value)
 

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelweights.errors import InputError
+from novelweights.weights.chain import symmetry_of_layout
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import PopulationInfo
-from novelweights.weights.readers.chosen import Chosen, chosen, layout_from
 from novelweights.weights.readers.g_pt_runs import (
     RUNS_FILE,
     Listed,
@@ -26,6 +26,7 @@ from novelweights.weights.readers.g_pt_runs import (
     records_of,
     unique_names,
 )
+from novelweights.weights.readers.given_layout import layout_from
 from novelweights.weights.readers.lmdb_file import FILE_NAME, LmdbFile
 from novelweights.weights.readers.source import Reading, Source
 
@@ -66,26 +67,27 @@ class GPtZoo:
         names = unique_names(path, found)
         first = found[0]
         with LmdbFile(first.folder) as database:
-            whole, note = _layout(database, first.key, reading, path)
-        kept = chosen(whole, reading, path)
+            layout, note = _layout(database, first.key, reading, path)
+        symmetry = symmetry_of_layout(layout)
 
         def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
-            return _read(found[start:stop], kept, faults)
+            return _read(found[start:stop], layout.size, faults)
 
-        records, notes = records_of(found)
+        records, notes, runs_note = records_of(found)
         return Source(
             format="g-pt",
             path=path,
             names=names,
-            layout=kept.layout,
+            layout=layout,
             records=records,
             read=read,
             info=PopulationInfo(
                 recipe=f"G.pt zoo of {len(set(records.run)):,} runs",
-                architecture=_architecture(whole),
-                symmetry=kept.symmetry,
+                architecture=_architecture(layout),
+                symmetry=None if isinstance(symmetry, str) else symmetry,
             ),
             notes=(*notes, note),
+            runs_note=runs_note,
         )
 
 
@@ -117,17 +119,17 @@ def _layout(database: LmdbFile, key: str, reading: Reading, path: Path) -> tuple
         )
     size = len(value) // 4
     if reading.layout is not None:
-        return layout_from(reading.layout, size, path), "The layout is the file given."
+        return layout_from(reading.layout, size, path), f"columns by {reading.layout.name}"
     sizes = _sizes(database, key, size)
     mnist = _mnist(sizes or ((7840, 10, 100, 10) if size == MNIST_WEIGHTS else ()))
     if mnist is not None:
-        return mnist, "Parameters are those of G.pt's MLP for MNIST (fc1, fc2)."
+        return mnist, "parameters of G.pt's MLP for MNIST (fc1, fc2)"
     if not sizes:
         sizes = (size,)
     flat = WeightLayout(tuple((f"param{i}", (count,)) for i, count in enumerate(sizes)))
     return flat, (
-        f"Names and shapes of {len(sizes)} parameters are not in the file, so no symmetry is "
-        "known; give them with --layout."
+        f"names and shapes of {len(sizes)} parameters are not in the files, so no symmetry is "
+        "known: give them with --layout"
     )
 
 
@@ -170,35 +172,36 @@ def _architecture(layout: WeightLayout) -> str | None:
     return f"mlp-{PIXELS}-{CLASSES}-{CLASSES}-relu"
 
 
-def _read(entries: list[Listed], kept: Chosen, faults: list[str]) -> Float[Tensor, "n d"]:
+def _read(entries: list[Listed], size: int, faults: list[str]) -> Float[Tensor, "n d"]:
     """The weights of some checkpoints; each environment is opened once."""
-    weights = torch.zeros(len(entries), kept.layout.size)
+    weights = torch.zeros(len(entries), size)
     for folder, group in groupby(range(len(entries)), key=lambda row: entries[row].folder):
         rows = list(group)
         try:
             with LmdbFile(folder) as database:
                 for row in rows:
-                    _read_row(database, entries[row].key, kept, weights[row], faults)
+                    _read_row(database, entries[row], weights[row], faults)
         except InputError as error:
-            faults.append(f"{entries[rows[0]].key}: {error}")
+            faults.append(f"{entries[rows[0]].name}: {error}")
     return weights
 
 
 def _read_row(
-    database: LmdbFile, key: str, kept: Chosen, row: Float[Tensor, " d"], faults: list[str]
+    database: LmdbFile, entry: Listed, row: Float[Tensor, " d"], faults: list[str]
 ) -> None:
     try:
-        value = database.get(key.encode())
+        value = database.get(entry.key.encode())
     except InputError as error:
-        faults.append(f"{key}: {error}")
+        faults.append(f"{entry.name}: {error}")
         return
     if value is None:
-        faults.append(f"{key}: expected in {database.path}, it is not there; copy the folder again")
-    elif len(value) != 4 * kept.size:
         faults.append(
-            f"{key}: expected {4 * kept.size:,} bytes, as the first checkpoint has, got "
+            f"{entry.name}: expected in {database.path}, it is not there; copy the folder again"
+        )
+    elif len(value) != 4 * len(row):
+        faults.append(
+            f"{entry.name}: expected {4 * len(row):,} bytes, as the first checkpoint has, got "
             f"{len(value):,}; give checkpoints of one architecture"
         )
     else:
-        whole = torch.from_numpy(np.frombuffer(value, dtype="<f4").astype(np.float32))
-        row.copy_(kept.of(whole))
+        row.copy_(torch.from_numpy(np.frombuffer(value, dtype="<f4").astype(np.float32)))

@@ -36,6 +36,11 @@ class Listed:
     iteration: int
     scores: Mapping[str, float]
 
+    @property
+    def name(self) -> str:
+        """The key without its ending."""
+        return self.key.removesuffix(".pt")
+
 
 def listed_checkpoints(folder: Path) -> Iterator[Listed]:
     """What the `runs.json` of a folder lists, run by run, each in the order of its training.
@@ -122,12 +127,12 @@ def _number(scores: Mapping[str, Any], name: str, folder: Path, key: str) -> flo
 
 
 def unique_names(path: Path, found: list[Listed]) -> tuple[str, ...]:
-    """The keys of all checkpoints.
+    """The names of all checkpoints.
 
     Raises:
         InputError: Two folders list the same.
     """
-    names = tuple(entry.key for entry in found)
+    names = tuple(entry.name for entry in found)
     twice, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise InputError(
@@ -137,20 +142,18 @@ def unique_names(path: Path, found: list[Listed]) -> tuple[str, ...]:
     return names
 
 
-def records_of(found: list[Listed]) -> tuple[Records, tuple[str, ...]]:
-    """Runs, splits, steps and scores, and what was chosen for them, a sentence each."""
+def records_of(found: list[Listed]) -> tuple[Records, tuple[str, ...], str]:
+    """Runs, splits, steps and scores; what was chosen for them; how steps were told."""
     runs = list(dict.fromkeys((entry.folder, entry.run) for entry in found))
     test = set(runs[-TEST_RUNS:]) if len(runs) > TEST_RUNS else set()
     if test:
         split = ["heldout" if (entry.folder, entry.run) in test else "train" for entry in found]
-        told = (
-            f"{len(runs):,} runs: the last {TEST_RUNS} by name are held out, as G.pt's test split."
-        )
+        told = f"{len(runs):,} runs, the last {TEST_RUNS} by name are held out (G.pt's test split)"
     else:
         split = ["unknown"] * len(found)
         told = (
-            f"{len(runs):,} runs: no split is told, as G.pt's test split is the last {TEST_RUNS} "
-            "of more."
+            f"{len(runs):,} runs, no split is told (G.pt's test split is the last {TEST_RUNS} of "
+            "more)"
         )
     per_epoch = max(entry.iteration for entry in found)
     scores, scored = _scores(found)
@@ -160,8 +163,11 @@ def records_of(found: list[Listed]) -> tuple[Records, tuple[str, ...]]:
         step=np.array([e.epoch * per_epoch + e.iteration for e in found], dtype=np.int64),
         scores=scores,
     )
-    steps = f"Steps are counted with {per_epoch:,} an epoch, the most in a key."
-    return records, (told, steps, *scored)
+    return (
+        records,
+        (told, *scored),
+        f"steps by the keys, {per_epoch:,} an epoch, the most in a key",
+    )
 
 
 def _scores(found: list[Listed]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
@@ -174,8 +180,8 @@ def _scores(found: list[Listed]) -> tuple[dict[str, np.ndarray], tuple[str, ...]
     known = error[~np.isnan(error)]
     if len(known) and known.min() >= 0 and 1 < known.max() <= 100:
         scores["test_accuracy"] = 100 - error
-        notes = ("test_accuracy is 100 less avg_test_err, which is in percent.",)
+        notes = ("test_accuracy is 100 less avg_test_err (in percent)",)
     elif len(known):
         scores["avg_test_err"] = error
-        notes = ("avg_test_err keeps its name: its numbers do not show that they are percents.",)
+        notes = ("avg_test_err keeps its name, its numbers do not show that they are percents",)
     return scores, notes

@@ -18,9 +18,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelweights.errors import InputError
+from novelweights.weights.chain import symmetry_of_layout
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import PopulationInfo
-from novelweights.weights.readers.chosen import Chosen, chosen, layout_from
+from novelweights.weights.readers.given_layout import layout_from
 from novelweights.weights.readers.hyper_representations_rows import (
     ANOTHER_WAY,
     SPLITS,
@@ -80,25 +81,26 @@ class HyperRepresentationsDataset:
         file = _file(path)
         sets = _sets(TorchFiles(reading.max_bytes, stubs=True).read(file), file)
         rows = [(f"{one.name}[{i}]", row) for one in sets for i, row in enumerate(one.rows)]
-        whole, told = _layout(sets[0], reading, file)
-        kept = chosen(whole, reading, file)
+        layout, told = _layout(sets[0], reading, file)
+        symmetry = symmetry_of_layout(layout)
         records, notes = records_of(sets, file)
 
         def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
-            return _read(rows[start:stop], whole, kept, faults)
+            return _read(rows[start:stop], layout, faults)
 
         return Source(
             format="hyper-representations",
             path=path,
             names=tuple(name for name, _ in rows),
-            layout=kept.layout,
+            layout=layout,
             records=records,
             read=read,
             info=PopulationInfo(
                 recipe=f"Hyper-Representations zoo of {len(set(records.run)):,} runs",
-                symmetry=kept.symmetry,
+                symmetry=None if isinstance(symmetry, str) else symmetry,
             ),
             notes=(*notes, told),
+            runs_note="runs by their paths, steps are epochs",
         )
 
 
@@ -142,21 +144,21 @@ def _layout(first: DataSet, reading: Reading, file: Path) -> tuple[WeightLayout,
     """The parameters of the first row, and how they are known."""
     row = first.rows[0]
     if isinstance(row, dict):
-        return _layout_of(row, f"{first.name}[0]", file), "Parameters are those of the state dicts."
+        return _layout_of(row, f"{first.name}[0]", file), "parameters of the state dicts"
     if not isinstance(row, Tensor) or row.ndim != 1 or not row.is_floating_point():
         raise InputError(
             f"{file}: expected a vector or a state dict as {first.name}[0], got {kind_of(row)}; "
             f"{ANOTHER_WAY}"
         )
     if reading.layout is not None:
-        return layout_from(reading.layout, len(row), file), "The layout is the file given."
+        return layout_from(reading.layout, len(row), file), f"columns by {reading.layout.name}"
     base = first.attributes.get("checkpoint_base")
     if isinstance(base, dict):
         layout = _layout_of(base, f"checkpoint_base of {first.name}", file)
         if layout.size == len(row):
-            return layout, "Parameters are those of checkpoint_base in the file."
+            return layout, "parameters of checkpoint_base in the file"
     if len(row) == RELEASED.size:
-        return RELEASED, "Parameters are those of the published networks of 2,464 weights."
+        return RELEASED, "parameters of the published networks of 2,464 weights"
     raise InputError(
         f"{file}: expected vectors of {RELEASED.size:,} weights, or a state dict of the same size "
         f"as checkpoint_base, got {len(row):,}; give the parameters with --layout"
@@ -184,24 +186,24 @@ def _state(state: dict) -> dict[str, Tensor]:
 
 
 def _read(
-    rows: Sequence[tuple[str, Any]], whole: WeightLayout, kept: Chosen, faults: list[str]
+    rows: Sequence[tuple[str, Any]], layout: WeightLayout, faults: list[str]
 ) -> Float[Tensor, "n d"]:
-    weights = torch.zeros(len(rows), kept.layout.size)
+    weights = torch.zeros(len(rows), layout.size)
     for i, (name, row) in enumerate(rows):
         try:
-            weights[i] = kept.of(_vector(row, whole))
+            weights[i] = _vector(row, layout)
         except InputError as error:
             faults.append(f"{name}: {error}")
     return weights
 
 
-def _vector(row: Any, whole: WeightLayout) -> Float[Tensor, " d"]:
+def _vector(row: Any, layout: WeightLayout) -> Float[Tensor, " d"]:
     if isinstance(row, dict):
-        return whole.flatten(_state(row))
-    fits = isinstance(row, Tensor) and row.is_floating_point() and row.shape == (whole.size,)
+        return layout.flatten(_state(row))
+    fits = isinstance(row, Tensor) and row.is_floating_point() and row.shape == (layout.size,)
     if not fits:
         raise InputError(
-            f"expected {whole.size:,} weights, as the first row has, got {kind_of(row)}; give "
+            f"expected {layout.size:,} weights, as the first row has, got {kind_of(row)}; give "
             "checkpoints of one architecture"
         )
     return row.float()

@@ -61,7 +61,7 @@ def records_of(sets: Sequence[DataSet], file: Path) -> tuple[Records, tuple[str,
         scores=scores,
     )
     parts = ", ".join(f"{one.name} {len(one.rows):,} ({SPLITS[one.name]})" for one in sets)
-    told = f"{len(set(runs)):,} runs by their paths: {parts}. Steps are epochs."
+    told = f"{len(set(runs)):,} runs: {parts}"
     return records, (told, *notes)
 
 
@@ -76,7 +76,7 @@ def _accuracies(sets: Sequence[DataSet], file: Path) -> tuple[dict[str, np.ndarr
             f"{np.nanmin(values):g} to {np.nanmax(values):g}; {ANOTHER_WAY}"
         )
     percents, unit = found
-    return {"test_accuracy": percents}, [f"test_accuracy is test_acc of the file ({unit})."]
+    return {"test_accuracy": percents}, [f"test_accuracy is test_acc of the file ({unit})"]
 
 
 def _listed(one: DataSet, name: str, file: Path) -> list[Any]:

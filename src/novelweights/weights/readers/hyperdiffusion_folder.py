@@ -10,16 +10,21 @@ Source: the released files and code of HyperDiffusion (Erkoç et al., 2023).
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from novelweights.errors import InputError
-from novelweights.weights.population import PopulationInfo, Records
+from novelweights.weights.population import Records
 from novelweights.weights.readers.source import Reading, Source
-from novelweights.weights.readers.state_files import state_files
+from novelweights.weights.readers.state_dicts import beginning_with, source_of_units
+from novelweights.weights.readers.units import Unit
 
 MODELS = ("model_final.pth", "model_current.pth")
 """Files of an entry's folder `checkpoints`, the better one first."""
@@ -81,26 +86,37 @@ class HyperDiffusionFolder:
                 f"found {'only problematic ones' if files else 'none'}; give the folder that "
                 "holds them"
             )
-        states = state_files(path, {name: _file(files[name]) for name in taken}, reading)
+        units = [Unit(name, (_file(files[name]),)) for name in taken]
+        source = source_of_units(path, units, reading, format_name="hyperdiffusion")
         runs = [shapes[name] for name in taken]
         records = Records(
             run=np.array(runs, dtype=object),
             split=np.array([lists.split.get(run, "unknown") for run in runs], dtype=object),
             step=np.zeros(len(runs), dtype=np.int64),
         )
-        return Source(
-            format="hyperdiffusion",
-            path=path,
-            names=tuple(taken),
-            layout=states.layout,
+        recipe = f"HyperDiffusion folder of {len(taken):,} networks"
+        return replace(
+            source,
             records=records,
-            read=states.read,
-            info=PopulationInfo(
-                recipe=f"HyperDiffusion folder of {len(taken):,} networks",
-                symmetry=states.symmetry,
-            ),
+            read=_naming_entries(source),
+            info=replace(source.info, recipe=recipe),
             notes=(*_told(lists, records, len(files) - len(taken)), *_left_out(foreign)),
+            runs_note="each shape is a run of its own",
         )
+
+
+def _naming_entries(source: Source) -> Callable[[int, int, list[str]], Float[Tensor, "n d"]]:
+    """Reads as the source does, but faults begin with the entry: many files have one name."""
+
+    def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
+        block = torch.empty(stop - start, source.layout.size)
+        for row in range(start, stop):
+            own: list[str] = []
+            block[row - start] = source.read(row, row + 1, own)[0]
+            faults += [beginning_with(source.names[row], fault) for fault in own]
+        return block
+
+    return read
 
 
 def _model_in(entry: Path) -> Path | None:
@@ -126,19 +142,30 @@ def _entries(path: Path) -> tuple[dict[str, Path], list[str]]:
             f"{path}: expected checkpoints/{MODELS[0]} or {MODELS[1]} in every folder, "
             f"{len(empty)} have none, first {empty[0]}; copy them again or remove them"
         )
-    networks = {p.name: p for p in entries if p.is_dir() or p.suffix == ".pth"}
+    found = [p for p in entries if p.is_dir() or p.suffix == ".pth"]
+    networks = {_name(p): p for p in found}
+    twice = [p.name for p in found if networks[_name(p)] != p]
+    if twice:
+        raise InputError(
+            f"{path}: expected one network of a name, {twice[0]} and "
+            f"{networks[_name(path / twice[0])].name} have one; remove one of them"
+        )
     known = {f"{part}_split.lst" for part in LISTS}
     foreign = [
         p.name
         for p in entries
-        if p.name not in networks and p.name not in known and not p.match(PROBLEMATIC)
+        if p not in found and p.name not in known and not p.match(PROBLEMATIC)
     ]
     return networks, foreign
 
 
+def _name(entry: Path) -> str:
+    return entry.name.removesuffix(".pth")
+
+
 def _fields(entry: Path) -> tuple[str, str]:
     """What may be the identifier in an entry's name: its field [1], and fields [1]_[2]."""
-    name = entry.name.removesuffix(".pth")
+    name = _name(entry)
     fields = name.split("_")
     return (fields[1], "_".join(fields[1:3])) if len(fields) > 1 else (name, name)
 
@@ -201,23 +228,23 @@ def _told(lists: _Lists, records: Records, n_problematic: int) -> list[str]:
     """What the lists said, a sentence each."""
     if not any(name.endswith(".lst") for name in lists.found):
         notes = [
-            "No split is told: there is no train_split.lst, val_split.lst or test_split.lst in "
-            "the folder or the one above it."
+            "no split is told, there is no train_split.lst, val_split.lst or test_split.lst in "
+            "the folder or the one above it"
         ]
     else:
         counts = Counter(map(str, records.split))
         notes = [
-            f"Splits are from {', '.join(n for n in lists.found if n.endswith('.lst'))}: "
-            f"{counts['train']:,} train, {counts['heldout']:,} held out (validation and test)."
+            f"splits by {', '.join(n for n in lists.found if n.endswith('.lst'))}: "
+            f"{counts['train']:,} train, {counts['heldout']:,} held out (validation and test)"
         ]
         if counts["unknown"]:
             first = records.run[np.flatnonzero(records.split == "unknown")[0]]
             notes.append(
-                f"{counts['unknown']:,} are on no list and have split unknown, first {first}."
+                f"{counts['unknown']:,} are on no list and have split unknown, first {first}"
             )
     if n_problematic:
         notes.append(
-            f"{n_problematic:,} are left out as problematic shapes, as HyperDiffusion does."
+            f"{n_problematic:,} are left out as problematic shapes, as HyperDiffusion does"
         )
     return notes
 
@@ -226,4 +253,4 @@ def _left_out(names: list[str]) -> list[str]:
     if not names:
         return []
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return [f"Left out, as these are no networks: {', '.join(names[:SHOWN])}{more}."]
+    return [f"left out, as these are no networks: {', '.join(names[:SHOWN])}{more}"]

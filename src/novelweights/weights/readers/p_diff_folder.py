@@ -8,14 +8,15 @@ Source: the code of P-diff (Wang et al., 2024) as vendored by the paper's author
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from novelweights.errors import InputError
-from novelweights.weights.population import PopulationInfo, Records
+from novelweights.weights.population import Records
 from novelweights.weights.readers.scores import as_percent
 from novelweights.weights.readers.source import Reading, Source
-from novelweights.weights.readers.state_files import state_files
+from novelweights.weights.readers.state_dicts import source_of_units
+from novelweights.weights.readers.units import Unit
 
 TRAINED = re.compile(r"(\d{4,9})_acc(\d{1,3}\.\d{4})_(seed\d{4,9}_.+)\.pth", re.ASCII)
 GENERATED = re.compile(r"generated_.+_\d{3,9}\.pth", re.ASCII)
@@ -52,36 +53,36 @@ class PDiffFolder:
         trained = {name: found for name in files if (found := TRAINED.fullmatch(name))}
         if trained:
             names = sorted(trained, key=lambda name: (trained[name][3], int(trained[name][1])))
-            records, told = _trained(path, [trained[name] for name in names])
+            records, told, runs_note = _trained(path, [trained[name] for name in names])
         else:
             names = [name for name in files if GENERATED.fullmatch(name)]
             records = Records.of([Path(name).stem for name in names], split="generated")
-            told = f"{len(names):,} generated checkpoints of P-diff."
+            told = f"{len(names):,} generated checkpoints of P-diff"
+            runs_note = "each is a run of its own"
         if not names:
             raise InputError(
                 f"{path}: expected files named 0001_acc0.7650_seed0040_NAME.pth or "
                 "generated_NAME_001.pth (P-diff), found none; read them as a folder of state dicts"
             )
-        states = state_files(path, {name: files[name] for name in names}, reading, prefix=PREFIX)
+        units = [Unit(Path(name).stem, (files[name],)) for name in names]
         notes = [told, *_left_out([name for name in files if name not in set(names)])]
-        if states.prefix and not reading.prefix:
-            notes.append(f'"{states.prefix}" is left off the names of parameters.')
-        return Source(
-            format="p-diff",
-            path=path,
-            names=tuple(names),
-            layout=states.layout,
+        source = source_of_units(path, units, reading, format_name="p-diff")
+        if not reading.prefix and all(name.startswith(PREFIX) for name, _ in source.layout.shapes):
+            reading = replace(reading, prefix=PREFIX)
+            source = source_of_units(path, units, reading, format_name="p-diff")
+            notes.append(f'"{PREFIX}" is left off the names of parameters')
+        recipe = f"P-diff folder of {len(names):,} checkpoints"
+        return replace(
+            source,
             records=records,
-            read=states.read,
-            info=PopulationInfo(
-                recipe=f"P-diff folder of {len(names):,} checkpoints", symmetry=states.symmetry
-            ),
+            info=replace(source.info, recipe=recipe),
             notes=tuple(notes),
+            runs_note=runs_note,
         )
 
 
-def _trained(path: Path, found: list[re.Match[str]]) -> tuple[Records, str]:
-    """Records of training checkpoints, by their file names."""
+def _trained(path: Path, found: list[re.Match[str]]) -> tuple[Records, str, str]:
+    """Records of training checkpoints by their file names, and what was taken from them."""
     written = [float(match[2]) for match in found]
     accuracies = as_percent(written)
     if accuracies is None:
@@ -99,9 +100,10 @@ def _trained(path: Path, found: list[re.Match[str]]) -> tuple[Records, str]:
         scores={"test_accuracy": percents.tolist()},
     )
     n_runs = len(set(runs))
-    return records, (
-        f"{len(found):,} training checkpoints of {n_runs} run{'s' if n_runs > 1 else ''} of "
-        f"P-diff; run, step and accuracy ({unit}) are from the file names."
+    return (
+        records,
+        f"{len(found):,} training checkpoints of {n_runs} run{'s' if n_runs > 1 else ''} of P-diff",
+        f"runs, steps and accuracies ({unit}) by the file names",
     )
 
 
@@ -109,4 +111,4 @@ def _left_out(names: list[str]) -> list[str]:
     if not names:
         return []
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return [f"Left out, as P-diff names no checkpoint so: {', '.join(names[:SHOWN])}{more}."]
+    return [f"left out, as P-diff names no checkpoint so: {', '.join(names[:SHOWN])}{more}"]
