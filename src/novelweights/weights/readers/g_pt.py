@@ -32,6 +32,8 @@ from novelweights.weights.readers.source import Reading, Source
 
 PIXELS, CLASSES = 28 * 28, 10
 MNIST_WEIGHTS = 7960
+ARCHITECTURE = b"_arch"
+"""Ends the key of the parameters' sizes."""
 LOOKED_AT = 100
 """Entries of a folder that are looked at to recognize a zoo."""
 
@@ -67,7 +69,7 @@ class GPtZoo:
         names = unique_names(path, found)
         first = found[0]
         with LmdbFile(first.folder) as database:
-            layout, note = _layout(database, first.key, reading, path)
+            layout, note = _layout(database, first, reading, path)
         symmetry = symmetry_of_layout(layout)
 
         def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
@@ -109,18 +111,21 @@ def _environments(path: Path) -> list[Path]:
     return folders
 
 
-def _layout(database: LmdbFile, key: str, reading: Reading, path: Path) -> tuple[WeightLayout, str]:
+def _layout(
+    database: LmdbFile, first: Listed, reading: Reading, path: Path
+) -> tuple[WeightLayout, str]:
     """The parameters of the first checkpoint, and how they are known."""
-    value = database.get(key.encode())
+    value = database.get(first.key)
     if value is None or not value or len(value) % 4:
         got = "nothing" if not value else f"{len(value):,} bytes"
         raise InputError(
-            f"{database.path}: expected float32 numbers for key {key!r}, got {got}; copy it again"
+            f"{database.path}: expected float32 numbers for key {first.key.decode()!r}, got "
+            f"{got}; copy it again"
         )
     size = len(value) // 4
     if reading.layout is not None:
         return layout_from(reading.layout, size, path), f"columns by {reading.layout.name}"
-    sizes = _sizes(database, key, size)
+    sizes = _sizes(database, first, size)
     mnist = _mnist(sizes or ((7840, 10, 100, 10) if size == MNIST_WEIGHTS else ()))
     if mnist is not None:
         return mnist, "parameters of G.pt's MLP for MNIST (fc1, fc2)"
@@ -133,18 +138,18 @@ def _layout(database: LmdbFile, key: str, reading: Reading, path: Path) -> tuple
     )
 
 
-def _sizes(database: LmdbFile, key: str, size: int) -> tuple[int, ...]:
+def _sizes(database: LmdbFile, first: Listed, size: int) -> tuple[int, ...]:
     """Sizes of the parameters by the companion entry; empty if there is none."""
-    value = database.get(f"{key}_arch".encode())
+    value = database.get(first.key + ARCHITECTURE)
     if value is None:
         return ()
-    numbers = np.frombuffer(value[: len(value) // 4 * 4], dtype="<f4")
+    numbers = np.frombuffer(value[: len(value) // 4 * 4], dtype="<f4").astype(np.float64)
     fits = len(value) % 4 == 0 and bool((numbers >= 1).all()) and float(numbers.sum()) == size
     if not fits or (numbers != np.floor(numbers)).any():
         raise InputError(
             f"{database.path}: expected sizes of parameters that sum to {size:,} for key "
-            f"{key + '_arch'!r}, got {len(value):,} bytes that do not; give the parameters with "
-            "--layout"
+            f"{(first.key + ARCHITECTURE).decode()!r}, got {len(value):,} bytes that do not; give "
+            "the parameters with --layout"
         )
     return tuple(int(number) for number in numbers)
 
@@ -190,7 +195,7 @@ def _read_row(
     database: LmdbFile, entry: Listed, row: Float[Tensor, " d"], faults: list[str]
 ) -> None:
     try:
-        value = database.get(entry.key.encode())
+        value = database.get(entry.key)
     except InputError as error:
         faults.append(f"{entry.name}: {error}")
         return

@@ -23,23 +23,27 @@ TEST_RUNS = 500
 """Source: `num_test_runs` of G.pt."""
 KEY = re.compile(r"(?:.*/)?ep(\d{1,9})_it(\d{1,9})\.pt", re.ASCII)
 NAN = math.nan
+ENDING = ".pt"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Listed:
     """One entry of a `runs.json`."""
 
     folder: Path
     run: str
-    key: str
+    name: str
+    """The key without its ending."""
     epoch: int
     iteration: int
-    scores: Mapping[str, float]
+    test_loss: float
+    test_error: float
+    """As written."""
 
     @property
-    def name(self) -> str:
-        """The key without its ending."""
-        return self.key.removesuffix(".pt")
+    def key(self) -> bytes:
+        """Of its weights in the environment."""
+        return f"{self.name}{ENDING}".encode()
 
 
 def listed_checkpoints(folder: Path) -> Iterator[Listed]:
@@ -103,11 +107,8 @@ def _checkpoint(folder: Path, run: str, key: str, scores: Any) -> Listed:
             f"got {key!r}; read other zoos through a matrix and a records CSV"
         )
     epoch, iteration = map(int, matched.groups())
-    numbers = {
-        ours: _number(scores, theirs, folder, key)
-        for ours, theirs in (("test_loss", "avg_test_loss"), ("test_err", "avg_test_err"))
-    }
-    return Listed(folder, run, key, epoch, iteration, numbers)
+    loss, error = (_number(scores, name, folder, key) for name in ("avg_test_loss", "avg_test_err"))
+    return Listed(folder, run, key.removesuffix(ENDING), epoch, iteration, loss, error)
 
 
 def _number(scores: Mapping[str, Any], name: str, folder: Path, key: str) -> float:
@@ -172,8 +173,8 @@ def records_of(found: list[Listed]) -> tuple[Records, tuple[str, ...], str]:
 
 def _scores(found: list[Listed]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Loss and accuracy on the test set; G.pt writes errors in percent."""
-    loss = np.array([entry.scores["test_loss"] for entry in found])
-    error = np.array([entry.scores["test_err"] for entry in found])
+    loss = np.array([entry.test_loss for entry in found])
+    error = np.array([entry.test_error for entry in found])
     scores, notes = {}, ()
     if not np.isnan(loss).all():
         scores["test_loss"] = loss
