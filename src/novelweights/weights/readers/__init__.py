@@ -14,7 +14,11 @@ from torch import Tensor
 
 from novelweights.errors import InputError, unknown_name
 from novelweights.weights.population import Population
+from novelweights.weights.readers.g_pt import GPtZoo
+from novelweights.weights.readers.hyper_representations import HyperRepresentationsDataset
+from novelweights.weights.readers.hyperdiffusion_folder import HyperDiffusionFolder
 from novelweights.weights.readers.matrix import Matrix
+from novelweights.weights.readers.p_diff_folder import PDiffFolder
 from novelweights.weights.readers.parts import part_of
 from novelweights.weights.readers.run_names import records_by_pattern, records_by_table
 from novelweights.weights.readers.source import Reader, Reading, Source
@@ -24,6 +28,10 @@ from novelweights.weights.store import is_population_folder, open_population
 
 READERS: dict[str, Reader] = {
     "population": PopulationFolder(),
+    "g-pt": GPtZoo(),
+    "hyper-representations": HyperRepresentationsDataset(),
+    "hyperdiffusion": HyperDiffusionFolder(),
+    "p-diff": PDiffFolder(),
     "matrix": Matrix(),
     "state-dicts": StateDicts(),
 }
