@@ -5,7 +5,7 @@ from pathlib import Path
 
 import novelweights
 
-COMMON = {"errors", "seeding", "files"}  # import nothing of ours but each other, open to all
+COMMON = {"errors", "seeding", "files", "plugins"}  # import nothing of ours but each other, open to all
 MAY_IMPORT = {
     "weights": set(),
     "engine": set(),

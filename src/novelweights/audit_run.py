@@ -16,7 +16,7 @@ from novelweights.auditing.run_folder import describe_run, write_run
 from novelweights.auditing.verdict import judge
 from novelweights.files import new_folder, require_new
 from novelweights.report.page import build_report
-from novelweights.tasks import TASKS, make_task
+from novelweights.tasks import is_task, make_task
 from novelweights.tasks.task import Task
 from novelweights.weights.population import Population, weights_digest
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -118,7 +118,8 @@ def task_for(train: Population, name: str) -> Task | None:
         return None
     if name != "auto":
         return make_task(name, train.shared)
-    return make_task(train.info.task, train.shared) if train.info.task in TASKS else None
+    named = train.info.task
+    return make_task(named, train.shared) if named is not None and is_task(named) else None
 
 
 def describe_input(path: Path, population: Population) -> dict[str, Any]:

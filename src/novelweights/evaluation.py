@@ -126,7 +126,7 @@ def evaluate_method(
 
     Args:
         folder: What to write.
-        method: A key of `GENERATORS`.
+        method: Its name: `novelweights ls generators`.
         zoo: A key of `ZOOS`.
         scale: Settings of the generator; None: the method's first.
         runs: Training runs; the zoo's own number if None, as with the three that follow.

@@ -14,7 +14,7 @@ from novelweights.evaluation_folder import (
     read_stages,
 )
 from novelweights.files import read_json
-from novelweights.generators import GENERATORS
+from novelweights.generators import method_named
 from novelweights.generators.store import model_digest
 from novelweights.report.reconstruction_run import is_reconstruction_run, read_reconstruction
 from novelweights.report.steering import is_steering_run, read_steering
@@ -39,7 +39,7 @@ def summarize(folder: Path) -> Path:
         InputError: The folder is no evaluation, or a file in it is missing or damaged.
     """
     asked = _asked(folder)
-    method = GENERATORS[asked["method"]]
+    method = method_named(asked["method"])
     published = method.scales.get("paper")
     papers_own = {} if published is None else asdict(published)
     model = _described(folder / "model" / "generator.json", papers_own)
@@ -94,7 +94,7 @@ def audited_folders(folder: Path) -> list[Path]:
     Raises:
         InputError: The folder is no evaluation.
     """
-    samplers = GENERATORS[_asked(folder)["method"]].samplers
+    samplers = method_named(_asked(folder)["method"]).samplers
     return [folder / audit_folder(sampler, samplers) for sampler in samplers or ("",)]
 
 
@@ -107,11 +107,10 @@ def _asked(folder: Path) -> dict[str, Any]:
             "with `novelweights evaluate`"
         )
     asked = entries(marker, read_json(marker), ASKED)
-    if asked["method"] not in GENERATORS:
-        raise InputError(
-            f"{marker}: expected a method of {', '.join(sorted(GENERATORS))}, got "
-            f"{asked['method']!r}; {RESTORE}"
-        )
+    try:
+        method_named(asked["method"])
+    except InputError as error:
+        raise InputError(f"{marker}: {error}; {RESTORE}") from error
     return asked
 
 

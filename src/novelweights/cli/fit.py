@@ -19,10 +19,10 @@ class FitGroup(TyperGroup):
     """Looks its commands up in the registry of generators, when they are asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names of all methods."""
-        from novelweights.generators import GENERATORS
+        """Names of all methods; those of packages that cannot be loaded are left to `ls`."""
+        from novelweights.generators import GENERATORS, added_methods
 
-        return list(GENERATORS)
+        return [*GENERATORS, *added_methods().found]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of one method.

@@ -1,6 +1,14 @@
 """What `novelweights ls` lists."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from novelweights.errors import InputError
+
+if TYPE_CHECKING:
+    from novelweights.plugins import Plugin
+    from novelweights.weights.readers.source import Reader
 
 Rows = list[tuple[str, str]]
 
@@ -12,23 +20,56 @@ def _zoos() -> Rows:
 
 
 def _generators() -> Rows:
-    from novelweights.generators import GENERATORS
+    from novelweights.generators import GENERATORS, added_methods
 
+    added = added_methods()
     return [
         (name, f"{method.summary}; scales: {', '.join(method.scales)}")
-        for name, method in GENERATORS.items()
-    ]
+        for name, method in {**GENERATORS, **added.found}.items()
+    ] + list(added.faults.items())
 
 
 def _tasks() -> Rows:
-    from novelweights.tasks import FIELDS, TASKS
+    from novelweights.tasks import FIELDS, TASKS, added_tasks
 
     told = {name: f"accuracy and error overlap on {name}" for name in TASKS}
     for name, setting in FIELDS.items():
         told[name] = (
             f"distances of surfaces to {setting.test_shapes} test shapes of {setting.shapes}"
         )
-    return list(told.items())
+    return list(told.items()) + [(name, _first_line(one)) for name, one in added_tasks().items()]
+
+
+def _networks() -> Rows:
+    from novelweights.networks.registered import NETWORKS, added_networks, input_shape_of
+
+    added = added_networks()
+    return [
+        (name, f"inputs {'x'.join(map(str, shape))}" if shape else "give --input-shape")
+        for name, shape in {
+            **{name: network.input_shape for name, network in NETWORKS.items()},
+            **{name: input_shape_of(network) for name, network in added.found.items()},
+        }.items()
+    ] + list(added.faults.items())
+
+
+def _readers() -> Rows:
+    from novelweights import plugins
+    from novelweights.weights import readers
+    from novelweights.weights.readers.source import Reader
+
+    own: Mapping[str, Reader] = getattr(readers, "READERS", {})
+    added = plugins.load_all(plugins.READERS, Reader, builtin=own)
+    every = {**own, **added.found}
+    return [(name, reader.summary) for name, reader in every.items()] + list(added.faults.items())
+
+
+def _first_line(task: "Plugin") -> str:
+    """What a package's task is, by its docstring: making it may read much."""
+    try:
+        return (inspect.getdoc(task.found()) or "no description").splitlines()[0]
+    except InputError as error:
+        return str(error)
 
 
 def _data() -> Rows:
@@ -57,5 +98,7 @@ LISTS: dict[str, Callable[[], Rows]] = {
     "zoos": _zoos,
     "generators": _generators,
     "tasks": _tasks,
+    "networks": _networks,
+    "readers": _readers,
     "data": _data,
 }

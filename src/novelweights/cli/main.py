@@ -324,7 +324,8 @@ def audit(
     given = {role: population for role, (_, population) in roles.items()}
     judge = task_for(trained, task)
     table = declared(symmetry_name, network, input_shape, trained, judge)
-    told = f" --network {network} --input-shape {input_shape}" if network else ""
+    told = f" --network {network}" if network else ""
+    told += f" --input-shape {input_shape}" if input_shape else ""
     with progress_bar() as tell:
         verdicts = audit_to_folder(
             output,
@@ -409,7 +410,7 @@ def data_fetch(
 
 @app.command("ls")
 def list_names(
-    what: Annotated[str, typer.Argument(help="zoos, generators, tasks or data.")],
+    what: Annotated[str, typer.Argument(help="zoos, generators, tasks, networks, readers or data.")],
 ) -> None:
     """What there is by name."""
     from novelweights.cli.listing import LISTS
@@ -418,7 +419,7 @@ def list_names(
     if what not in LISTS:
         raise unknown_name("list", what, LISTS)
     rows = LISTS[what]()
-    width = max(len(name) for name, _ in rows)
+    width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
         say(f"{name:{width}}  {text}")
 

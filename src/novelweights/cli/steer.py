@@ -135,11 +135,12 @@ def loss_measure(fitted: Any, start: "Population | None") -> dict[str, Any]:
         InputError: The data of the generator's own task have to be fetched first.
     """
     from novelweights.steering.asking import LossTask, Prompted
-    from novelweights.tasks import TASKS, make_task
+    from novelweights.tasks import is_task, make_task
 
     if not isinstance(fitted, Prompted) or getattr(fitted.settings, "recursions", 1) < 2:
         return {}
-    if fitted.info.task not in TASKS or fitted.settings.metric != "test_loss":
+    named = fitted.info.task
+    if named is None or not is_task(named) or fitted.settings.metric != "test_loss":
         return {}
-    task = make_task(fitted.info.task, None if start is None else start.shared)
+    task = make_task(named, None if start is None else start.shared)
     return {"measure": task.loss} if isinstance(task, LossTask) else {}

@@ -16,20 +16,25 @@ Network = Annotated[
     str | None,
     typer.Option(
         "--network",
-        help="Your own network, my_module:MyNetwork; its symmetry is derived and proven.",
+        help="The network: a name (`novelweights ls networks`) or your own, my_module:MyNetwork; its "
+        "symmetry is derived and proven.",
     ),
 ]
 InputShape = Annotated[
     str | None,
-    typer.Option("--input-shape", help="Shape of one example of that network, e.g. 3x32x32."),
+    typer.Option(
+        "--input-shape",
+        help="Shape of one example of that network, e.g. 3x32x32. [the network's own input_shape]",
+    ),
 ]
 
 
 def symmetry(
-    network: Annotated[str, typer.Argument(help="A network, my_module:MyNetwork.")],
-    input_shape: Annotated[
-        str, typer.Option("--input-shape", help="Shape of one example, e.g. 3x32x32.")
+    network: Annotated[
+        str,
+        typer.Argument(help="A name (`novelweights ls networks`) or your own, my_module:MyNetwork."),
     ],
+    input_shape: InputShape = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON to write.")] = None,
     logits: Annotated[
         bool, typer.Option("--logits", help="Outputs are logits of a softmax over the last axis.")
@@ -42,11 +47,11 @@ def symmetry(
     import json
 
     from novelweights.files import write_text
-    from novelweights.networks.declared import example_of, network_at
+    from novelweights.networks.declared import network_and_example
     from novelweights.networks.symmetry_of import layout_of, symmetry_of
 
-    module = network_at(network)
-    table = symmetry_of(module, example_of(input_shape), logits=logits)
+    module, example = network_and_example(network, input_shape)
+    table = symmetry_of(module, example, logits=logits)
     layout, continuous = layout_of(module), table.continuous
     sizes = table.sizes(layout)
     for group, neurons in sizes.items():
@@ -92,7 +97,7 @@ def declared(
     from novelweights.networks.declared import (
         example_of,
         fitted_to,
-        network_at,
+        network_and_example,
         read_symmetry,
         require_preserved,
         symmetry_from,
@@ -101,13 +106,13 @@ def declared(
     from novelweights.networks.resnet import ResNet18
     from novelweights.tasks.classification import Classification
 
-    if (network is None) != (input_shape is None):
-        raise InputError("expected --network and --input-shape together; give both or neither")
+    if network is None and input_shape is not None:
+        raise InputError("--input-shape: expected the network it is of; add --network, or leave it out")
     if symmetry == "none":
         return None
     module, example = None, None
-    if network is not None and input_shape is not None:
-        module, example = network_at(network), example_of(input_shape)
+    if network is not None:
+        module, example = network_and_example(network, input_shape)
     if symmetry == "auto":
         if module is not None and example is not None:
             is_classifier = isinstance(task, Classification)

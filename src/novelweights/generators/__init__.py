@@ -1,9 +1,10 @@
-"""The registry of generators: one line per method."""
+"""The registry of generators: one line per method, and those of installed packages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
+from novelweights import plugins
 from novelweights.errors import InputError, unknown_name
 from novelweights.generators import gpt, hyper_representations, hyperdiffusion, p_diff
 from novelweights.generators.baselines import (
@@ -71,21 +72,48 @@ GENERATORS: dict[str, Method] = {
 
 
 def method_named(name: str) -> Method:
-    """The method of that name.
+    """The method of that name, ours or of an installed package.
 
     Raises:
-        InputError: There is none; the closest name is suggested.
+        InputError: There is none, the closest name is suggested; or its package cannot be loaded.
     """
-    if name not in GENERATORS:
-        raise unknown_name("generator", name, GENERATORS)
-    return GENERATORS[name]
+    if name in GENERATORS:
+        return GENERATORS[name]
+    added = plugins.installed(plugins.GENERATORS, GENERATORS)
+    if name not in added:
+        raise unknown_name("generator", name, [*GENERATORS, *added])
+    return added[name].made(Method, fault=_fault)
+
+
+def method_names() -> list[str]:
+    """All names of methods, ours first; those of packages whether they can be loaded or not."""
+    return [*GENERATORS, *plugins.installed(plugins.GENERATORS, GENERATORS)]
+
+
+def added_methods() -> plugins.Loaded:
+    """The methods of installed packages, and those that cannot be loaded."""
+    return plugins.load_all(plugins.GENERATORS, Method, builtin=GENERATORS, fault=_fault)
+
+
+def _fault(method: Method) -> str:
+    """What is wrong with a method that somebody else has written; "" for nothing."""
+    if not method.scales:
+        return "its Method has no scales; expected one or more, such as {'default': Settings()}"
+    for scale, settings in method.scales.items():
+        if not is_dataclass(settings) or not isinstance(settings, WeightGenerator):
+            return f"its scale {scale} is {settings!r}; expected a dataclass object with fit"
+    if len({type(settings) for settings in method.scales.values()}) > 1:
+        return "its scales are of different classes; expected settings of one class"
+    if not hasattr(method.fitted, "load"):
+        return f"its fitted class {method.fitted!r} has no load, which reads what save wrote"
+    return ""
 
 
 def make_generator(name: str, scale: str | None = None, **settings: Any) -> WeightGenerator:
     """A generator by name, with some settings changed.
 
     Args:
-        name: A key of `GENERATORS`.
+        name: A key of `GENERATORS`, or the name of an installed package's method.
         scale: A key of the method's scales; None is the first.
         settings: Fields of the method's settings.
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from novelweights.errors import InputError
 from novelweights.files import read_json, sha256_of, telling_full_disk, write_json, write_text
-from novelweights.generators import GENERATORS, method_named
+from novelweights.generators import method_named, method_names
 from novelweights.generators.generator import FittedGenerator
 from novelweights.generators.parts.gap import GapRow, HasLoss, six_digits
 from novelweights.weights.layout import WeightLayout
@@ -38,7 +38,7 @@ def save_fitted(
     Args:
         fitted: What `fit` returned.
         folder: Where to.
-        method: Its key in `GENERATORS`.
+        method: Its name, as `method_named` takes it.
         settings: The generator's settings (a dataclass).
         training: The population it was fitted to; described, not stored.
         gap: What `final_gap` found, where there were held-out runs.
@@ -86,12 +86,13 @@ def load_fitted(folder: Path) -> tuple[FittedGenerator, str]:
             f"{folder}: generator.json has schema version {version}, this program reads "
             f"{SCHEMA_VERSION}; use the version of novelweights that wrote it"
         )
-    if described.get("method") not in GENERATORS:
+    name = str(described.get("method"))
+    if name not in (known := method_names()):
         raise InputError(
-            f"{folder}: made by method {described.get('method')!r}, which is not installed; "
-            f"known are {', '.join(sorted(GENERATORS))}"
+            f"{folder}: made by method {name!r}, which is not installed; known are "
+            f"{', '.join(sorted(known))}. Install the package that adds it"
         )
-    method = method_named(described["method"])
+    method = method_named(name)
     layout_path = folder / "layout.csv"
     if not layout_path.is_file():
         raise InputError(f"{layout_path}: expected this file, it is missing; fit again")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from novelweights.errors import InputError
+from novelweights.networks.registered import input_shape_of, network_named
 from novelweights.networks.symmetry_of import layout_of, symmetry_of
 from novelweights.networks.tracing.continuous import prove_continuous
 from novelweights.networks.tracing.proof import prove
@@ -70,13 +71,16 @@ def fitted_to(table: NeuronSymmetry, layout: WeightLayout, source: str) -> Neuro
 
 
 def network_at(place: str) -> nn.Module:
-    """A network of the user's own: `package.module:Name`, a module or what makes one when called.
+    """A network of the user's own: `package.module:Name`, a module or what makes one when called;
+    or one by its name (`novelweights ls networks`).
 
     The current folder is searched too. This runs the user's code, which is what it is for.
 
     Raises:
         InputError: There is no such thing, or it makes no network without arguments.
     """
+    if ":" not in place:
+        return network_named(place)[0]
     module_name, _, name = place.partition(":")
     if not module_name or not name:
         raise InputError(f"expected a network as my_module:MyNetwork, got {place!r}")
@@ -114,6 +118,29 @@ def example_of(shape: str) -> Tensor:
             f"expected the shape of one example, such as 3x32x32 or 784, got {shape!r}"
         )
     return torch.randn(2, *sizes, generator=torch.Generator().manual_seed(0))
+
+
+def network_and_example(place: str, shape: str | None) -> tuple[nn.Module, Tensor]:
+    """A network and two random examples of its input.
+
+    Args:
+        place: As `network_at` takes it.
+        shape: Of one example, such as 3x32x32; None: the network's own `input_shape`.
+
+    Raises:
+        InputError: As `network_at`; or no shape is given and the network has none.
+    """
+    if ":" in place:
+        module = network_at(place)
+        own = input_shape_of(module)
+    else:
+        module, own = network_named(place)
+    if shape is None and own is None:
+        raise InputError(
+            f"{place}: expected the shape of one example, the network has no input_shape; add "
+            "--input-shape, such as 3x32x32 or 784"
+        )
+    return module, example_of(shape or "x".join(map(str, own or ())))
 
 
 def symmetry_from(

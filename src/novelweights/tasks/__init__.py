@@ -1,4 +1,4 @@
-"""The tasks by name; each reads its data when it is made."""
+"""The tasks by name, ours and those of installed packages; each reads its data when it is made."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from functools import partial
 
 from torch import Tensor
 
+from novelweights import plugins
 from novelweights.data.images import load_data
 from novelweights.data.pixel_sets import load_pixels
 from novelweights.data.shapenet import PUBLISHED
@@ -104,20 +105,23 @@ TASKS = (*WHOLE_TASKS, *PART_TASKS)
 
 
 def make_task(name: str, shared: Mapping[str, Tensor] | None = None) -> Task:
-    """A task by its name in `TASKS`.
+    """A task by its name in `TASKS`, or by that which an installed package gives it.
 
     Args:
         name: Which.
         shared: The rest of the network, for tasks that judge parts (see `Population.shared`).
 
     Raises:
-        InputError: Unknown name, its data have to be fetched first, or the task judges parts of a
-            network and their rest is missing or does not fit.
+        InputError: Unknown name, its data have to be fetched first, its package cannot be loaded,
+            or the task judges parts of a network and their rest is missing or does not fit.
     """
     if name in WHOLE_TASKS:
         return WHOLE_TASKS[name]()
     if name not in PART_TASKS:
-        raise unknown_name("task", name, TASKS)
+        added = added_tasks()
+        if name not in added:
+            raise unknown_name("task", name, [*TASKS, *added])
+        return added[name].made(Task)
     if shared is None:
         raise InputError(
             f"task {name} judges parts of a network and needs its rest: expected training "
@@ -127,3 +131,13 @@ def make_task(name: str, shared: Mapping[str, Tensor] | None = None) -> Task:
     data_name = PART_TASKS[name]
     network = PartOfNetwork(RESNETS[data_name], shared)
     return Classification(name, network, evaluation_images(network.network, load_pixels(data_name)))
+
+
+def added_tasks() -> dict[str, plugins.Plugin]:
+    """What installed packages add, not loaded yet: a task reads its data when it is made."""
+    return plugins.installed(plugins.TASKS, TASKS)
+
+
+def is_task(name: str) -> bool:
+    """Whether there is a task of that name, ours or of an installed package."""
+    return name in TASKS or name in added_tasks()
