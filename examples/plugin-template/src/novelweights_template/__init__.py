@@ -1,0 +1,1 @@
+"""What novelweights takes from other packages, one thing a module: copy what you need."""
