@@ -5,13 +5,14 @@ the generators, and importing them takes longer than many an audit.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from novelweights.auditing.audit import Clock, audit
 from novelweights.auditing.criteria import Verdicts
 from novelweights.auditing.pictures import pictures
+from novelweights.auditing.result import AuditResult
 from novelweights.auditing.run_folder import describe_run, write_run
 from novelweights.auditing.verdict import judge
 from novelweights.files import new_folder, require_new
@@ -23,6 +24,30 @@ from novelweights.weights.symmetry import NeuronSymmetry
 
 Tell = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Given:
+    """What an audit is given; the fields are the arguments of `auditing.audit.audit`."""
+
+    train: Population
+    generated: Population
+    heldout: Population | None = None
+    task: Task | None = None
+    symmetry: NeuronSymmetry | None = None
+    reference: Population | None = None
+    heldout_reference: Population | None = None
+    noise_from: Population | None = None
+    from_scratch: Population | None = None
+    seed: int = 0
+
+    def measured(self, clock: Clock) -> AuditResult:
+        """The numbers.
+
+        Raises:
+            InputError: The populations do not fit together.
+        """
+        return audit(**{field.name: getattr(self, field.name) for field in fields(self)}, clock=clock)
 
 
 def audit_to_folder(
@@ -66,10 +91,9 @@ def audit_to_folder(
         InputError: The populations do not fit together, or the folder exists.
     """
     require_new(folder, kind="audit.json", overwrite=overwrite)
-    clock = Clock(tell)
-    result = audit(
-        train,
-        generated,
+    given = Given(
+        train=train,
+        generated=generated,
         heldout=heldout,
         task=task,
         symmetry=symmetry,
@@ -78,34 +102,73 @@ def audit_to_folder(
         noise_from=noise_from,
         from_scratch=from_scratch,
         seed=seed,
-        clock=clock,
     )
+    clock = Clock(tell)
+    result = given.measured(clock)
     verdicts = judge(result)
+    write_judged(
+        folder,
+        given,
+        result,
+        verdicts,
+        clock=clock,
+        command=command,
+        inputs=inputs,
+        overwrite=overwrite,
+    )
+    return verdicts
+
+
+def write_judged(
+    folder: Path,
+    given: Given,
+    result: AuditResult,
+    verdicts: Verdicts,
+    *,
+    clock: Clock,
+    command: str,
+    inputs: Mapping[str, Mapping[str, Any]],
+    overwrite: bool = False,
+) -> None:
+    """Write the run folder of an audit that is measured and judged, and draw its page.
+
+    Args:
+        folder: The run folder to write; it appears when all numbers are in it, then its page.
+        given: What was audited.
+        result: The numbers.
+        verdicts: What they mean.
+        clock: Has taken the time of the audit; takes that of the pictures.
+        command: For the manifest.
+        inputs: Path, checksum and rows of each role, for the manifest.
+        overwrite: Replace a folder of that name.
+
+    Raises:
+        InputError: The folder exists.
+    """
     with new_folder(folder, kind="audit.json", overwrite=overwrite) as temporary:
         with clock.stage("pictures"):
             drawn = pictures(
                 result,
-                reference or train,
-                generated,
-                heldout=heldout_reference or heldout,
-                from_scratch=from_scratch,
-                noise_from=noise_from,
-                task=task,
-                symmetry=symmetry,
-                seed=seed,
+                given.reference or given.train,
+                given.generated,
+                heldout=given.heldout_reference or given.heldout,
+                from_scratch=given.from_scratch,
+                noise_from=given.noise_from,
+                task=given.task,
+                symmetry=given.symmetry,
+                seed=given.seed,
             )
         manifest = describe_run(
             command=command,
             settings={"criteria": asdict(verdicts.criteria), "symmetry": result.distance.symmetry},
-            seed=seed,
+            seed=given.seed,
             inputs=inputs,
             seconds=clock.seconds,
         )
         write_run(temporary, result, verdicts, drawn, manifest)
-    if tell is not None:
-        tell("page", clock.n_stages, clock.n_stages)
+    if clock.progress is not None:
+        clock.progress("page", clock.n_stages, clock.n_stages)
     build_report(folder)
-    return verdicts
 
 
 def task_for(train: Population, name: str) -> Task | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from novelweights.auditing.criteria import Verdicts
 from novelweights.auditing.result import AuditResult
@@ -35,16 +36,27 @@ def write_run(
         pictures: Arrays for drawing.
         manifest: As `describe_run` gives it.
     """
-    write_json(folder / "audit.json", {**result.to_json(), "verdict": verdicts.to_json()})
+    write_json(folder / "audit.json", audit_json(result, verdicts))
+    table = checkpoint_table(result, verdicts)
+    write_text(folder / "checkpoints.csv", table.to_csv(index=False, float_format="%.9g"))
+    with replacing(folder / "plot_data.npz") as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **pictures)
+    write_json(folder / "manifest.json", manifest)
+
+
+def audit_json(result: AuditResult, verdicts: Verdicts) -> dict[str, Any]:
+    """The content of audit.json: every number, and what they were judged to mean."""
+    return {**result.to_json(), "verdict": verdicts.to_json()}
+
+
+def checkpoint_table(result: AuditResult, verdicts: Verdicts) -> pd.DataFrame:
+    """The rows of checkpoints.csv: one for each generated checkpoint, with its verdict."""
     table = result.table()
     table["verdict"] = [str(one.origin) for one in verdicts.checkpoints]
     table["kind"] = [one.kind for one in verdicts.checkpoints]
     table["works"] = ["" if one.works is None else one.works for one in verdicts.checkpoints]
     table["reason"] = [one.reason for one in verdicts.checkpoints]
-    write_text(folder / "checkpoints.csv", table.to_csv(index=False, float_format="%.9g"))
-    with replacing(folder / "plot_data.npz") as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **pictures)
-    write_json(folder / "manifest.json", manifest)
+    return table
 
 
 def describe_run(
