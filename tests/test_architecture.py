@@ -5,7 +5,12 @@ from pathlib import Path
 
 import novelweights
 
-COMMON = {"errors", "seeding", "files", "plugins"}  # import nothing of ours but each other, open to all
+COMMON = {
+    "errors",
+    "seeding",
+    "files",
+    "plugins",
+}  # import nothing of ours but each other, open to all
 MAY_IMPORT = {
     "weights": set(),
     "engine": set(),
@@ -21,6 +26,24 @@ MAY_IMPORT = {
     "calibrate": {"weights", "metrics", "networks", "tasks", "data", "zoos", "auditing"},
     "report": {"auditing"},  # a report never sees weights
     "audit_run": {"weights", "tasks", "auditing", "report"},  # imports no generators
+    "checkpoints": {"weights", "networks"},
+    "library": {
+        "weights",
+        "networks",
+        "tasks",
+        "auditing",
+        "checkpoints",
+        "audit_run",
+    },  # imports no generators
+    "library_evaluation": {
+        "weights",
+        "tasks",
+        "generators",
+        "checkpoints",
+        "audit_run",
+        "evaluation",
+        "library",
+    },
     "evaluation_folder": set(),
     "evaluation_summary": {
         "evaluation_folder",
@@ -73,7 +96,15 @@ MAY_IMPORT = {
         "engine",
     },
     "__main__": {"cli"},
-    "__init__": {"weights", "tasks", "zoos", "generators", "auditing", "report", "evaluation"},
+    "__init__": {
+        "weights",
+        "tasks",
+        "generators",
+        "auditing",
+        "checkpoints",
+        "library",
+        "library_evaluation",
+    },
 }
 [SOURCE] = [Path(path) for path in novelweights.__path__]
 EVERY = set(MAY_IMPORT) | COMMON

@@ -52,9 +52,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template")
     shutil.copytree(TEMPLATE, folder / "source")  # building leaves files beside the source
     words = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+    words += ["--target", str(folder / "site"), str(folder / "source")]
     made = subprocess.run(
-        [sys.executable, "-m", "pip", "install", *words]
-        + ["--target", str(folder / "site"), str(folder / "source")],
+        [sys.executable, "-m", "pip", "install", *words],
         capture_output=True,
         text=True,
         check=False,

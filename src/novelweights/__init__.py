@@ -1,7 +1,94 @@
-"""novelweights: does your weight generator invent networks, or copy them?"""
+"""novelweights: does your weight generator invent networks, or copy them?
+
+`audit` compares generated checkpoints with training checkpoints; `evaluate` fits and samples a
+generator first. Everything is imported when it is first used, so that this takes no time.
+"""
 
 import os
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
 
 # Two OpenMP programs on one machine make each other wait at every barrier, hundreds of times a
 # step; short spinning costs little when alone. It must be set before torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+if TYPE_CHECKING:
+    from novelweights.auditing.criteria import Verdict
+    from novelweights.checkpoints import population
+    from novelweights.errors import InputError
+    from novelweights.generators import Method
+    from novelweights.generators.generator import FittedGenerator, WeightGenerator
+    from novelweights.library import Audited, audit
+    from novelweights.library_evaluation import evaluate
+    from novelweights.tasks.task import Measure, Task
+    from novelweights.weights.layout import WeightLayout
+    from novelweights.weights.population import Population, PopulationInfo, Records
+    from novelweights.weights.readers import read_checkpoints as read
+    from novelweights.weights.readers.source import Reader, Reading, Source
+    from novelweights.weights.symmetry import NeuronSymmetry
+
+    __version__: str
+
+__all__ = [
+    "Audited",
+    "FittedGenerator",
+    "InputError",
+    "Measure",
+    "Method",
+    "NeuronSymmetry",
+    "Population",
+    "PopulationInfo",
+    "Reader",
+    "Reading",
+    "Records",
+    "Source",
+    "Task",
+    "Verdict",
+    "WeightGenerator",
+    "WeightLayout",
+    "__version__",
+    "audit",
+    "evaluate",
+    "population",
+    "read",
+]
+
+_PLACES = {  # where each name is defined
+    "Audited": "library",
+    "FittedGenerator": "generators.generator",
+    "InputError": "errors",
+    "Measure": "tasks.task",
+    "Method": "generators",
+    "NeuronSymmetry": "weights.symmetry",
+    "Population": "weights.population",
+    "PopulationInfo": "weights.population",
+    "Reader": "weights.readers.source",
+    "Reading": "weights.readers.source",
+    "Records": "weights.population",
+    "Source": "weights.readers.source",
+    "Task": "tasks.task",
+    "Verdict": "auditing.criteria",
+    "WeightGenerator": "generators.generator",
+    "WeightLayout": "weights.layout",
+    "audit": "library",
+    "evaluate": "library_evaluation",
+    "population": "checkpoints",
+    "read": "weights.readers",
+}
+_CALLED_THERE = {"read": "read_checkpoints"}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported now."""
+    if name == "__version__":
+        return metadata.version("novelweights")
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_PLACES[name]}"), _CALLED_THERE.get(name, name))
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """The public names beside those that are imported already."""
+    return sorted({*globals(), *__all__})

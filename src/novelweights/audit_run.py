@@ -47,7 +47,9 @@ class Given:
         Raises:
             InputError: The populations do not fit together.
         """
-        return audit(**{field.name: getattr(self, field.name) for field in fields(self)}, clock=clock)
+        return audit(
+            **{field.name: getattr(self, field.name) for field in fields(self)}, clock=clock
+        )
 
 
 def audit_to_folder(

@@ -17,7 +17,7 @@ from novelweights.errors import InputError
 from novelweights.networks.symmetry_of import layout_of
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
-from novelweights.weights.readers import read_checkpoints
+from novelweights.weights.readers import heldout_rows, read_checkpoints, read_starts
 from novelweights.weights.readers.state_dicts import chain_symmetry, learned
 
 Checkpoints = Population | str | Path | Tensor | np.ndarray | Mapping[str, Any] | Iterable[Any]
@@ -44,8 +44,8 @@ def population(
         checkpoints: See `Checkpoints`. Of a population or folder that holds several splits, the
             rows of this role. Weights are kept as float32; integer buffers and running statistics
             of state dicts and networks are no weights, unless the layout names them.
-        role: train, heldout, generated or start: the split of the records, and what messages call
-            the checkpoints.
+        role: train, heldout, generated, start (or another of `audit`): what messages call the
+            checkpoints, and their split.
         layout: Parameters of a matrix (none: one parameter, "weights"), or which of those of state
             dicts are meant, in which order.
         runs: Names of the training runs, one for each checkpoint, where one run has several: these
@@ -57,9 +57,11 @@ def population(
     """
     meant = None if layout is None else meant_layout(layout)
     if isinstance(checkpoints, str | Path):
-        found = read_checkpoints(Path(checkpoints), split=role)
+        path = Path(checkpoints)
+        is_start = role == "start"
+        found = read_starts(path) if is_start else read_checkpoints(path, split=split_of(role))
     elif isinstance(checkpoints, Population):
-        found = _of_role(checkpoints, role)
+        found = _of_role(checkpoints, split_of(role))
     elif isinstance(checkpoints, Tensor | np.ndarray):
         found = _of_matrix(checkpoints, meant, role)
     else:
@@ -87,9 +89,45 @@ def meant_layout(layout: Layout) -> WeightLayout:
     )
 
 
-def _of_role(given: Population, role: str) -> Population:
-    """The rows of a role, where a population tells roles apart."""
-    rows = given.records.split == role
+def population_like(
+    trained: Population,
+    checkpoints: Checkpoints,
+    *,
+    role: str,
+    layout: Layout | None = None,
+    runs: Sequence[str] | None = None,
+) -> Population:
+    """Checkpoints as a population; those in a matrix have the training checkpoints' layout, unless
+    another is given.
+
+    Raises:
+        InputError: As `population`.
+    """
+    is_matrix = isinstance(checkpoints, Tensor | np.ndarray)
+    meant = trained.layout if layout is None and is_matrix else layout
+    return population(checkpoints, role=role, layout=meant, runs=runs)
+
+
+def own_heldout(train: Checkpoints) -> Checkpoints | None:
+    """What holds the held-out runs that lie beside training checkpoints, None where none do."""
+    if isinstance(train, str | Path):
+        return train if heldout_rows(Path(train)) else None
+    if isinstance(train, Population):
+        split = train.records.split
+        return train if (split == "heldout").any() and (split == "train").any() else None
+    return None
+
+
+def split_of(role: str) -> str:
+    """Which rows of a population play a role."""
+    if role in ("reference", "noise-from", "from-scratch"):
+        return "train"
+    return "heldout" if role == "heldout-reference" else role
+
+
+def _of_role(given: Population, split: str) -> Population:
+    """The rows of a split, where a population tells splits apart."""
+    rows = given.records.split == split
     return given.select(rows) if rows.any() and not rows.all() else given
 
 
@@ -108,9 +146,7 @@ def _records(runs: Sequence[str], role: str, n: int) -> Records:
     return Records.of(list(runs), split=role, step=steps)
 
 
-def _of_matrix(
-    matrix: Tensor | np.ndarray, layout: WeightLayout | None, role: str
-) -> Population:
+def _of_matrix(matrix: Tensor | np.ndarray, layout: WeightLayout | None, role: str) -> Population:
     """A weight vector in each row."""
     weights = torch.as_tensor(matrix).detach().cpu()
     if weights.ndim != 2 or not weights.is_floating_point():

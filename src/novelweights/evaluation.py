@@ -17,7 +17,7 @@ from novelweights.evaluation_folder import begin, timed
 from novelweights.evaluation_summary import summarize
 from novelweights.files import new_folder, require_new
 from novelweights.generators import make_generator, method_named, sampled_by
-from novelweights.generators.generator import DrawsFromSome, FittedGenerator
+from novelweights.generators.generator import DrawsFromSome, FittedGenerator, HasReference
 from novelweights.generators.parts.gap import HasLoss, final_gap
 from novelweights.generators.parts.training import Workspace
 from novelweights.generators.store import load_fitted, save_fitted, with_provenance
@@ -320,7 +320,7 @@ def demo(
 
 
 def stand_ins(
-    fitted: FittedGenerator, train: Population, heldout: Population | None
+    fitted: HasReference, train: Population, heldout: Population | None
 ) -> dict[str, Population | None]:
     """Training and held-out checkpoints through a lossy codec, and what the noise baseline starts
     from; nothing where the audit takes the checkpoints themselves."""

@@ -59,11 +59,11 @@ class Plugin:
             InputError: It cannot be imported or made, is of another kind or has a fault; the
                 package and the entry point are named.
         """
-        found = self.found()
+        found: Any = self.found()
         try:
             # of a protocol with methods only, the class looks like an object of it
             is_made = isinstance(found, kinds) and not isinstance(found, type)
-            made = found if is_made else found()
+            made: Any = found if is_made else found()
             why = "" if isinstance(made, kinds) else _unlike(made, kinds)
             why = why or (fault(made) if fault is not None else "")
         except (Exception, SystemExit) as error:  # whatever the package's code raises

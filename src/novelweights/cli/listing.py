@@ -8,7 +8,6 @@ from novelweights.errors import InputError
 
 if TYPE_CHECKING:
     from novelweights.plugins import Plugin
-    from novelweights.weights.readers.source import Reader
 
 Rows = list[tuple[str, str]]
 

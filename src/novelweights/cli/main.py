@@ -410,7 +410,9 @@ def data_fetch(
 
 @app.command("ls")
 def list_names(
-    what: Annotated[str, typer.Argument(help="zoos, generators, tasks, networks, readers or data.")],
+    what: Annotated[
+        str, typer.Argument(help="zoos, generators, tasks, networks, readers or data.")
+    ],
 ) -> None:
     """What there is by name."""
     from novelweights.cli.listing import LISTS

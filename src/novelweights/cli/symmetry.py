@@ -16,8 +16,8 @@ Network = Annotated[
     str | None,
     typer.Option(
         "--network",
-        help="The network: a name (`novelweights ls networks`) or your own, my_module:MyNetwork; its "
-        "symmetry is derived and proven.",
+        help="The network: a name (`novelweights ls networks`) or your own, my_module:MyNetwork; "
+        "its symmetry is derived and proven.",
     ),
 ]
 InputShape = Annotated[
@@ -32,7 +32,9 @@ InputShape = Annotated[
 def symmetry(
     network: Annotated[
         str,
-        typer.Argument(help="A name (`novelweights ls networks`) or your own, my_module:MyNetwork."),
+        typer.Argument(
+            help="A name (`novelweights ls networks`) or your own, my_module:MyNetwork."
+        ),
     ],
     input_shape: InputShape = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON to write.")] = None,
@@ -107,7 +109,9 @@ def declared(
     from novelweights.tasks.classification import Classification
 
     if network is None and input_shape is not None:
-        raise InputError("--input-shape: expected the network it is of; add --network, or leave it out")
+        raise InputError(
+            "--input-shape: expected the network it is of; add --network, or leave it out"
+        )
     if symmetry == "none":
         return None
     module, example = None, None

@@ -18,7 +18,17 @@ SampleProgress = Callable[[int, int], None]
 
 
 @runtime_checkable
-class FittedGenerator(Protocol):
+class HasReference(Protocol):
+    """What audits may have to compare with something else than the training checkpoints."""
+
+    def as_reference(self, population: Population) -> Population:
+        """What the population looks like through the generator: identity, unless it has a lossy
+        codec (Hyper-Representations), whose reconstruction it is then."""
+        ...
+
+
+@runtime_checkable
+class FittedGenerator(HasReference, Protocol):
     """A generator that has seen its training checkpoints."""
 
     def sample(
@@ -37,11 +47,6 @@ class FittedGenerator(Protocol):
             start: Checkpoints that a conditional generator begins from; others refuse it.
             progress: Told how far sampling is.
         """
-        ...
-
-    def as_reference(self, population: Population) -> Population:
-        """What the population looks like through the generator: identity, unless it has a lossy
-        codec (Hyper-Representations), whose reconstruction it is then."""
         ...
 
     def save(self, folder: Path) -> None:

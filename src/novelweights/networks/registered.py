@@ -14,8 +14,8 @@ from novelweights import plugins
 from novelweights.errors import InputError, unknown_name
 from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
 from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
-from novelweights.networks.neural_field import OCCUPANCY_FIELD
 from novelweights.networks.network import TargetNetwork
+from novelweights.networks.neural_field import OCCUPANCY_FIELD
 from novelweights.networks.resnet import ResNet18
 from novelweights.networks.small_cnn import COLOR_CNN, COLOR_GELU_CNN, GRAY_CNN
 from novelweights.networks.small_resnet import SmallResNet

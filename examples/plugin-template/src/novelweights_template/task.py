@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 import torch
 from jaxtyping import Bool, Float
-from novelweights_template.network import PointClassifier
 from torch import Tensor
 from torch.func import functional_call, vmap
 
@@ -16,6 +15,7 @@ from novelweights.metrics.agreement import max_similarity
 from novelweights.networks.symmetry_of import layout_of
 from novelweights.tasks.task import Measure, other_networks
 from novelweights.weights.population import Population
+from novelweights_template.network import PointClassifier
 
 N_POINTS = 400
 NOISE = 0.25

@@ -1,0 +1,383 @@
+"""The audit as a function: every form of checkpoints, planted truths, generators of one's own."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from planted import runs
+from torch import Tensor, nn
+
+import novelweights as nw
+from novelweights import audit_run, library_evaluation
+from novelweights.auditing import audit as auditing
+from novelweights.auditing import quantities
+from novelweights.auditing.calibration import bootstrap
+from novelweights.data.images import ImageData
+from novelweights.files import read_json
+from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.tasks.classification import Classification
+from novelweights.weights.perturb import average_rows
+from novelweights.weights.symmetry import random_transform
+from novelweights.weights.writer import save_population
+
+NETWORK = OneHiddenMLP(5, 4, 3, "tanh")
+N_TRAIN, N_HELDOUT, N_MADE = 24, 22, 8
+
+
+def drawn(n: int, seed: int) -> Tensor:
+    """Random networks, as if trained independently."""
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(n, NETWORK.layout.size, generator=rng)
+
+
+TRAIN, HELDOUT = drawn(N_TRAIN, 0), drawn(N_HELDOUT, 1)
+
+
+def states(weights: Tensor) -> list[dict[str, Tensor]]:
+    return [NETWORK.layout.unflatten(row) for row in weights]
+
+
+def loaded(weights: Tensor) -> list[nn.Module]:
+    modules = []
+    for state in states(weights):
+        modules.append(NETWORK.module())
+        modules[-1].load_state_dict(state)
+    return modules
+
+
+def copies(n: int) -> Tensor:
+    """Training networks with their neurons in another order."""
+    rng = torch.Generator().manual_seed(2)
+    return random_transform(TRAIN[:n], NETWORK.layout, NETWORK.symmetry, rng=rng)
+
+
+def judge() -> Classification:
+    """Labels are those of one network, so that accuracies differ."""
+    x = torch.randn(40, 5, generator=torch.Generator().manual_seed(100))
+    y = NETWORK.forward(drawn(1, 101), x)[0].argmax(dim=1)
+    return Classification("random", NETWORK, ImageData("random", "drawn", "none", x, y, x, y, (5,)))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bootstrap intervals of fewer draws, no controls, and no pages: they are tested there."""
+    monkeypatch.setattr(auditing, "measured_controls", lambda *given: {})
+    monkeypatch.setattr(quantities, "bootstrap", partial(bootstrap, draws=50))
+    monkeypatch.setattr(audit_run, "build_report", lambda folder: None)
+
+
+def test_copies_are_replicas_and_are_written_as_they_were_measured(tmp_path: Path) -> None:
+    heard: list[str] = []
+    audited = nw.audit(
+        states(TRAIN),
+        copies(N_MADE),
+        heldout={f"seed {i}": state for i, state in enumerate(states(HELDOUT))},
+        symmetry=NETWORK.symmetry,
+        task=judge(),
+        progress=lambda stage, done, total: heard.append(stage),
+    )
+    assert audited.verdict is nw.Verdict.REPLICA
+    assert audited.sentence
+    assert repr(audited) == f"Audited(replica: {audited.sentence})"
+    assert "<b>replica</b>" in audited._repr_html_()
+    assert "controls" in heard
+
+    page = audited.write(tmp_path / "run")
+    assert page == tmp_path / "run" / "report.html"
+    assert read_json(tmp_path / "run" / "audit.json") == audited.to_json()
+    table = pd.read_csv(tmp_path / "run" / "checkpoints.csv", keep_default_na=False)
+    ours = audited.to_dataframe()
+    assert list(table) == list(ours)
+    assert len(ours) == N_MADE
+    assert set(ours["verdict"]) == {"replica"}
+    assert list(table["nearest_run"]) == [f"train-{i:05d}" for i in range(N_MADE)]
+    manifest = read_json(tmp_path / "run" / "manifest.json")
+    assert manifest["inputs"]["heldout"]["path"] == "in memory"
+    assert manifest["inputs"]["train"]["rows"] == N_TRAIN
+    assert manifest["seconds"]["generated against training"] > 0
+    with pytest.raises(nw.InputError, match="exists"):
+        audited.write(tmp_path / "run")
+    audited.write(tmp_path / "run", overwrite=True)
+
+
+def test_averages_are_interpolations(rng: torch.Generator) -> None:
+    made = average_rows(TRAIN, N_MADE, of=2, rng=rng)
+    audited = nw.audit(TRAIN, made, heldout=HELDOUT)
+    assert audited.verdict is nw.Verdict.INTERPOLATION
+    assert audited.result.distance.name == "L2"
+
+
+def test_fresh_networks_are_neither(tmp_path: Path) -> None:
+    audited = nw.audit(
+        runs(NETWORK, TRAIN, "train"),
+        runs(NETWORK, drawn(N_MADE, 3), "generated"),
+        heldout=runs(NETWORK, HELDOUT, "heldout"),
+        task=judge(),
+    )
+    assert audited.verdict not in (nw.Verdict.REPLICA, nw.Verdict.INTERPOLATION)
+    origins = list(audited.to_dataframe()["verdict"])
+    assert origins.count("novel") + origins.count("undecided") >= N_MADE - 2
+
+
+def test_state_dicts_and_files_give_the_same_numbers(tmp_path: Path) -> None:
+    parts = {"train": TRAIN, "generated": copies(N_MADE), "heldout": HELDOUT}
+    for role, weights in parts.items():
+        (tmp_path / role).mkdir()
+        for i, state in enumerate(states(weights)):
+            path = tmp_path / role / f"{role}-{i:05d}.pt"
+            torch.save({name: value.clone() for name, value in state.items()}, path)
+    names = {
+        role: {f"{role}-{i:05d}": state for i, state in enumerate(states(weights))}
+        for role, weights in parts.items()
+    }
+    read = nw.audit(tmp_path / "train", str(tmp_path / "generated"), heldout=tmp_path / "heldout")
+    held = nw.audit(names["train"], names["generated"], heldout=names["heldout"])
+    assert "permutations" in held.result.distance.symmetry
+    assert held.to_json() == read.to_json()
+    assert read.inputs["train"]["path"] == str(tmp_path / "train")
+    assert {k: v["sha256"] for k, v in held.inputs.items()} == {
+        k: v["sha256"] for k, v in read.inputs.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(states, id="state dicts"),
+        pytest.param(loaded, id="networks"),
+        pytest.param(lambda w: iter(states(w)), id="iterator"),
+        pytest.param(lambda w: tuple(loaded(w)), id="tuple of networks"),
+        pytest.param(lambda w: dict(enumerate(states(w))), id="mapping"),
+        pytest.param(lambda w: runs(NETWORK, w, "train"), id="population"),
+        pytest.param(
+            lambda w: [{k: v.double().numpy() for k, v in s.items()} for s in states(w)],
+            id="arrays of float64",
+        ),
+    ],
+)
+def test_every_form_holds_the_same_checkpoints(form: Callable[[Tensor], object]) -> None:
+    found = nw.population(form(TRAIN))
+    assert found.layout == NETWORK.layout
+    assert torch.equal(found.weights, TRAIN)
+    assert set(found.records.split) == {"train"}
+    assert len(set(found.records.run)) == N_TRAIN
+
+
+@pytest.mark.parametrize("layout", [NETWORK.layout, NETWORK.module(), states(TRAIN)[0]])
+@pytest.mark.parametrize("matrix", [TRAIN, TRAIN.numpy(), TRAIN.double(), TRAIN.clone().requires_grad_()])
+def test_matrix_has_the_layout_that_is_meant(layout: object, matrix: object) -> None:
+    found = nw.population(matrix, layout=layout)
+    assert found.layout == NETWORK.layout
+    assert torch.equal(found.weights, TRAIN.detach())
+
+
+def test_matrix_without_a_layout_is_one_parameter() -> None:
+    assert nw.population(np.zeros((3, 7))).layout.shapes == (("weights", (7,)),)
+
+
+def test_runs_have_steps_in_their_order() -> None:
+    found = nw.population(TRAIN[:5], runs=["a", "b", "a", "a", "b"])
+    assert list(found.records.run) == ["a", "b", "a", "a", "b"]
+    assert list(found.records.step) == [0, 0, 1, 2, 1]
+    with pytest.raises(nw.InputError, match="train: expected the run of each of 5 checkpoints"):
+        nw.population(TRAIN[:5], runs=["a"])
+
+
+def test_layout_chooses_and_orders_parameters() -> None:
+    layout = nw.WeightLayout((("out.bias", (3,)), ("hidden.bias", (4,))))
+    found = nw.population(states(TRAIN), layout=layout)
+    assert found.layout == layout
+    where = NETWORK.layout.slices
+    parts = [TRAIN[:, where["out.bias"]], TRAIN[:, where["hidden.bias"]]]
+    assert torch.equal(found.weights, torch.cat(parts, dim=1))
+    assert found.info.symmetry is None  # of parts nothing is known
+
+
+def test_statistics_are_no_weights_unless_they_are_named() -> None:
+    module = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    found = nw.population([module, module])
+    assert [name for name, _ in found.layout.shapes] == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    whole = nw.population([module, module], layout=module)
+    assert ("1.running_var", (2,)) in whole.layout.shapes
+
+
+def test_population_of_several_splits_gives_each_role_its_rows(tmp_path: Path) -> None:
+    records = nw.Records.of([f"run-{i}" for i in range(5)], split="train")
+    records.split[3:] = "heldout"
+    both = nw.Population(TRAIN[:5], NETWORK.layout, records)
+    save_population(both, tmp_path / "zoo")
+    for given in (both, tmp_path / "zoo"):
+        assert torch.equal(nw.population(given).weights, TRAIN[:3])
+        assert torch.equal(nw.population(given, role="heldout").weights, TRAIN[3:5])
+    assert len(nw.read(tmp_path / "zoo")) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"train": TRAIN[0]}, "train: expected a matrix of real numbers .* got torch.float32 of"),
+        ({"generated": TRAIN.int()}, "generated: expected a matrix of real numbers"),
+        ({"train": []}, "train: expected a Population, a path, a matrix .* got nothing"),
+        ({"generated": [1, 2]}, "generated: sample-00000: expected a state dict .* got int"),
+        ({"heldout": states(TRAIN)[0]}, "heldout: .* got one state dict; give a sequence"),
+        ({"train": NETWORK.module()}, "train: .* got one network; give a sequence"),
+        ({"generated": TRAIN[:, 1:]}, "generated: expected 39 weights in each row, .* got 38"),
+        (
+            {"generated": [*states(TRAIN), {"other": TRAIN}]},
+            "generated: 1 of 25 checkpoints: sample-00024: .* hidden.weight is missing",
+        ),
+        ({"generated": [{"count": TRAIN.int()}]}, "generated: sample-00000: expected real"),
+        ({"generated": [{"a": TRAIN}]}, "train and generated hold different networks"),
+        ({"train": "nowhere"}, "nowhere: expected checkpoints"),
+        ({"task": "digit"}, "unknown task 'digit'"),
+        ({"task": NETWORK}, "task: expected a Task, .* got OneHiddenMLP without quality"),
+        ({"layout": {"a": 1}}, "layout: expected a WeightLayout"),
+        ({"symmetry": NETWORK.module()}, "symmetry: expected an input of the network"),
+        ({"symmetry": "mlp-64-10-10-relu"}, "expected the network of these checkpoints"),
+        ({"symmetry": "table.json"}, "table.json: expected auto, none or a symmetry file"),
+        ({"reference": TRAIN[1:]}, "reference: expected one reconstruction for each of the 24"),
+    ],
+)
+def test_what_does_not_fit_is_named_by_its_role(words: dict, says: str) -> None:
+    given = {"train": states(TRAIN), "generated": copies(2), **words}
+    with pytest.raises(nw.InputError, match=says):
+        nw.audit(**given)
+
+
+def test_symmetry_is_derived_from_a_network() -> None:
+    from novelweights.library import symmetry_given
+
+    trained = nw.population(TRAIN, layout=NETWORK.layout)
+    example = torch.zeros(2, 5)
+    table = symmetry_given(NETWORK.module(), example, trained, None)
+    assert table is not None
+    assert list(table.sizes(NETWORK.layout).values()) == [4]
+    assert table.sign_groups
+    assert symmetry_given("none", None, trained, None) is None
+    assert symmetry_given(NETWORK.symmetry, None, trained, None) == NETWORK.symmetry
+
+
+class Resampler:
+    """The least that a generator must have: it returns training checkpoints."""
+
+    def fit(self, training: nw.Population, *, rng: torch.Generator) -> None:
+        self.weights = training.weights
+
+    def sample(self, n: int, *, rng: torch.Generator) -> Tensor:
+        return self.weights[torch.randint(len(self.weights), (n,), generator=rng)]
+
+
+def test_class_with_fit_and_sample_is_evaluated() -> None:
+    train = nw.population(states(TRAIN))
+    audited = nw.evaluate(Resampler, train, heldout=HELDOUT, samples=6)
+    assert audited.verdict is nw.Verdict.REPLICA
+    assert set(audited.inputs) == {"train", "generated", "heldout"}
+    assert len(audited.to_dataframe()) == 6
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be audited, instead of the audit."""
+    monkeypatch.setattr(library_evaluation, "audited", lambda given, inputs, **words: given)
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_methods_are_evaluated_by_name_and_by_their_settings() -> None:
+    from novelweights.generators.baselines import AddNoise
+
+    given = nw.evaluate("noise", TRAIN, samples=5)
+    assert given.generated.info.recipe == "AddNoise"
+    again = nw.evaluate(AddNoise(std=0.0), TRAIN, heldout=HELDOUT, samples=5)
+    assert {tuple(row) for row in again.generated.weights.tolist()} <= {
+        tuple(row) for row in TRAIN.tolist()
+    }
+    assert len(again.heldout) == N_HELDOUT
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_codec_of_a_generator_stands_in_for_its_checkpoints() -> None:
+    class Rounding(Resampler):
+        def as_reference(self, population: nw.Population) -> nw.Population:
+            return population.with_weights(population.weights.round(), split="train")
+
+    given = nw.evaluate(Rounding(), TRAIN, heldout=HELDOUT, samples=5)
+    assert torch.equal(given.reference.weights, TRAIN.round())
+    assert torch.equal(given.heldout_reference.weights, HELDOUT.round())
+    assert nw.evaluate(Resampler(), TRAIN, samples=5).reference is None
+
+
+class Unseeded:
+    def fit(self, training):
+        return self
+
+
+class Mute:
+    def fit(self, training, rng):
+        return self
+
+
+class Diverged(Resampler):
+    def sample(self, n, rng):
+        return torch.full((n, TRAIN.shape[1]), float("nan"))
+
+
+class NeedsWidth(Resampler):
+    def __init__(self, width):
+        self.width = width
+
+
+@pytest.mark.parametrize(
+    ("generator", "says"),
+    [
+        (object(), "generator: expected an object with fit, object has none"),
+        (Unseeded(), "generator: expected fit of Unseeded to take rng, the torch.Generator"),
+        (Mute(), "fitted generator: expected an object with sample, Mute has none"),
+        (Diverged(), "samples of Diverged: NaN or infinite weights in row 0"),
+        (NeedsWidth, "generator: .* a class that needs no arguments, got NeedsWidth"),
+        ("noize", "unknown generator 'noize': did you mean 'noise'"),
+        ("g-pt", "start: g-pt begins from checkpoints, got none"),
+    ],
+)
+def test_what_a_generator_lacks_is_named(generator: object, says: str) -> None:
+    with pytest.raises(nw.InputError, match=says):
+        nw.evaluate(generator, TRAIN, samples=3)
+
+
+def test_public_names_are_imported_when_used_and_listed_for_readers() -> None:
+    for name in nw.__all__:
+        assert getattr(nw, name) is not None
+    assert set(nw.__all__) <= set(dir(nw))
+    with pytest.raises(AttributeError, match="no attribute 'audits'"):
+        nw.audits  # noqa: B018
+    tree = ast.parse(Path(nw.__file__).read_text(encoding="utf-8"))
+    [typed] = [node for node in tree.body if isinstance(node, ast.If)]
+    names = {
+        alias.asname or alias.name
+        for node in typed.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert names | {"__version__"} == set(nw.__all__)
+
+
+def test_import_of_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import os, sys, novelweights; "
+        "print('torch' in sys.modules, 'numpy' in sys.modules, os.environ['GOMP_SPINCOUNT'])"
+    )
+    source = Path(nw.__file__).parents[1]
+    made = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(source)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout.split() == ["False", "False", "20000"]
