@@ -1,9 +1,11 @@
 """The audit as a function: every form of checkpoints, planted truths, generators of one's own."""
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +21,12 @@ from novelweights import audit_run, library_evaluation
 from novelweights.auditing import audit as auditing
 from novelweights.auditing import quantities
 from novelweights.auditing.calibration import bootstrap
+from novelweights.auditing.own_gap import gap_quantities
 from novelweights.data.images import ImageData
 from novelweights.files import read_json
+from novelweights.generators import hyperdiffusion
+from novelweights.generators.baselines import AddNoise
+from novelweights.library import symmetry_given, task_given
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.tasks.classification import Classification
 from novelweights.weights.perturb import average_rows
@@ -91,7 +97,7 @@ def test_copies_are_replicas_and_are_written_as_they_were_measured(tmp_path: Pat
 
     page = audited.write(tmp_path / "run")
     assert page == tmp_path / "run" / "report.html"
-    assert read_json(tmp_path / "run" / "audit.json") == audited.to_json()
+    assert read_json(tmp_path / "run" / "audit.json") == json.loads(json.dumps(audited.to_json()))
     table = pd.read_csv(tmp_path / "run" / "checkpoints.csv", keep_default_na=False)
     ours = audited.to_dataframe()
     assert list(table) == list(ours)
@@ -102,7 +108,7 @@ def test_copies_are_replicas_and_are_written_as_they_were_measured(tmp_path: Pat
     assert manifest["inputs"]["heldout"]["path"] == "in memory"
     assert manifest["inputs"]["train"]["rows"] == N_TRAIN
     assert manifest["seconds"]["generated against training"] > 0
-    with pytest.raises(nw.InputError, match="exists"):
+    with pytest.raises(nw.InputError, match="expected a new or empty folder"):
         audited.write(tmp_path / "run")
     audited.write(tmp_path / "run", overwrite=True)
 
@@ -140,7 +146,10 @@ def test_state_dicts_and_files_give_the_same_numbers(tmp_path: Path) -> None:
     read = nw.audit(tmp_path / "train", str(tmp_path / "generated"), heldout=tmp_path / "heldout")
     held = nw.audit(names["train"], names["generated"], heldout=names["heldout"])
     assert "permutations" in held.result.distance.symmetry
-    assert held.to_json() == read.to_json()
+    numbers, theirs = held.to_json(), read.to_json()
+    for role in ("training", "generated", "heldout"):  # where they were read is told
+        assert numbers["about"][role].pop("recipe") != theirs["about"][role].pop("recipe")
+    assert numbers == theirs
     assert read.inputs["train"]["path"] == str(tmp_path / "train")
     assert {k: v["sha256"] for k, v in held.inputs.items()} == {
         k: v["sha256"] for k, v in read.inputs.items()
@@ -171,7 +180,9 @@ def test_every_form_holds_the_same_checkpoints(form: Callable[[Tensor], object])
 
 
 @pytest.mark.parametrize("layout", [NETWORK.layout, NETWORK.module(), states(TRAIN)[0]])
-@pytest.mark.parametrize("matrix", [TRAIN, TRAIN.numpy(), TRAIN.double(), TRAIN.clone().requires_grad_()])
+@pytest.mark.parametrize(
+    "matrix", [TRAIN, TRAIN.numpy(), TRAIN.double(), TRAIN.clone().requires_grad_()]
+)
 def test_matrix_has_the_layout_that_is_meant(layout: object, matrix: object) -> None:
     found = nw.population(matrix, layout=layout)
     assert found.layout == NETWORK.layout
@@ -227,7 +238,7 @@ def test_population_of_several_splits_gives_each_role_its_rows(tmp_path: Path) -
         ({"train": []}, "train: expected a Population, a path, a matrix .* got nothing"),
         ({"generated": [1, 2]}, "generated: sample-00000: expected a state dict .* got int"),
         ({"heldout": states(TRAIN)[0]}, "heldout: .* got one state dict; give a sequence"),
-        ({"train": NETWORK.module()}, "train: .* got one network; give a sequence"),
+        ({"train": nn.Sequential(nn.ReLU())}, "train: .* got one network; give a sequence"),
         ({"generated": TRAIN[:, 1:]}, "generated: expected 39 weights in each row, .* got 38"),
         (
             {"generated": [*states(TRAIN), {"other": TRAIN}]},
@@ -237,7 +248,6 @@ def test_population_of_several_splits_gives_each_role_its_rows(tmp_path: Path) -
         ({"generated": [{"a": TRAIN}]}, "train and generated hold different networks"),
         ({"train": "nowhere"}, "nowhere: expected checkpoints"),
         ({"task": "digit"}, "unknown task 'digit'"),
-        ({"task": NETWORK}, "task: expected a Task, .* got OneHiddenMLP without quality"),
         ({"layout": {"a": 1}}, "layout: expected a WeightLayout"),
         ({"symmetry": NETWORK.module()}, "symmetry: expected an input of the network"),
         ({"symmetry": "mlp-64-10-10-relu"}, "expected the network of these checkpoints"),
@@ -251,9 +261,18 @@ def test_what_does_not_fit_is_named_by_its_role(words: dict, says: str) -> None:
         nw.audit(**given)
 
 
-def test_symmetry_is_derived_from_a_network() -> None:
-    from novelweights.library import symmetry_given
+def test_task_may_be_named_by_the_population_and_must_be_one() -> None:
+    trained = runs(NETWORK, TRAIN, "train")
+    assert task_given("auto", trained) is None
+    assert task_given(None, trained) is None
+    named = replace(trained, info=replace(trained.info, task="digits"))
+    assert task_given("auto", named).name == "digits"
+    assert task_given("none", named) is None
+    with pytest.raises(nw.InputError, match="got OneHiddenMLP without quality"):
+        task_given(NETWORK, trained)
 
+
+def test_symmetry_is_derived_from_a_network() -> None:
     trained = nw.population(TRAIN, layout=NETWORK.layout)
     example = torch.zeros(2, 5)
     table = symmetry_given(NETWORK.module(), example, trained, None)
@@ -282,35 +301,55 @@ def test_class_with_fit_and_sample_is_evaluated() -> None:
     assert len(audited.to_dataframe()) == 6
 
 
+class _Stopped(Exception):
+    """Raised in place of an audit, with what would be audited."""
+
+
 @pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What would be audited, instead of the audit."""
-    monkeypatch.setattr(library_evaluation, "audited", lambda given, inputs, **words: given)
+def given_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., audit_run.Given]:
+    """What an evaluation would audit."""
+
+    def stop(given: audit_run.Given, inputs: dict, **words: object) -> None:
+        raise _Stopped(given)
+
+    def evaluate(*given: object, **words: object) -> audit_run.Given:
+        with pytest.raises(_Stopped) as stopped:
+            nw.evaluate(*given, **words)
+        return stopped.value.args[0]
+
+    monkeypatch.setattr(library_evaluation, "audited", stop)
+    return evaluate
 
 
-@pytest.mark.usefixtures("unmeasured")
-def test_methods_are_evaluated_by_name_and_by_their_settings() -> None:
-    from novelweights.generators.baselines import AddNoise
-
-    given = nw.evaluate("noise", TRAIN, samples=5)
+def test_methods_are_evaluated_by_name_and_by_their_settings(given_of) -> None:
+    given = given_of("noise", TRAIN, samples=5)
     assert given.generated.info.recipe == "AddNoise"
-    again = nw.evaluate(AddNoise(std=0.0), TRAIN, heldout=HELDOUT, samples=5)
-    assert {tuple(row) for row in again.generated.weights.tolist()} <= {
-        tuple(row) for row in TRAIN.tolist()
-    }
-    assert len(again.heldout) == N_HELDOUT
+    given = given_of(AddNoise(std=0.0), TRAIN, heldout=HELDOUT, samples=5)
+    known = {tuple(row) for row in TRAIN.tolist()}
+    assert {tuple(row) for row in given.generated.weights.tolist()} <= known
+    assert len(given.heldout) == N_HELDOUT
 
 
-@pytest.mark.usefixtures("unmeasured")
-def test_codec_of_a_generator_stands_in_for_its_checkpoints() -> None:
+def test_codec_of_a_generator_stands_in_for_its_checkpoints(given_of) -> None:
     class Rounding(Resampler):
         def as_reference(self, population: nw.Population) -> nw.Population:
             return population.with_weights(population.weights.round(), split="train")
 
-    given = nw.evaluate(Rounding(), TRAIN, heldout=HELDOUT, samples=5)
+    given = given_of(Rounding(), TRAIN, heldout=HELDOUT, samples=5)
     assert torch.equal(given.reference.weights, TRAIN.round())
     assert torch.equal(given.heldout_reference.weights, HELDOUT.round())
-    assert nw.evaluate(Resampler(), TRAIN, samples=5).reference is None
+    assert given_of(Resampler(), TRAIN, samples=5).reference is None
+
+
+def test_generator_with_a_loss_tells_its_own_gap(given_of) -> None:
+    settings = hyperdiffusion.SCALES["smoke"]
+    train, heldout = (nw.population(weights) for weights in (TRAIN, HELDOUT))
+    given = given_of(settings, train, heldout=heldout, samples=2)
+    told = given.generated.info.settings["generator"]
+    assert told["method"] == "HyperDiffusion"
+    assert told["values_in_training"] == TRAIN.numel()
+    assert told["gap"]["n_heldout"] == N_HELDOUT
+    assert {quantity.group for quantity in gap_quantities(given.generated.info.settings)}
 
 
 class Unseeded:

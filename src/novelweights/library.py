@@ -213,7 +213,7 @@ def audited(
     return Audited(result, judge(result), given, clock.seconds, inputs, command)
 
 
-def task_given(task: Task | str | None, trained: Population) -> Task | None:
+def task_given(task: Any, trained: Population) -> Task | None:
     """A task, the task of a name, or none.
 
     Raises:

@@ -61,10 +61,8 @@ class Plugin:
         """
         found: Any = self.found()
         try:
-            # of a protocol with methods only, the class looks like an object of it
-            is_made = isinstance(found, kinds) and not isinstance(found, type)
-            made: Any = found if is_made else found()
-            why = "" if isinstance(made, kinds) else _unlike(made, kinds)
+            made = found if _is_of(found, kinds) else found()
+            why = "" if _is_of(made, kinds) else _unlike(made, kinds)
             why = why or (fault(made) if fault is not None else "")
         except (Exception, SystemExit) as error:  # whatever the package's code raises
             raise self._cannot(_told(error)) from error
@@ -136,6 +134,11 @@ def _told(error: BaseException) -> str:
     if isinstance(error, InputError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _is_of(thing: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether something is of one of these kinds; a class looks like an object of a protocol."""
+    return isinstance(thing, kinds) and not isinstance(thing, type)
 
 
 def _unlike(made: Any, kinds: Sequence[type]) -> str:
