@@ -445,7 +445,9 @@ class FittedGPt:
         Raises:
             InputError: A run has one checkpoint only, or losses are missing.
         """
-        return self.settings.losses(self.network, population, self._cut, self.scale, timesteps, rng)
+        network = self.network
+        with on_accelerator(network):
+            return self.settings.losses(network, population, self._cut, self.scale, timesteps, rng)
 
     def save(self, folder: Path) -> None:
         """Write the denoiser's weights, the scale and the losses it has seen."""

@@ -369,7 +369,9 @@ class FittedHyperRepresentations:
         self, population: Population, *, timesteps: tuple[int, ...], rng: torch.Generator
     ) -> Float[Tensor, "n levels"]:
         """Layer-wise normalized reconstruction error of every run's last checkpoint."""
-        return _losses(self.network, self._in_order(population), self.spread, timesteps)
+        ours = self._in_order(population)
+        with on_accelerator(self.network):
+            return _losses(self.network, ours, self.spread, timesteps)
 
     def save(self, folder: Path) -> None:
         """Write the autoencoder and the latents."""

@@ -33,7 +33,12 @@ from novelweights.generators.parts.settings import (
     require_sampling_steps,
     require_share,
 )
-from novelweights.generators.parts.training import TrainingSettings, Workspace, train
+from novelweights.generators.parts.training import (
+    TrainingSettings,
+    Workspace,
+    on_accelerator,
+    train,
+)
 from novelweights.generators.parts.transformer import (
     SCALAR_FEATURES,
     TokenTransformer,
@@ -281,9 +286,9 @@ class FittedHyperDiffusion:
         if start is not None:
             raise InputError("hyperdiffusion begins from noise: leave --start out")
         noise = torch.randn(n, self.layout.size, generator=rng)
-        weights = sample_ddim(
-            self._denoise, noise, self._scheduler(), self.settings.sampling_steps, progress=progress
-        )
+        scheduler, steps = self._scheduler(), self.settings.sampling_steps
+        with on_accelerator(self.network):
+            weights = sample_ddim(self._denoise, noise, scheduler, steps, progress=progress)
         info = replace(self.info, recipe="hyperdiffusion", settings=vars(self.settings))
         return Population(weights / self.scale, self.layout, sampled_records(n), info)
 
@@ -311,7 +316,8 @@ class FittedHyperDiffusion:
         pairs; other runs get other noise, so that a mean does not hang on one draw.
         Lower on training than on held-out runs means memorization that distances may not show.
         """
-        return _losses(self.settings, self.network, population, self.scale, timesteps, rng)
+        with on_accelerator(self.network):
+            return _losses(self.settings, self.network, population, self.scale, timesteps, rng)
 
     def save(self, folder: Path) -> None:
         """Write the denoiser's weights and the scale."""
@@ -330,7 +336,9 @@ class FittedHyperDiffusion:
         return ddim_scheduler(self.settings.timesteps)
 
     def _denoise(self, noised: Float[Tensor, "batch d"], t: Tensor) -> Float[Tensor, "batch d"]:
-        return _denoise(self.network, noised, t, self.settings.chunk, self.layout)
+        device = next(self.network.parameters()).device
+        chunk = self.settings.chunk
+        return _denoise(self.network, noised.to(device), t.to(device), chunk, self.layout).cpu()
 
 
 def _denoise(

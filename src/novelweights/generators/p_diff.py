@@ -299,7 +299,9 @@ class FittedPDiff:
         Raises:
             InputError: It holds other networks, or NaN.
         """
-        return self._losses(self.denoiser, self._latents(self.in_order(population)), timesteps, rng)
+        latents = self._latents(self.in_order(population))
+        with on_accelerator(self.denoiser):
+            return self._losses(self.denoiser, latents, timesteps, rng)
 
     def gap_watch(self, training: Population, heldout: Population) -> GapWatch:
         """A watch on the denoiser's loss; the latents are had once, as the autoencoder has learned
