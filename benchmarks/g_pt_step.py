@@ -39,7 +39,7 @@ def main() -> None:
         first: list[float] = []
 
         def steps() -> float:
-            kernel = mock.patch.object(transformer, "_attention", _library)
+            kernel = mock.patch.object(transformer, "attention", _library)
             with kernel if library_attention else nullcontext():
                 for _ in range(STEPS):
                     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
