@@ -1,11 +1,11 @@
 """The four methods at the paper's scale: seconds of a training step, its memory, and sampling.
 
 What is timed is each method's own `fit` and `sample`, with fewer steps; the populations are random
-weights with the published layouts, so that figures tell of speed and memory only. Every step is
-made with the random numbers of one and the same step: its batch is repeated, and its loss must
-fall. `python -m benchmarks paper-steps` runs all methods on an accelerator and says so where there
-is none; `python -m benchmarks.paper_steps --help` tells how to run some, or another scale, or other
-precisions.
+weights with the published layouts, so that figures tell of speed and memory only. All steps take
+the random numbers of one and the same step: a batch is repeated, and its loss must fall.
+`python -m benchmarks paper-steps` runs all methods on an accelerator and says so where there is
+none; `python -m benchmarks.paper_steps --help` tells how to run some, or another scale, or in
+another precision.
 """
 
 import argparse
@@ -14,7 +14,8 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -35,14 +36,15 @@ from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.symmetry import NeuronSymmetry
 
-WARM_UP, TIMED = 3, 10
+SPAN, SPANS = 4, 4
+"""Steps between two looks at the clock, and looks; the first span warms up."""
 RUNS = 256  # two checkpoints each
 FIELD = OccupancyField(width=128)
 NORMS = WeightLayout(tuple((name, (512,)) for name in LAST_TWO_NORMALIZATIONS))
 NORMS_SYMMETRY = NeuronSymmetry({name: (None,) for name in LAST_TWO_NORMALIZATIONS})
-WAYS = ("published", "tf32", "bf16", "no")
-"""Precisions: as the settings of the scale say; the same with products of float32 matrices in TF32;
-bf16 autocast; float32."""
+WAYS = ("published", "tf32", "bf16", "plain")
+"""As the settings of the scale say; products of float32 matrices in TF32; bf16 autocast; as the
+settings say by a plain loop, which waits for every step and has torch's default AdamW."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +70,21 @@ SUBJECTS = {
 
 
 @dataclass(frozen=True)
-class Step:
-    """What is known of one training step when it has ended."""
+class Span:
+    """What is known of some training steps when they have ended."""
 
     ended: float
     loss: float
+    """Mean."""
     memory: int
-    """Peak bytes on the accelerator since the last step ended; 0 without one."""
+    """Peak bytes on the accelerator since the last span ended; 0 without one."""
 
 
 class Watched:
-    """Notes every step of a fit; steps of a second training follow those of the first."""
+    """Notes the spans of a fit; those of a second training follow those of the first."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device, self.steps = device, list[Step]()
+        self.device, self.spans = device, list[Span]()
 
     def __call__(self, done: int, of: int, loss: float) -> None:
         memory = 0
@@ -89,7 +92,7 @@ class Watched:
             torch.cuda.synchronize()
             memory = torch.cuda.max_memory_allocated()
             torch.cuda.reset_peak_memory_stats()
-        self.steps.append(Step(time.perf_counter(), loss, memory))
+        self.spans.append(Span(time.perf_counter(), loss, memory))
 
 
 def main() -> None:
@@ -131,43 +134,58 @@ def command(arguments: list[str]) -> None:
 def measure(method: str, scale: str, way: str, samples: int | None) -> list[dict[str, Any]]:
     """A row for each training of the method, then one for sampling."""
     subject, published = SUBJECTS[method], GENERATORS[method].scales[scale]
-    settings = replace(published, **_fewer_steps(published))
-    if way in ("bf16", "no"):
+    settings = replace(published, **dict.fromkeys(_planned(published), SPANS * SPAN))
+    if way == "bf16":
         settings = replace(settings, precision=way)
     known, watched = random_population(subject), Watched(device_used())
     begun = time.perf_counter()
-    with mock.patch.object(training, "seed_for", return_value=1):
+    with looking_at_spans(way):
         fitted = settings.fit(known, rng=_seeded(1), workspace=Workspace(progress=watched))
     whole = time.perf_counter() - begun
-    count = WARM_UP + TIMED
-    trainings = [watched.steps[i : i + count] for i in range(0, len(watched.steps), count)]
+    count = SPANS * (SPAN if way == "plain" else 1)
+    trainings = [watched.spans[i : i + count] for i in range(0, len(watched.spans), count)]
     rows = [
         {
             "what": f"train {name}",
             "parameters": fitted.parameters,
             "batch": published.batch_size,
             "precision": settings.precision,
-            **training_row(steps, planned, published.batch_size),
+            **training_row(spans, planned, published.batch_size),
             "fit_seconds": round(whole, 1),
         }
-        for steps, (name, planned) in zip(trainings, _planned(published).items(), strict=True)
+        for spans, (name, planned) in zip(trainings, _planned(published).items(), strict=True)
     ]
     start = known if GENERATORS[method].is_conditional else None
     return [*rows, sampling_row(fitted, published, subject, samples or subject.samples, start)]
 
 
-def training_row(steps: list[Step], planned: int, batch: int) -> dict[str, Any]:
-    """Speed, memory and losses of the steps of one training."""
-    ends = [step.ended for step in steps[WARM_UP - 1 :]]
-    seconds = [after - before for before, after in pairwise(ends)]
-    median = statistics.median(seconds)
-    losses = [step.loss for step in steps]
+@contextmanager
+def looking_at_spans(way: str) -> Iterator[None]:
+    """Have `fit` repeat one batch, and tell how far it is after every span (plain: every step)."""
+    ours = torch.optim.AdamW
+
+    def plain(*given: Any, **named: Any) -> torch.optim.Optimizer:
+        return ours(*given, **{**named, "fused": None})
+
+    rows = SPANS * SPAN if way == "plain" else SPANS
+    optimizer = mock.patch.object(torch.optim, "AdamW", plain) if way == "plain" else nullcontext()
+    one_batch = mock.patch.object(training, "seed_for", return_value=1)
+    with optimizer, one_batch, mock.patch.object(training, "LOSS_ROWS", rows):
+        yield
+
+
+def training_row(spans: list[Span], planned: int, batch: int) -> dict[str, Any]:
+    """Speed, memory and losses of one training, the first span's time left out."""
+    steps = SPAN * SPANS // len(spans)
+    ends = [span.ended for span in spans[SPAN // steps - 1 :]]
+    seconds = [(after - before) / steps for before, after in pairwise(ends)]
+    median, losses = statistics.median(seconds), [span.loss for span in spans]
     return {
         "seconds_per_step": median,
         "fastest": min(seconds),
         "slowest": max(seconds),
         "examples_per_second": batch / median,
-        "peak_gb": max(step.memory for step in steps) / 1e9,
+        "peak_gb": max(span.memory for span in spans) / 1e9,
         "planned_steps": planned,
         "hours": planned * median / 3600,
         "losses": losses,
@@ -258,10 +276,6 @@ def _planned(settings: Any) -> dict[str, int]:
     """Published steps of each training of a method."""
     names = ("steps", "autoencoder_steps", "diffusion_steps")
     return {name: getattr(settings, name) for name in names if hasattr(settings, name)}
-
-
-def _fewer_steps(settings: Any) -> dict[str, int]:
-    return dict.fromkeys(_planned(settings), WARM_UP + TIMED)
 
 
 def _seeded(seed: int) -> torch.Generator:

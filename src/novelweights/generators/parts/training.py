@@ -31,6 +31,10 @@ from novelweights.weights.population import Population
 Progress = Callable[[int, int, float], None]
 """Called with (steps done, steps in all, smoothed loss)."""
 
+LOSS_ROWS = 200
+"""Lines of loss.csv, about. Between two of them nothing waits for an accelerator, so that the next
+batch is drawn while it computes."""
+
 LossAt = Callable[[nn.Module, torch.Generator], Tensor]
 """The mean loss of one batch, drawn with the given generator (on CPU)."""
 
@@ -152,8 +156,10 @@ def train(
     accelerator = Accelerator(mixed_precision="no")  # a process can have one for all its models
     is_bf16 = settings.precision == "bf16"
     average = deepcopy(model) if settings.ema_decay is not None else None
-    optimizer = torch.optim.AdamW(_groups(model, settings), lr=settings.learning_rate)
-    log = _Log(max(1, settings.steps // 200), watch_identity=watch.identity if watch else "")
+    is_fused = accelerator.device.type == "cuda" or None  # one pass over memory; None: as ever
+    groups = _groups(model, settings)
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=is_fused)
+    log = _Log(max(1, settings.steps // LOSS_ROWS), watch_identity=watch.identity if watch else "")
     looks = {math.ceil(k * settings.steps / LOOKS) for k in range(1, LOOKS + 1)}
     state_path, loss_path, gap_path = map(
         workspace.file, ("training_state.pt", "loss.csv", "gap.csv")
@@ -190,7 +196,7 @@ def train(
                 log.gap += watch.look(step + 1, average if average is not None else bare)
                 if gap_path is not None:
                     write_text(gap_path, gap_csv(log.gap))
-            recent, count = recent + loss.detach().float().cpu(), count + 1
+            recent, count = recent + loss.detach().float(), count + 1
             if (step + 1) % log.every == 0 or step + 1 == settings.steps:
                 mean = float(recent) / count
                 if not math.isfinite(mean):
