@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from novelweights.weights.readers.plain_values import Name, Refused, Stub, as_key, is_odd_key
+from novelweights.weights.readers.plain_values import (
+    NEEDS_CODE,
+    Name,
+    Refused,
+    Stub,
+    as_key,
+    is_odd_key,
+)
 
 DTYPES = frozenset(
     ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
@@ -71,7 +78,7 @@ def _encoded(text: Any = "", encoding: Any = "utf-8") -> bytes:
     if type(text) is bytes:
         return text
     if type(text) is not str or encoding not in ENCODINGS:
-        raise Refused("expected bytes in a pickle, it asks for memory without saying what is in it")
+        raise Refused(NEEDS_CODE.format("it asks for memory without saying what is in it"))
     return text.encode(encoding)
 
 

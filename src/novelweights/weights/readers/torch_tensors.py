@@ -192,8 +192,10 @@ _QUANTIZED = _refusing("a quantized one", "call .dequantize()")
 _SPARSE = _refusing("a sparse one", "call .to_dense()")
 _NO_VALUES = _refusing("one without values (device meta)", "load its values")
 _OTHER = _refusing("one of a class of its own", "make it a torch.Tensor")
+_QUANTIZED_SCHEMES = ("per_tensor_affine", "per_channel_affine")
 TORCH_NAMES: dict[str, Any] = {
     **CALLS,
+    **{f"torch.{name}": Name("torch", name) for name in _QUANTIZED_SCHEMES},
     **REBUILD,
     **{name: Name(*name.rsplit(".", 1)) for name in TENSOR_TYPES},
     **{f"{m}.{name}": StorageType(of) for m in STORAGE_MODULES for name, of in STORAGES.items()},
