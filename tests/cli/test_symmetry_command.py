@@ -125,7 +125,8 @@ def test_what_does_not_fit_is_refused_with_its_name(folder):
         (("--symmetry", "table.json"), "block0.weight, block0.bias, block2.weight and 3 more not"),
         (("--symmetry", "nothing.json"), "expected auto, none or a symmetry file"),
         (("--symmetry", "own_networks.py"), "expected a symmetry table"),
-        (own[:2], "expected --network and --input-shape together"),
+        (own[:2], "expected the shape of one example, the network has no input_shape"),
+        (own[2:], "--input-shape: expected the network it is of"),
     ):
         result, _ = audited(*options)
         assert result.exit_code == 2, result.output
