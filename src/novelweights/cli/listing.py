@@ -1,7 +1,7 @@
 """What `novelweights ls` lists."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from novelweights.errors import InputError
@@ -54,12 +54,11 @@ def _networks() -> Rows:
 
 def _readers() -> Rows:
     from novelweights import plugins
-    from novelweights.weights import readers
+    from novelweights.weights.readers import READERS
     from novelweights.weights.readers.source import Reader
 
-    own: Mapping[str, Reader] = getattr(readers, "READERS", {})
-    added = plugins.load_all(plugins.READERS, Reader, builtin=own)
-    every = {**own, **added.found}
+    added = plugins.load_all(plugins.READERS, Reader, builtin=READERS)
+    every = {**READERS, **added.found}
     return [(name, reader.summary) for name, reader in every.items()] + list(added.faults.items())
 
 

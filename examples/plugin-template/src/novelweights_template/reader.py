@@ -31,7 +31,7 @@ class WeightTable:
         return header[:1] == ["run"] and len(header) > 1 and all(map(COLUMN.fullmatch, header[1:]))
 
     def open(self, path: Path, reading: Reading) -> Source:
-        """The checkpoints there; weights come when they are asked for.
+        """The checkpoints there, with all parameters; weights come when they are asked for.
 
         Raises:
             InputError: The header is another, or its columns are not in row-major order.
@@ -43,18 +43,15 @@ class WeightTable:
             )
         header = _header(path)
         layout = _layout_of(header[1:], path)
-        taken = {name: where for name, where in layout.slices.items() if reading.takes(name)}
-        kept = WeightLayout(tuple(pair for pair in layout.shapes if pair[0] in taken))
-        columns = [1 + i for where in taken.values() for i in range(where.start, where.stop)]
         runs = _runs(path)
 
         def read(start: int, stop: int, faults: list[str]) -> Tensor:
-            block = torch.zeros(stop - start, kept.size)
+            block = torch.zeros(stop - start, layout.size)
             with path.open(encoding="utf-8", newline="") as file:
                 for i, row in enumerate(islice(csv.reader(file), 1 + start, 1 + stop)):
                     try:
-                        block[i] = torch.tensor([float(row[column]) for column in columns])
-                    except (ValueError, IndexError) as error:
+                        block[i] = torch.tensor([float(value) for value in row[1:]])
+                    except (ValueError, RuntimeError) as error:
                         faults.append(f"row {start + i} (run {runs[start + i]}): {error}")
             return block
 
@@ -62,7 +59,7 @@ class WeightTable:
             format="template-csv",
             path=path,
             names=tuple(f"row {i}" for i in range(len(runs))),
-            layout=kept,
+            layout=layout,
             records=Records.of(runs, split="unknown"),
             read=read,
             info=PopulationInfo(recipe=f"table {path.name}"),
