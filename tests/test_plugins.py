@@ -183,7 +183,7 @@ def test_template_reader_reads_what_a_table_holds(template: Path, tmp_path: Path
     assert read.layout == layout
     assert list(read.records.run) == ["seed 0", "seed 1", "seed 2"]
     assert torch.equal(read.weights, weights)
-    for damaged in (rows[1].replace(",", ",x", 1), rows[1] + ",3"):
+    for damaged in (rows[1].replace(",", ",x", 1), rows[1] + ",3", "seed 1,3"):
         path.write_text("\n".join([header, rows[0], damaged]))
         with pytest.raises(InputError, match=r"row 1 \(run seed 1\)"):
             reader.open(path, Reading()).load()

@@ -49,10 +49,14 @@ class WeightTable:
             block = torch.zeros(stop - start, layout.size)
             with path.open(encoding="utf-8", newline="") as file:
                 for i, row in enumerate(islice(csv.reader(file), 1 + start, 1 + stop)):
+                    name = f"row {start + i} (run {runs[start + i]})"
+                    if len(row) != 1 + layout.size:
+                        faults.append(f"{name}: {len(row) - 1} weights, expected {layout.size}")
+                        continue
                     try:
                         block[i] = torch.tensor([float(value) for value in row[1:]])
-                    except (ValueError, RuntimeError) as error:
-                        faults.append(f"row {start + i} (run {runs[start + i]}): {error}")
+                    except ValueError as error:
+                        faults.append(f"{name}: {error}")
             return block
 
         return Source(
