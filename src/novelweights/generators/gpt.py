@@ -215,7 +215,7 @@ class GPt:
         scale = self.weight_scale or NORMALIZED_STD / float(training.weights.std())
         seed = int(torch.randint(2**62, (1,), generator=rng))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # of no accelerator
             network = self.network(cut)
         alphas = ddpm_scheduler(self.timesteps).alphas_cumprod
 

@@ -212,7 +212,7 @@ class HyperRepresentations:
         )
         seed = int(torch.randint(2**62, (1,), generator=rng))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # of no accelerator
             model = _Learner(
                 self.network(training.layout, spread if self.is_scaled else None),
                 ProjectionHead(

@@ -179,7 +179,7 @@ class HyperDiffusion:
         clean = training.weights * scale
         seed = _seed_of(rng)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # of no accelerator
             network = self.network(training.layout)
         alphas = ddim_scheduler(self.timesteps).alphas_cumprod
         n, d = clean.shape

@@ -163,7 +163,7 @@ class PDiff:
         total = self.autoencoder_steps + self.diffusion_steps
         seed = int(torch.randint(2**62, (1,), generator=rng))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # of no accelerator
             autoencoder, denoiser = self.autoencoder(training.layout), self.denoiser()
         scale = TensorScale.of(training.weights, training.layout)
         codec = self.codec(autoencoder, scale, len(set(training.records.run)))
