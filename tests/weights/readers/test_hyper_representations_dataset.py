@@ -207,7 +207,7 @@ def test_rows_of_another_form_are_told_together(tmp_path: Path) -> None:
     save(dataset(data_in=states), tmp_path / "dataset.pt")
     with pytest.raises(InputError) as told:
         opened(tmp_path).load()
-    assert "3 of 6 files: trainset[1]: expected 15 weights" in str(told.value)
+    assert "3 of 6 checkpoints: trainset[1]: expected 15 weights" in str(told.value)
     assert "trainset[2]: the state dict does not fit the layout" in str(told.value)
     assert "trainset[3]: expected a state dict" in str(told.value)
 

@@ -173,6 +173,6 @@ def test_a_network_of_another_form_is_told_by_its_entry(tmp_path: Path) -> None:
         {"layers.0.weight": torch.ones(2)}, folder / name / "checkpoints" / "model_current.pth"
     )
     with pytest.raises(
-        InputError, match=f"1 of 6 files: {name}: model_current.pth: the state dict"
+        InputError, match=f"1 of 6 checkpoints: {name}/checkpoints/model_current.pth: the state"
     ):
         opened(folder).load()

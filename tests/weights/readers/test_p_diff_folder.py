@@ -106,7 +106,7 @@ def test_files_that_cannot_be_read_are_told_by_name(tmp_path: Path) -> None:
     torch.save({"model.layer4.1.bn1.weight": torch.ones(6)}, folder / trained(4))
     with pytest.raises(InputError) as told:
         opened(folder).load()
-    assert f"2 of 4 files: {trained(2)}: " in str(told.value)
+    assert f"2 of 4 checkpoints: {trained(2)}: " in str(told.value)
     assert f"{trained(4)}: the state dict does not fit" in str(told.value)
 
 

@@ -105,7 +105,7 @@ def test_all_faults_are_collected_and_the_first_named(tmp_path: Path) -> None:
         state = states(1)[0]
         state["hidden.bias"] = torch.zeros(7)
         torch.save(state, tmp_path / "c" / f"model_{i}.pt")
-    with pytest.raises(InputError, match=r"4 of 5 files: model_1\.pt.*\(7,\).*and 1 more"):
+    with pytest.raises(InputError, match=r"4 of 5 checkpoints: model_1\.pt.*\(7,\).*and 1 more"):
         read_checkpoints(tmp_path / "c")
 
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from novelweights import plugins
 from novelweights.errors import InputError, unknown_name
 from novelweights.weights.population import Population
 from novelweights.weights.readers.g_pt import GPtZoo
@@ -85,13 +86,25 @@ def open_source(path: Path, *, format_name: str = AUTO, reading: Reading = PLAIN
     if not path.exists():
         raise InputError(f"{path}: expected checkpoints, there is nothing of that name")
     name = recognized(path) if format_name == AUTO else format_name
-    if name not in READERS:
-        raise unknown_name("format", name, [AUTO, *READERS])
-    return part_of(_with_records(READERS[name].open(path, reading), reading), reading)
+    return part_of(_with_records(reader_named(name).open(path, reading), reading), reading)
+
+
+def reader_named(name: str) -> Reader:
+    """The reader of a format, of ours or of an installed package.
+
+    Raises:
+        InputError: There is none, or it cannot be loaded.
+    """
+    if name in READERS:
+        return READERS[name]
+    added = plugins.installed(plugins.READERS, READERS)
+    if name not in added:
+        raise unknown_name("format", name, [AUTO, *READERS, *added])
+    return added[name].made(Reader)
 
 
 def recognized(path: Path) -> str:
-    """The format of what is at a path, a key of `READERS`.
+    """The format of what is at a path; ours are asked first, then those of installed packages.
 
     Raises:
         InputError: No reader knows it.
@@ -99,14 +112,20 @@ def recognized(path: Path) -> str:
     for name, reader in READERS.items():
         if reader.recognizes(path):
             return name
+    added = plugins.load_all(plugins.READERS, Reader, builtin=READERS)
+    for name, reader in added.found.items():
+        if reader.recognizes(path):
+            return name
+    others = "".join(f"; {fault}" for fault in added.faults.values())
     if path.is_file():
         raise InputError(
             f"{path}: expected checkpoints (a folder, or a .safetensors, .pt, .npy or .npz file), "
-            "got another file; name the folder that holds them"
+            f"got another file; name the folder that holds them{others}"
         )
     found = "found neither" if any(path.iterdir()) else "the folder is empty"
     raise InputError(
-        f"{path}: expected a population folder or .safetensors, .pt or .pth files, {found}"
+        f"{path}: expected a population folder or .safetensors, .pt or .pth files, "
+        f"{found}; `novelweights ls readers` lists what is read{others}"
     )
 
 

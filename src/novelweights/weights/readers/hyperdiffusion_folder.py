@@ -10,20 +10,16 @@ Source: the released files and code of HyperDiffusion (Erkoç et al., 2023).
 
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from novelweights.errors import InputError
 from novelweights.weights.population import Records
 from novelweights.weights.readers.source import Reading, Source
-from novelweights.weights.readers.state_dicts import beginning_with, source_of_units
+from novelweights.weights.readers.state_dicts import source_of_units
 from novelweights.weights.readers.units import Unit
 
 MODELS = ("model_final.pth", "model_current.pth")
@@ -98,25 +94,10 @@ class HyperDiffusionFolder:
         return replace(
             source,
             records=records,
-            read=_naming_entries(source),
             info=replace(source.info, recipe=recipe),
             notes=(*_told(lists, records, len(files) - len(taken)), *_left_out(foreign)),
             runs_note="each shape is a run of its own",
         )
-
-
-def _naming_entries(source: Source) -> Callable[[int, int, list[str]], Float[Tensor, "n d"]]:
-    """Reads as the source does, but faults begin with the entry: many files have one name."""
-
-    def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
-        block = torch.empty(stop - start, source.layout.size)
-        for row in range(start, stop):
-            own: list[str] = []
-            block[row - start] = source.read(row, row + 1, own)[0]
-            faults += [beginning_with(source.names[row], fault) for fault in own]
-        return block
-
-    return read
 
 
 def _model_in(entry: Path) -> Path | None:

@@ -30,7 +30,7 @@ def part_of(source: Source, reading: Reading) -> Source:
     Raises:
         InputError: Nothing or everything is left out, or the file with the rest cannot be read.
     """
-    given = None if reading.shared is None else _given(reading.shared, reading)
+    given = None if reading.shared is None else _given(reading.shared, reading, source.layout)
     if not reading.chooses:
         return source if given is None else replace(source, shared=_without(given, source.layout))
     slices, shapes = source.layout.slices, dict(source.layout.shapes)
@@ -88,13 +88,19 @@ def _add_differences(
             return
 
 
-def _given(path: Path, reading: Reading) -> Mapping[str, Tensor]:
+def _given(path: Path, reading: Reading, layout: WeightLayout) -> Mapping[str, Tensor]:
+    """The rest of the network in a file, whose names may carry a prefix more than the parts'."""
     if not path.is_file():
         raise InputError(f"{path}: expected a file with the rest of the network, there is none")
     try:
-        return CheckpointFiles(reading.max_bytes, reading.prefix).state(path)
+        state = CheckpointFiles(reading.max_bytes).state(path)
     except InputError as error:
         raise InputError(f"{path.parent}: {error}") from error
+    for before in dict.fromkeys((reading.prefix, "", "model.")):
+        stripped = {n.removeprefix(before): v for n, v in state.items() if n.startswith(before)}
+        if len(stripped) == len(state) and any(n in stripped for n, _ in layout.shapes):
+            return stripped
+    return state
 
 
 def _without(state: Mapping[str, Tensor], layout: WeightLayout) -> dict[str, Tensor]:

@@ -153,4 +153,4 @@ def told_faults(path: Path, faults: list[str], n: int) -> str:
     """What is wrong with some of n checkpoints: how many, and the first few."""
     shown = "; ".join(faults[:SHOWN_FAULTS])
     more = f"; and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
-    return f"{path}: {len(faults)} of {n} files: {shown}{more}"
+    return f"{path}: {len(faults)} of {n} checkpoints: {shown}{more}"

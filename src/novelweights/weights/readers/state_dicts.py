@@ -74,7 +74,7 @@ def source_of_units(
                 if reading.chooses and reading.shared is None:
                     _require_same_buffers(buffers, state)
             except InputError as error:
-                faults.append(beginning_with(unit.file.name, str(error)))
+                faults.append(told_fault(path, unit, error))
         return block
 
     records, note = records_by_name([unit.name for unit in units])
@@ -103,7 +103,7 @@ def _first_readable(path: Path, units: Sequence[Unit], files: CheckpointFiles) -
                 return state
             raise InputError("expected weights, got running statistics alone; save the state dict")
         except InputError as error:
-            faults.append(beginning_with(unit.file.name, str(error)))
+            faults.append(told_fault(path, unit, error))
     raise InputError(told_faults(path, faults, len(units)))
 
 
@@ -128,9 +128,10 @@ def chain_symmetry(state: Mapping[str, Tensor]) -> NeuronSymmetry | None:
     return None if isinstance(found, str) else found.only(learned(state))
 
 
-def beginning_with(name: str, message: str) -> str:
-    """A message about a file that begins with its name, once."""
-    return message if message.startswith(name) else f"{name}: {message}"
+def told_fault(path: Path, unit: Unit, error: InputError) -> str:
+    """What is wrong with a checkpoint, beginning with its path below the folder."""
+    name = unit.file.relative_to(path).as_posix() if path.is_dir() else unit.file.name
+    return f"{name}: {str(error).removeprefix(f'{unit.file.name}: ')}"
 
 
 def _require_same_buffers(first: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:

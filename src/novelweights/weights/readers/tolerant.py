@@ -22,10 +22,10 @@ from novelweights.weights.readers.checkpoint_files import CheckpointFiles
 from novelweights.weights.readers.run_names import records_by_name
 from novelweights.weights.readers.source import Reading
 from novelweights.weights.readers.state_dicts import (
-    beginning_with,
     chain_symmetry,
     layout_of_state,
     learned,
+    told_fault,
 )
 from novelweights.weights.readers.units import checkpoint_units
 from novelweights.weights.store import is_population_folder, open_population
@@ -116,7 +116,7 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
             if not state:
                 raise InputError("expected weights, got running statistics alone")
         except InputError as error:
-            reason = beginning_with(unit.file.name, str(error)).partition(": ")[2]
+            reason = told_fault(path, unit, error).removeprefix(f"{name}: ")
             (unsafe if "refused" in reason else damaged)[name] = reason
             continue
         layout = layout_of_state(state)
