@@ -18,6 +18,7 @@ from novelweights.auditing.verdict import judge
 from novelweights.files import new_folder, require_new
 from novelweights.report.page import build_report
 from novelweights.tasks import is_task, make_task
+from novelweights.tasks.own import task_at
 from novelweights.tasks.task import Task
 from novelweights.weights.population import Population, weights_digest
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -174,13 +175,16 @@ def write_judged(
 
 
 def task_for(train: Population, name: str) -> Task | None:
-    """The task of that name; "auto" takes the one the training population names, if any.
+    """The task of that name, or of the user's own (`my_module:MyTask`); "auto" takes the one the
+    training population names, if any.
 
     Raises:
-        InputError: Unknown name, or its data must be fetched first.
+        InputError: Unknown name, its data must be fetched first, or as `task_at`.
     """
     if name == "none":
         return None
+    if ":" in name:
+        return task_at(name)
     if name != "auto":
         return make_task(name, train.shared)
     named = train.info.task

@@ -66,7 +66,9 @@ def cautions(
     if task is None:
         warnings.append(
             "No task was given: whether the generated networks work, and whether they behave "
-            "differently, is not known. Name one with --task."
+            "differently, is not known, so broken ones cannot be told from others and nothing is "
+            "called novel. Name one with --task, or give your network and labelled examples "
+            "(--network, --data)."
         )
         if given.noise_from is not None:
             warnings.append(

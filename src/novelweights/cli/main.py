@@ -15,6 +15,7 @@ from novelweights.cli.calibrate import calibrate
 from novelweights.cli.checks import lint, plan
 from novelweights.cli.evaluate import evaluate
 from novelweights.cli.fit import FitGroup
+from novelweights.cli.own_task import DataFile, judge_of, own_network
 from novelweights.cli.reading import (
     DEFAULT_MAX,
     Exclude,
@@ -254,7 +255,10 @@ def audit(
     ] = None,
     task: Annotated[
         str,
-        typer.Option(help="Judges behavior: `novelweights ls tasks`; auto: the population's own."),
+        typer.Option(
+            help="Judges behavior: `novelweights ls tasks`, or your own, my_module:MyTask; auto: "
+            "--data, else the population's own."
+        ),
     ] = "auto",
     symmetry_name: Annotated[
         str,
@@ -264,6 +268,7 @@ def audit(
     ] = "auto",
     network: Network = None,
     input_shape: InputShape = None,
+    data_file: DataFile = None,
     include: Include = None,
     exclude: Exclude = None,
     prefix: Prefix = "",
@@ -282,7 +287,7 @@ def audit(
 
     Takes checkpoints in any form that `novelweights ls readers` lists, recognized by content.
     """
-    from novelweights.audit_run import audit_to_folder, describe_input, task_for
+    from novelweights.audit_run import audit_to_folder, describe_input
     from novelweights.auditing.criteria import Verdict
     from novelweights.errors import unknown_name
     from novelweights.files import require_new
@@ -320,12 +325,14 @@ def audit(
         for role, (path, split) in paths.items()
         if path is not None
     }
+    own = own_network(network, input_shape, data_file)
+    if own is not None:
+        roles = {role: (path, own.named(found)) for role, (path, found) in roles.items()}
     trained, made = roles["train"][1], roles["generated"][1]
     given = {role: population for role, (_, population) in roles.items()}
-    judge = task_for(trained, task)
-    table = declared(symmetry_name, network, input_shape, trained, judge)
-    told = f" --network {network}" if network else ""
-    told += f" --input-shape {input_shape}" if input_shape else ""
+    judge = judge_of(task, own, trained)
+    table = declared(symmetry_name, own, trained, judge)
+    told = own.options if own is not None else ""
     with progress_bar() as tell:
         verdicts = audit_to_folder(
             output,

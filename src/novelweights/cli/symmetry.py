@@ -8,6 +8,7 @@ import typer
 from novelweights.cli.show import say
 
 if TYPE_CHECKING:
+    from novelweights.cli.own_task import OwnNetwork
     from novelweights.tasks.task import Task
     from novelweights.weights.population import Population
     from novelweights.weights.symmetry import NeuronSymmetry
@@ -84,48 +85,47 @@ def symmetry(
 
 def declared(
     symmetry: str,
-    network: str | None,
-    input_shape: str | None,
+    own: "OwnNetwork | None",
     trained: "Population",
     task: "Task | None",
 ) -> "NeuronSymmetry | None":
     """The symmetry that the options declare, None for plain L2.
 
     Raises:
-        InputError: Options that do not go together, or a table or network that does not fit or
-            does not preserve what the network computes.
+        InputError: A table or network that does not fit or does not preserve what the network
+            computes.
     """
     from novelweights.errors import InputError, unknown_name
     from novelweights.networks.declared import (
         example_of,
         fitted_to,
-        network_and_example,
         read_symmetry,
         require_preserved,
         symmetry_from,
+        with_fixed,
     )
     from novelweights.networks.parts import PartOfNetwork
     from novelweights.networks.resnet import ResNet18
     from novelweights.tasks.classification import Classification
 
-    if network is None and input_shape is not None:
-        raise InputError(
-            "--input-shape: expected the network it is of; add --network, or leave it out"
-        )
     if symmetry == "none":
         return None
-    module, example = None, None
-    if network is not None:
-        module, example = network_and_example(network, input_shape)
+    module, example = (None, None) if own is None else (own.module, own.example)
+    rest = trained.shared or {}
     if symmetry == "auto":
-        if module is not None and example is not None:
-            is_classifier = isinstance(task, Classification)
-            return symmetry_from(module, example, trained.layout, logits=is_classifier)
+        if own is not None:
+            logits = own.data is not None or isinstance(task, Classification)
+            try:
+                return symmetry_from(
+                    own.module, own.example, trained.layout, logits=logits, rest=rest
+                )
+            except InputError as error:
+                raise InputError(f"{error} (or go without: --symmetry none)") from error
         return trained.info.symmetry
     if not Path(symmetry).exists() and not Path(symmetry).suffix:
         raise unknown_name("symmetry", symmetry, ("auto", "none"))
     whole = read_symmetry(Path(symmetry))
-    table = fitted_to(whole, trained.layout, symmetry)
+    table = fitted_to(with_fixed(whole, rest), trained.layout, symmetry)
     if module is None and isinstance(task, Classification):
         of = task.network.network if isinstance(task.network, PartOfNetwork) else task.network
         rows = example_of(str(of.inputs))

@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,26 +82,40 @@ def network_at(place: str) -> nn.Module:
     """
     if ":" not in place:
         return network_named(place)[0]
+    made = made_at(place, "network", lambda found: isinstance(found, nn.Module))
+    if not isinstance(made, nn.Module):
+        raise InputError(
+            f"{place}: expected a torch.nn.Module, got {type(made).__name__}; name a network"
+        )
+    return made
+
+
+def made_at(place: str, what: str, is_one: Callable[[Any], bool]) -> Any:
+    """What the user's own code has at a place, or makes there when called.
+
+    Args:
+        place: `package.module:Name`; the current folder is searched too.
+        what: For messages, e.g. network, with its example my_module:MyNetwork.
+        is_one: Whether what is there is taken as it is; anything else is called.
+
+    Raises:
+        InputError: There is no such thing, or it cannot be called without arguments.
+    """
     module_name, _, name = place.partition(":")
     if not module_name or not name:
-        raise InputError(f"expected a network as my_module:MyNetwork, got {place!r}")
+        raise InputError(f"expected a {what} as my_module:My{what.title()}, got {place!r}")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
         found: Any = importlib.import_module(module_name)
         for part in name.split("."):
             found = getattr(found, part)
-        made = found if isinstance(found, nn.Module) else found()
+        return found if is_one(found) else found()
     except Exception as error:  # whatever the user's code raises
         raise InputError(
-            f"{place}: expected a network or what makes one without arguments, got "
+            f"{place}: expected a {what} or what makes one without arguments, got "
             f"{type(error).__name__}: {error}; wrap it in a function that gives the arguments"
         ) from error
-    if not isinstance(made, nn.Module):
-        raise InputError(
-            f"{place}: expected a torch.nn.Module, got {type(made).__name__}; name a network"
-        )
-    return made
 
 
 def example_of(shape: str) -> Tensor:
@@ -144,7 +159,12 @@ def network_and_example(place: str, shape: str | None) -> tuple[nn.Module, Tenso
 
 
 def symmetry_from(
-    module: nn.Module, example: Tensor, layout: WeightLayout, *, logits: bool
+    module: nn.Module,
+    example: Tensor,
+    layout: WeightLayout,
+    *,
+    logits: bool,
+    rest: Collection[str] = (),
 ) -> NeuronSymmetry:
     """The derived and proven symmetry of a network, for checkpoints of it.
 
@@ -153,6 +173,7 @@ def symmetry_from(
         example: Its input, with a batch.
         layout: Parameters of the checkpoints.
         logits: Whether outputs are logits of a softmax.
+        rest: What all checkpoints share and none of them holds, see `with_fixed`.
 
     Raises:
         InputError: As `symmetry_of`; or the network's parameters are not those of the checkpoints.
@@ -170,8 +191,54 @@ def symmetry_from(
             f"expected the network of these checkpoints, but {'; '.join(faults[:SHOWN])}{more}; "
             "name the network that they are of"
         )
-    derived = symmetry_of(module, example, logits=logits)
+    derived = with_fixed(symmetry_of(module, example, logits=logits), rest)
     return fitted_to(derived, layout, type(module).__name__)
+
+
+def with_fixed(table: NeuronSymmetry, rest: Collection[str]) -> NeuronSymmetry:
+    """The moves that leave some parameters as they are.
+
+    Where all networks share them, a neuron that is counted there cannot change places with another
+    in one network alone.
+    """
+    fixed = {name for name in table.axes if name in rest}
+    if not fixed:
+        return table
+    inside = table.only(fixed)
+    held = {group for axes in inside.axes.values() for group in axes}
+    held |= {p.group for e in inside.joined.values() for parts in e.values() for p in parts}
+    free = table.only([name for name in table.axes if name not in fixed])
+    moves = free.continuous
+    return replace(
+        table,
+        axes={
+            name: tuple(None if group in held else group for group in axes)
+            for name, axes in table.axes.items()
+        },
+        sign_groups=table.sign_groups - held,
+        joined={
+            name: {
+                axis: tuple(p._replace(group=None) if p.group in held else p for p in parts)
+                for axis, parts in entry.items()
+            }
+            for name, entry in table.joined.items()
+        },
+        flips={
+            name: flip
+            for name, flip in table.flips.items()
+            if flip.group not in held and not fixed.intersection(flip.parameters)
+        },
+        continuous=replace(
+            moves,
+            scales={name: s for name, s in moves.scales.items() if s.group not in held},
+            normalizations={
+                name: entry
+                for name, entry in table.continuous.normalizations.items()
+                if not fixed.intersection((*entry.filters, *entry.parts))
+            },
+            products={name: p for name, p in moves.products.items() if p.group not in held},
+        ),
+    )
 
 
 def require_preserved(

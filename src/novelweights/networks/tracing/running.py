@@ -48,6 +48,15 @@ def working_copy(module: nn.Module) -> nn.Module:
     """The network in evaluation mode and float64, on the CPU.
 
     Raises:
+        InputError: As `evaluation_copy`.
+    """
+    return evaluation_copy(module).double()
+
+
+def evaluation_copy(module: nn.Module) -> nn.Module:
+    """The network in evaluation mode, on the CPU.
+
+    Raises:
         InputError: It cannot be copied, or has compiled layers.
     """
     for name, layer in module.named_modules():
@@ -57,7 +66,7 @@ def working_copy(module: nn.Module) -> nn.Module:
                 "(torch.jit), which cannot be followed; give the network before it was compiled"
             )
     try:
-        return copy.deepcopy(module).cpu().double().eval()
+        return copy.deepcopy(module).cpu().eval()
     except (RuntimeError, TypeError) as error:
         raise InputError(
             f"expected a network that copy.deepcopy can copy, got {type(module).__name__}: {error}"

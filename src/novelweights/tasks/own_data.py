@@ -1,0 +1,155 @@
+"""Labelled examples of the user's own, from one file; nothing in it is run, nothing is normalized.
+
+Source: ours.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from novelweights.data.image_data import ImageData
+from novelweights.errors import InputError
+from novelweights.files import sha256_of
+from novelweights.weights.readers.checkpoint_files import CheckpointFiles
+from novelweights.weights.readers.source import MAX_BYTES
+
+EXAMPLES, LABELS = ("x", "images", "test_x"), ("y", "labels", "test_y")
+SUFFIXES = (".npz", ".safetensors", ".pt", ".pth")
+
+
+@dataclass(frozen=True, eq=False)
+class OwnData:
+    """Examples as the network takes them, and their classes."""
+
+    path: Path
+    x: Float[Tensor, "examples ..."]
+    y: Int[Tensor, " examples"]
+    told: str
+    """What the numbers are, and that they are used as given."""
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return tuple(self.x.shape[1:])
+
+    def shaped(self, shape: tuple[int, ...]) -> "OwnData":
+        """The same examples in another shape.
+
+        Raises:
+            InputError: It holds another number of numbers.
+        """
+        if math.prod(shape) != self.x[0].numel():
+            raise InputError(
+                f"{self.path}: expected examples of {_times(shape)} (--input-shape), got "
+                f"{_times(self.example_shape)}; leave --input-shape out, or give that of the data"
+            )
+        return OwnData(self.path, self.x.reshape(-1, *shape), self.y, self.told)
+
+    def as_images(self, name: str) -> ImageData:
+        """For a classification: rows of test examples, and none to train with."""
+        x = self.x.flatten(1)
+        return ImageData(
+            name=name,
+            source=f"{self.path.name}, {self.told}",
+            sha256=sha256_of(self.path),
+            train_x=x[:0],
+            train_y=self.y[:0],
+            test_x=x,
+            test_y=self.y,
+            image_shape=self.example_shape,
+        )
+
+
+def read_own_data(path: Path, *, max_bytes: int = MAX_BYTES) -> OwnData:
+    """The examples (x, images or test_x) and their classes (y, labels or test_y) in a file.
+
+    Args:
+        path: .npz, .safetensors, .pt or .pth; of these nothing is unpickled that needs code.
+        max_bytes: A file that announces more is refused.
+
+    Raises:
+        InputError: No such file, damaged, other names, numbers of another kind or number, NaN, or
+            classes that do not count from 0.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path}: expected a file with examples and classes, there is none; give one of "
+            f"{', '.join(SUFFIXES)}"
+        )
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: expected one of {', '.join(SUFFIXES)}; save x and y by numpy")
+    try:
+        content = CheckpointFiles(max_bytes).content(path)
+    except InputError as error:
+        raise InputError(f"{path.parent}: {error}") from error
+    if not isinstance(content, Mapping):
+        raise InputError(
+            f"{path}: expected x and y by name, got {type(content).__name__}; save them together: "
+            "numpy.savez(path, x=x, y=y)"
+        )
+    x, y = _named(content, EXAMPLES, path), _named(content, LABELS, path)
+    if x.ndim < 2 or 0 in x.shape:
+        raise InputError(
+            f"{path}: expected examples along the first axis of x, got {_times(tuple(x.shape))}"
+        )
+    if 4 * x.numel() > max_bytes:
+        raise InputError(f"{path}: expected at most {max_bytes:,} bytes, x takes {4 * x.numel():,}")
+    if y.shape != x.shape[:1]:
+        raise InputError(
+            f"{path}: expected a class for each of the {len(x)} examples, got y of "
+            f"{_times(tuple(y.shape))}; give the numbers of the classes, not one column for each"
+        )
+    return OwnData(path, *_checked(x, y, path), _told(x))
+
+
+def _checked(x: Tensor, y: Tensor, path: Path) -> tuple[Tensor, Tensor]:
+    if x.dtype != torch.uint8 and not x.is_floating_point():
+        raise InputError(
+            f"{path}: expected x of floating-point numbers or uint8, got {_kind(x)}; save it as "
+            "float32, as the network takes it"
+        )
+    x = x.float()
+    if not x.isfinite().all():
+        raise InputError(f"{path}: x holds NaN or infinite numbers; expected finite ones")
+    if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
+        raise InputError(f"{path}: expected y of integers, got {_kind(y)}; save classes from 0")
+    if int(y.min()) < 0:
+        raise InputError(f"{path}: expected classes from 0, got {int(y.min())}; count them from 0")
+    return x, y.long()
+
+
+def _named(content: Mapping, names: tuple[str, ...], path: Path) -> Tensor:
+    """The one entry that has one of the names, as a tensor."""
+    there = [name for name in names if name in content]
+    if len(there) != 1:
+        got = " and ".join(there) or ", ".join(map(str, list(content)[:5])) or "nothing"
+        raise InputError(f"{path}: expected one of {', '.join(names)}, got {got}")
+    value = content[there[0]]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        native = np.ascontiguousarray(value.astype(value.dtype.newbyteorder("=")))
+        wide = native.astype(np.int64) if native.dtype.kind == "u" and native.itemsize > 1 else None
+        value = torch.from_numpy(native if wide is None else wide)
+    if not isinstance(value, Tensor) or value.is_complex():
+        raise InputError(
+            f"{path}: expected numbers in {there[0]}, got {type(value).__name__}; save an array"
+        )
+    return value
+
+
+def _told(x: Tensor) -> str:
+    kind = "numbers 0 to 255" if x.dtype == torch.uint8 else "numbers"
+    return f"{len(x)} examples of {_times(tuple(x.shape[1:]))}, {kind} as given, not normalized"
+
+
+def _kind(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "single numbers"
