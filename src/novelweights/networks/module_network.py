@@ -71,12 +71,16 @@ class ModuleNetwork:
         """Numbers of an example."""
         return math.prod(self.image_shape)
 
-    @cached_property
+    @property
     def symmetry(self) -> NeuronSymmetry:
-        """Derived and proven; no moves where that is refused, or where the rest is fixed."""
+        """Derived and proven; no moves where that is refused, nor of what is fixed."""
+        return self._symmetry
+
+    @cached_property
+    def _symmetry(self) -> NeuronSymmetry:
         example = torch.randn(2, *self.image_shape, generator=torch.Generator().manual_seed(0))
+        rest = self.held.state_dict().keys() - {name for name, _ in self.layout.shapes}
         try:
-            rest = self.held.state_dict().keys() - {name for name, _ in self.layout.shapes}
             return symmetry_from(self.held, example, self.layout, logits=True, rest=rest)
         except InputError:
             return NeuronSymmetry({name: (None,) * len(s) for name, s in self.layout.shapes})

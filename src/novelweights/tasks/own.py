@@ -43,12 +43,11 @@ def task_at(place: str) -> Task:
         return not isinstance(found, type) and not _missing(found)
 
     made = made_at(place, "task", is_task)
-    if isinstance(made, type) or (missing := _missing(made)):
-        told = "a class" if isinstance(made, type) else type(made).__name__
-        lacks = "" if isinstance(made, type) else f" without {', '.join(missing)}"
+    if isinstance(made, type) or _missing(made):
+        told = f"{type(made).__name__} without {', '.join(_missing(made))}"
         raise InputError(
-            f"{place}: expected a task (an object with {', '.join(MEMBERS)}), got {told}{lacks}; "
-            "see novelweights.tasks.task.Task"
+            f"{place}: expected a task (an object with {', '.join(MEMBERS)}), got "
+            f"{'a class' if isinstance(made, type) else told}; see novelweights.tasks.task.Task"
         )
     for which in ("quality", "novelty"):
         if not isinstance(measure := getattr(made, which), Measure):
