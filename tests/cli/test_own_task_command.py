@@ -1,5 +1,6 @@
 """A task of one's own judges an audit: a network with labelled examples, or an object."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 from novelweights.cli.main import app
+from novelweights.errors import InputError
 
 OWN = """
 import torch
@@ -34,9 +36,6 @@ class Norms:
         apart = (behavior - reference.T).abs()
         return (apart if exclude is None else apart.masked_fill(exclude, torch.inf)).amin(dim=1)
 
-class Broken(Norms):
-    def behave(self, population):
-        return population.weights.norm()
 """
 NETWORK = ("--network", "own_audit_task:small")
 
@@ -66,47 +65,58 @@ def audited(*options) -> Result:
     return CliRunner().invoke(app, [*words, *options])
 
 
-def told(result: Result) -> dict:
-    assert result.exit_code == 0, result.output
-    return json.loads(Path("run/audit.json").read_text())
+@pytest.fixture
+def asked(monkeypatch) -> dict:
+    """What the command asks of the audit, which does not run."""
+    found = {}
+
+    def stop(*_populations, **options):
+        found.update(options)
+        raise InputError("stopped")
+
+    monkeypatch.setattr("novelweights.audit_run.audit_to_folder", stop)
+    return found
 
 
 def test_own_network_and_examples_judge_behavior(folder):
-    result = audited(*NETWORK, "--data", "test.npz")
-    found = told(result)
+    result = audited(*NETWORK, "--data", "test.npz", "--symmetry", "none")
+    assert result.exit_code == 0, result.output
+    told = json.loads(Path("run/audit.json").read_text())
     assert "30 examples of 4, numbers as given, not normalized" in result.output
     assert "behavior: not judged" not in result.output
-    assert found["about"]["task"] == "own_audit_task:small on test.npz"
-    assert found["quality"]["name"] == "accuracy"
-    assert "sign flips of the 6 hidden neurons" in found["distance"]["symmetry"]
-    rows = (folder / "run/checkpoints.csv").read_text().splitlines()
-    column = rows[0].split(",").index("quality")
-    generated = [line.split(",") for line in rows[1:] if "generated" in line]
-    assert float(generated[0][column]) == 100  # the network that the classes come from
+    assert told["about"]["task"] == "own_audit_task:small on test.npz"
+    assert told["quality"]["name"] == "accuracy"
+    with (folder / "run/checkpoints.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[0]["quality"]) == 100  # the network that the classes come from
     manifest = json.loads((folder / "run/manifest.json").read_text())
     assert "--network own_audit_task:small --data test.npz" in manifest["command"]
-    assert "--task auto" in manifest["command"]
 
 
-def test_without_a_task_the_audit_says_what_it_cannot_say(folder):
-    result = audited("--symmetry", "none")
-    warnings = told(result)["warnings"]
+def test_without_a_task_the_audit_says_what_it_cannot_say(folder, asked):
+    result = audited()
     assert "behavior: not judged" in result.output
     assert "nothing is called novel" in result.output
-    assert any(
-        "No task was given" in text and "nothing is called novel" in text for text in warnings
-    )
-    page = (folder / "run/report.html").read_text()
-    assert page.index("No task was given") < page.index("Verdict on each of the")
+    assert asked["task"] is None
 
 
-def test_a_task_object_judges_behavior(folder):
-    result = audited("--task", "own_audit_task:Norms", "--symmetry", "none")
-    found = told(result)
-    assert found["about"]["task"] == "norms"
-    assert found["quality"]["name"] == "norm"
-    manifest = json.loads((folder / "run/manifest.json").read_text())
-    assert "--task own_audit_task:Norms" in manifest["command"]
+def test_own_network_tells_the_symmetry_of_logits_too(folder, asked):
+    options = (*NETWORK, "--input-shape", "4", "--data", "test.npz")
+    audited(*options)
+    found = asked["symmetry"]
+    assert found.sizes(asked["task"].network.layout) == {"0": 6}
+    assert found.sign_groups == {"0"}
+    assert len(found.continuous.shifts) == 2
+    assert " ".join(options) in asked["command"]
+    audited(*options, "--task", "own_audit_task:Norms")
+    assert asked["task"].name == "norms"
+    assert asked["symmetry"] == found
+
+
+def test_a_task_object_judges_behavior(folder, asked):
+    audited("--task", "own_audit_task:Norms")
+    assert asked["task"].name == "norms"
+    assert "--task own_audit_task:Norms" in asked["command"]
 
 
 def test_what_does_not_go_together_is_refused_in_one_line(folder):
@@ -122,7 +132,6 @@ def test_what_does_not_go_together_is_refused_in_one_line(folder):
         ((*NETWORK, "--data", "classes.npz"), "expected classes 0 to 2"),
         ((*NETWORK, "--data", "long.npz"), "is the shape of an example right?"),
         (("--task", "own_audit_task:Missing"), "expected a task or what makes one"),
-        (("--task", "own_audit_task:Broken"), "from behave"),
         (("--network", "own_audit_task:Norms", *data), "expected a torch.nn.Module"),
     ):
         result = audited(*options)
