@@ -36,6 +36,7 @@ from novelweights.networks.declared import (
     network_and_example,
     read_symmetry,
     symmetry_from,
+    with_fixed,
 )
 from novelweights.networks.registered import input_shape_of
 from novelweights.tasks.classification import Classification
@@ -240,14 +241,16 @@ def symmetry_given(
     """
     if symmetry is None or symmetry == "none":
         return None
+    rest = trained.shared or {}
     if isinstance(symmetry, NeuronSymmetry):
-        return fitted_to(symmetry, trained.layout, "symmetry")
+        return fitted_to(with_fixed(symmetry, rest), trained.layout, "symmetry")
     if symmetry == "auto":
         return trained.info.symmetry
     if isinstance(symmetry, Path) or (
         isinstance(symmetry, str) and Path(symmetry).suffix == ".json"
     ):
-        return fitted_to(read_symmetry(Path(symmetry)), trained.layout, str(symmetry))
+        table = with_fixed(read_symmetry(Path(symmetry)), rest)
+        return fitted_to(table, trained.layout, str(symmetry))
     if isinstance(symmetry, str):
         module, found = network_and_example(symmetry, None)
         example = found if example is None else example
@@ -260,7 +263,7 @@ def symmetry_given(
             )
         example = example_of("x".join(map(str, shape or ()))) if example is None else example
     is_classifier = isinstance(task, Classification)
-    return symmetry_from(module, example, trained.layout, logits=is_classifier)
+    return symmetry_from(module, example, trained.layout, logits=is_classifier, rest=rest)
 
 
 def described(checkpoints: Checkpoints, found: Population) -> dict[str, Any]:

@@ -126,7 +126,8 @@ def test_what_does_not_go_together_is_refused_in_one_line(folder):
     for options, words in (
         (data, "expected --network beside --data"),
         (("--task", "own_audit_task:Norms", *data), "expected --network beside --data"),
-        (NETWORK, "add --input-shape, such as"),
+        (NETWORK, "the network has no input_shape; add --input-shape"),
+        (("--input-shape", "4"), "expected the network it is of"),
         ((*NETWORK, *data, "--input-shape", "5"), "expected examples of 5 (--input-shape), got 4"),
         ((*NETWORK, "--data", "none.npz"), "there is none"),
         ((*NETWORK, "--data", "classes.npz"), "expected classes 0 to 2"),

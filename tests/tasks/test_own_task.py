@@ -57,6 +57,7 @@ class Shapes(Norms):
 class WrongShapes(Shapes):
     test = np.zeros((2, 5))
 
+class WrongSurface(Shapes):
     def has_surface(self, behavior):
         return behavior
 
@@ -143,12 +144,12 @@ def test_a_task_of_shapes_stays_one(own):
     assert isinstance(task, CheckedShapes)
     assert task.test.dtype == np.float32
     assert task.has_surface(task.behave(some(3))).all()
-    wrong = task_at(f"{own}:WrongShapes")
-    assert isinstance(wrong, ShapeTask)
     with pytest.raises(
         InputError, match=r"clouds .shapes x points x 3. from test, got a result of"
     ):
-        _ = wrong.test
+        task_at(f"{own}:WrongShapes")
+    wrong = task_at(f"{own}:WrongSurface")
+    assert isinstance(wrong, ShapeTask)
     with pytest.raises(InputError, match=r"3 truth values from has_surface"):
         wrong.has_surface(wrong.behave(some(3)))
 

@@ -275,7 +275,8 @@ def _behavior(
         "quality": quality.numpy(),
         "novelty": task.novelty_against(behavior, trained, exclude=banned).numpy(),
     }
-    if task.quality.unit == "%":
+    is_similarity = not task.novelty.higher_is_better  # of error sets, where there are classes
+    if task.quality.unit == "%" and behavior.dtype == torch.uint8 and is_similarity:
         usual = 1 - task.score(trained).mean() / 100
         chance = expected_iou(1 - quality.double() / 100, usual.double().expand(len(quality)))
         found["expected_novelty"] = chance.numpy()

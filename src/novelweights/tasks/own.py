@@ -57,7 +57,11 @@ def task_at(place: str) -> Task:
             )
     if type(made) in (Classification, FieldShapes):
         return made
-    return CheckedShapes(made, place) if isinstance(made, ShapeTask) else Checked(made, place)
+    if not hasattr(type(made), "has_surface"):
+        return Checked(made, place)
+    shapes = CheckedShapes(made, place)
+    _ = shapes.test  # read and checked now: whether it is a `ShapeTask` asks for it
+    return shapes
 
 
 def classifier_task(
