@@ -19,6 +19,7 @@ from torch.func import functional_call
 
 from novelweights.errors import InputError
 from novelweights.networks.declared import symmetry_from
+from novelweights.networks.evaluating import evaluating
 from novelweights.networks.parts import split_at
 from novelweights.networks.resnet import working_device
 from novelweights.networks.tracing.running import evaluation_copy
@@ -143,7 +144,7 @@ class PartOfModule(ModuleNetwork):
         """Activations before the first layer that a checkpoint holds, of every example."""
         before, _ = self.halves
         device, at_once = _device_of(self.held), max(1, FLOATS_AT_ONCE // self.largest)
-        with torch.no_grad():
+        with evaluating():
             found = [
                 _of_own_code(self.name, partial(before, self.images(some).to(device)))
                 for some in x.split(at_once)
@@ -199,7 +200,7 @@ def module_network(
     if halves is None:
         return ModuleNetwork(*told, _can_batch(held, trial, (images,), expected))
     before, after = halves
-    with torch.no_grad():
+    with evaluating():
         inside = before(images)
     return PartOfModule(*told, _can_batch(after, trial, inside, expected), halves)
 
@@ -214,7 +215,7 @@ def batched(module: nn.Module, state: Mapping[str, Tensor], inputs: tuple[Tensor
     def one(values: dict[str, Tensor]) -> Tensor:
         return logits_of(functional_call(module, values, inputs))
 
-    with torch.no_grad(), warnings.catch_warnings():
+    with evaluating(), warnings.catch_warnings():
         warnings.filterwarnings("error", "There is a performance drop")  # then a loop is as fast
         return torch.vmap(one)(dict(state))
 
@@ -224,7 +225,7 @@ def one_by_one(
 ) -> Tensor:
     """Logits of all checkpoints, one after the other."""
     n = len(next(iter(state.values())))
-    with torch.no_grad():
+    with evaluating():
         return torch.stack(
             [
                 logits_of(functional_call(module, {k: v[row] for k, v in state.items()}, inputs))
@@ -306,7 +307,7 @@ def _tried(held: nn.Module, examples: Tensor) -> tuple[nn.Module, Tensor, int]:
             largest.append(output.numel() // len(examples))
 
     def run(device: torch.device) -> Tensor:
-        with torch.no_grad():
+        with evaluating():
             return logits_of(held.to(device)(examples.to(device)))
 
     handles = [layer.register_forward_hook(measure) for layer in held.modules()]
@@ -337,7 +338,7 @@ def _halves(
         return None
     try:
         before, after = split_at(held, trial.keys())
-        with torch.no_grad():
+        with evaluating():
             inside = before(images)
     except Exception:  # whatever tracing raises: then it runs whole
         return None

@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from novelweights.errors import InputError
+from novelweights.networks.evaluating import evaluating
 from novelweights.networks.resnet import ResNet18, whole_state, working_device
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -121,7 +122,7 @@ class PartOfNetwork:
     def trunk(self, x: Float[Tensor, "examples inputs"]) -> tuple[Tensor, ...]:
         """Activations before the first generated layer, of every example."""
         before, _ = self._halves
-        with torch.no_grad():
+        with evaluating():
             found = [
                 before(self.network.images(some).to(self._device))
                 for some in x.split(IMAGES_AT_ONCE)
@@ -136,7 +137,7 @@ class PartOfNetwork:
         n_examples = len(activations[0])
         logits = torch.empty(len(weights), n_examples, self.classes)
         states = [self.layout.unflatten(checkpoint) for checkpoint in weights.to(self._device)]
-        with torch.no_grad():
+        with evaluating():
             for start in range(0, n_examples, IMAGES_AT_ONCE):
                 some = tuple(part[start : start + IMAGES_AT_ONCE] for part in activations)
                 for row, state in enumerate(states):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from novelweights.networks.evaluating import evaluating
 from novelweights.weights.continuous import (
     Continuous,
     Normalization,
@@ -153,7 +154,7 @@ class ResNet18:
         device = working_device()
         module, images = self.module().eval().to(device), self.images(x)
         logits = torch.empty(len(weights), len(x), self.classes)
-        with torch.no_grad():
+        with evaluating():
             for row, checkpoint in enumerate(weights):
                 state = self.layout.unflatten(checkpoint.to(device))
                 parts = [

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from novelweights.networks.evaluating import evaluating
 from novelweights.networks.resnet import (
     Block,
     ResidualTable,
@@ -118,7 +119,7 @@ class SmallResNet:
         logits = torch.empty(len(weights), len(x), self.classes)
         patches = 9 * self.width * len(x) * (-(-self.image_size // 2)) ** 2
         at_once = max(1, PATCH_FLOATS // max(1, patches))
-        with torch.no_grad():
+        with evaluating():
             for start in range(0, len(weights), at_once):
                 some = weights[start : start + at_once]
                 state = self.layout.unflatten(some)
