@@ -68,7 +68,7 @@ def test_trunk_and_tail_are_the_whole_network(module, images, generated, rng, mo
     assert all(len(activation) == len(images) for activation in activations)
     logits = part.tail(weights, activations)
     assert logits.shape == (3, 9, 5)
-    assert torch.allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    assert (logits - expected).abs().max() < 1e-5 * expected.abs().max()  # sums in another order
     assert torch.equal(part.forward(weights, images), logits)
     assert (logits[0] - logits[1]).abs().max() > 1e-3
 
