@@ -1,14 +1,9 @@
 import hashlib
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from killed import run_killed
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
@@ -109,25 +104,9 @@ def _rest():
     return {k: v.clone() for k, v in state.items() if k != "hidden.weight"}.items()
 
 
-SLOWLY = """
-import sys, time
-from pathlib import Path
-from novelweights.cli.main import app
-from novelweights.weights.readers import source, importing
-from novelweights.weights import writer
-source.BLOCK_BYTES = 8 * 4 * 23  # eight checkpoints a block
-append, begin = writer._append_bytes, writer.PopulationWriter._begin
-def slowly(path, data):
-    half = len(data) // 2
-    append(path, data[:half])
-    time.sleep(0.005)
-    append(path, data[half:])
-writer._append_bytes = slowly
-def tell(self, resume):
-    print("begun", flush=True)
-    begin(self, resume)
-writer.PopulationWriter._begin = tell
-app(sys.argv[1:])
+SMALL_BLOCKS = """
+from novelweights.weights.readers import importing, source
+source.BLOCK_BYTES = 2 * 4 * 23  # two checkpoints a block
 """
 
 
@@ -135,25 +114,8 @@ app(sys.argv[1:])
 def test_an_import_that_is_killed_goes_on_and_ends_with_the_same_bytes(
     tmp_path: Path, kills: int
 ) -> None:
-    write_states(tmp_path / "files", 400)
-    run("import", "auto", tmp_path / "files", "-o", tmp_path / "whole", "--split", "train")
-    words = ["import", "auto", str(tmp_path / "files"), "-o", str(tmp_path / "killed")]
-    words += ["--split", "train", "--resume"]
-    random_moment, killed = random.Random(0), 0
-    while not (tmp_path / "killed").exists():
-        process = subprocess.Popen(
-            [sys.executable, "-c", SLOWLY, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        assert process.stdout is not None
-        while process.stdout.readline().strip() != b"begun":
-            assert process.poll() is None
-        if killed < kills:
-            time.sleep(random_moment.uniform(0, 1 / kills))
-            os.kill(process.pid, signal.SIGKILL)
-            killed += process.wait() == -signal.SIGKILL
-            process.communicate()
-        else:
-            _, errors = process.communicate()
-            assert process.returncode == 0, errors.decode()
-    assert killed == kills
+    write_states(tmp_path / "files", 10 * (kills + 2))
+    words = ["import", "auto", tmp_path / "files", "--split", "train"]
+    run(*words, "-o", tmp_path / "whole")
+    run_killed([*words, "-o", tmp_path / "killed", "--resume"], kills=kills, changes=SMALL_BLOCKS)
     assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
