@@ -8,8 +8,11 @@ class InputError(Exception):
     """Wrong input from outside: a file, a flag, a layout, missing data.
 
     The message is for the user: what was expected, what came, what to do. The command line prints
-    it and exits with code 2, without a traceback.
+    it and exits with code 2, without a traceback. It is one line, whatever a file name in it holds.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(c if c.isprintable() else " " for c in message))
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

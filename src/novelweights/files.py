@@ -64,9 +64,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"{path}: expected this file, it is not there") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected JSON, got something else ({error})") from error
+        raise InputError(
+            f"{path}: expected this file, it is not there; restore it or make it again"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:  # among them numbers that are too long
+        raise InputError(
+            f"{path}: expected JSON, got something else ({error}); get the file again"
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

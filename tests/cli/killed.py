@@ -1,7 +1,7 @@
 """Commands that are killed at random moments and go on, for the tests of --resume.
 
-One process imports everything and forks a child for each attempt, so that thirty kills take seconds.
-A child writes slowly, half of each write at a time, and tells of each of its steps.
+One process imports everything and forks a child for each attempt, so thirty kills take seconds. A
+child writes slowly, half of each write at a time, and tells of each of its steps.
 """
 
 import os

@@ -72,7 +72,10 @@ class WeightLayout:
             known = dict(self.shapes)
             faults += [f"{name} is not in the layout" for name in state if name not in known]
         if faults:
-            raise InputError("the state dict does not fit the layout: " + "; ".join(faults))
+            raise InputError(
+                f"the state dict does not fit the layout: {'; '.join(faults)}: give checkpoints of "
+                "one architecture"
+            )
         for name, _ in self.shapes:
             value = state[name]
             weights[start : start + value.numel()] = value.detach().reshape(-1)
@@ -106,6 +109,8 @@ class WeightLayout:
         """
         try:
             rows = list(csv.DictReader(io.StringIO(text)))
+            if any(not _is_shape(row["shape"]) for row in rows):
+                raise ValueError("a shape is a product of whole numbers")
             layout = cls(
                 tuple(
                     (row["parameter"], tuple(int(n) for n in row["shape"].split("x") if n))
@@ -117,12 +122,19 @@ class WeightLayout:
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{source}: expected columns parameter, shape (10x784), start, end; "
-                f"could not read them ({error})"
+                f"could not read them ({error}); write them so"
             ) from error
         if states_ends and stated != [
             (where.start, where.stop) for where in layout.slices.values()
         ]:
-            raise InputError(f"{source}: start and end do not follow from the shapes")
+            raise InputError(
+                f"{source}: start and end do not follow from the shapes; leave them out"
+            )
         if not layout.shapes:
-            raise InputError(f"{source}: no parameters listed")
+            raise InputError(f"{source}: no parameters listed; write a row for each")
         return layout
+
+
+def _is_shape(text: str) -> bool:
+    """Whether a text is lengths with an x between them, none for a scalar."""
+    return all(part.strip().isdecimal() and len(part) < 20 for part in text.split("x") if part)

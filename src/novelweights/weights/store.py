@@ -25,6 +25,7 @@ from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.symmetry import NeuronSymmetry
 
 SCHEMA_VERSION = 1
+RESTORE = "restore the folder from a copy or build the population again"
 SHARED_FILE = "shared.safetensors"
 """The rest of a network of which the checkpoints are parts; only such populations have it."""
 BLOCK_ROWS = 4096
@@ -103,10 +104,16 @@ def open_population(folder: Path, *, verify: bool = True) -> StoredPopulation:
         InputError: A file is missing, truncated or damaged; it is named.
     """
     if not folder.exists():
-        raise InputError(f"{folder}: expected a population folder, there is nothing of that name")
+        raise InputError(
+            f"{folder}: expected a population folder, there is nothing of that name; name another"
+        )
     if not is_population_folder(folder):
         partial = folder.name.endswith(".partial") or (folder / "progress.json").exists()
-        hint = "an unfinished build; go on with --resume" if partial else "no population.json"
+        hint = (
+            "an unfinished build; go on with --resume"
+            if partial
+            else "no population.json; name another"
+        )
         raise InputError(f"{folder}: expected a population folder, got {hint}")
     described = read_json(folder / "population.json")
     version = described.get("schema_version") if isinstance(described, dict) else None
@@ -122,8 +129,12 @@ def open_population(folder: Path, *, verify: bool = True) -> StoredPopulation:
             for shard in described["shards"]
         ]
         info = info_from_json(described)
+        if any(rows < 0 for _, rows, _ in shards):
+            raise ValueError("a shard of fewer than no rows")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{folder}: population.json lacks or misstates {error}") from error
+        raise InputError(
+            f"{folder}: population.json lacks or misstates {error}; {RESTORE}"
+        ) from error
     for name in ("layout.csv", "records.csv", *({SHARED_FILE} & sums.keys())):
         _check_file(folder / name, sums.get(name), verify)
     layout = WeightLayout.from_csv(_text(folder / "layout.csv"), str(folder / "layout.csv"))
@@ -156,7 +167,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text, got other bytes") from error
+        raise InputError(f"{path}: expected UTF-8 text, got other bytes; {RESTORE}") from error
 
 
 def _check_file(path: Path, digest: str | None, verify: bool) -> None:
@@ -224,7 +235,8 @@ def _read_records(path: Path) -> Records:
         )
     except (KeyError, ValueError, pd.errors.ParserError) as error:
         raise InputError(
-            f"{path}: expected columns row, run, step, split and numeric scores; {error}"
+            f"{path}: expected columns row, run, step, split and numeric scores ({error}); "
+            f"{RESTORE}"
         ) from error
 
 

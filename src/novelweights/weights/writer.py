@@ -180,7 +180,11 @@ class PopulationWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing to close: each block is complete on disk when `append` returns."""
+        """Remove what holds no rows yet; else each block is complete on disk, and stays."""
+        if error is not None and not self.rows_done and not (self._partial / JOURNAL).exists():
+            for name in self._files():
+                (self._partial / name).unlink(missing_ok=True)
+            self._partial.rmdir()
 
     def append(self, weights: Float[Tensor, "n d"], records: Records) -> None:
         """Write the next rows and their records; on return they are on disk.

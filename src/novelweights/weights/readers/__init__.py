@@ -62,6 +62,7 @@ def read_checkpoints(
     Raises:
         InputError: Nothing is there, nothing is recognized, or a file is damaged.
     """
+    require_there(path)
     is_plain = replace(reading, columns=None, max_bytes=PLAIN.max_bytes) == PLAIN
     if path.is_dir() and is_population_folder(path) and is_plain:
         stored = open_population(path)  # stays a memory map
@@ -84,10 +85,24 @@ def open_source(path: Path, *, format_name: str = AUTO, reading: Reading = PLAIN
     Raises:
         InputError: Nothing is there, nothing is recognized, or they cannot be read so.
     """
-    if not path.exists():
-        raise InputError(f"{path}: expected checkpoints, there is nothing of that name")
+    require_there(path)
     name = recognized(path) if format_name == AUTO else format_name
     return part_of(_with_records(reader_named(name).open(path, reading), reading), reading)
+
+
+def require_there(path: Path) -> None:
+    """Refuse a path that is neither a folder nor a file.
+
+    Raises:
+        InputError: Nothing is there, or a pipe or a device, or it cannot be a path at all.
+    """
+    try:
+        if path.is_file() or path.is_dir():
+            return
+        what = "it is a pipe or a device" if path.exists() else "there is nothing of that name"
+    except (OSError, ValueError) as error:  # links in a circle, a name that is too long
+        what = f"it cannot be looked at ({error})"
+    raise InputError(f"{path}: expected checkpoints, {what}; name the folder or file of them")
 
 
 def reader_named(name: str) -> Reader:
@@ -167,6 +182,7 @@ def read_starts(path: Path) -> Population:
 
 def heldout_rows(path: Path, reading: Reading = PLAIN) -> int:
     """How many held-out checkpoints are at a path beside training ones; 0 if there are none."""
+    require_there(path)
     if path.is_dir() and is_population_folder(path):
         split = open_population(path, verify=False).records.split
     else:

@@ -13,7 +13,7 @@ from novelweights.errors import InputError
 from novelweights.weights.readers.array_files import MAGIC, open_npy, read_npz
 from novelweights.weights.readers.safetensors_files import SafetensorsFiles
 from novelweights.weights.readers.torch_files import TorchFiles
-from novelweights.weights.readers.units import Unit
+from novelweights.weights.readers.units import Unit, require_file
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "ema", "net", "module", "params", "weights")
 """Keys under which training code keeps the state dict inside a larger dict, Lightning's first."""
@@ -84,8 +84,15 @@ class CheckpointFiles:
 
     def content(self, path: Path) -> Any:
         """What a file holds, of plain values, tensors and arrays."""
-        with path.open("rb") as file:
-            start = file.read(32)
+        require_file(path)
+        try:
+            with path.open("rb") as file:
+                start = file.read(32)
+        except OSError as error:
+            raise InputError(
+                f"{path.name}: expected a file, cannot read it ({error.strerror}); change its "
+                "permissions or copy it again"
+            ) from error
         if not start:
             raise InputError(f"{path.name}: expected a checkpoint, it is empty; copy it again")
         for magic, told in NO_CHECKPOINTS.items():

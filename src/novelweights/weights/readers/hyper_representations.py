@@ -79,7 +79,7 @@ class HyperRepresentationsDataset:
             InputError: The file is damaged or holds something else; nothing of it was run.
         """
         file = _file(path)
-        sets = _sets(TorchFiles(reading.max_bytes, stubs=True).read(file), file)
+        sets = _sets(_content(file, reading.max_bytes), file)
         rows = [(f"{one.name}[{i}]", row) for one in sets for i, row in enumerate(one.rows)]
         layout, told = _layout(sets[0], reading, file)
         symmetry = symmetry_of_layout(layout)
@@ -106,6 +106,13 @@ class HyperRepresentationsDataset:
 
 def _file(path: Path) -> Path:
     return path / FILE_NAME if path.is_dir() else path
+
+
+def _content(file: Path, max_bytes: int) -> Any:
+    try:
+        return TorchFiles(max_bytes, stubs=True).read(file)
+    except InputError as error:
+        raise InputError(f"{file.parent / str(error)}") from error
 
 
 def _sets(content: Any, file: Path) -> list[DataSet]:

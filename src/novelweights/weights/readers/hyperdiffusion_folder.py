@@ -20,7 +20,7 @@ from novelweights.errors import InputError
 from novelweights.weights.population import Records
 from novelweights.weights.readers.source import Reading, Source
 from novelweights.weights.readers.state_dicts import source_of_units
-from novelweights.weights.readers.units import Unit
+from novelweights.weights.readers.units import Unit, listed
 
 MODELS = ("model_final.pth", "model_current.pth")
 """Files of an entry's folder `checkpoints`, the better one first."""
@@ -116,7 +116,7 @@ def _entries(path: Path) -> tuple[dict[str, Path], list[str]]:
         raise InputError(
             f"{path}: expected a folder of HyperDiffusion's networks, got a file; give the folder"
         )
-    entries = [p for p in sorted(path.iterdir()) if not p.name.startswith(".")]
+    entries = [p for p in listed(path) if not p.name.startswith(".")]
     empty = [p.name for p in entries if p.is_dir() and _model_in(p) is None]
     if empty:
         raise InputError(

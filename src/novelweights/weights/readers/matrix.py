@@ -32,10 +32,12 @@ class Matrix:
         """Whether there is a file with a single matrix."""
         if not path.is_file() or path.suffix not in SUFFIXES:
             return False
+        if path.suffix in (".npy", ".npz"):
+            return True  # not unpacked before its size is allowed
         try:
             _only_matrix(CheckpointFiles(2**62).content(path))
         except InputError:
-            return path.suffix in (".npy", ".npz")
+            return False
         return True
 
     def open(self, path: Path, reading: Reading) -> Source:
@@ -105,6 +107,8 @@ def _only_matrix(content: Any) -> Tensor | np.ndarray:
 
 def _layout(path: Path, reading: Reading, n_weights: int) -> tuple[WeightLayout, str]:
     where = reading.layout or path.parent / LAYOUT
+    if reading.layout is None and where.exists() and not where.is_file():
+        raise InputError(f"{where}: expected a CSV, it is no file; give one with --layout")
     try:
         layout = WeightLayout.from_csv(where.read_text(encoding="utf-8"), str(where))
         told = f"columns by {where.name}"
@@ -116,7 +120,7 @@ def _layout(path: Path, reading: Reading, n_weights: int) -> tuple[WeightLayout,
                 "as 10x784), in the order of the columns"
             ) from error
         layout, told = reading.columns, "columns taken to be those of the training checkpoints"
-    except UnicodeDecodeError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{where}: expected a CSV in UTF-8 ({error}); save it as text") from error
     if layout.size != n_weights:
         raise InputError(

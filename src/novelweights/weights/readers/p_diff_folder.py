@@ -16,7 +16,7 @@ from novelweights.weights.population import Records
 from novelweights.weights.readers.scores import as_percent
 from novelweights.weights.readers.source import Reading, Source
 from novelweights.weights.readers.state_dicts import source_of_units
-from novelweights.weights.readers.units import Unit
+from novelweights.weights.readers.units import Unit, listed
 
 TRAINED = re.compile(r"(\d{4,9})_acc(\d{1,3}\.\d{4})_(seed\d{4,9}_.+)\.pth", re.ASCII)
 GENERATED = re.compile(r"generated_.+_\d{3,9}\.pth", re.ASCII)
@@ -49,7 +49,7 @@ class PDiffFolder:
             InputError: No file is named so, an accuracy is impossible, or the first file cannot
                 be read.
         """
-        files = {p.name: p for p in sorted(path.iterdir()) if p.suffix == ".pth"}
+        files = {p.name: p for p in listed(path) if p.suffix == ".pth"}
         trained = {name: found for name in files if (found := TRAINED.fullmatch(name))}
         if trained:
             names = sorted(trained, key=lambda name: (trained[name][3], int(trained[name][1])))

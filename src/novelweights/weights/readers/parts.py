@@ -39,7 +39,7 @@ def part_of(source: Source, reading: Reading) -> Source:
     if not chosen:
         raise InputError(
             f"{source.path}: no parameter is left by --include and --exclude; there are "
-            f"{_some(list(shapes))}"
+            f"{_some(list(shapes))}: choose among these"
         )
     if not left:
         return source if given is None else replace(source, shared=_without(given, source.layout))
@@ -91,7 +91,9 @@ def _add_differences(
 def _given(path: Path, reading: Reading, layout: WeightLayout) -> Mapping[str, Tensor]:
     """The rest of the network in a file, whose names may carry a prefix more than the parts'."""
     if not path.is_file():
-        raise InputError(f"{path}: expected a file with the rest of the network, there is none")
+        raise InputError(
+            f"{path}: expected a file with the rest of the network, there is none; name one"
+        )
     try:
         state = CheckpointFiles(reading.max_bytes).state(path)
     except InputError as error:

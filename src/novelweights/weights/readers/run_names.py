@@ -81,7 +81,7 @@ def records_by_pattern(
     if not fields or len(set(fields)) != len(fields):
         raise InputError(
             "expected a pattern with each of {run}, {step}, {split} or scores once, such as "
-            f"{{run}}_step{{step}}, got {pattern!r}"
+            f"{{run}}_step{{step}}, got {pattern!r}; write it so"
         )
     kinds = {"run": ".+?", "split": r"[A-Za-z]+", "step": r"\d{1,18}"}
     text, end = "", 0
@@ -94,13 +94,17 @@ def records_by_pattern(
     try:
         expression = re.compile(text + re.escape(pattern[end:]))
     except re.error as error:
-        raise InputError(f"expected a pattern such as {{run}}_step{{step}}: {error}") from error
+        raise InputError(
+            f"expected a pattern such as {{run}}_step{{step}}, got {pattern!r} ({error}); "
+            "write it so"
+        ) from error
     matches = [expression.fullmatch(name) for name in names]
     other = [name for name, match in zip(names, matches, strict=True) if match is None]
     if other:
         raise InputError(
             f"expected names like {pattern!r}, {len(other)} of {len(names)} are not: "
-            f"{', '.join(other[:3])}; names are paths below the folder, without endings"
+            f"{', '.join(other[:3])}; names are paths below the folder, without endings: write a "
+            "pattern of all of them"
         )
     columns = {
         field: [match.group(field) for match in matches if match is not None] for field in fields
@@ -127,20 +131,24 @@ def records_by_table(
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
     except FileNotFoundError as error:
-        raise InputError(f"{path}: expected a CSV with file, run, step; there is none") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a CSV with file, run, step; {error}") from error
+        raise InputError(
+            f"{path}: expected a CSV with file, run, step; there is none: name one"
+        ) from error
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise InputError(
+            f"{path}: expected a CSV with file, run, step ({error}); save it in UTF-8"
+        ) from error
     heading = next((name for name in FILE_COLUMNS if rows and name in rows[0]), None)
     if heading is None or any(None in row or None in row.values() for row in rows):
         raise InputError(
             f"{path}: expected a column 'file' (or 'row') and as many cells in every row as in the "
-            f"heading, got {', '.join(map(str, rows[0])) if rows else 'no rows'}"
+            f"heading, got {', '.join(map(str, rows[0])) if rows else 'no rows'}; write them so"
         )
     by_name: dict[str, dict[str, str]] = {}
     for row in rows:
         key = row[heading].removeprefix("./")
         if key in by_name:
-            raise InputError(f"{path}: {key} is there twice; expected a row for each checkpoint")
+            raise InputError(f"{path}: {key} is there twice; expected a row for each: remove one")
         by_name[key] = row
     by_stem: dict[str, list[dict[str, str]]] = defaultdict(list)
     for key, row in by_name.items():
@@ -185,12 +193,17 @@ def _records(columns: dict[str, list[str]], n: int, split: str, source: str) -> 
             if name not in ("run", "step", "split")
         }
     except ValueError as error:
-        raise InputError(f"{source}: expected steps and scores as numbers; {error}") from error
+        raise InputError(
+            f"{source}: expected steps and scores as numbers ({error}); write them so"
+        ) from error
     if any(not 0 <= step < MAX_STEP for step in steps):
-        raise InputError(f"{source}: expected steps from 0 on, got {min(steps)} to {max(steps)}")
+        raise InputError(
+            f"{source}: expected steps from 0 to 2^62, got {min(steps)} to {max(steps)}; write "
+            "them so"
+        )
     runs = columns.get("run", ["run"] * n)
     if not all(runs):
-        raise InputError(f"{source}: expected a run for every checkpoint, some have none")
+        raise InputError(f"{source}: expected a run for every checkpoint, some have none; name it")
     made = Records.of(runs, split=split, step=steps)
     splits = [text or split for text in columns.get("split", [split] * n)]
     return Records(made.run, np.array(splits, dtype=object), made.step, scores)

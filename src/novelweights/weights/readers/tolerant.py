@@ -17,7 +17,7 @@ from novelweights.errors import InputError
 from novelweights.files import read_json, sha256_of
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo
-from novelweights.weights.readers import PLAIN, open_source, recognized
+from novelweights.weights.readers import PLAIN, open_source, recognized, require_there
 from novelweights.weights.readers.checkpoint_files import CheckpointFiles
 from novelweights.weights.readers.run_names import records_by_name
 from novelweights.weights.readers.source import Reading
@@ -63,8 +63,7 @@ def examine(path: Path, reading: Reading = PLAIN) -> Examined:
     Raises:
         InputError: There are no checkpoints at all.
     """
-    if not path.exists():
-        raise InputError(f"{path}: expected checkpoints, there is nothing of that name")
+    require_there(path)
     if path.is_dir() and is_population_folder(path):
         return _examine_population(path)
     if path.is_dir() and recognized(path) == "state-dicts":

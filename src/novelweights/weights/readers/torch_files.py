@@ -23,6 +23,7 @@ from novelweights.weights.readers.plain_values import Refused, shown
 from novelweights.weights.readers.stored_zip import START, stored_entries
 from novelweights.weights.readers.torch_plan import Plan, plan_of
 from novelweights.weights.readers.torch_tensors import TORCH_NAMES, Storage, storage_of
+from novelweights.weights.readers.units import require_file
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first pickle of the older format."""
@@ -135,6 +136,7 @@ class TorchFiles:
 
 def _content(path: Path, max_bytes: int) -> bytearray:
     """All bytes of a file."""
+    require_file(path)
     try:
         with path.open("rb", buffering=0) as file:
             size = file.seek(0, 2)
@@ -150,7 +152,8 @@ def _content(path: Path, max_bytes: int) -> bytearray:
                 place += n
     except OSError as error:
         raise InputError(
-            f"{path.name}: expected a file, it cannot be read ({error.strerror})"
+            f"{path.name}: expected a file, it cannot be read ({error.strerror}); change "
+            "its permissions or copy it again"
         ) from error
     if place < size:
         raise InputError(f"{path.name}: it became shorter while it was read; read it again")

@@ -78,7 +78,7 @@ def checkpoint_files(folder: Path) -> list[Path]:
     """Files directly in a folder that may hold one checkpoint each, by name."""
     return [
         path
-        for path in _listed(folder)
+        for path in listed(folder)
         if path.suffix in SUFFIXES and not COMPANIONS.fullmatch(path.name) and _is_file(path)
     ]
 
@@ -86,7 +86,7 @@ def checkpoint_files(folder: Path) -> list[Path]:
 def _units_of(folder: Path, root: Path | None = None) -> Iterator[Unit]:
     """The checkpoints that lie directly in a folder."""
     found = {path.name: path for path in checkpoint_files(folder)}
-    found |= {p.name: p for p in _listed(folder) if p.name.endswith(INDEX) and _is_file(p)}
+    found |= {p.name: p for p in listed(folder) if p.name.endswith(INDEX) and _is_file(p)}
     own_name = "" if root is None else folder.relative_to(root).as_posix()
     is_model = bool(own_name) or (folder / MODEL_CONFIG).is_file()
     for name in WHOLE_MODELS:
@@ -121,14 +121,13 @@ def shards_of(index: Path) -> list[str]:
             f"{index}: expected an index of shards (weight_map: parameter to file), there is none "
             "in it; download it again"
         )
-    shards = list(dict.fromkeys(by_parameter.values()))
-    for shard in shards:
+    for shard in by_parameter.values():
         if not isinstance(shard, str) or Path(shard).name != shard or shard in ("", ".", ".."):
             raise InputError(
                 f"{index}: expected names of files beside it, got {str(shard)[:80]!r}, which leads "
                 "elsewhere: refused; download the model again"
             )
-    return shards
+    return list(dict.fromkeys(by_parameter.values()))
 
 
 def _folders_below(folder: Path) -> Iterator[Path]:
@@ -140,7 +139,7 @@ def _folders_below(folder: Path) -> Iterator[Path]:
         if depth:
             yield here
         below = []
-        for path in _listed(here):
+        for path in listed(here):
             if path.name.startswith(".") or depth == MAX_DEPTH or not _is_folder(path):
                 continue
             real = path.resolve()
@@ -150,16 +149,40 @@ def _folders_below(folder: Path) -> Iterator[Path]:
         waiting += reversed(below)
 
 
-def _listed(folder: Path) -> list[Path]:
-    paths = sorted(folder.iterdir())
+def listed(folder: Path) -> list[Path]:
+    """What is in a folder, by name.
+
+    Raises:
+        InputError: It cannot be listed, or a name is no UTF-8 or holds control characters, which
+            neither a table nor a message could repeat.
+    """
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"{folder}: expected a folder of checkpoints, cannot list it ({error.strerror}); name "
+            "one that you may read"
+        ) from error
     for path in paths:
-        try:
-            path.name.encode("utf-8")
-        except UnicodeEncodeError as error:
+        if not path.name.isprintable():  # undecodable bytes are not, either
             raise InputError(
-                f"{folder}: expected file names in UTF-8, got {os.fsencode(path.name)!r}; rename it"
-            ) from error
+                f"{folder}: expected file names in UTF-8 without control characters, got "
+                f"{os.fsencode(path.name)!r}; rename it"
+            )
     return paths
+
+
+def require_file(path: Path) -> None:
+    """Refuse what would be waited for, or read without an end.
+
+    Raises:
+        InputError: It is a pipe, a device or a folder, or not there.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path.name}: expected a file, it is a pipe, a device, a folder or not there; remove "
+            "it, or copy what it gives into a file"
+        )
 
 
 def _is_file(path: Path) -> bool:
@@ -168,6 +191,8 @@ def _is_file(path: Path) -> bool:
     try:
         if path.is_symlink() and not path.exists():
             raise InputError(f"{path}: expected a file, it is a link that leads nowhere; remove it")
+        if path.suffix in SUFFIXES and not path.is_dir():
+            require_file(path)
         return path.is_file()
     except OSError as error:  # links in a circle
         raise InputError(f"{path}: {error.strerror}; remove the link") from error
@@ -185,7 +210,7 @@ def _require_distinct(folder: Path, units: list[Unit]) -> None:
     first: dict[tuple[int, int], Path] = {}
     for unit in units:
         for path in unit.files:
-            if not path.exists():
+            if not path.is_file():
                 raise InputError(
                     f"{unit.file}: expected {path.name} beside it, it is missing; download it again"
                 )

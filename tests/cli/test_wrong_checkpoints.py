@@ -1,0 +1,205 @@
+import re
+import signal
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+from wrong_folders import FILES_BESIDE, FOLDERS, PATHS
+from wrong_inputs import FILES, MATRIX, Make, Wrong, bomb, npy, state, torch_bytes
+from wrong_pickles import PICKLES
+
+from novelweights.cli.main import app
+from novelweights.errors import InputError
+from novelweights.weights.readers import open_source, read_checkpoints
+from novelweights.weights.readers.importing import import_source
+from novelweights.weights.readers.source import Reading
+
+TABLE: dict[str, Make] = {**FILES, **PICKLES, **PATHS, **FILES_BESIDE, **FOLDERS}
+REMEDY = re.compile(
+    r"\b(allow|build|call|choose|convert|copy|download|fetch|find out|get|give|go on|leave|load|"
+    r"make|name|read other|remove|rename|restore|save|tell|unpack|use|write)\b|ls readers",
+    re.IGNORECASE,
+)
+"""What a message tells to do."""
+CONSTANT = 24 << 20
+"""Bytes that reading may take beside four times the size of the files."""
+SECONDS = 20
+ON_THE_COMMAND_LINE = [
+    "a .pt cut short",
+    "os.system in a .pt",
+    "a .npz that is large once unpacked",
+    "a pipe",
+    "a name of two lines",
+    "a checkpoint with a name of two lines",
+    "an index that leads elsewhere",
+    "a population of another checksum",
+    "runs that are no JSON",
+    "NaN",
+]
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """An alarm instead of a test that waits for ever."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"over {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def listed(root: Path) -> set[str]:
+    return {str(path) for path in root.rglob("*")}
+
+
+def size_of(root: Path) -> int:
+    return sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+
+
+def peak() -> int:
+    """The most memory of this process since `forget_peak`; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    text = status.read_text() if status.exists() else ""
+    found = re.search(r"VmHWM:\s+(\d+) kB", text)
+    return 1024 * int(found[1]) if found else 0
+
+
+def forget_peak() -> None:
+    if (forget := Path("/proc/self/clear_refs")).exists():
+        forget.write_text("5")
+
+
+def check_message(message: str, named: str) -> None:
+    assert message.isprintable(), message
+    assert len(message) < 2000
+    assert named in message, message
+    assert REMEDY.search(message), message
+
+
+def test_the_table_is_as_long_as_is_said() -> None:
+    assert len(TABLE) >= 60
+    assert len(TABLE) == sum(map(len, (FILES, PICKLES, PATHS, FILES_BESIDE, FOLDERS)))
+
+
+def read(wrong: Wrong, output: Path) -> None:
+    """As an audit reads it; what only an import refuses, as that does."""
+    if wrong.is_read:
+        source = open_source(wrong.path, reading=wrong.reading)
+        import_source(source, output, reading=wrong.reading)
+    else:
+        read_checkpoints(wrong.path, reading=wrong.reading)
+
+
+@pytest.mark.parametrize("kind", TABLE)
+def test_a_wrong_input_is_refused_in_one_line_that_says_what_to_do(
+    tmp_path: Path, kind: str
+) -> None:
+    wrong = TABLE[kind](tmp_path)
+    before, allowed = listed(tmp_path), 4 * size_of(tmp_path) + CONSTANT
+    forget_peak()
+    resident = peak()
+    tracemalloc.start()
+    try:
+        with in_time(), pytest.raises(InputError) as refused:
+            read(wrong, tmp_path / "p")
+        traced = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    check_message(str(refused.value), wrong.named or wrong.path.name)
+    assert listed(tmp_path) == before
+    assert traced < allowed
+    assert peak() - resident < allowed
+
+
+@pytest.mark.parametrize("kind", ON_THE_COMMAND_LINE)
+def test_the_command_line_tells_it_in_one_line_and_writes_nothing(
+    tmp_path: Path, kind: str
+) -> None:
+    wrong = TABLE[kind](tmp_path)
+    words = ["import", "auto", str(wrong.path), "-o", str(tmp_path / "p")]
+    words += ["--max-bytes", str(wrong.reading.max_bytes)]
+    before = listed(tmp_path)
+    with in_time():
+        result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2, result.output
+    [line] = [line for line in result.stderr.splitlines() if not line.startswith("copying")]
+    assert line.startswith("error: ")
+    check_message(line.removeprefix("error: "), wrong.named or wrong.path.name)
+    assert listed(tmp_path) == before
+
+
+def test_what_is_large_and_true_is_read_where_it_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "layout.csv").write_text("parameter,shape\nw,3x4\n")
+    (tmp_path / "m.npz").write_bytes(bomb(1 << 21))
+    with pytest.raises(InputError, match="--max-bytes"):
+        read_checkpoints(tmp_path / "m.npz", reading=Reading(max_bytes=1 << 20))
+    read = read_checkpoints(tmp_path / "m.npz", reading=Reading(max_bytes=1 << 22))
+    assert len(read) == (1 << 21) // 48
+    assert not read.weights.any()
+    expanded = torch_bytes({"w": torch.ones(1).expand(30_000, 12)})
+    (tmp_path / "e.pt").write_bytes(expanded)
+    with pytest.raises(InputError, match="--max-bytes"):
+        read_checkpoints(tmp_path / "e.pt", reading=Reading(max_bytes=1 << 20))
+    assert read_checkpoints(tmp_path / "e.pt", reading=Reading(max_bytes=1 << 23)).weights.all()
+
+
+ACCEPTED = {
+    "bfloat16": lambda: {name: value.bfloat16() for name, value in state().items()},
+    "float64": lambda: {name: value.double() for name, value in state().items()},
+    "an integer buffer": lambda: state() | {"num_batches_tracked": torch.tensor(3)},
+    "gradients": lambda: {n: torch.nn.Parameter(value) for n, value in state().items()},
+    "transposed": lambda: {n: v.T.contiguous().T for n, v in state().items() if v.ndim == 2},
+    "a wrapper": lambda: {"epoch": 3, "state_dict": state()},
+}
+
+
+@pytest.mark.parametrize("kind", ACCEPTED)
+def test_what_only_looks_odd_is_read(tmp_path: Path, kind: str) -> None:
+    content = ACCEPTED[kind]()
+    torch.save(content, tmp_path / f"{'n' * 200}.pt")
+    read = read_checkpoints(tmp_path)
+    found = read.layout.unflatten(read.weights[0])
+    expected = {n: v for n, v in content.get("state_dict", content).items() if n in found}
+    assert expected
+    for name, value in expected.items():
+        assert torch.equal(found[name], value.detach().float())
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_that_were_on_a_gpu_are_read(tmp_path: Path, zipped: bool) -> None:
+    content = torch_bytes(state(), _use_new_zipfile_serialization=zipped)
+    moved = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x03\x00\x00\x00cud")
+    assert moved != content
+    (tmp_path / "a.pt").write_bytes(moved)
+    assert torch.equal(read_checkpoints(tmp_path).weights[0, :12], state()["w"].reshape(-1))
+
+
+def test_order_of_bytes_and_of_axes_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "layout.csv").write_text("parameter,shape\nw,3x4\n")
+    numbers = np.random.default_rng(0).normal(size=MATRIX.shape).astype(np.float32)
+    for values in (np.asfortranarray(numbers), numbers.astype(">f4"), numbers.astype(np.float64)):
+        (tmp_path / "m.npy").write_bytes(npy(values))
+        read = read_checkpoints(tmp_path / "m.npy").weights
+        assert torch.equal(read, torch.from_numpy(numbers))
+
+
+def test_too_many_folders_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("novelweights.weights.readers.units.MAX_FOLDERS", 20)
+    for i in range(30):
+        (tmp_path / f"run{i}").mkdir()
+        save_file(state(i), tmp_path / f"run{i}" / "a.safetensors")
+    with pytest.raises(InputError, match="at most 20 folders") as refused:
+        read_checkpoints(tmp_path)
+    check_message(str(refused.value), tmp_path.name)
