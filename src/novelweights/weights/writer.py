@@ -4,6 +4,7 @@ A folder is built under the name ``NAME.partial`` and renamed when complete; a b
 killed goes on at the last finished block and ends with the same bytes.
 """
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -184,7 +185,8 @@ class PopulationWriter:
         if error is not None and not self.rows_done and not (self._partial / JOURNAL).exists():
             for name in self._files():
                 (self._partial / name).unlink(missing_ok=True)
-            self._partial.rmdir()
+            with contextlib.suppress(OSError):  # the disk's own error is told, not this one
+                self._partial.rmdir()
 
     def append(self, weights: Float[Tensor, "n d"], records: Records) -> None:
         """Write the next rows and their records; on return they are on disk.

@@ -164,14 +164,9 @@ def test_a_few_damages_are_told_or_read_over(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
-def test_no_damage_raises_anything_else(
-    tmp_path: Path, kind: str, record_property: Callable[[str, object], None]
-) -> None:
+def test_no_damage_raises_anything_else(tmp_path: Path, kind: str) -> None:
     n = FORMATS[kind][2]
-    n_read = fuzz(tmp_path, kind, n)
-    record_property("cases", n)
-    record_property("read", n_read)
-    assert n_read < n
+    assert fuzz(tmp_path, kind, n) < n
 
 
 def test_slow_cases_are_ten_thousand() -> None:

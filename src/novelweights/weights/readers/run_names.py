@@ -198,8 +198,7 @@ def _records(columns: dict[str, list[str]], n: int, split: str, source: str) -> 
         ) from error
     if any(not 0 <= step < MAX_STEP for step in steps):
         raise InputError(
-            f"{source}: expected steps from 0 to 2^62, got {min(steps)} to {max(steps)}; write "
-            "them so"
+            f"{source}: expected steps from 0 on, got {min(steps)} to {max(steps)}; write them so"
         )
     runs = columns.get("run", ["run"] * n)
     if not all(runs):

@@ -180,8 +180,8 @@ def require_file(path: Path) -> None:
     """
     if not path.is_file():
         raise InputError(
-            f"{path.name}: expected a file, it is a pipe, a device, a folder or not there; remove "
-            "it, or copy what it gives into a file"
+            f"{path.name}: expected a file, it cannot be read: a pipe, a device, a folder or not "
+            "there; remove it, or copy what it gives into a file"
         )
 
 
