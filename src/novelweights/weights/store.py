@@ -29,6 +29,15 @@ RESTORE = "restore the folder from a copy or build the population again"
 SHARED_FILE = "shared.safetensors"
 """The rest of a network of which the checkpoints are parts; only such populations have it."""
 BLOCK_ROWS = 4096
+LONGEST_NAME = 80
+"""Characters of a shard's name; ours have fewer."""
+INFO_KINDS = {
+    "recipe": str,
+    "settings": dict,
+    "architecture": str | None,
+    "task": str | None,
+}
+"""What `population.json` says of a population, by kind."""
 MAP_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)  # Linux's; named from Python 3.13 on
 
 
@@ -123,15 +132,15 @@ def open_population(folder: Path, *, verify: bool = True) -> StoredPopulation:
             f"{SCHEMA_VERSION}; use the version of novelweights that wrote it"
         )
     try:
-        sums = dict(described["sha256"])
+        sums = {str(name): str(digest) for name, digest in dict(described["sha256"]).items()}
         shards = [
-            (Path(shard["file"]).name, int(shard["rows"]), shard["sha256"])
+            (Path(shard["file"]).name[:LONGEST_NAME], int(shard["rows"]), str(shard["sha256"]))
             for shard in described["shards"]
         ]
         info = info_from_json(described)
-        if any(rows < 0 for _, rows, _ in shards):
-            raise ValueError("a shard of fewer than no rows")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if any(rows < 0 or not name.isprintable() for name, rows, _ in shards):
+            raise ValueError("a shard: its name is none, or its rows are fewer than none")
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{folder}: population.json lacks or misstates {error}; {RESTORE}"
         ) from error
@@ -267,6 +276,9 @@ def info_from_json(described: Mapping[str, Any]) -> PopulationInfo:
         KeyError, TypeError, AttributeError: An entry is missing or of another kind.
     """
     symmetry = described["symmetry"]
+    for name, kinds in INFO_KINDS.items():
+        if not isinstance(described[name], kinds):
+            raise TypeError(name)
     return PopulationInfo(
         recipe=described["recipe"],
         settings=described["settings"],

@@ -178,7 +178,7 @@ ENDS = ["", "_9", "_é", " final", "9" * 30, "\\"]
 PARTS = ["{run}", "{step}", "{split}", "{loss}", "{}", "*", "{1}", "{run", "}", "(", "\\", "[", "_"]
 
 
-@pytest.mark.parametrize("n", [20, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [20, pytest.param(300, marks=pytest.mark.slow)])
 def test_patterns_and_names_of_any_kind_are_told_or_read(tmp_path: Path, n: int) -> None:
     chance = random.Random(1)
     for i in range(n):

@@ -34,6 +34,8 @@ COMPANIONS = re.compile(
 MODEL_CONFIG = "config.json"
 """Says that the folder one begins with is a model itself, and no folder of checkpoints."""
 MAX_DEPTH = 5
+LONGEST_NAME = 255
+"""Bytes of a file's name; no common file system has longer ones."""
 MAX_FOLDERS = 100_000
 
 
@@ -122,12 +124,18 @@ def shards_of(index: Path) -> list[str]:
             "in it; download it again"
         )
     for shard in by_parameter.values():
-        if not isinstance(shard, str) or Path(shard).name != shard or shard in ("", ".", ".."):
+        if not isinstance(shard, str) or not is_plain_name(shard):
             raise InputError(
                 f"{index}: expected names of files beside it, got {str(shard)[:80]!r}, which leads "
                 "elsewhere: refused; download the model again"
             )
     return list(dict.fromkeys(by_parameter.values()))
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a text can be the name of a file and leads to no other folder."""
+    leads = Path(name).name != name or name in ("", ".", "..")
+    return not leads and name.isprintable() and len(name.encode()) <= LONGEST_NAME
 
 
 def _folders_below(folder: Path) -> Iterator[Path]:
