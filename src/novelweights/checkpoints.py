@@ -17,7 +17,12 @@ from novelweights.errors import InputError
 from novelweights.networks.symmetry_of import layout_of
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
-from novelweights.weights.readers import heldout_rows, read_checkpoints, read_starts
+from novelweights.weights.readers import (
+    heldout_rows,
+    read_checkpoints,
+    read_starts,
+    rows_of_role,
+)
 from novelweights.weights.readers.state_dicts import chain_symmetry, learned
 
 Checkpoints = Population | str | Path | Tensor | np.ndarray | Mapping[str, Any] | Iterable[Any]
@@ -61,7 +66,7 @@ def population(
         is_start = role == "start"
         found = read_starts(path) if is_start else read_checkpoints(path, split=split_of(role))
     elif isinstance(checkpoints, Population):
-        found = _of_role(checkpoints, split_of(role))
+        found = _of_role(checkpoints, split_of(role), role)
     elif isinstance(checkpoints, Tensor | np.ndarray):
         found = _of_matrix(checkpoints, meant, role)
     else:
@@ -125,10 +130,10 @@ def split_of(role: str) -> str:
     return "heldout" if role == "heldout-reference" else role
 
 
-def _of_role(given: Population, split: str) -> Population:
+def _of_role(given: Population, split: str, role: str) -> Population:
     """The rows of a split, where a population tells splits apart."""
-    rows = given.records.split == split
-    return given.select(rows) if rows.any() and not rows.all() else given
+    rows = rows_of_role(given.records.split, split, role)
+    return given if rows is None or rows.all() else given.select(rows)
 
 
 def _records(runs: Sequence[str], role: str, n: int) -> Records:

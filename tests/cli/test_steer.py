@@ -102,7 +102,7 @@ def test_what_cannot_be_steered_ends_in_one_line(chain: Path, tmp_path: Path) ->
         words = (*built, "-o", tmp_path / name, "--heldout-runs", heldout, "--start-runs", 0)
         assert run(*words).exit_code == 0
     attempt(start=tmp_path / "train", says="got training checkpoints")
-    attempt(start=tmp_path / "both", says="expected start checkpoints, the folder holds")
+    attempt(start=tmp_path / "both", says="expected start checkpoints, it holds")
     (tmp_path / "other").mkdir()
     torch.save({"other.weight": torch.zeros(2, 2)}, tmp_path / "other" / "0.pt")
     attempt(start=tmp_path / "other", says="the generator and start hold different networks")

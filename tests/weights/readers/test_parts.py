@@ -94,3 +94,23 @@ def test_prefixes_are_left_off(tmp_path: Path) -> None:
     write_state(tmp_path / "plain" / "net.pt")
     with pytest.raises(InputError, match=r"begin with 'model\.'"):
         read_checkpoints(tmp_path / "plain", reading=Reading(prefix="model."))
+
+
+def test_a_few_whole_networks_are_read_at_a_time_for_their_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = write_parts(tmp_path / "c", n=5)
+    monkeypatch.setattr("novelweights.weights.readers.parts.BLOCK_BYTES", 1)
+    population = read_checkpoints(tmp_path / "c", reading=PART)
+    for row, state in zip(population.weights, written, strict=True):
+        assert all(
+            torch.equal(value, state[name])
+            for name, value in population.layout.unflatten(row).items()
+        )
+
+
+def test_a_damaged_first_checkpoint_is_named_before_its_rest_is_shared(tmp_path: Path) -> None:
+    write_parts(tmp_path / "c")
+    (tmp_path / "c" / "0.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"1 of 3 checkpoints: 0\.safetensors"):
+        open_source(tmp_path / "c", reading=PART)

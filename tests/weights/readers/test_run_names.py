@@ -30,6 +30,11 @@ def rows(records) -> list[tuple[str, int]]:
         (["a/init", "a/step_7"], [("a", 0), ("a", 7)]),
         (["x/1", "x/2", "y/1", "y/2"], [("x", 1), ("x", 2), ("y", 1), ("y", 2)]),
         (["x/1", "y/1"], [("x/1", 0), ("y/1", 0)]),
+        (
+            ["v0/checkpoints/epoch=3-val_loss=0.21", "v0/checkpoints/epoch=4-val_loss=0.2"],
+            [("v0", 3), ("v0", 4)],
+        ),
+        (["s3_step4_lr0.01"], [("s3_step4_lr0.01", 0)]),
         (["unit8", "audit5"], [("unit8", 0), ("audit5", 0)]),
     ],
     ids=itertools.count(),
@@ -37,7 +42,33 @@ def rows(records) -> list[tuple[str, int]]:
 def test_common_names_tell_runs_and_steps(names: list[str], expected: list) -> None:
     records, note = records_by_name(names)
     assert rows(records) == expected
-    assert ("step" in note) == any(step for _, step in expected) or "no steps" in note
+    assert note.startswith("steps of") == any(step for _, step in expected)
+
+
+def test_steps_that_are_not_at_the_end_of_names_are_doubted_aloud() -> None:
+    _, note = records_by_name(["epoch_5_seed_3", "epoch_6_seed_3"])
+    assert "names such as epoch_5_seed_3" in note
+    assert "no independent evidence" in note
+    _, note = records_by_name(["model_0", "model_1"])
+    assert "no steps" in note
+
+
+@pytest.mark.parametrize("field", ["epoch", "seed"])
+def test_a_pattern_that_takes_a_step_or_a_run_for_a_score_is_refused(field: str) -> None:
+    with pytest.raises(InputError, match="would be a score"):
+        records_by_pattern(["a_1"], f"*_{{{field}}}")
+
+
+def test_two_checkpoints_with_one_row_of_a_table_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("file,run,step\nmodel,r,1\n")
+    with pytest.raises(InputError, match="a/model and b/model share"):
+        records_by_table(tmp_path / "r.csv", ["a/model", "b/model"])
+
+
+def test_rows_of_a_matrix_are_named_by_number(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("row,run\n0,a\n1,b\n")
+    records, _ = records_by_table(tmp_path / "r.csv", ["00000", "00001"])
+    assert list(records.run) == ["a", "b"]
 
 
 def test_a_name_without_a_step_among_others_with_one_is_refused() -> None:

@@ -157,7 +157,7 @@ def test_split_of_a_population_folder_is_chosen_by_role(tmp_path: Path) -> None:
     assert list(read_checkpoints(tmp_path / "p", split="train").records.run) == ["a", "b", "c"]
     assert list(read_checkpoints(tmp_path / "p", split="heldout").records.run) == ["d", "e"]
     assert len(read_checkpoints(tmp_path / "p")) == 5
-    with pytest.raises(InputError, match="expected generated checkpoints, the folder holds"):
+    with pytest.raises(InputError, match="expected generated checkpoints, it holds"):
         read_checkpoints(tmp_path / "p", split="generated")
     assert heldout_rows(tmp_path / "p") == 2
 

@@ -40,12 +40,14 @@ READERS: dict[str, Reader] = {
 AUTO = "auto"
 RECORDS = "records.csv"
 """A table of runs and steps, where it lies beside the files that it names."""
+UNKNOWN = "unknown"
+"""The split of checkpoints of which nothing is told."""
 PLAIN = Reading()
 Say = Callable[[str], None]
 
 
 def read_checkpoints(
-    path: Path,
+    path: Path | str,
     *,
     split: str | None = None,
     reading: Reading = PLAIN,
@@ -62,15 +64,16 @@ def read_checkpoints(
     Raises:
         InputError: Nothing is there, nothing is recognized, or a file is damaged.
     """
+    path = Path(path)
     require_there(path)
     is_plain = replace(reading, columns=None, max_bytes=PLAIN.max_bytes) == PLAIN
     if path.is_dir() and is_population_folder(path) and is_plain:
         stored = open_population(path)  # stays a memory map
-        return stored.load(_rows_of(path, stored.records.split, split))
+        return stored.load(rows_of_role(stored.records.split, split, str(path)))
     source = open_source(path, reading=reading)
     if say is not None and source.told():
         say(f"{path}: {'; '.join(source.told())}")
-    rows = _rows_of(path, source.records.split, split)
+    rows = rows_of_role(source.records.split, split, str(path))
     return (source if rows is None else selected(source, rows)).load(reading.max_bytes)
 
 
@@ -87,6 +90,8 @@ def open_source(path: Path, *, format_name: str = AUTO, reading: Reading = PLAIN
     """
     require_there(path)
     name = recognized(path) if format_name == AUTO else format_name
+    if name == "state-dicts" and not reading.tells_runs and (path / RECORDS).is_file():
+        reading = replace(reading, records=path / RECORDS)
     return part_of(_with_records(reader_named(name).open(path, reading), reading), reading)
 
 
@@ -190,8 +195,12 @@ def heldout_rows(path: Path, reading: Reading = PLAIN) -> int:
     return int((split == "heldout").sum()) if (split == "train").any() else 0
 
 
-def _rows_of(path: Path, splits: np.ndarray, split: str | None) -> np.ndarray | None:
-    """Rows of one role; None for all, where the folder does not tell roles apart."""
+def rows_of_role(splits: np.ndarray, split: str | None, where: str) -> np.ndarray | None:
+    """Rows of one role; None for all, where the checkpoints do not tell roles apart.
+
+    Raises:
+        InputError: They do, and none has this one.
+    """
     if split is None:
         return None
     rows = splits == split
@@ -200,23 +209,24 @@ def _rows_of(path: Path, splits: np.ndarray, split: str | None) -> np.ndarray | 
     there = sorted(set(map(str, splits)))
     if len(there) > 1 or (split == "train" and there == ["heldout"]):
         raise InputError(
-            f"{path}: expected {split} checkpoints, the folder holds {' and '.join(there)}; "
-            "name the folder that holds them"
+            f"{where}: expected {split} checkpoints, it holds {' and '.join(there)}; give what "
+            "holds them"
         )
     return None
 
 
 def _with_records(source: Source, reading: Reading) -> Source:
-    """The same with runs and steps by a table or a pattern, where there is one."""
+    """The same with runs and steps by a table or a pattern, where there is one.
+
+    A split that these do not tell stays that of the format: held-out rows must not become others.
+    """
     if reading.pattern is not None and reading.records is not None:
         raise InputError("expected --pattern or --records, got both; leave one out")
-    table, beside = reading.records, source.path / RECORDS
-    if table is None and reading.pattern is None and source.format == "state-dicts":
-        table = beside if beside.is_file() else None
-    if table is not None:
-        records, note = records_by_table(table, source.names)
+    if reading.records is not None:
+        records, note = records_by_table(reading.records, source.names)
     elif reading.pattern is not None:
         records, note = records_by_pattern(source.names, reading.pattern)
     else:
         return source
-    return replace(source, records=records, runs_note=note)
+    split = np.where(records.split == UNKNOWN, source.records.split, records.split)
+    return replace(source, records=replace(records, split=split), runs_note=note)

@@ -83,20 +83,19 @@ class HyperDiffusionFolder:
                 "holds them"
             )
         units = [Unit(name, (_file(files[name]),)) for name in taken]
-        source = source_of_units(path, units, reading, format_name="hyperdiffusion")
         runs = [shapes[name] for name in taken]
         records = Records(
             run=np.array(runs, dtype=object),
             split=np.array([lists.split.get(run, "unknown") for run in runs], dtype=object),
             step=np.zeros(len(runs), dtype=np.int64),
         )
+        note = "each shape is a run of its own"
+        source = source_of_units(path, units, reading, records, note, format_name="hyperdiffusion")
         recipe = f"HyperDiffusion folder of {len(taken):,} networks"
         return replace(
             source,
-            records=records,
             info=replace(source.info, recipe=recipe),
             notes=(*_told(lists, records, len(files) - len(taken)), *_left_out(foreign)),
-            runs_note="each shape is a run of its own",
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from novelweights.errors import InputError
-from novelweights.weights.population import last_of_each_run
+from novelweights.weights.population import Records, last_of_each_run
 from novelweights.weights.readers import selected
 from novelweights.weights.readers.source import Reading, Source
 from novelweights.weights.writer import PopulationWriter
@@ -51,7 +51,7 @@ def import_source(
             import there was of other checkpoints.
     """
     if steps == "last":
-        source = selected(source, last_of_each_run(source.records))
+        source = selected(source, _last_rows(source.records))
     records = source.records
     if split is not None:
         known = np.array([split if s == "unknown" else s for s in records.split], dtype=object)
@@ -63,6 +63,7 @@ def import_source(
             "checkpoints": len(source),
             "steps": steps,
             "names_sha256": names,
+            "records_sha256": _records_digest(records),
             "include": list(reading.include),
             "exclude": list(reading.exclude),
             "told": source.told(),
@@ -87,6 +88,21 @@ def import_source(
                 progress(row + len(block), len(source))
         writer.finish()
     return len(source)
+
+
+def _last_rows(records: Records) -> np.ndarray:
+    """The last of each run; runs of one name in two splits are two."""
+    runs = [f"{split}\n{run}" for split, run in zip(records.split, records.run, strict=True)]
+    return last_of_each_run(replace(records, run=np.array(runs, dtype=object)))
+
+
+def _records_digest(records: Records) -> str:
+    """SHA-256 of all that the records say, so that no import goes on with others."""
+    columns = [("run", records.run), ("split", records.split), ("step", records.step)]
+    digest = hashlib.sha256()
+    for name, column in (*columns, *sorted(records.scores.items())):
+        digest.update("\n".join((name, *map(str, column.tolist()), "")).encode())
+    return digest.hexdigest()
 
 
 def _require_finite(source: Source, start: int, block: torch.Tensor) -> None:

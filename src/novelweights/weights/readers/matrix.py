@@ -17,7 +17,9 @@ from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.readers.checkpoint_files import CheckpointFiles
 from novelweights.weights.readers.source import Reading, Source
 
-SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".pth")
+NUMPY = (".npy", ".npz")
+"""Files of these kinds are no checkpoints of another format: they need not be read to know it."""
+SUFFIXES = (*NUMPY, ".safetensors", ".pt", ".pth")
 LAYOUT = "layout.csv"
 """The layout of a matrix, where it lies beside it."""
 
@@ -32,7 +34,7 @@ class Matrix:
         """Whether there is a file with a single matrix."""
         if not path.is_file() or path.suffix not in SUFFIXES:
             return False
-        if path.suffix in (".npy", ".npz"):
+        if path.suffix in NUMPY:
             return True  # not unpacked before its size is allowed
         try:
             _only_matrix(CheckpointFiles(2**62).content(path))
@@ -119,7 +121,12 @@ def _layout(path: Path, reading: Reading, n_weights: int) -> tuple[WeightLayout,
                 f"are: there is no {where}; give one with --layout (CSV with parameter, shape such "
                 "as 10x784), in the order of the columns"
             ) from error
-        layout, told = reading.columns, "columns taken to be those of the training checkpoints"
+        layout = reading.columns
+        (first, _), (last, _) = layout.shapes[0], layout.shapes[-1]
+        told = (
+            f"columns taken to be those of the training checkpoints, in the order of their files: "
+            f"{first} first, {last} last"
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{where}: expected a CSV in UTF-8 ({error}); save it as text") from error
     if layout.size != n_weights:

@@ -9,6 +9,7 @@ Source: the code of P-diff (Wang et al., 2024) as vendored by the paper's author
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from novelweights.errors import InputError
@@ -66,18 +67,17 @@ class PDiffFolder:
             )
         units = [Unit(Path(name).stem, (files[name],)) for name in names]
         notes = [told, *_left_out([name for name in files if name not in set(names)])]
-        source = source_of_units(path, units, reading, format_name="p-diff")
+        read = partial(source_of_units, records=records, runs_note=runs_note, format_name="p-diff")
+        source = read(path, units, reading)
         if not reading.prefix and all(name.startswith(PREFIX) for name, _ in source.layout.shapes):
             reading = replace(reading, prefix=PREFIX)
-            source = source_of_units(path, units, reading, format_name="p-diff")
+            source = read(path, units, reading)
             notes.append(f'"{PREFIX}" is left off the names of parameters')
         recipe = f"P-diff folder of {len(names):,} checkpoints"
         return replace(
             source,
-            records=records,
             info=replace(source.info, recipe=recipe),
             notes=tuple(notes),
-            runs_note=runs_note,
         )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from novelweights.errors import InputError
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.readers.checkpoint_files import CheckpointFiles
-from novelweights.weights.readers.source import Reading, Source
+from novelweights.weights.readers.source import BLOCK_BYTES, Reading, Source, told_faults
 
 SHOWN = 3
 
@@ -47,14 +47,22 @@ def part_of(source: Source, reading: Reading) -> Source:
     columns = torch.cat([torch.arange(slices[n].start, slices[n].stop) for n in chosen])
     faults: list[str] = []
     first = source.read(0, 1, faults)[0]
+    if faults:
+        raise InputError(told_faults(source.path, faults, len(source)))
     shared = {**source.buffers, **(source.shared or {})}
     shared |= {name: first[slices[name]].reshape(shapes[name]).clone() for name in left}
 
+    n_whole = max(1, BLOCK_BYTES // (4 * source.layout.size))
+
     def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
-        whole = source.read(start, stop, faults)
-        if given is None and not faults:
-            _add_differences(faults, source, whole, first, left, start)
-        return whole[:, columns]
+        """A few whole networks at a time, however many of their parts are wanted."""
+        parts = torch.empty(stop - start, layout.size)
+        for row in range(start, stop, n_whole):
+            whole = source.read(row, min(row + n_whole, stop), faults)
+            if given is None and not faults:
+                _add_differences(faults, source, whole, first, left, row)
+            parts[row - start : row - start + len(whole)] = whole[:, columns]
+        return parts
 
     return replace(
         source,

@@ -29,6 +29,14 @@ COUNTER = re.compile(
 ENDS = {"init": -1, "initial": -1, "last": 1, "final": 1, "latest": 1}
 """Names for the first and the last step of a run."""
 FIELD = re.compile(r"\{(\w*)\}|\*")
+SCORE = re.compile(
+    r"(.*\d)[-_ ]+[A-Za-z_]*(?:loss|acc|accuracy|err|error|score|metric)=?-?\d+\.\d+",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A name that ends in a score with its decimals: "epoch=3-val_loss=0.21"."""
+ANYWHERE = re.compile(rf"(?:^|[-_./ ])(?:{_WORDS})[-_= ]?\d", re.IGNORECASE)
+ROW_DIGITS = 5
+"""Rows of a matrix are named 00000, 00001, ..."""
 MAX_STEP = 2**62
 
 
@@ -45,12 +53,13 @@ def records_by_name(names: Sequence[str], *, split: str = "unknown") -> tuple[Re
     if not any(counters for _, counters in found):
         found = _numbered(names) or found
     if not any(counters for _, counters in found):
-        return (
-            Records.of(list(names), split=split),
-            "each file is taken for a run of its own (no steps in the names)",
-        )
+        return Records.of(list(names), split=split), _told_independent(names)
+    counted: dict[str, list[tuple[int, ...]]] = defaultdict(list)
+    for run, counters in found:
+        if counters:
+            counted[run].append(counters)
     found = [
-        _ended(name, found) if not counters else (run, counters)
+        _ended(name, counted) if not counters else (run, counters)
         for name, (run, counters) in zip(names, found, strict=True)
     ]
     runs = [run or "run" for run, _ in found]
@@ -83,6 +92,12 @@ def records_by_pattern(
             "expected a pattern with each of {run}, {step}, {split} or scores once, such as "
             f"{{run}}_step{{step}}, got {pattern!r}; write it so"
         )
+    for ours, others in {"step": (*EPOCHS, *STEPS, *SAVES), "run": ("seed",)}.items():
+        if ours not in fields and (odd := next((f for f in fields if f in others), None)):
+            raise InputError(
+                f"--pattern {pattern}: {{{odd}}} would be a score; expected {{{ours}}}, if it is "
+                "that, or * for what does not matter"
+            )
     kinds = {"run": ".+?", "split": r"[A-Za-z]+", "step": r"\d{1,18}"}
     text, end = "", 0
     for match in FIELD.finditer(pattern):
@@ -147,6 +162,7 @@ def records_by_table(
     by_name: dict[str, dict[str, str]] = {}
     for row in rows:
         key = row[heading].removeprefix("./")
+        key = key.zfill(ROW_DIGITS) if heading == "row" else key
         if key in by_name:
             raise InputError(f"{path}: {key} is there twice; expected a row for each: remove one")
         by_name[key] = row
@@ -163,6 +179,13 @@ def records_by_table(
             f"none: {', '.join(missing[:3])}; name the files as they lie below the folder"
         )
     taken = [row for row in chosen if row is not None]
+    of_row: dict[int, str] = {}
+    for name, row in zip(names, taken, strict=True):
+        if (other := of_row.setdefault(id(row), name)) is not name:
+            raise InputError(
+                f"{path}: expected a row for each checkpoint, {other} and {name} share that of "
+                f"{row[heading]}; name the files as they lie below the folder"
+            )
     columns = {
         name: [row[name] for row in taken] for name in taken[0] if name not in (heading, "row")
     }
@@ -211,6 +234,8 @@ def _records(columns: dict[str, list[str]], n: int, split: str, source: str) -> 
 def _counted(name: str) -> tuple[str, tuple[int, ...]]:
     """Run and counters (epoch, then step) at the end of a name; no counters if there are none."""
     rest, counters = name, {}
+    while (scored := SCORE.fullmatch(rest)) is not None:
+        rest = scored[1]
     while (match := COUNTER.fullmatch(rest)) is not None:
         word, before = match["word"].lower(), match["before"].rstrip("-_./ ")
         if word in SAVES and not ("/" in match["before"] and not counters):
@@ -219,6 +244,8 @@ def _counted(name: str) -> tuple[str, tuple[int, ...]]:
         if kind in counters:
             break
         counters[kind], rest = min(int(match["number"][:19]), MAX_STEP - 1), before
+    if not counters:
+        return name, ()
     if rest.endswith("/checkpoints"):  # where Lightning keeps those of a run
         rest = rest.removesuffix("/checkpoints")
     return rest, tuple(counters[kind] for kind in sorted(counters))
@@ -235,11 +262,22 @@ def _numbered(names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]] | None:
     return [(str(p.parent), (min(int(p.name[:19]), MAX_STEP - 1),)) for p in paths]
 
 
-def _ended(name: str, found: list[tuple[str, tuple[int, ...]]]) -> tuple[str, tuple[int, ...]]:
+def _told_independent(names: Sequence[str]) -> str:
+    """That each file is a run, and which name makes one doubt it."""
+    doubtful = next((name for name in names if ANYWHERE.search(name)), None)
+    if doubtful is None:
+        return "each file is taken for a run of its own (no steps in the names)"
+    return (
+        f"each file is taken for a run of its own; if names such as {doubtful} tell steps of one "
+        "run, say so with --pattern or --records: such rows are no independent evidence"
+    )
+
+
+def _ended(name: str, counted: Mapping[str, list[tuple[int, ...]]]) -> tuple[str, tuple[int, ...]]:
     """A name without a number among others that have one: the first or last step of their run."""
     head, word = re.fullmatch(r"(.*?)[-_./ ]*([A-Za-z]*)", name, re.DOTALL).groups()  # pyright: ignore
     head = head.removesuffix("/checkpoints")
-    others = [counters for run, counters in found if run == head and counters]
+    others = counted.get(head)
     if word.lower() not in ENDS or not others:
         raise InputError(
             f"expected names that tell the step of every checkpoint, or of none; {name} does not "

@@ -50,6 +50,11 @@ class Reading:
     """Files that announce more are refused."""
 
     @property
+    def tells_runs(self) -> bool:
+        """Whether runs and steps are told beside the checkpoints."""
+        return self.pattern is not None or self.records is not None
+
+    @property
     def chooses(self) -> bool:
         """Whether only some parameters are taken."""
         return bool(self.include or self.exclude)

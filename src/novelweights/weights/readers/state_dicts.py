@@ -11,7 +11,7 @@ from torch import Tensor
 from novelweights.errors import InputError
 from novelweights.weights.chain import symmetry_of_layout
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import PopulationInfo
+from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.readers.checkpoint_files import CheckpointFiles
 from novelweights.weights.readers.run_names import records_by_name
 from novelweights.weights.readers.source import Reading, Source, told_faults
@@ -49,13 +49,24 @@ class StateDicts:
         units = [Unit(path.stem, (path,))] if path.is_file() else checkpoint_units(path)
         if not units:
             raise InputError(f"{path}: expected .safetensors, .pt or .pth files, found none")
-        return source_of_units(path, units, reading, format_name="state-dicts")
+        names = [unit.name for unit in units]
+        if reading.tells_runs:
+            records, note = Records.of(names, split="unknown"), ""
+        else:
+            records, note = records_by_name(names)
+        return source_of_units(path, units, reading, records, note, format_name="state-dicts")
 
 
 def source_of_units(
-    path: Path, units: Sequence[Unit], reading: Reading, *, format_name: str
+    path: Path,
+    units: Sequence[Unit],
+    reading: Reading,
+    records: Records,
+    runs_note: str,
+    *,
+    format_name: str,
 ) -> Source:
-    """Checkpoints in files, as a source; runs and steps by their names.
+    """Checkpoints in files, as a source, with what is known of their runs.
 
     Raises:
         InputError: None of them can be read.
@@ -77,7 +88,6 @@ def source_of_units(
                 faults.append(told_fault(path, unit, error))
         return block
 
-    records, note = records_by_name([unit.name for unit in units])
     n = len(units)
     return Source(
         format=format_name,
@@ -89,7 +99,7 @@ def source_of_units(
         info=PopulationInfo(recipe=f"folder of {n} state dicts", symmetry=chain_symmetry(whole)),
         buffers=buffers,
         notes=(f"{n} state dict{'s' if n > 1 else ''}",),
-        runs_note=note,
+        runs_note=runs_note,
     )
 
 
