@@ -325,6 +325,8 @@ def audit(
     for role, (path, split) in paths.items():
         if path is not None:
             how = replace(reading, columns=columns)
+            if role == "generated":  # each stands for itself
+                how = replace(how, pattern=None, records=None)
             roles[role] = path, read_checkpoints(path, split=split, reading=how, say=say)
             columns = columns or roles[role][1].layout
     own = own_network(network, input_shape, data_file)

@@ -92,8 +92,10 @@ def test_prefixes_are_left_off(tmp_path: Path) -> None:
         found = read_checkpoints(path.parent)
         assert [name for name, _ in found.layout.shapes] == list(a_state())
     write_state(tmp_path / "plain" / "net.pt")
-    with pytest.raises(InputError, match=r"begin with 'model\.'"):
-        read_checkpoints(tmp_path / "plain", reading=Reading(prefix="model."))
+    as_they_are = read_checkpoints(tmp_path / "plain", reading=Reading(prefix="model."))
+    assert [name for name, _ in as_they_are.layout.shapes] == list(a_state())
+    with pytest.raises(InputError, match="all names to begin with 'hidden"):
+        read_checkpoints(tmp_path / "plain", reading=Reading(prefix="hidden."))
 
 
 def test_a_few_whole_networks_are_read_at_a_time_for_their_parts(

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from written import a_state, row_of, write_state
 
 from novelweights.errors import InputError
-from novelweights.weights.readers import read_checkpoints
+from novelweights.weights.readers import open_source, read_checkpoints
 from novelweights.weights.readers.units import checkpoint_units
 
 
@@ -65,7 +65,16 @@ def test_a_folder_with_a_configuration_is_one_model(tmp_path: Path) -> None:
 def test_files_in_a_folder_come_before_those_in_folders_below(tmp_path: Path) -> None:
     write_state(tmp_path / "a.pt")
     write_state(tmp_path / "old" / "b.pt")
+    (tmp_path / "notes").mkdir()
     assert [unit.name for unit in checkpoint_units(tmp_path)] == ["a"]
+    assert "folders beside them are left out: old" in " ".join(open_source(tmp_path).told())
+
+
+def test_other_checkpoints_beside_a_model_are_checkpoints(tmp_path: Path) -> None:
+    for name in ("model.pt", "epoch_0.pt", "epoch_1.pt"):
+        write_state(tmp_path / "run1" / name)
+    units = checkpoint_units(tmp_path)
+    assert [unit.name for unit in units] == ["run1/epoch_0", "run1/epoch_1", "run1/model"]
 
 
 def test_checkpoints_of_lightning_runs_are_found_with_run_and_step(tmp_path: Path) -> None:

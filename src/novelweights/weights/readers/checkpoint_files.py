@@ -145,15 +145,15 @@ def _tensor(value: Any) -> Tensor:
 
 
 def _renamed(state: dict[str, Tensor], prefix: str, file: str) -> dict[str, Tensor]:
-    """Names without what wrappers put before each of them."""
+    """Names without what wrappers put before each of them; other names stay as they are."""
     for before in (*PARALLEL, prefix):
         if before and all(name.startswith(before) for name in state):
             state = {name[len(before) :]: value for name, value in state.items()}
-        elif before and before == prefix:
+        elif before and before == prefix and any(name.startswith(before) for name in state):
             other = next(name for name in state if not name.startswith(before))
             raise InputError(
-                f"{file}: expected names that begin with {prefix!r}, got {other!r}; leave --prefix "
-                "out, or name what they begin with"
+                f"{file}: expected all names to begin with {prefix!r}, or none, got {other!r} too; "
+                "leave --prefix out, or name what they begin with"
             )
     return state
 

@@ -121,12 +121,13 @@ def _layout(path: Path, reading: Reading, n_weights: int) -> tuple[WeightLayout,
                 f"are: there is no {where}; give one with --layout (CSV with parameter, shape such "
                 "as 10x784), in the order of the columns"
             ) from error
-        layout = reading.columns
-        (first, _), (last, _) = layout.shapes[0], layout.shapes[-1]
-        told = (
-            f"columns taken to be those of the training checkpoints, in the order of their files: "
-            f"{first} first, {last} last"
-        )
+        layout, told = reading.columns, "columns taken to be those of the training checkpoints"
+        if _is_sorted_by_name(layout):
+            raise InputError(
+                f"{path}: expected a layout that says which parameters its {n_weights} columns "
+                "are: the training checkpoints' own order is that of safetensors, which sorts "
+                "names, and tells nothing of a matrix; give it with --layout"
+            ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{where}: expected a CSV in UTF-8 ({error}); save it as text") from error
     if layout.size != n_weights:
@@ -135,3 +136,10 @@ def _layout(path: Path, reading: Reading, n_weights: int) -> tuple[WeightLayout,
             "the layout of these checkpoints"
         )
     return layout, told
+
+
+def _is_sorted_by_name(layout: WeightLayout) -> bool:
+    """Whether a bias comes before its weight, which no module has so."""
+    place = {name: i for i, (name, _) in enumerate(layout.shapes)}
+    biases = [name for name in place if name.endswith("bias")]
+    return any(place[name] < place.get(f"{name[:-4]}weight", -1) for name in biases)

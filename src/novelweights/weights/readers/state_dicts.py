@@ -1,7 +1,7 @@
 """Folders of state dicts as checkpoints, read without running anybody's code."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,8 +14,8 @@ from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.readers.checkpoint_files import CheckpointFiles
 from novelweights.weights.readers.run_names import records_by_name
-from novelweights.weights.readers.source import Reading, Source, told_faults
-from novelweights.weights.readers.units import SUFFIXES, Unit, checkpoint_units
+from novelweights.weights.readers.source import SHOWN_FAULTS, Reading, Source, told_faults
+from novelweights.weights.readers.units import SUFFIXES, Unit, checkpoint_units, folders_left_out
 from novelweights.weights.symmetry import NeuronSymmetry
 
 BUFFERS = ("running_mean", "running_var")
@@ -54,7 +54,12 @@ class StateDicts:
             records, note = Records.of(names, split="unknown"), ""
         else:
             records, note = records_by_name(names)
-        return source_of_units(path, units, reading, records, note, format_name="state-dicts")
+        source = source_of_units(path, units, reading, records, note, format_name="state-dicts")
+        left = folders_left_out(path, units) if path.is_dir() else []
+        if not left:
+            return source
+        told = f"checkpoints in folders beside them are left out: {', '.join(left[:SHOWN_FAULTS])}"
+        return replace(source, notes=(*source.notes, told))
 
 
 def source_of_units(

@@ -16,7 +16,7 @@ from torch import Tensor
 from novelweights.errors import InputError
 from novelweights.files import read_json, sha256_of
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import Population, PopulationInfo
+from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.readers import PLAIN, open_source, recognized, require_there
 from novelweights.weights.readers.checkpoint_files import CheckpointFiles
 from novelweights.weights.readers.run_names import records_by_name
@@ -137,7 +137,10 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
         for name, (shapes, _) in rows.items()
         if shapes != usual
     }
-    records, _ = records_by_name(kept)
+    try:
+        records, _ = records_by_name(kept)
+    except InputError:  # an audit asks for a pattern then; what is wrong with files is told here
+        records = Records.of(kept, split="unknown")
     population = Population(
         torch.stack([rows[file_of[name]][1] for name in kept]),
         layout,

@@ -7,7 +7,7 @@ folder is entered twice. Source: ours.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ COMPANIONS = re.compile(
     r"(optimizer|scheduler|scaler|training_args|rng_state(_\d+)?)\.(pt|pth|bin)"
 )
 """What training leaves beside a checkpoint and is none."""
+SHARD = re.compile(r".+-\d+-of-\d+\.\w+")
 MODEL_CONFIG = "config.json"
 """Says that the folder one begins with is a model itself, and no folder of checkpoints."""
 MAX_DEPTH = 5
@@ -76,6 +77,14 @@ def checkpoint_units(folder: Path) -> list[Unit]:
     return _with_unique_names(folder, units)
 
 
+def folders_left_out(folder: Path, units: Sequence[Unit]) -> list[str]:
+    """Folders directly below that hold checkpoints too, where files beside them were taken."""
+    if any("/" in unit.name for unit in units):
+        return []
+    below = [path for path in listed(folder) if not path.name.startswith(".") and _is_folder(path)]
+    return [path.name for path in below if next(_units_of(path, root=folder), None) is not None]
+
+
 def checkpoint_files(folder: Path) -> list[Path]:
     """Files directly in a folder that may hold one checkpoint each, by name."""
     return [
@@ -90,7 +99,8 @@ def _units_of(folder: Path, root: Path | None = None) -> Iterator[Unit]:
     found = {path.name: path for path in checkpoint_files(folder)}
     found |= {p.name: p for p in listed(folder) if p.name.endswith(INDEX) and _is_file(p)}
     own_name = "" if root is None else folder.relative_to(root).as_posix()
-    is_model = bool(own_name) or (folder / MODEL_CONFIG).is_file()
+    is_other = {name for name in found if name not in WHOLE_MODELS and not SHARD.fullmatch(name)}
+    is_model = (bool(own_name) and not is_other) or (folder / MODEL_CONFIG).is_file()
     for name in WHOLE_MODELS:
         if is_model and name in found:
             yield _unit(own_name or _stem(name), found[name])
