@@ -261,7 +261,7 @@ def test_generators_of_known_kind_lie_where_they_must(results, kind, ratio, spre
 
 def test_differences_from_the_baselines_are_those_of_their_behavior(results):
     result, task = results["gaussian"], walks.Near()
-    mixed = mixtures(TRAIN.weights, walks.MADE, seed=0)[average_of(16)]
+    mixed = mixtures(TRAIN.weights, TRAIN.layout, walks.MADE, seed=0)[average_of(16)]
     there = task.behave(TRAIN.select(slice(0, len(mixed))).with_weights(mixed, split="average"))
     trained, made = task.behave(TRAIN), task.behave(walks.generated("gaussian"))
     quality = task.score(made).mean() - task.score(there).mean()

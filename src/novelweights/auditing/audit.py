@@ -99,7 +99,8 @@ def audit(
         heldout: New runs of the same recipe that it never saw; without them the audit is
             exploratory and never says novel.
         task: Judges behavior; without it the audit says what it cannot say.
-        symmetry: Moves that count as no difference; None is plain L2.
+        symmetry: Moves that count as no difference; None is plain L2. Running statistics count for
+            what networks do, and for no distance.
         reference: The training checkpoints as the generator's lossy codec gives them back, row by
             row; generated checkpoints are then compared with these.
         heldout_reference: The held-out checkpoints through the same codec.
@@ -125,7 +126,7 @@ def audit(
     train, generated, heldout = given.train, given.generated, given.heldout
     alignment, n_runs, warnings = given.alignment, given.n_runs, list(given.warnings)
     with clock.stage("training against training"):
-        compared = Reference.of(train, alignment, task)
+        compared = Reference.of(train, given.whole, task)
         some = _measured_training(train, heldout, seed)
         measured = train if len(some) == len(train) else train.select(some)
         own = some[:, None] == np.arange(len(train))
@@ -154,8 +155,8 @@ def audit(
         behaved["generated"] = task.behave(generated) if task is not None else None
         made = measure("generated", generated, compared, behavior=behaved["generated"])
         if given.all_training is not None:
-            every_step = given.all_training.weights
-            steps = nearest(generated.weights, every_step, alignment=alignment)
+            every_step = given.all_training.learned
+            steps = nearest(generated.learned, every_step, alignment=alignment)
             made = replace(made, step_distance=steps.distances[:, 0], step_rows=steps.rows[:, 0])
     with clock.stage("ranks among fresh runs"):
         scored = made
@@ -169,7 +170,7 @@ def audit(
             )
         spacing = float(np.median(yardstick.fresh.distance))
         gross = made.distance <= DEFAULT_CRITERIA.gross_copy * spacing  # no matter of chance
-        first = first_of_equals(generated.weights, spacing)
+        first = first_of_equals(generated.learned, spacing)
         counted = first | gross
         ranks = yardstick.ranks(scored)
         if heldout is not None and min(len(heldout), len(generated)) > 1:
@@ -192,9 +193,9 @@ def audit(
             )
     with clock.stage("measures in common use"):
         common = measures_in_common_use(
-            train.weights,
-            heldout.weights if heldout is not None else None,
-            generated.weights,
+            train.learned,
+            heldout.learned if heldout is not None else None,
+            generated.learned,
             rng=numpy_rng_for(seed, "measures in common use"),
         )
     with clock.stage("population numbers"):
@@ -248,7 +249,7 @@ def audit(
             warnings += recipe_warnings(before, *qualities)
     trained_on = train if before is None else before.train
     frame = shares_initialization(
-        trained_on.weights, alignment, rng=rng_for(seed, "initialization")
+        trained_on.learned, alignment, rng=rng_for(seed, "initialization")
     )
     return AuditResult(
         training=trained,
@@ -312,7 +313,7 @@ def _twin_ranks(
         for row in range(len(population)):
             others = np.delete(np.arange(len(population)), row)
             exclude[row, rng.permutation(others)[:n_others]] = False
-        weights = population.weights
+        weights = population.learned
         near = nearest(weights, weights, exclude=exclude, alignment=reference.alignment)
         return near.distances[:, 0]
 
@@ -372,7 +373,7 @@ def _about(given: Prepared, task: Task | None, seed: int) -> dict[str, object]:
     if given.originals is not None:
         more["through_codec"] = True
     if given.n_runs < DEFAULT_CRITERIA.min_runs:
-        more["first_parameter"] = train.layout.shapes[0][0]
+        more["first_parameter"] = train.layout.learned.shapes[0][0]
     if given.from_scratch is not None:
         more["from_scratch"] = describe(given.from_scratch)
     if given.noise_from is not None:

@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,7 +13,14 @@ from novelweights.auditing.measure import Reference, like, measure
 from novelweights.auditing.result import Findings
 from novelweights.auditing.words import count
 from novelweights.seeding import rng_for
-from novelweights.weights.perturb import add_noise, average_rows, parameter_gaussian, pick_rows
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.perturb import (
+    add_noise,
+    average_rows,
+    parameter_gaussian,
+    pick_rows,
+    statistics_within,
+)
 from novelweights.weights.population import Population
 
 N_BASELINE = 100
@@ -40,11 +48,14 @@ def average_of(of: int) -> str:
     return f"average of {of}"
 
 
-def mixtures(weights: Float[Tensor, "m d"], n: int, *, seed: int) -> dict[str, Tensor]:
+def mixtures(
+    weights: Float[Tensor, "m d"], layout: WeightLayout, n: int, *, seed: int
+) -> dict[str, Tensor]:
     """Averages of 2 and of 16, as far as there are as many checkpoints, and a Gaussian.
 
     Args:
         weights: Training checkpoints, at least two.
+        layout: Their parameters.
         n: Checkpoints of each.
         seed: Root of the draws; equal for equal arguments.
 
@@ -56,11 +67,14 @@ def mixtures(weights: Float[Tensor, "m d"], n: int, *, seed: int) -> dict[str, T
         for of in (2, 16)
         if len(weights) >= of
     }
-    return found | {GAUSSIAN: parameter_gaussian(weights, n, rng=rng_for(seed, "gaussian"))}
+    drawn = parameter_gaussian(weights, n, rng=rng_for(seed, "gaussian"))
+    return found | {GAUSSIAN: statistics_within(drawn, weights, layout)}
 
 
 def noised(parents: Population, n: int, std: float, *, seed: int) -> Population:
     """n checkpoints with noise, in the same directions at every amplitude.
+
+    Running statistics get none: a variance could fall below zero.
 
     Args:
         parents: What noise is added to; each is used before any is used twice.
@@ -71,6 +85,7 @@ def noised(parents: Population, n: int, std: float, *, seed: int) -> Population:
     rows = pick_rows(len(parents), n, rng=rng_for(seed, "noise parents"))
     picked = parents.select(rows.numpy())
     weights = add_noise(picked.weights, std, rng=rng_for(seed, "noise directions"))
+    weights = torch.where(picked.layout.is_learned, weights, picked.weights)
     return picked.with_weights(weights, split="noise")
 
 
@@ -110,7 +125,7 @@ def paper_baselines(
     matched = match_noise(
         float(np.median(made.novelty)),
         novelty_at,
-        largest=4 * float(parents.weights.std()),
+        largest=4 * float(parents.learned.std()),
         higher_is_novel=task.novelty.higher_is_better,
         what=noise_parents(noise_from, through_codec=through_codec),
     )
@@ -120,7 +135,7 @@ def paper_baselines(
         found["noise"] = measure(
             "noise", with_noise, reference, behavior=behavior_at(matched.std), only_near=True
         )
-    mixed = mixtures(weights, n, seed=seed)
+    mixed = mixtures(weights, train.layout, n, seed=seed)
     told = {
         average_of(of): f"plain means of {of} random training checkpoints"
         if average_of(of) in mixed

@@ -23,11 +23,13 @@ from novelweights.metrics.frame import Frame
 from novelweights.metrics.layers import modules_of
 from novelweights.seeding import numpy_rng_for, rng_for
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.perturb import parameter_gaussian, pick_rows
+from novelweights.weights.perturb import parameter_gaussian, pick_rows, statistics_within
 from novelweights.weights.population import Population, last_of_each_run
 from novelweights.weights.rescaled import random_rescaling
 from novelweights.weights.symmetry import random_transform
 
+NEXT_TO_NOTHING = 2.0**-20
+"""Weight of running statistics where neurons are matched: a power of two, so no value changes."""
 NOISES = (0.1, 0.25, 0.5, 0.6, 0.75, 1.0)
 """Rungs of the noise ladder: length of the noise over the median distance of fresh runs."""
 VETO_NOISE = 0.1
@@ -63,6 +65,7 @@ class Planter:
     training: Float[Tensor, "m d"]
     layout: WeightLayout
     alignment: Alignment | None
+    """Of whole checkpoints: running statistics move with their neurons."""
     spacing: float
     """Median distance of fresh runs to the nearest training checkpoint."""
     seed: int
@@ -159,11 +162,12 @@ class Planter:
     def gaussians(self, n: int) -> list[Plant]:
         """Draws from Gaussians fitted per parameter, and to the principal components."""
         rng = self._rng("gaussian")
-        weights = parameter_gaussian(self.training, n, rng=rng)
+        weights = self._sound(parameter_gaussian(self.training, n, rng=rng))
         plants = [Plant("gaussian", "Gaussian per parameter", weights, NOT_NOVEL)]
-        frames = {"gaussian_components": ("", Frame.of(self.training, None))}
+        training = self._weighed(self.training)
+        frames = {"gaussian_components": ("", Frame.of(training, None))}
         if self.alignment is not None:
-            aligned = Frame.of(self.training, self.alignment)
+            aligned = Frame.of(training, self.alignment)
             frames["gaussian_components_aligned"] = ("aligned ", aligned)
         for key, (how, frame) in frames.items():
             if not len(frame.components):  # all training checkpoints are one
@@ -171,8 +175,9 @@ class Planter:
             along = frame.around @ frame.components.T
             draws = torch.randn(n, along.shape[1], generator=rng, dtype=along.dtype)
             drawn = frame.center + (draws * along.std(dim=0)) @ frame.components
+            drawn = self._sound(self._unweighed(drawn).to(self.training.dtype))
             label = f"Gaussian along {along.shape[1]} {how}principal components"
-            plants.append(Plant(key, label, drawn.to(self.training.dtype), MIXED))
+            plants.append(Plant(key, label, drawn, MIXED))
         return plants
 
     def decoys(self, n: int, fresh: Population) -> list[Plant]:
@@ -203,9 +208,13 @@ class Planter:
         return rng_for(self.seed, "control", *labels)
 
     def _noise(self, n: int, share: float, rng: torch.Generator) -> Float[Tensor, "n d"]:
-        """Isotropic noise whose root mean square length is a share of the spacing."""
-        d = self.training.shape[1]
-        return share * self.spacing / math.sqrt(d) * torch.randn(n, d, generator=rng)
+        """Isotropic noise whose root mean square length is a share of the spacing.
+
+        Running statistics get none: a variance could fall below zero, and no distance sees them.
+        """
+        drawn = torch.randn(n, self.training.shape[1], generator=rng)
+        length = share * self.spacing / math.sqrt(self.layout.learned.size)
+        return length * drawn * self.layout.is_learned
 
     def _moved(self, weights: Float[Tensor, "n d"], rng: torch.Generator) -> Float[Tensor, "n d"]:
         if self.alignment is None:
@@ -223,8 +232,25 @@ class Planter:
         """Each of the others moved by the group to lie near its target."""
         if self.alignment is None:
             return others
-        pairs = zip(targets, others, strict=True)
-        return torch.cat([aligned_to(to, other[None], self.alignment) for to, other in pairs])
+        pairs = zip(self._weighed(targets), self._weighed(others), strict=True)
+        placed = [aligned_to(to, other[None], self.alignment) for to, other in pairs]
+        return self._unweighed(torch.cat(placed))
+
+    def _weighed(self, weights: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """Checkpoints whose running statistics hardly matter to where their neurons belong."""
+        if self.layout.learned is self.layout:
+            return weights
+        return torch.where(self.layout.is_learned, weights, NEXT_TO_NOTHING * weights)
+
+    def _unweighed(self, weights: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """As they were before `_weighed`, moved."""
+        if self.layout.learned is self.layout:
+            return weights
+        return torch.where(self.layout.is_learned, weights, weights / NEXT_TO_NOTHING)
+
+    def _sound(self, drawn: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """Draws whose running statistics lie among those of training."""
+        return statistics_within(drawn, self.training, self.layout)
 
     def _aligned_averages(self, n: int, of: int) -> Float[Tensor, "n d"]:
         picked = self._tuples(n, of, self._rng("aligned average", of))
@@ -268,7 +294,7 @@ def measured_controls(
     """
     train = reference.training
     spacing = float(np.median(yardstick.fresh.distance))
-    planter = Planter(train.weights, train.layout, reference.alignment, spacing, seed)
+    planter = Planter(train.weights, train.layout, reference.whole, spacing, seed)
     plants = planter.all(n, fresh)
     groups = np.repeat(np.arange(len(plants)), [len(plant.weights) for plant in plants])
     together = like(train, torch.cat([plant.weights for plant in plants]))

@@ -71,7 +71,7 @@ def _refuse_training_runs(
 
 def _refuse_steps(heldout: Population, all_training: Population, usual: float) -> None:
     """Held-out runs that are earlier steps of training runs."""
-    near = nearest(heldout.weights, all_training.weights)
+    near = nearest(heldout.learned, all_training.learned)
     leaked = np.flatnonzero(near.distances[:, 0] < LEAKED * usual)
     if len(leaked):
         at = near.rows[leaked[0], 0]
@@ -85,8 +85,8 @@ def _refuse_steps(heldout: Population, all_training: Population, usual: float) -
 
 def _refuse_samples(heldout: Population, generated: Population) -> None:
     """Held-out runs that are among the samples would make every sample look fresh."""
-    known = {row.tobytes(): i for i, row in enumerate(heldout.weights.numpy())}
-    shared = [known[row.tobytes()] for row in generated.weights.numpy() if row.tobytes() in known]
+    known = {row.tobytes(): i for i, row in enumerate(heldout.learned.numpy())}
+    shared = [known[row.tobytes()] for row in generated.learned.numpy() if row.tobytes() in known]
     if shared:
         raise InputError(
             f"heldout: {len(shared)} generated checkpoints are held-out checkpoints (first: "

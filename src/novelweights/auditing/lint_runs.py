@@ -13,7 +13,7 @@ from torch import Tensor
 from novelweights.auditing.leakage import LEAKED
 from novelweights.auditing.lint_rows import Finding, Named, Severity, finding, scan, trained_rows
 from novelweights.auditing.words import count
-from novelweights.metrics.alignment import Alignment, pair_distances
+from novelweights.metrics.alignment import alignment_of_learned, pair_distances
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import related_groups, run_spacing
 from novelweights.weights.population import Population, last_of_each_run
@@ -77,7 +77,7 @@ def check_independence(named: Named) -> Iterator[Finding]:
 
 def _related_runs(named: Named) -> Iterator[Finding]:
     """Near-duplicates, chains and reordered copies among one checkpoint per run."""
-    weights = named.population.weights
+    weights = named.population.learned
     scale = run_spacing(weights)
     labels = related_groups(weights, scale=scale)
     near, chains = [], []
@@ -110,7 +110,7 @@ def _related_runs(named: Named) -> Iterator[Finding]:
 def _reordered(named: Named, scale: float) -> Iterator[Finding]:
     """One network twice, its neurons in another order."""
     population = named.population
-    alignment = Alignment.of(population.layout, population.info.symmetry)
+    alignment = alignment_of_learned(population.layout, population.info.symmetry)
     n = len(named)
     if alignment is None or n < 2:
         return
@@ -118,7 +118,7 @@ def _reordered(named: Named, scale: float) -> Iterator[Finding]:
         text = f"networks with reordered neurons were not looked for among {n} runs: too many"
         yield finding(Severity.NOTE, text)
         return
-    weights = population.weights
+    weights = population.learned
     found = nearest(weights, weights, exclude=np.eye(n, dtype=bool), alignment=alignment)
     pairs = [
         (i, int(j))
@@ -152,13 +152,13 @@ def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
             "held-out runs must be new runs of the training recipe",
         )
         return
-    alignment = Alignment.of(trained.layout, trained.info.symmetry)
+    alignment = alignment_of_learned(trained.layout, trained.info.symmetry)
     ends = trained_rows(fresh.records)
     if len(train) * len(ends) > MOST_ALIGNED_PAIRS:
         alignment = None
-    last = trained.weights[torch.from_numpy(trained_rows(trained.records))]
+    last = trained.learned[torch.from_numpy(trained_rows(trained.records))]
     usual = run_spacing(last) if len(last) > 1 else 0.0
-    found = nearest(fresh.weights[torch.from_numpy(ends)], trained.weights, alignment=alignment)
+    found = nearest(fresh.learned[torch.from_numpy(ends)], trained.learned, alignment=alignment)
     near = found.distances[:, 0] <= LEAKED * usual
     leaked = _shared_rows(trained, fresh)
     leaked |= dict(zip(ends[near].tolist(), found.rows[near, 0].tolist(), strict=True))

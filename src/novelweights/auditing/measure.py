@@ -37,53 +37,69 @@ class Reference:
 
     training: Population
     alignment: Alignment | None
+    """Of what was learned: all distances leave running statistics out (`Population.learned`)."""
     task: Task | None
     behavior: Tensor | None
+    whole: Alignment | None
+    """Of whole checkpoints, whose statistics move with their neurons."""
 
     @classmethod
     def of(
         cls, training: Population, alignment: Alignment | None, task: Task | None
     ) -> "Reference":
-        """The reference for a training population, its behavior computed once."""
-        return cls(training, alignment, task, task.behave(training) if task else None)
+        """The reference for a training population, its behavior computed once.
+
+        Args:
+            training: m checkpoints.
+            alignment: Of whole checkpoints; None is plain L2.
+            task: Judges behavior.
+        """
+        learned = None if alignment is None else alignment.on(training.layout.learned)
+        behavior = task.behave(training) if task else None
+        return cls(training, learned, task, behavior, alignment)
 
     @cached_property
     def movable(self) -> Movable:
         """Ready to be aligned."""
-        return Movable.of(self.training.weights, self.alignment)
+        return Movable.of(self.training.learned, self.alignment)
 
     @cached_property
     def canonical(self) -> "Canonical | None":
         """In canonical form; None where nothing continuous is declared."""
-        if self.alignment is None:
+        if self.whole is None:
             return None
-        form = CanonicalForm.of(self.training.layout, self.alignment.symmetry)
+        form = CanonicalForm.of(self.training.layout, self.whole.symmetry)
         return None if form is None else Canonical.of(form, self.training.weights)
 
     @cached_property
     def raw(self) -> Movable:
         """As they are."""
-        return self.movable if self.alignment is None else Movable.of(self.training.weights, None)
+        return self.movable if self.alignment is None else Movable.of(self.training.learned, None)
 
     @cached_property
     def frame(self) -> Frame:
         """In one common frame."""
-        return Frame.of(self.training.weights, self.alignment)
+        return Frame.of(self.training.learned, self.alignment)
 
     @cached_property
     def raw_frame(self) -> Frame:
         """Their principal components as they are."""
-        return self.frame if self.alignment is None else Frame.of(self.training.weights, None)
+        return self.frame if self.alignment is None else Frame.of(self.training.learned, None)
 
     @cached_property
     def layers(self) -> Layers | None:
         """Layer by layer; None for a network of one layer."""
-        return Layers.of(self.training.weights, self.training.layout, self.alignment)
+        layout = self.training.layout.learned
+        return Layers.of(self.training.learned, layout, self.alignment)
 
 
 @dataclass(frozen=True, eq=False)
 class Canonical:
-    """Training checkpoints without scales of neurons and other continuous moves."""
+    """Training checkpoints without scales of neurons and other continuous moves.
+
+    Whole checkpoints are brought into this form, since it needs their running statistics; what was
+    learned is then compared.
+    """
 
     form: CanonicalForm
     weights: Float[Tensor, "m e"]
@@ -92,7 +108,9 @@ class Canonical:
     @classmethod
     def of(cls, form: CanonicalForm, training: Float[Tensor, "m d"]) -> "Canonical":
         """Those of training checkpoints."""
-        return cls(form, form.apply(training), Alignment.of(form.layout, form.symmetry))
+        alignment = Alignment.of(form.layout, form.symmetry)
+        learned = None if alignment is None else alignment.on(form.layout.learned)
+        return cls(form, _learned_of(form, training), learned)
 
     def nearness(
         self, queries: Float[Tensor, "n d"], exclude: Bool[np.ndarray, "n m"] | None
@@ -100,7 +118,7 @@ class Canonical:
         """Distances of checkpoints in the same form, by the name they have in `Findings`."""
         allowed = len(self.weights) - (0 if exclude is None else int(exclude.sum(axis=1).max()))
         near = nearest(
-            self.form.apply(queries),
+            _learned_of(self.form, queries),
             self.weights,
             k=min(2, allowed),
             exclude=exclude,
@@ -116,6 +134,12 @@ class Canonical:
             "canonical_ratio": ratio,
             "canonical_rows": near.rows[:, 0],
         }
+
+
+def _learned_of(form: CanonicalForm, weights: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
+    """Whole checkpoints in canonical form, without the statistics that are left in it."""
+    found = form.apply(weights)
+    return found if form.layout.learned is form.layout else found[:, form.layout.is_learned]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +195,7 @@ def measure(
         groups: Where several populations are measured as one: which each row belongs to.
         only_near: Distances, directions and behavior only: no mixtures, layers or components.
     """
-    queries, trained = population.weights, reference.training.weights
+    queries, trained = population.learned, reference.training.learned
     allowed = len(trained) - (0 if exclude is None else int(exclude.sum(axis=1).max()))
     k = min(N_NEIGHBORS, allowed)
     near = nearest(queries, trained, k=k, exclude=exclude, alignment=reference.alignment)
@@ -193,7 +217,7 @@ def measure(
                 "layer_rows": layers.rows,
             }
     if reference.canonical is not None:
-        space |= reference.canonical.nearness(queries, exclude)
+        space |= reference.canonical.nearness(population.weights, exclude)
     return Findings(
         label=label,
         names=[str(run) for run in population.records.run],
@@ -312,7 +336,7 @@ def ladder_of(
     n_factors = len(SHRINK_FACTORS)
     found: list[list[np.ndarray]] = []
     for start in range(0, len(fresh), HELDOUT_BLOCK):
-        block = fresh.weights[start : start + HELDOUT_BLOCK]
+        block = fresh.learned[start : start + HELDOUT_BLOCK]
         steps = shrunk_towards_mean(block, prepared, SHRINK_FACTORS)
         steps = steps.reshape(-1, steps.shape[2])  # (block factors, d)
         banned = None
@@ -320,7 +344,7 @@ def ladder_of(
             banned = np.repeat(exclude[start : start + HELDOUT_BLOCK], n_factors, axis=0)
         sources = find_sources(steps, prepared, exclude=banned)
         near = nearest(
-            steps, reference.training.weights, alignment=prepared.alignment, exclude=banned
+            steps, reference.training.learned, alignment=prepared.alignment, exclude=banned
         )
         columns = sources.norm, near.distances[:, 0], sources.hull_distance
         found.append([column.reshape(-1, n_factors) for column in columns])

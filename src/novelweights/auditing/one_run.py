@@ -34,8 +34,8 @@ def all_steps(given: Prepared) -> AllSteps | None:
     every = given.every_step
     if every is None:
         return None
-    near = nearest(every.weights, given.train.weights, alignment=given.alignment)
-    directions = find_directions(every.weights, Movable.of(given.train.weights, given.alignment))
+    near = nearest(every.learned, given.train.learned, alignment=given.alignment)
+    directions = find_directions(every.learned, Movable.of(given.train.learned, given.alignment))
     runs = len(set(every.records.run))
     return AllSteps(n_runs=runs, distance=near.distances[:, 0], cosine=directions.cosine)
 
@@ -59,13 +59,14 @@ def one_run_quantities(
         scratch: Networks trained from scratch, measured; None: there are none.
         seed: Root of the draws.
     """
-    train, fresh = given.train.weights, given.heldout
+    train, fresh = given.train.learned, given.heldout
+    layout = given.train.layout.learned
     apart = distances(Kinds.of(given, seed=seed), training, generated, heldout, seed=seed)
     found = [apart[key].quantity(key, words, group=GROUP) for key, words in DISTANCES.items()]
-    mixed = mixtures(train, n_baseline(len(generated)), seed=seed)
-    rows = {"generated": given.generated.weights}
+    mixed = mixtures(train, layout, n_baseline(len(generated)), seed=seed)
+    rows = {"generated": given.generated.learned}
     rows |= {key: mixed[name] for name, key in COMPARED.items() if name in mixed}
-    last = None if fresh is None else fresh.weights
+    last = None if fresh is None else fresh.learned
     found += center_quantities(train, rows, last, group=GROUP, seed=seed)
     return found + likeness_quantities(train, generated, scratch, group=GROUP, seed=seed)
 

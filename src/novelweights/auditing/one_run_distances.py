@@ -123,7 +123,7 @@ class Kinds:
     @classmethod
     def of(cls, given: Prepared, *, seed: int) -> "Kinds":
         """Those of an audit."""
-        train = given.train.weights
+        train = given.train.learned
 
         def some(weights: Tensor, label: str) -> Tensor:
             if len(weights) <= MAX_ROWS:
@@ -135,9 +135,9 @@ class Kinds:
         return cls(
             training=some(train, "training"),
             ends=train[torch.from_numpy(given.run_ends)],
-            generated=some(given.generated.weights, "generated"),
-            heldout=train[:0] if fresh is None else some(fresh.weights, "heldout"),
-            scratch=train[:0] if scratch is None else some(scratch.weights, "from scratch"),
+            generated=some(given.generated.learned, "generated"),
+            heldout=train[:0] if fresh is None else some(fresh.learned, "heldout"),
+            scratch=train[:0] if scratch is None else some(scratch.learned, "from scratch"),
         )
 
 

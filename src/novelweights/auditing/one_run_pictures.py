@@ -51,25 +51,26 @@ def one_run_pictures(
         seed: Root of the draws.
     """
     rng = numpy_rng_for(seed, "pictures", "one run")
-    rows = {"training": train.weights, "generated": generated.weights}
+    rows = {"training": train.learned, "generated": generated.learned}
     if from_scratch is not None:
-        rows["from_scratch"] = same_parts(from_scratch, train.layout).weights
+        rows["from_scratch"] = same_parts(from_scratch, train.layout).learned
     if heldout is not None:
-        rows["heldout"] = heldout.select(last_of_each_run(heldout.records)).weights
-    name = train.layout.shapes[0][0]
-    first = train.layout.slices[name]
+        rows["heldout"] = heldout.select(last_of_each_run(heldout.records)).learned
+    layout = train.layout.learned
+    name = layout.shapes[0][0]
+    first = layout.slices[name]
     entries = first.start + rng.permutation(first.stop - first.start)[:N_ENTRIES]
-    parameters = np.sort(rng.permutation(train.layout.size)[:N_PARAMETERS])
+    parameters = np.sort(rng.permutation(layout.size)[:N_PARAMETERS])
     arrays = {"entry_parameters": entries, "row_parameters": parameters}
     for kind in ("training", "generated"):
         arrays[f"entry_{kind}"] = _some(rows[kind], N_VALUES, rng, entries)
     for kind, weights in rows.items():
         arrays[f"row_{kind}"] = _some(weights, N_ROWS, rng, parameters)
     n = n_baseline(len(generated))
-    rows |= mixtures(train.weights, n, seed=seed)
+    rows |= mixtures(train.learned, layout, n, seed=seed)
     std = next((q.value for q in result.quantities if q.key == "noise_std"), None)
     if std is not None:
-        rows["noise"] = noised(noise_from or train, n, std, seed=seed).weights
+        rows["noise"] = noised(noise_from or train, n, std, seed=seed).learned
     return arrays | _map({kind: rows[kind] for kind in TSNE_GROUPS if kind in rows}, rng)
 
 

@@ -66,12 +66,12 @@ class Originals:
         if train is None:
             return None
         if heldout is not None:
-            near = nearest(heldout.weights, train.weights, alignment=given.alignment)
+            near = nearest(heldout.learned, train.learned, alignment=given.alignment)
             scores = _scores(heldout, task)
             fresh = HeldoutOriginals(heldout, near.distances[:, 0], near.rows[:, 0], scores)
-        some = train.select(measured).weights
+        some = train.select(measured).learned
         own = measured[:, None] == np.arange(len(train))
-        among = nearest(some, train.weights, exclude=own, alignment=given.alignment)
+        among = nearest(some, train.learned, exclude=own, alignment=given.alignment)
         return cls(train, _scores(train, task), measured, among.distances[:, 0], fresh)
 
 
@@ -160,7 +160,7 @@ def beside_originals(
     theirs, found = originals.quality, ()
     if quality is not None and made is not None and theirs is not None:
         found = _qualities(made, theirs, quality, rng)
-    near = nearest(generated.weights, originals.train.weights, alignment=alignment)
+    near = nearest(generated.learned, originals.train.learned, alignment=alignment)
     return (*_distances(near.distances[:, 0], originals, rng), *found)
 
 

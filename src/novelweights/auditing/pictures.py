@@ -12,7 +12,7 @@ from novelweights.auditing.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.one_run_pictures import one_run_pictures
 from novelweights.auditing.result import AuditResult
 from novelweights.auditing.shape_pictures import shape_pictures
-from novelweights.metrics.alignment import Alignment, aligned_to
+from novelweights.metrics.alignment import aligned_to, alignment_of_learned
 from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.classification import Classification
 from novelweights.tasks.decision_regions import MAX_INPUTS, decision_regions, principal_plane
@@ -57,14 +57,15 @@ def pictures(
     order = rng.permutation(len(generated))
     rows = np.sort(order[:N_SAMPLES])
     neighbors = result.generated.neighbor_rows[rows]  # (s, k)
-    parameters = np.sort(rng.permutation(train.layout.size)[:N_PARAMETERS])
+    layout = train.layout.learned
+    parameters = np.sort(rng.permutation(layout.size)[:N_PARAMETERS])
     arrays: dict[str, np.ndarray] = {}
     if neighbors.shape[1] == 3:
-        alignment = Alignment.of(train.layout, symmetry)
+        alignment = alignment_of_learned(train.layout, symmetry)
         values = []
         for row, near in zip(rows, neighbors, strict=True):
-            sample = generated.weights[int(row)]
-            others = train.weights[torch.from_numpy(near)]
+            sample = generated.learned[int(row)]
+            others = train.learned[torch.from_numpy(near)]
             if alignment is not None:
                 others = aligned_to(sample, others, alignment)
             panel = torch.cat([sample[None], others])

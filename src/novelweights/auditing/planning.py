@@ -18,7 +18,7 @@ from scipy.stats import beta, betabinom, binom
 from novelweights.auditing.calibration import clopper_pearson, smallest_detectable
 from novelweights.auditing.criteria import DEFAULT_CRITERIA, Criteria
 from novelweights.auditing.words import count
-from novelweights.metrics.alignment import Alignment
+from novelweights.metrics.alignment import alignment_of_learned
 from novelweights.metrics.relatives import related_groups, run_spacing
 from novelweights.weights.population import Population, last_of_each_run, require_finite
 
@@ -233,9 +233,9 @@ def plan_for(train: Population, n_heldout: int, m: int) -> Plan:
     last = train.select(last_of_each_run(train.records))
     recorded, runs = len(last), 1
     if recorded > 1:
-        weights = last.weights
+        weights = last.learned
         runs = int(related_groups(weights, scale=run_spacing(weights)).max()) + 1
-    alignment = Alignment.of(train.layout, train.info.symmetry)
+    alignment = alignment_of_learned(train.layout, train.info.symmetry)
     distance = "L2" if alignment is None else f"L2, minimized over {alignment.describe()}"
     steps = "" if len(train) == recorded else "; the last step of each is used"
     notes = [f"{count(len(train), 'training checkpoint')} of {count(recorded, 'run')}{steps}"]

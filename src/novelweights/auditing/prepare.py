@@ -26,6 +26,7 @@ from novelweights.weights.symmetry import NeuronSymmetry
 
 ABSURD = 1e25
 """Larger weights overflow where squares are summed."""
+WITHOUT_STATISTICS = "L2 of what was learned (no running statistics)"
 NO_MOVES = "none: no reordering of neurons moves these parameters alone"
 """Of a table without groups, as for parts of a network between layers that stay."""
 
@@ -57,6 +58,9 @@ class Prepared:
     """Which rows of `train` are the last of their run, one for each of `n_runs`."""
     n_runs: int
     alignment: Alignment | None
+    """Of what was learned, without running statistics."""
+    whole: Alignment | None
+    """Of whole checkpoints."""
     distance: DistanceInfo
     warnings: tuple[str, ...]
 
@@ -94,7 +98,9 @@ def prepare(
     fresh_rows = last_of_each_run(heldout.records) if heldout is not None else None
     last = train.select(rows)
     fresh = heldout.select(fresh_rows) if heldout is not None and fresh_rows is not None else None
-    alignment, distance, warnings = _declared(train, symmetry)
+    whole = Alignment.of(train.layout, symmetry)
+    alignment = None if whole is None else whole.on(train.layout.learned)
+    distance, warnings = _declared(train, symmetry, alignment)
     if len(last) > 1:
         kept, fresh_kept, told = one_of_each_run(last, fresh, alignment)
         rows, warnings = rows[kept], warnings + told
@@ -129,6 +135,7 @@ def prepare(
         run_ends=np.searchsorted(rows, ends),
         n_runs=n_runs,
         alignment=alignment,
+        whole=whole,
         distance=distance,
         warnings=tuple(warnings),
     )
@@ -180,14 +187,14 @@ def _check(roles: Mapping[str, Population | None]) -> None:
 
 
 def _declared(
-    train: Population, symmetry: NeuronSymmetry | None
-) -> tuple[Alignment | None, DistanceInfo, list[str]]:
+    train: Population, symmetry: NeuronSymmetry | None, alignment: Alignment | None
+) -> tuple[DistanceInfo, list[str]]:
     """The distance of this audit."""
-    alignment = Alignment.of(train.layout, symmetry)
+    plain = "L2" if train.layout.learned is train.layout else WITHOUT_STATISTICS
     if alignment is None and symmetry is not None:
-        return None, DistanceInfo(name="L2", is_exact=True, symmetry=NO_MOVES), []
+        return DistanceInfo(name=plain, is_exact=True, symmetry=NO_MOVES), []
     if alignment is None:
-        info = DistanceInfo(name="L2", is_exact=True, symmetry="none")
+        info = DistanceInfo(name=plain, is_exact=True, symmetry="none")
         why = symmetry_of_layout(train.layout)
         told = (
             "No symmetry was declared: the distance is plain L2, and a copy whose neurons were "
@@ -198,9 +205,9 @@ def _declared(
                 f" Names and shapes do not tell it: {why}. Name the network (--network) or a file "
                 "with its table (--symmetry)."
             )
-        return None, info, [told]
+        return info, [told]
     text = alignment.describe()
-    name = f"L2, minimized over {text}"
+    name = f"{plain}, minimized over {text}"
     form = CanonicalForm.of(train.layout, symmetry)
     info = DistanceInfo(
         name,
@@ -208,4 +215,4 @@ def _declared(
         symmetry=text,
         canonical="" if form is None else form.describe(),
     )
-    return alignment, info, []
+    return info, []

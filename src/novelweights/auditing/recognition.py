@@ -39,20 +39,20 @@ def one_of_each_run(
         Rows of training and of held-out checkpoints to keep, and what to tell the user.
     """
     if heldout is not None and len(heldout):
-        few = heldout.weights[:N_SPACING]
-        near = nearest(few, train.weights, alignment=alignment)
+        few = heldout.learned[:N_SPACING]
+        near = nearest(few, train.learned, alignment=alignment)
         scale = float(np.median(near.distances))
     else:
-        scale = run_spacing(train.weights)
+        scale = run_spacing(train.learned)
     told: list[str] = []
     kept: list[np.ndarray] = []
     for role, population in (("training", train), ("held-out", heldout)):
         n = 0 if population is None else len(population)
         rows = np.arange(n)
         if population is not None and n > 1:
-            rows = _last_of_each(related_groups(population.weights, scale=scale))
+            rows = _last_of_each(related_groups(population.learned, scale=scale))
             if alignment is not None and len(rows) > 1:
-                left = population.weights[torch.from_numpy(rows)]
+                left = population.learned[torch.from_numpy(rows)]
                 twins = reordered_twins(left, alignment, radius=TWINS * scale)
                 rows = rows[_last_of_each(twins)]
         if len(rows) < n:
@@ -123,7 +123,7 @@ def other_recipe(
                 f"{count(failed, 'held-out run')} work far worse than the others: "
                 "training that failed? They do not count for what works; remove them."
             )
-    compare("the norm of their weights", _norms(train.weights), _norms(heldout.weights))
+    compare("the norm of their weights", _norms(train.learned), _norms(heldout.learned))
     if trained is not None and fresh is not None:
         compare("quality", trained, fresh)
     steps = [np.asarray(population.records.step) for population in (train, heldout)]

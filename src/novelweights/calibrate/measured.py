@@ -16,6 +16,7 @@ from novelweights.auditing.measure import (
     Ladder,
     Reference,
     ladder_of,
+    like,
     measure,
 )
 from novelweights.auditing.ranks import Yardstick
@@ -191,9 +192,9 @@ def _others(
     """What measures in common use say of one kind."""
     if not path.exists():
         said = measures_in_common_use(
-            pool.training[index].weights,
-            pool.heldout.weights,
-            plant.weights,
+            pool.training[index].learned,
+            pool.heldout.learned,
+            like(pool.heldout, plant.weights).learned,
             rng=numpy_rng_for(seed, pool.zoo.name, "others", index, plant.key),
         )
         flags = said.flags()

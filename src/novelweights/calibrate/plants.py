@@ -19,6 +19,7 @@ from novelweights.auditing.controls import (
 from novelweights.calibrate.pool import EARLY, Pool
 from novelweights.metrics.alignment import Alignment
 from novelweights.seeding import rng_for, seed_for
+from novelweights.weights.layout import WeightLayout
 from novelweights.weights.perturb import add_noise, pick_rows
 
 NOISES = (0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
@@ -48,7 +49,7 @@ def plants(pool: Pool, index: int, n: int, *, spacing: float, seed: int) -> list
         *planter.moved(n),
         *_other_epochs(pool, index, n, own),
         *mixed,
-        *_noised(mixed, spacing, own),
+        *_noised(mixed, network.layout, spacing, own),
         *planter.mosaics(n, pool.finished),
         *planter.gaussians(n),
     ]
@@ -67,14 +68,15 @@ def _other_epochs(pool: Pool, index: int, n: int, seed: int) -> list[Plant]:
     return found
 
 
-def _noised(mixed: list[Plant], spacing: float, seed: int) -> list[Plant]:
-    """Averages of aligned runs, with noise."""
+def _noised(mixed: list[Plant], layout: WeightLayout, spacing: float, seed: int) -> list[Plant]:
+    """Averages of aligned runs, with noise on what is learned."""
     found = []
     for plant in mixed:
         if not plant.key.endswith("_aligned"):
             continue
-        std = MIXTURE_NOISE * spacing / math.sqrt(plant.weights.shape[1])
+        std = MIXTURE_NOISE * spacing / math.sqrt(layout.learned.size)
         noised = add_noise(plant.weights, std, rng=rng_for(seed, "noised", plant.key))
+        noised = torch.where(layout.is_learned, noised, plant.weights)
         label = f"{plant.label} + noise of {MIXTURE_NOISE:g}"
         found.append(Plant(f"{plant.key}_noise", label, noised.to(torch.float32), NOT_NOVEL))
     return found

@@ -133,7 +133,7 @@ _DEEP = (
         is_shared=False,
         description="A residual network of two blocks of 8 channels with batch normalization, ReLU,"
         " on 8x8 digits, each run with its own initialization; filters may also flip sign, and "
-        "running statistics are weights as others",
+        "running statistics count for what networks do, and for no distance",
     ),
 )
 ZOOS: dict[str, CalibrationZoo] = {zoo.name: zoo for zoo in (*_ONE_HIDDEN_LAYER, *_DEEP)}

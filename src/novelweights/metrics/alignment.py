@@ -70,6 +70,12 @@ class Alignment:
         """Whether any neurons may change sign."""
         return bool(self.arrangement.signs)
 
+    def on(self, layout: WeightLayout) -> "Alignment | None":
+        """The moves as they act on some of the parameters; None where they move none of these."""
+        if layout == self.layout:
+            return self
+        return Alignment.of(layout, self.symmetry.only(name for name, _ in layout.shapes))
+
     def features(
         self, weights: Float[Tensor, "n d"]
     ) -> tuple[Float[Tensor, "n neurons features"], Float[Tensor, "n rest"]]:
@@ -92,6 +98,19 @@ class Alignment:
         if len(sizes) > MANY_GROUPS:
             return f"{moves} of {sum(sizes)} neurons in {len(sizes)} groups"
         return f"{moves} of {', '.join(map(str, sizes[:-1]))} and {sizes[-1]} neurons"
+
+
+def alignment_of_learned(
+    layout: WeightLayout, symmetry: NeuronSymmetry | None
+) -> Alignment | None:
+    """The alignment of what was learned (`WeightLayout.learned`), None where nothing moves.
+
+    Args:
+        layout: Of whole checkpoints.
+        symmetry: Of the same.
+    """
+    whole = Alignment.of(layout, symmetry)
+    return None if whole is None else whole.on(layout.learned)
 
 
 def aligned_to(

@@ -68,7 +68,7 @@ class Layers:
             columns = torch.cat([places[layout.slices[name]] for name in names])
             shapes = dict(layout.shapes)
             part = WeightLayout(tuple((name, shapes[name]) for name in names))
-            aligned = _restricted(alignment, part)
+            aligned = None if alignment is None else alignment.on(part)
             weights = reference[:, columns].contiguous()
             in_whole = None
             if whole is not None and aligned is not None and not aligned.is_exact:
@@ -126,11 +126,3 @@ def modules_of(layout: WeightLayout) -> dict[str, list[str]]:
     for name, _ in layout.shapes:
         groups.setdefault(name.rpartition(".")[0] or name, []).append(name)
     return groups
-
-
-def _restricted(alignment: Alignment | None, layout: WeightLayout) -> Alignment | None:
-    """The symmetry as it acts on the parameters of one layer, None where it moves none."""
-    if alignment is None:
-        return None
-    symmetry = alignment.symmetry.only(name for name, _ in layout.shapes)
-    return Alignment.of(layout, symmetry)

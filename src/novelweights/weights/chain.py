@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from novelweights.weights.layout import WeightLayout
+from novelweights.weights.layout import STATISTICS, WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry, one_hidden_layer
 
 CONTAINERS = frozenset(
@@ -31,7 +31,6 @@ LAST = frozenset(
     {"out", "output", "head", "classifier", "logits", "fc_out", "output_layer", "last", "final"}
 )
 """What only the last layer is called: two of them would be branches."""
-STATISTICS = ("running_mean", "running_var")
 
 
 class _Ambiguous(Exception):

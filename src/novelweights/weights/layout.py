@@ -9,12 +9,21 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from novelweights.errors import InputError
+
+STATISTICS = ("running_mean", "running_var")
+"""Last part of the names of a normalization's running statistics: measured, not learned."""
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a name is that of a running statistic."""
+    return name.rpartition(".")[2] in STATISTICS
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,25 @@ class WeightLayout:
             where[name] = slice(start, end)
             start = end
         return where
+
+    @cached_property
+    def learned(self) -> "WeightLayout":
+        """The parameters without running statistics; itself where it holds none, or nothing else.
+
+        Statistics are what the data make of the parameters. They belong to what a network does, and
+        are no sign of who learned from whom.
+        """
+        kept = tuple((name, shape) for name, shape in self.shapes if not is_statistic(name))
+        return self if len(kept) in (0, len(self.shapes)) else WeightLayout(kept)
+
+    @cached_property
+    def is_learned(self) -> Bool[Tensor, " d"]:
+        """True where the vector holds what `learned` names."""
+        kept = dict(self.learned.shapes)
+        mask = torch.zeros(self.size, dtype=torch.bool)
+        for name, where in self.slices.items():
+            mask[where] = name in kept
+        return mask
 
     def flatten(self, state: Mapping[str, Tensor]) -> Float[Tensor, " d"]:
         """The weight vector of a state dict, float32, row-major.

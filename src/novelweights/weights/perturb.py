@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from novelweights.weights.layout import WeightLayout
+
 
 def pick_rows(n_rows: int, n: int, *, rng: torch.Generator) -> Tensor:
     """n row indices below n_rows, without replacement as long as rows last.
@@ -57,3 +59,21 @@ def parameter_gaussian(
         raise ValueError(f"a standard deviation needs 2 rows, got {len(weights)}")
     mean, std = weights.mean(dim=0), weights.std(dim=0)
     return mean + std * torch.randn(n, weights.shape[1], generator=rng)
+
+
+def statistics_within(
+    drawn: Float[Tensor, "n d"], weights: Float[Tensor, "m d"], layout: WeightLayout
+) -> Float[Tensor, "n d"]:
+    """Draws with running statistics no smaller and no larger than there are.
+
+    Else a variance may be drawn below zero, and the network computes nothing. Source: ours.
+
+    Args:
+        drawn: Whole checkpoints.
+        weights: What they were drawn like.
+        layout: Of both.
+    """
+    if layout.learned is layout:
+        return drawn
+    inside = torch.clamp(drawn, weights.amin(dim=0), weights.amax(dim=0))
+    return torch.where(layout.is_learned, drawn, inside)

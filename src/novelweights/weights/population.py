@@ -7,6 +7,7 @@ in is `weights/store.py`.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,16 @@ class Population:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @cached_property
+    def learned(self) -> Float[Tensor, "n e"]:
+        """The weights without running statistics, in the order of `layout.learned`.
+
+        Without such statistics these are the weights themselves, not a copy.
+        """
+        if self.layout.learned is self.layout:
+            return self.weights
+        return self.weights[:, self.layout.is_learned]
 
     def select(self, rows: Sequence[int] | np.ndarray | slice) -> "Population":
         """Some rows of the population: indices, a mask or a slice (a slice copies nothing)."""

@@ -10,16 +10,13 @@ from torch import Tensor
 
 from novelweights.errors import InputError
 from novelweights.weights.chain import symmetry_of_layout
-from novelweights.weights.layout import WeightLayout
+from novelweights.weights.layout import WeightLayout, is_statistic
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.readers.checkpoint_files import CheckpointFiles
 from novelweights.weights.readers.run_names import records_by_name
 from novelweights.weights.readers.source import SHOWN_FAULTS, Reading, Source, told_faults
 from novelweights.weights.readers.units import SUFFIXES, Unit, checkpoint_units, folders_left_out
 from novelweights.weights.symmetry import NeuronSymmetry
-
-BUFFERS = ("running_mean", "running_var")
-"""Statistics of normalization layers: measured, not trained, so they are no weights."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +127,6 @@ def layout_of_state(state: Mapping[str, Tensor]) -> WeightLayout:
 def learned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict without the statistics of normalizations."""
     return {name: value for name, value in state.items() if not is_statistic(name)}
-
-
-def is_statistic(name: str) -> bool:
-    """Whether a name is that of a running statistic."""
-    return name.rpartition(".")[2] in BUFFERS
 
 
 def chain_symmetry(state: Mapping[str, Tensor]) -> NeuronSymmetry | None:
