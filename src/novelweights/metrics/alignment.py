@@ -100,9 +100,7 @@ class Alignment:
         return f"{moves} of {', '.join(map(str, sizes[:-1]))} and {sizes[-1]} neurons"
 
 
-def alignment_of_learned(
-    layout: WeightLayout, symmetry: NeuronSymmetry | None
-) -> Alignment | None:
+def alignment_of_learned(layout: WeightLayout, symmetry: NeuronSymmetry | None) -> Alignment | None:
     """The alignment of what was learned (`WeightLayout.learned`), None where nothing moves.
 
     Args:
