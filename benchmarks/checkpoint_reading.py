@@ -17,9 +17,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from novelweights.errors import InputError
 from novelweights.weights.readers import open_source, selected
 from novelweights.weights.readers.importing import import_source
 from novelweights.weights.readers.source import Reading
+from novelweights.weights.readers.torch_files import read_torch_file
 from novelweights.weights.store import open_population
 
 FILES = int(os.environ.get("NOVELWEIGHTS_BENCHMARK_FILES", "20000"))
@@ -33,6 +35,7 @@ def main() -> None:
     size = sum(parameter.numel() for parameter in module.parameters())
     print(f"reading {FILES:,} files of {size:,} weights into a population folder")
     with tempfile.TemporaryDirectory() as folder:
+        _swollen(Path(folder))
         for suffix in (".safetensors", ".pt"):
             files = Path(folder) / suffix[1:]
             files.mkdir()
@@ -51,6 +54,29 @@ def main() -> None:
             for n in (FILES // 4, FILES):
                 grown = _memory(files, n, Path(folder) / f"again-{suffix[1:]}-{n}")
                 print(f"  {suffix:13} memory for {n:6,} files: {grown:.0f} MiB")
+
+
+class Swollen:
+    """Asks whoever loads it for a gigabyte."""
+
+    def __reduce__(self) -> tuple:
+        return bytearray, (10**9,)
+
+
+def _swollen(folder: Path) -> None:
+    """What a small file costs that torch's safe way of loading lets through, and ours does not."""
+    path = folder / "swollen.pt"
+    torch.save({"w": Swollen()}, path)
+    code = "import resource, sys, torch; torch.load(sys.argv[1], weights_only=True); "
+    code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    words = [sys.executable, "-c", code, path]
+    peak = float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    try:
+        read_torch_file(path)
+        told = "READ"
+    except InputError:
+        told = "refused here"
+    print(f"  a file of {path.stat().st_size} bytes: {peak:.0f} MiB by torch.load, {told}")
 
 
 def _write(folder: Path, suffix: str, module: nn.Module) -> None:
