@@ -95,7 +95,7 @@ def test_lint_of_a_broken_folder_tells_all_and_ends_with_code_1(files: Path) -> 
     result = run("lint", files)
     assert result.exit_code == 1
     assert "2 errors, 1 warning, 0 notes" in result.stdout
-    for words in ("00.pt (damaged", "01.pt = copy.pt", "1 file in float16"):
+    for words in ("00.pt (expected", "01.pt = copy.pt", "1 file in float16"):
         assert words in result.stdout
     told = json.loads(run("lint", files, "--json").stdout)
     assert told["counts"] == {"error": 2, "warning": 1, "note": 0}

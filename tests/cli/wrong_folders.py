@@ -201,7 +201,6 @@ PATHS: dict[str, Make] = {
     "steps in some names alone": changed(
         lambda folder: (folder / "a.safetensors").rename(folder / "run_step3.safetensors"), "b"
     ),
-    "an unknown prefix": changed(lambda _: None, "a.safetensors", prefix="model."),
     "no parameter that is chosen": changed(lambda _: None, include=("none*",)),
     "another rest of the network": changed(lambda _: None, "b", include=("w",)),
     "a rest of the network that is missing": changed(
