@@ -15,6 +15,7 @@ from novelweights.weights.chain import symmetry_of_layout
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.readers.checkpoint_files import CheckpointFiles
+from novelweights.weights.readers.given_layout import read_layout
 from novelweights.weights.readers.source import Reading, Source
 
 NUMPY = (".npy", ".npz")
@@ -109,27 +110,25 @@ def _only_matrix(content: Any) -> Tensor | np.ndarray:
 
 def _layout(path: Path, reading: Reading, n_weights: int) -> tuple[WeightLayout, str]:
     where = reading.layout or path.parent / LAYOUT
-    if reading.layout is None and where.exists() and not where.is_file():
+    if where.is_file():
+        layout, told = read_layout(where), f"columns by {where.name}"
+    elif where.exists():
         raise InputError(f"{where}: expected a CSV, it is no file; give one with --layout")
-    try:
-        layout = WeightLayout.from_csv(where.read_text(encoding="utf-8"), str(where))
-        told = f"columns by {where.name}"
-    except FileNotFoundError as error:
-        if reading.columns is None or reading.layout is not None:
-            raise InputError(
-                f"{path}: expected a layout that says which parameters its {n_weights} columns "
-                f"are: there is no {where}; give one with --layout (CSV with parameter, shape such "
-                "as 10x784), in the order of the columns"
-            ) from error
-        layout, told = reading.columns, "columns taken to be those of the training checkpoints"
-        if _is_sorted_by_name(layout):
-            raise InputError(
-                f"{path}: expected a layout that says which parameters its {n_weights} columns "
-                "are: the training checkpoints' own order is that of safetensors, which sorts "
-                "names, and tells nothing of a matrix; give it with --layout"
-            ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{where}: expected a CSV in UTF-8 ({error}); save it as text") from error
+    elif reading.columns is None or reading.layout is not None:
+        raise InputError(
+            f"{path}: expected a layout that says which parameters its {n_weights} columns "
+            f"are: there is no {where}; give one with --layout (CSV with parameter, shape such "
+            "as 10x784), in the order of the columns"
+        )
+    elif _is_sorted_by_name(reading.columns):
+        raise InputError(
+            f"{path}: expected a layout that says which parameters its {n_weights} columns "
+            "are: the training checkpoints' own order is that of safetensors, which sorts "
+            "names, and tells nothing of a matrix; give it with --layout"
+        )
+    else:
+        layout = reading.columns
+        told = "columns taken to be those of the training checkpoints"
     if layout.size != n_weights:
         raise InputError(
             f"{path}: expected {layout.size} columns ({told}), the matrix has {n_weights}; give "
