@@ -1,7 +1,10 @@
 """What a user can repair, as opposed to a programmer's mistake (which raises `ValueError`)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+SHOWN = 3
+"""Names in a message, before "and so many more"."""
 
 
 class InputError(Exception):
@@ -21,3 +24,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return InputError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")
+
+
+def first_few(names: Sequence[str], separator: str = ", ") -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return separator.join(names[:SHOWN]) + more

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 from novelweights.networks.declared import symmetry_from
 from novelweights.networks.evaluating import evaluating
 from novelweights.networks.parts import split_at
@@ -37,7 +37,6 @@ LARGEST_TOGETHER = 2048
 convolutions of many networks at once then take 2.5 times as long (measured)."""
 TOLERANCE = 1e-3
 """Of logits in a trial, relative to the largest: two orders of the same float32 operations."""
-SHOWN = 3
 TRIED = 3
 """Examples in trial runs."""
 STATISTICS = ("running_mean", "running_var")
@@ -262,8 +261,8 @@ def _fill(held: nn.Module, layout: WeightLayout, shared: Mapping[str, Tensor]) -
     ]
     if faults:
         raise InputError(
-            f"{kind}: expected the network of these checkpoints, but {_some(faults, '; ')}; name "
-            "the network that they are of"
+            f"{kind}: expected the network of these checkpoints, but {first_few(faults, '; ')}; "
+            "name the network that they are of"
         )
     present = {id(own[name]) for name in given if name in own}
     missing = [
@@ -276,13 +275,15 @@ def _fill(held: nn.Module, layout: WeightLayout, shared: Mapping[str, Tensor]) -
     bad = [name for name, value in shared.items() if not value.isfinite().all()]
     if bad:
         raise InputError(
-            f"the shared state holds NaN or infinite numbers in {_some(bad)}; expected finite ones"
+            f"the shared state holds NaN or infinite numbers in {first_few(bad)}; expected finite "
+            "ones"
         )
     held.load_state_dict({k: v for k, v in shared.items() if k in own}, strict=False)
 
 
 def _told_missing(kind: str, missing: list[str]) -> str:
-    told = f"{kind} needs {_some(missing)}, which neither the checkpoints hold nor the shared state"
+    needed = first_few(missing)
+    told = f"{kind} needs {needed}, which neither the checkpoints hold nor the shared state"
     if any(name.rpartition(".")[2] in STATISTICS for name in missing):
         return (
             f"{told}: expected the running statistics of normalizations, since fresh ones (0 and "
@@ -382,8 +383,3 @@ def _device_of(module: nn.Module) -> torch.device:
 
 def _times(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a scalar"
-
-
-def _some(names: list[str], separator: str = ", ") -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return separator.join(names[:SHOWN]) + more

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 from novelweights.weights.population import Records
 from novelweights.weights.readers.source import Reading, Source
 from novelweights.weights.readers.state_dicts import source_of_units
@@ -31,7 +31,6 @@ SHAPE = re.compile(r"[0-9a-f]{20,32}", re.ASCII)
 """An identifier of ShapeNet."""
 LOOKED_AT = 100
 """Entries of a folder that are looked at to recognize it."""
-SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -232,5 +231,4 @@ def _told(lists: _Lists, records: Records, n_problematic: int) -> list[str]:
 def _left_out(names: list[str]) -> list[str]:
     if not names:
         return []
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return [f"left out, as these are no networks: {', '.join(names[:SHOWN])}{more}"]
+    return [f"left out, as these are no networks: {first_few(names)}"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 from novelweights.weights.population import Records, last_of_each_run
 from novelweights.weights.readers import selected
 from novelweights.weights.readers.source import Reading, Source
@@ -108,9 +108,8 @@ def _records_digest(records: Records) -> str:
 def _require_finite(source: Source, start: int, block: torch.Tensor) -> None:
     bad = (~block.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
     if bad:
-        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        names = first_few([source.names[start + row] for row in bad])
         raise InputError(
-            f"{source.path}: NaN or infinite weights in "
-            f"{', '.join(source.names[start + row] for row in bad[:3])}{more}; expected finite "
+            f"{source.path}: NaN or infinite weights in {names}; expected finite "
             "numbers. Leave these checkpoints out, or find out why their training diverged"
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 from novelweights.weights.population import Records
 from novelweights.weights.readers.scores import as_percent
 from novelweights.weights.readers.source import Reading, Source
@@ -24,7 +24,6 @@ GENERATED = re.compile(r"generated_.+_\d{3,9}\.pth", re.ASCII)
 STRAY = "generated_model.pth"
 """Written among the generated ones while the generator is trained, but not a sample of it."""
 PREFIX = "model."
-SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -110,5 +109,4 @@ def _trained(path: Path, found: list[re.Match[str]]) -> tuple[Records, str, str]
 def _left_out(names: list[str]) -> list[str]:
     if not names:
         return []
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return [f"left out, as P-diff names no checkpoint so: {', '.join(names[:SHOWN])}{more}"]
+    return [f"left out, as P-diff names no checkpoint so: {first_few(names)}"]

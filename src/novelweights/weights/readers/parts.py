@@ -13,12 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.readers.checkpoint_files import CheckpointFiles
 from novelweights.weights.readers.source import BLOCK_BYTES, Reading, Source, told_faults
-
-SHOWN = 3
 
 
 def part_of(source: Source, reading: Reading) -> Source:
@@ -39,7 +37,7 @@ def part_of(source: Source, reading: Reading) -> Source:
     if not chosen:
         raise InputError(
             f"{source.path}: no parameter is left by --include and --exclude; there are "
-            f"{_some(list(shapes))}: choose among these"
+            f"{first_few(list(shapes))}: choose among these"
         )
     if not left:
         return source if given is None else replace(source, shared=_without(given, source.layout))
@@ -70,7 +68,7 @@ def part_of(source: Source, reading: Reading) -> Source:
         read=read,
         shared=_without(given, layout) if given is not None else shared,
         info=replace(source.info, symmetry=None),  # what moves would have to move in the rest too
-        notes=(*source.notes, f"{len(chosen)} of {len(shapes)} parameters: {_some(chosen)}"),
+        notes=(*source.notes, f"{len(chosen)} of {len(shapes)} parameters: {first_few(chosen)}"),
     )
 
 
@@ -116,8 +114,3 @@ def _given(path: Path, reading: Reading, layout: WeightLayout) -> Mapping[str, T
 def _without(state: Mapping[str, Tensor], layout: WeightLayout) -> dict[str, Tensor]:
     own = dict(layout.shapes)
     return {name: value for name, value in state.items() if name not in own}
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
