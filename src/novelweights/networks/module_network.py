@@ -368,7 +368,7 @@ def _of_own_code(name: str, run: Callable[[], Any]) -> Any:
     """What the user's network gives; whatever it raises becomes one line."""
     try:
         return run()
-    except Exception as error:
+    except Exception as error:  # whatever the user's code raises
         raise InputError(
             f"{name}: expected a network that gives logits for the examples, got "
             f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}; is the shape of "
