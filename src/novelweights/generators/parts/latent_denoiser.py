@@ -15,8 +15,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from novelweights.generators.parts.tiled_convolution import convolve
-
 KERNEL = 7
 WIDTHS = (1, 2, 4, 8, 4, 2, 1)
 SKIPS = 3
@@ -56,17 +54,17 @@ class LatentDenoiser(nn.Module):
             noised: Latent vectors with noise.
             t: Their timesteps, counted from 0.
         """
-        time = self.time(time_features(t)).T[:, :, None]  # the same for every channel
-        x, kept = noised.T[:, :, None], []  # (length, n, channels)
+        time = self.time(time_features(t))[:, None]  # the same for every channel
+        x, kept = noised[:, None], []  # (n, channels, latent)
         for i, conv in enumerate(self.convs):
             if i >= len(self.convs) - SKIPS:
                 x = x + kept.pop()
-            x = convolve(x + time, conv.get_parameter("weight"), conv.get_parameter("bias"))
+            x = conv(x + time)
             if i < len(self.norms):
-                x = F.elu(self.norms[i](x.flatten(0, 1))).view_as(x)
+                x = F.elu(self.norms[i](x))
             if i < SKIPS:
                 kept.append(x)
-        return x[:, :, 0].T
+        return x[:, 0]
 
 
 def time_features(t: Int[Tensor, " n"]) -> Float[Tensor, "n features"]:
