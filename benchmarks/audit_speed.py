@@ -14,8 +14,8 @@ import torch
 from scipy.optimize import linear_sum_assignment, nnls
 
 from benchmarks.timing import take_turns
-from novelweights.auditing.audit import Clock, audit
-from novelweights.auditing.verdict import judge
+from novelweights.auditing.judge.verdict import judge
+from novelweights.auditing.stages import Clock, audit
 from novelweights.data.images import load_data
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.sources import HULL_ROWS, Movable, find_sources

@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from novelweights.errors import InputError
-from novelweights.weights.readers import open_source, selected
-from novelweights.weights.readers.importing import import_source
-from novelweights.weights.readers.source import Reading
-from novelweights.weights.readers.torch_files import read_torch_file
+from novelweights.readers import open_source, selected
+from novelweights.readers.formats.torch_files import read_torch_file
+from novelweights.readers.importing import import_source
+from novelweights.readers.source import Reading
 from novelweights.weights.store import open_population
 
 FILES = int(os.environ.get("NOVELWEIGHTS_BENCHMARK_FILES", "20000"))

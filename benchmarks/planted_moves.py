@@ -16,8 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from benchmarks.timing import take_turns
 from novelweights.metrics.alignment import Alignment, lower_bounds, pair_distances
 from novelweights.metrics.descent import MAX_SWEEPS, descend
-from novelweights.metrics.moves import no_moves
 from novelweights.metrics.neighbors import nearest
+from novelweights.metrics.symmetries import no_moves
 from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
 from novelweights.networks.network import TargetNetwork
 from novelweights.networks.resnet import ResNet18

@@ -20,16 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from novelweights.data.mesh import Mesh, sample_surface
-from novelweights.data.shape_sets import load_shapes
 from novelweights.errors import InputError
 from novelweights.metrics.point_clouds import chamfer, normalized, paired_chamfer
 from novelweights.networks.neural_field import OccupancyField
+from novelweights.readers import read_checkpoints
 from novelweights.seeding import numpy_rng_for
+from novelweights.shapes.mesh import Mesh, sample_surface
+from novelweights.shapes.shape_sets import load_shapes
 from novelweights.tasks.field_volume import GridLogits
 from novelweights.tasks.shapes import POINTS
 from novelweights.tasks.surfaces import RESOLUTION, surface
-from novelweights.weights.readers import read_checkpoints
 from novelweights.zoos import find_zoo
 from novelweights.zoos.building import build
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from novelweights.errors import InputError
 from novelweights.generators.hyperdiffusion import HyperDiffusion
 from novelweights.metrics.neighbors import nearest
+from novelweights.readers import read_checkpoints
 from novelweights.seeding import rng_for
-from novelweights.weights.readers import read_checkpoints
 
 NEAR = 0.5
 """Of the median distance of held-out runs to the nearest of all that was learned from."""

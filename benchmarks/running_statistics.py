@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from novelweights.auditing.controls import SHRINK
-from novelweights.auditing.measure import Reference, ladder_of, measure
-from novelweights.auditing.ranks import Yardstick
-from novelweights.auditing.verdict import judge_checkpoints
-from novelweights.calibrate.pool import EARLY, Pool, make_pool
-from novelweights.calibrate.zoos import find_sizes, find_zoos
+from novelweights.auditing.controls.planting import SHRINK
+from novelweights.auditing.judge.p_values import Yardstick
+from novelweights.auditing.judge.verdict import judge_checkpoints
+from novelweights.auditing.measure.measurements import Reference, ladder_of, measure
 from novelweights.metrics.alignment import Alignment
+from novelweights.studies.calibrate.pool import EARLY, Pool, make_pool
+from novelweights.studies.calibrate.zoos import find_sizes, find_zoos
 from novelweights.weights.population import Population
 
 ZOO, SCALE = "digits-resnet-independent", "deep"

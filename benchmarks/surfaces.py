@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.timing import take_turns
-from novelweights.data.mesh import Mesh
 from novelweights.networks.neural_field import OccupancyField
+from novelweights.shapes.mesh import Mesh
 from novelweights.tasks.field_volume import GridLogits
 from novelweights.tasks.surfaces import RESOLUTION, dense_surface, surface
 

@@ -10,9 +10,9 @@ from novelweights import evaluation, evaluation_folder
 from novelweights.audit_run import audit_to_folder
 from novelweights.errors import InputError
 from novelweights.evaluation import evaluate_method
+from novelweights.readers import read_checkpoints
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
-from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.symmetry import NeuronSymmetry, random_transform
 from novelweights.zoos import find_zoo
 from novelweights.zoos.building import build

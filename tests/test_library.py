@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 import novelweights as nw
 from novelweights import audit_run, library_evaluation
-from novelweights.auditing import audit as auditing
-from novelweights.auditing import quantities
-from novelweights.auditing.calibration import bootstrap
-from novelweights.auditing.own_gap import gap_quantities
+from novelweights.auditing import stages
+from novelweights.auditing.judge.statistics import bootstrap
+from novelweights.auditing.measure import quantities
+from novelweights.auditing.measure.generalization_gap import gap_quantities
 from novelweights.data.images import ImageData
 from novelweights.files import read_json
 from novelweights.generators import hyperdiffusion
@@ -74,7 +74,7 @@ def judge() -> Classification:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bootstrap intervals of fewer draws, no controls, and no pages: they are tested there."""
-    monkeypatch.setattr(auditing, "measured_controls", lambda *given: {})
+    monkeypatch.setattr(stages, "measured_controls", lambda *given: {})
     monkeypatch.setattr(quantities, "bootstrap", partial(bootstrap, draws=50))
     monkeypatch.setattr(audit_run, "build_report", lambda folder: None)
 

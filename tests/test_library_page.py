@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from novelweights import audit_run
-from novelweights.auditing import audit as auditing
-from novelweights.auditing import quantities
-from novelweights.auditing.calibration import bootstrap
+from novelweights.auditing import stages
+from novelweights.auditing.judge.statistics import bootstrap
+from novelweights.auditing.measure import quantities
 from novelweights.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ def test_python_runs_and_says_what_its_comments_say(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(audit_run, "build_report", lambda folder: None)
-    monkeypatch.setattr(auditing, "measured_controls", lambda *given: {})
+    monkeypatch.setattr(stages, "measured_controls", lambda *given: {})
     monkeypatch.setattr(quantities, "bootstrap", partial(bootstrap, draws=50))
     code = "\n".join(blocks("python"))
     exec(compile(code, "library.md", "exec"), {"__name__": "library_page"})

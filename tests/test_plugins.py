@@ -15,16 +15,16 @@ from typer.testing import CliRunner, Result
 
 import novelweights
 from novelweights import audit_run, plugins
-from novelweights.auditing import audit as auditing
+from novelweights.auditing import stages
 from novelweights.cli.main import app
 from novelweights.errors import InputError
 from novelweights.generators import make_generator, method_named
 from novelweights.networks.registered import NETWORKS, network_named
 from novelweights.networks.symmetry_of import layout_of, symmetry_of
+from novelweights.readers.source import Reader, Reading
 from novelweights.tasks import make_task
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
-from novelweights.weights.readers.source import Reader, Reading
 from novelweights.weights.writer import save_population
 
 TEMPLATE = Path(__file__).parents[1] / "examples" / "plugin-template"
@@ -94,7 +94,7 @@ def test_template_is_listed_fitted_sampled_and_audited(
 ) -> None:
     # pages and controls have tests of their own
     monkeypatch.setattr(audit_run, "build_report", lambda folder: None)
-    monkeypatch.setattr(auditing, "measured_controls", lambda *given: {})
+    monkeypatch.setattr(stages, "measured_controls", lambda *given: {})
     told = listed("generators")["template-components"]
     assert told == "a Gaussian along the leading principal components; scales: default, flat"
     assert "template-components" in done("fit", "--help")

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 if TYPE_CHECKING:
-    from novelweights.auditing.criteria import Verdict
+    from novelweights.auditing.judge.criteria import Verdict
     from novelweights.checkpoints import population
     from novelweights.errors import InputError
     from novelweights.generators import Method
     from novelweights.generators.generator import FittedGenerator, WeightGenerator
     from novelweights.library import Audited, audit
     from novelweights.library_evaluation import evaluate
+    from novelweights.readers import read_checkpoints as read
+    from novelweights.readers.source import Reader, Reading, Source
     from novelweights.tasks.task import Measure, Task
     from novelweights.weights.layout import WeightLayout
     from novelweights.weights.population import Population, PopulationInfo, Records
-    from novelweights.weights.readers import read_checkpoints as read
-    from novelweights.weights.readers.source import Reader, Reading, Source
     from novelweights.weights.symmetry import NeuronSymmetry
 
     __version__: str
@@ -62,18 +62,18 @@ _PLACES = {  # where each name is defined
     "NeuronSymmetry": "weights.symmetry",
     "Population": "weights.population",
     "PopulationInfo": "weights.population",
-    "Reader": "weights.readers.source",
-    "Reading": "weights.readers.source",
+    "Reader": "readers.source",
+    "Reading": "readers.source",
     "Records": "weights.population",
-    "Source": "weights.readers.source",
+    "Source": "readers.source",
     "Task": "tasks.task",
-    "Verdict": "auditing.criteria",
+    "Verdict": "auditing.judge.criteria",
     "WeightGenerator": "generators.generator",
     "WeightLayout": "weights.layout",
     "audit": "library",
     "evaluate": "library_evaluation",
     "population": "checkpoints",
-    "read": "weights.readers",
+    "read": "readers",
 }
 _CALLED_THERE = {"read": "read_checkpoints"}
 

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from novelweights.auditing.audit import Clock, audit
-from novelweights.auditing.criteria import Verdicts
-from novelweights.auditing.pictures import pictures
+from novelweights.auditing.judge.criteria import Verdicts
+from novelweights.auditing.judge.verdict import judge
+from novelweights.auditing.measure.pictures import pictures
 from novelweights.auditing.result import AuditResult
 from novelweights.auditing.run_folder import describe_run, write_run
-from novelweights.auditing.verdict import judge
+from novelweights.auditing.stages import Clock, audit
 from novelweights.files import new_folder, require_new
 from novelweights.report.page import build_report
 from novelweights.tasks import is_task, make_task

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from novelweights.errors import InputError
 from novelweights.networks.symmetry_of import layout_of
-from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import Population, PopulationInfo, Records
-from novelweights.weights.readers import (
+from novelweights.readers import (
     heldout_rows,
     read_checkpoints,
     read_starts,
     rows_of_role,
 )
-from novelweights.weights.readers.state_dicts import chain_symmetry, learned
+from novelweights.readers.formats.state_dicts import chain_symmetry, learned
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.population import Population, PopulationInfo, Records
 
 Checkpoints = Population | str | Path | Tensor | np.ndarray | Mapping[str, Any] | Iterable[Any]
 """A population; a path; a matrix (n, d); state dicts or networks, as a sequence or by run name."""

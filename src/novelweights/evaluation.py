@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from novelweights.audit_run import Tell, audit_to_folder, describe_input
-from novelweights.auditing.criteria import DEFAULT_CRITERIA, Verdicts
-from novelweights.auditing.from_scratch import same_parts
-from novelweights.auditing.verdict import judge
+from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, Verdicts
+from novelweights.auditing.judge.verdict import judge
+from novelweights.auditing.one_run.from_scratch import same_parts
 from novelweights.errors import InputError
 from novelweights.evaluation_folder import begin, timed
 from novelweights.evaluation_summary import summarize
@@ -21,13 +21,13 @@ from novelweights.generators.generator import DrawsFromSome, FittedGenerator, Ha
 from novelweights.generators.parts.gap import HasLoss, final_gap
 from novelweights.generators.parts.training import Workspace
 from novelweights.generators.store import load_fitted, save_fitted, with_provenance
+from novelweights.readers import read_checkpoints, read_starts
 from novelweights.report.page import build_report
 from novelweights.report.run_folder import read_run_folder
 from novelweights.report.summary import SUMMARY_PAGE, audit_folder
 from novelweights.seeding import rng_for
 from novelweights.tasks import WHOLE_TASKS, make_task
 from novelweights.weights.population import Population, require_finite, weights_digest
-from novelweights.weights.readers import read_checkpoints, read_starts
 from novelweights.weights.writer import save_population
 from novelweights.zoos import find_zoo
 from novelweights.zoos.building import build, counts_of

@@ -16,11 +16,11 @@ from novelweights.evaluation_folder import (
 from novelweights.files import read_json
 from novelweights.generators import method_named
 from novelweights.generators.store import model_digest
-from novelweights.report.reconstruction_run import is_reconstruction_run, read_reconstruction
-from novelweights.report.steering import is_steering_run, read_steering
 from novelweights.report.summary import Evaluation, audit_folder, write_summary
 from novelweights.report.summary_page import RECONSTRUCTION, STEERING
 from novelweights.reproduce.reported import REPORTED, PaperResult
+from novelweights.studies.reconstruction.run import is_reconstruction_run, read_reconstruction
+from novelweights.studies.steering.page import is_steering_run, read_steering
 
 ASKED: dict[str, type] = {
     **dict.fromkeys(("method", "zoo", "scale"), str),

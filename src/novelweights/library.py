@@ -15,11 +15,11 @@ import pandas as pd
 from torch import Tensor, nn
 
 from novelweights.audit_run import Given, Tell, describe_input, task_for, write_judged
-from novelweights.auditing.audit import Clock
-from novelweights.auditing.criteria import Verdict, Verdicts
+from novelweights.auditing.judge.criteria import Verdict, Verdicts
+from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.result import AuditResult
 from novelweights.auditing.run_folder import audit_json, checkpoint_table
-from novelweights.auditing.verdict import judge
+from novelweights.auditing.stages import Clock
 from novelweights.checkpoints import (
     Checkpoints,
     Layout,

@@ -11,10 +11,10 @@ import pytest
 import torch
 from tiny import ALIGNMENT, NETWORK, D, drawn, named, quick, task  # noqa: F401
 
-from novelweights.auditing.audit import audit
-from novelweights.auditing.criteria import Verdict
+from novelweights.auditing.judge.criteria import Verdict
+from novelweights.auditing.judge.verdict import Verdicts, judge
 from novelweights.auditing.result import AuditResult
-from novelweights.auditing.verdict import Verdicts, judge
+from novelweights.auditing.stages import audit
 from novelweights.errors import InputError
 from novelweights.metrics.neighbors import nearest
 from novelweights.weights.layout import WeightLayout

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import ALIGNMENT, NETWORK, drawn, move, named, quick, seeded, task  # noqa: F401
 
-from novelweights.auditing.audit import audit
-from novelweights.auditing.measure import Reference, ladder_of, like, measure
-from novelweights.auditing.ranks import Yardstick
+from novelweights.auditing.judge.p_values import Yardstick
+from novelweights.auditing.measure.measurements import Reference, ladder_of, like, measure
 from novelweights.auditing.result import Findings
+from novelweights.auditing.stages import audit
 from novelweights.metrics import neighbors, sources
 from novelweights.weights.population import Population
 

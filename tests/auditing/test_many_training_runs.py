@@ -7,10 +7,10 @@ import pytest
 import torch
 from tiny import drawn, named
 
-from novelweights.auditing import audit as auditing
-from novelweights.auditing.audit import audit
+from novelweights.auditing import stages
+from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.result import AuditResult
-from novelweights.auditing.verdict import judge
+from novelweights.auditing.stages import audit
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest
 
@@ -29,7 +29,7 @@ def sampled(monkeypatch):
         return audit(train, generated, heldout=heldout, symmetry=symmetry, n_controls=4)
 
     whole = run()
-    monkeypatch.setattr(auditing, "N_TRAINING", SAMPLE)
+    monkeypatch.setattr(stages, "N_TRAINING", SAMPLE)
     return train, run(), whole
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from tiny import ALIGNMENT, NETWORK, drawn, move, named, quick  # noqa: F401
 
-from novelweights.auditing.audit import audit
-from novelweights.auditing.criteria import Verdict
+from novelweights.auditing.judge.criteria import Verdict
+from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.prepare import prepare
-from novelweights.auditing.verdict import judge
+from novelweights.auditing.stages import audit
 from novelweights.errors import InputError
 from novelweights.metrics.neighbors import nearest
 from novelweights.networks.mlp import OneHiddenMLP

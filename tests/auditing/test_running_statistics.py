@@ -11,15 +11,15 @@ from tiny import drawn, seeded
 from tiny import named as named_mlps
 from torch import nn
 
-from novelweights.auditing.audit import audit
-from novelweights.auditing.baselines import GAUSSIAN, mixtures, noised
-from novelweights.auditing.controls import Planter
-from novelweights.auditing.lint_rows import Named
-from novelweights.auditing.lint_runs import check_independence
-from novelweights.auditing.measure import Reference, like, measure
-from novelweights.auditing.planning import plan_for
+from novelweights.auditing.controls.baselines import GAUSSIAN, mixtures, noised
+from novelweights.auditing.controls.planting import Planter
+from novelweights.auditing.judge.planning import plan_for
+from novelweights.auditing.judge.verdict import judge
+from novelweights.auditing.lint.rows import Named
+from novelweights.auditing.lint.runs import check_independence
+from novelweights.auditing.measure.measurements import Reference, like, measure
 from novelweights.auditing.prepare import WITHOUT_STATISTICS
-from novelweights.auditing.verdict import judge
+from novelweights.auditing.stages import audit
 from novelweights.data.images import ImageData
 from novelweights.metrics.alignment import Alignment, aligned_to, alignment_of_learned
 from novelweights.tasks.classification import Classification

@@ -7,10 +7,10 @@ import pytest
 import torch
 from fields import FIELD, boxes
 
-from novelweights.auditing.audit import audit
-from novelweights.auditing.criteria import Verdict, Verdicts
+from novelweights.auditing.judge.criteria import Verdict, Verdicts
+from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.result import AuditResult
-from novelweights.auditing.verdict import judge
+from novelweights.auditing.stages import audit
 from novelweights.report.finding import Outcome
 from novelweights.report.findings import paper_findings
 from novelweights.seeding import rng_for

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from novelweights.auditing import quantities
-from novelweights.auditing.calibration import bootstrap
+from novelweights.auditing.judge.statistics import bootstrap
+from novelweights.auditing.measure import quantities
 from novelweights.data.images import ImageData
 from novelweights.metrics.alignment import Alignment
 from novelweights.networks.mlp import OneHiddenMLP

@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from novelweights.cli.main import app
-from novelweights.weights.readers import read_checkpoints
+from novelweights.readers import read_checkpoints
 
 
 def run(*words: object) -> Result:

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from novelweights import audit_run, evaluation
 from novelweights.cli.main import app
+from novelweights.readers import read_checkpoints
 from novelweights.seeding import rng_for
-from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.symmetry import random_transform
 
 

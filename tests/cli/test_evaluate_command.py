@@ -11,9 +11,9 @@ from typer.testing import CliRunner, Result
 from novelweights.cli.main import app
 from novelweights.evaluation_summary import summarize
 from novelweights.generators.store import model_digest
-from novelweights.steering.samples import Steering
-from novelweights.steering.store import write_steering
-from novelweights.steering.summary import summarize as summarize_steering
+from novelweights.studies.steering.samples import Steering
+from novelweights.studies.steering.store import write_steering
+from novelweights.studies.steering.summary import summarize as summarize_steering
 
 
 def run(*words: object) -> Result:

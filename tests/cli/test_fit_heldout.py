@@ -9,9 +9,9 @@ import torch
 from typer.testing import CliRunner, Result
 
 from novelweights import evaluation
-from novelweights.auditing.own_gap import gap_quantities, read_own_gap
+from novelweights.auditing.measure.generalization_gap import gap_quantities, read_own_gap
 from novelweights.cli.main import app
-from novelweights.weights.readers import read_checkpoints
+from novelweights.readers import read_checkpoints
 
 SMOKE = ("--scale", "smoke", "--steps", 5, "--width", 16)
 

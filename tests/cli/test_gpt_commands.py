@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from novelweights.cli.main import app
-from novelweights.weights.readers import read_checkpoints
+from novelweights.readers import read_checkpoints
 from novelweights.weights.writer import save_population
 
 

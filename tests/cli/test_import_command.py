@@ -11,8 +11,8 @@ from novelweights.cli.main import app
 from novelweights.cli.reading import size_in_bytes
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.readers import read_checkpoints
 from novelweights.seeding import rng_for
-from novelweights.weights.readers import read_checkpoints
 
 NETWORK = OneHiddenMLP(4, 3, 2)
 
@@ -105,7 +105,7 @@ def _rest():
 
 
 SMALL_BLOCKS = """
-from novelweights.weights.readers import importing, source
+from novelweights.readers import importing, source
 source.BLOCK_BYTES = 2 * 4 * 23  # two checkpoints a block
 """
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from novelweights.cli.main import app
-from novelweights.weights.readers import read_checkpoints
+from novelweights.readers import read_checkpoints
 
 
 def run(*words: object) -> Result:

@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 from test_commands import fails, run
 
-from novelweights.auditing.audit import audit
+from novelweights.auditing.stages import audit
 from novelweights.cli.reconstruct import PARTS
 from novelweights.evaluation import stand_ins
 from novelweights.evaluation_summary import _reconstruction
 from novelweights.files import require_new
 from novelweights.generators.store import load_fitted, model_digest
+from novelweights.readers import read_checkpoints
 from novelweights.reproduce.reported import REPORTED
 from novelweights.seeding import rng_for
 from novelweights.tasks import make_task
-from novelweights.weights.readers import read_checkpoints
 
 
 @pytest.fixture(scope="module")

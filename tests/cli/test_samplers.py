@@ -13,7 +13,7 @@ from novelweights.errors import InputError
 from novelweights.generators import sampled_by
 from novelweights.generators.generator import DrawsFromSome, HasSamplers
 from novelweights.generators.store import load_fitted
-from novelweights.weights.readers import read_checkpoints
+from novelweights.readers import read_checkpoints
 from novelweights.weights.writer import save_population
 
 WORDS = ("evaluate", "hyper-representations", "--zoo", "digits-mlp-steps", "--scale", "smoke")

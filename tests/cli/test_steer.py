@@ -9,8 +9,8 @@ import torch
 from test_commands import fails, run
 
 from novelweights.generators.store import model_digest
+from novelweights.readers import read_checkpoints
 from novelweights.tasks import make_task
-from novelweights.weights.readers import read_checkpoints
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from wrong_pickles import PICKLES
 
 from novelweights.cli.main import app
 from novelweights.errors import InputError
-from novelweights.weights.readers import open_source, read_checkpoints
-from novelweights.weights.readers.importing import import_source
-from novelweights.weights.readers.source import Reading
+from novelweights.readers import open_source, read_checkpoints
+from novelweights.readers.importing import import_source
+from novelweights.readers.source import Reading
 
 TABLE: dict[str, Make] = {**FILES, **PICKLES, **PATHS, **FILES_BESIDE, **FOLDERS}
 REMEDY = re.compile(
@@ -196,7 +196,7 @@ def test_order_of_bytes_and_of_axes_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_too_many_folders_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("novelweights.weights.readers.units.MAX_FOLDERS", 20)
+    monkeypatch.setattr("novelweights.readers.units.MAX_FOLDERS", 20)
     for i in range(30):
         (tmp_path / f"run{i}").mkdir()
         save_file(state(i), tmp_path / f"run{i}" / "a.safetensors")

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from safetensors.torch import save, save_file
 
-from novelweights.weights.readers.source import Reading
+from novelweights.readers.source import Reading
 
 PLAIN = Reading()
 

@@ -8,7 +8,7 @@ from novelweights.metrics.alignment import Alignment, aligned_to, lower_bounds, 
 from novelweights.metrics.arrangement import COUNTED, LENGTH, N_OTHER, Arrangement
 from novelweights.metrics.bounds import sorted_by_neuron, squared_bounds
 from novelweights.metrics.descent import descend
-from novelweights.metrics.moves import moved, no_moves, random_moves
+from novelweights.metrics.symmetries import moved, no_moves, random_moves
 from novelweights.networks.deep_mlp import DeepMLP
 from novelweights.networks.small_cnn import GRAY_CNN
 from novelweights.weights.layout import WeightLayout

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from novelweights.auditing.criteria import (
+from novelweights.auditing.judge.criteria import (
     DEFAULT_CRITERIA,
     CheckpointVerdict,
     ControlVerdict,

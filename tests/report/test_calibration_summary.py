@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from novelweights.calibrate.markdown import render_markdown
-from novelweights.calibrate.results import read_calibration
 from novelweights.errors import InputError
 from novelweights.report.calibration import COMMITTED, SHOWN, calibration_summary
+from novelweights.studies.calibrate.markdown import render_markdown
+from novelweights.studies.calibrate.results import read_calibration
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "calibration.md"

@@ -12,9 +12,9 @@ from synthetic import write_run
 from novelweights.auditing.result import AuditResult
 from novelweights.report.figures import draw, draw_distances, draw_regions
 from novelweights.report.layers import draw_layers
-from novelweights.report.look import BLUE, RED, TEAL, Drawing, groups_of
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.sources import draw_made_of
+from novelweights.report.style import BLUE, RED, TEAL, Drawing, groups_of
 from novelweights.report.trade_off import draw_trade_off, needs_zoom
 
 

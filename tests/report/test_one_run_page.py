@@ -10,13 +10,14 @@ import pytest
 import walks
 from pages import page_of, text_of, unbalanced
 
-from novelweights.auditing import estimates, one_run_center, quantities
-from novelweights.auditing.audit import audit
-from novelweights.auditing.criteria import DEFAULT_CRITERIA
-from novelweights.auditing.pictures import pictures
+from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
+from novelweights.auditing.judge.verdict import judge
+from novelweights.auditing.measure import estimates, quantities
+from novelweights.auditing.measure.pictures import pictures
+from novelweights.auditing.one_run import center
 from novelweights.auditing.result import AuditResult
 from novelweights.auditing.run_folder import describe_run, write_run
-from novelweights.auditing.verdict import judge
+from novelweights.auditing.stages import audit
 from novelweights.errors import InputError
 from novelweights.report.finding import RULES, Outcome
 from novelweights.report.findings import paper_findings
@@ -36,7 +37,7 @@ ONE_RUN_FIGURES = {"densities", "densities_raw", "densities_all", "narrow", "map
 @pytest.fixture(scope="module", autouse=True)
 def quick():
     with pytest.MonkeyPatch.context() as patch:
-        for module in (estimates, one_run_center):
+        for module in (estimates, center):
             patch.setattr(module, "DRAWS", 400)
         few = quantities.bootstrap
         patch.setattr(quantities, "bootstrap", lambda *a, **k: few(*a, **{**k, "draws": 100}))

@@ -11,7 +11,7 @@ import pytest
 from pages import page_of, text_of, unbalanced
 from synthetic import KINDS, edit_json, write_run
 
-from novelweights.auditing.criteria import Criteria
+from novelweights.auditing.judge.criteria import Criteria
 from novelweights.auditing.result import Quantity
 from novelweights.report.figures import draw
 from novelweights.report.page import MAX_ROWS, NOT_IDENTIFIABLE, build_report, render

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from novelweights.errors import InputError
+from novelweights.readers import read_checkpoints
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
-from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.store import SHARED_FILE, open_population
 from novelweights.weights.writer import PopulationWriter, save_population
 

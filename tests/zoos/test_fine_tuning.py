@@ -13,12 +13,12 @@ from toy_pixels import BASE, NETWORK, TUNED
 from novelweights.data.pixel_data import PixelData
 from novelweights.errors import InputError
 from novelweights.networks.parts import LAST_TWO_NORMALIZATIONS
+from novelweights.readers import read_checkpoints
 from novelweights.seeding import rng_for, seed_for
 from novelweights.tasks import make_task
 from novelweights.tasks.classification import Classification, loss_and_accuracy
 from novelweights.tasks.evaluation_images import evaluation_images
 from novelweights.weights.population import Population, Records
-from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.store import open_population
 from novelweights.weights.writer import PopulationWriter
 from novelweights.zoos.building import build, counts_of

@@ -6,9 +6,9 @@ import torch
 
 from novelweights.data.images import load_data
 from novelweights.errors import InputError
+from novelweights.readers import read_checkpoints
 from novelweights.seeding import seed_for
 from novelweights.tasks import make_task
-from novelweights.weights.readers import read_checkpoints
 from novelweights.weights.store import open_population
 from novelweights.weights.writer import PopulationWriter
 from novelweights.zoos import ZOOS, find_zoo, independent_runs

@@ -6,13 +6,13 @@ import pytest
 import torch
 from shape_files import HELDOUT, LONG, MISSING, NAN, NEEDS_REPAIR, OPEN, WHOLE, put_shapenet
 
-from novelweights.data import shape_sets
-from novelweights.data.mesh import Mesh
-from novelweights.data.shape_sets import SHAPENET, Shapes
 from novelweights.errors import InputError
 from novelweights.networks.neural_field import OccupancyField
+from novelweights.readers import read_checkpoints
+from novelweights.shapes import shape_sets
+from novelweights.shapes.mesh import Mesh
+from novelweights.shapes.shape_sets import SHAPENET, Shapes
 from novelweights.tasks import FIELDS, TASKS
-from novelweights.weights.readers import read_checkpoints
 from novelweights.zoos import neural_fields
 from novelweights.zoos.building import build, counts_of
 from novelweights.zoos.field_fitting import FieldRecipe

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from novelweights.auditing.criteria import DEFAULT_CRITERIA
-from novelweights.auditing.from_scratch import ROLE as SCRATCH_ROLE
-from novelweights.auditing.from_scratch import same_parts
-from novelweights.auditing.recognition import one_of_each_run
+from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
+from novelweights.auditing.judge.recognition import one_of_each_run
+from novelweights.auditing.one_run.from_scratch import ROLE as SCRATCH_ROLE
+from novelweights.auditing.one_run.from_scratch import same_parts
 from novelweights.auditing.result import DistanceInfo
 from novelweights.auditing.words import count
 from novelweights.errors import InputError

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from novelweights.auditing.criteria import Verdicts
+from novelweights.auditing.judge.criteria import Verdicts
 from novelweights.auditing.result import AuditResult
 from novelweights.files import replacing, write_json, write_text
 

@@ -30,8 +30,8 @@ def calibrate(
 
     Writes calibration.json and calibration.md; trained runs and measured rows stay in work/.
     """
-    from novelweights.calibrate.study import PAGE
-    from novelweights.calibrate.study import calibrate as run_study
+    from novelweights.studies.calibrate.study import PAGE
+    from novelweights.studies.calibrate.study import calibrate as run_study
 
     with progress_bar() as tell:
         study = run_study(

@@ -23,8 +23,8 @@ def plan(
     """What an audit with so many runs and samples could and could not show."""
     import json
 
-    from novelweights.auditing.planning import limits_beside, plan_for
-    from novelweights.weights.readers import heldout_rows, read_checkpoints
+    from novelweights.auditing.judge.planning import limits_beside, plan_for
+    from novelweights.readers import heldout_rows, read_checkpoints
 
     trained = read_checkpoints(train, split="train")
     if heldout_runs is None:
@@ -57,7 +57,7 @@ def lint(
     """
     import json
 
-    from novelweights.auditing.lint import lint_folder
+    from novelweights.auditing.lint.checks import lint_folder
 
     reading = reading_of(prefix=prefix, max_bytes=max_bytes)
     found = lint_folder(folder, heldout=heldout, reading=reading)

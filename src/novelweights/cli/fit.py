@@ -96,8 +96,8 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
     ) -> None:
         from novelweights.errors import unknown_name
         from novelweights.evaluation import fit_to_folder
+        from novelweights.readers import heldout_rows, read_checkpoints
         from novelweights.weights.population import require_finite
-        from novelweights.weights.readers import heldout_rows, read_checkpoints
 
         if scale not in scales:
             raise unknown_name(f"scale of {name}", scale, scales)

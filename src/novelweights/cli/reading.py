@@ -13,7 +13,7 @@ from novelweights.cli.show import progress_bar, say
 from novelweights.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
-    from novelweights.weights.readers.source import Reading
+    from novelweights.readers.source import Reading
 
 Include = Annotated[
     list[str] | None,
@@ -71,7 +71,7 @@ def reading_of(
     Raises:
         InputError: A size that is none.
     """
-    from novelweights.weights.readers.source import Reading
+    from novelweights.readers.source import Reading
 
     return Reading(
         include=tuple(include or ()),
@@ -87,7 +87,7 @@ def reading_of(
 
 def told_options(reading: "Reading") -> str:
     """The options as they are given on the command line, for the manifest; none that is usual."""
-    from novelweights.weights.readers.source import MAX_BYTES
+    from novelweights.readers.source import MAX_BYTES
 
     said = [f"--include '{pattern}'" for pattern in reading.include]
     said += [f"--exclude '{pattern}'" for pattern in reading.exclude]
@@ -146,8 +146,8 @@ def import_checkpoints(
     A population is opened as a memory map, so that audits of many checkpoints begin at once.
     """
     from novelweights.files import require_new
-    from novelweights.weights.readers import open_source
-    from novelweights.weights.readers.importing import SPLITS, STEPS, import_source
+    from novelweights.readers import open_source
+    from novelweights.readers.importing import SPLITS, STEPS, import_source
 
     if split is not None and split not in SPLITS:
         raise unknown_name("split", split, SPLITS)

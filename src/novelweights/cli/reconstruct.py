@@ -64,15 +64,15 @@ def reconstruct(
     from novelweights.files import new_folder, require_new
     from novelweights.generators.generator import GivesBack
     from novelweights.generators.store import load_fitted, model_digest, training_digest
-    from novelweights.reconstruction.measure import reconstruct as run_reconstruct
-    from novelweights.reconstruction.measure import some_runs
-    from novelweights.reconstruction.store import write_reconstruction
-    from novelweights.reconstruction.summary import summarize
-    from novelweights.report.reconstruction import build_reconstruction_report
+    from novelweights.readers import heldout_rows, read_checkpoints
     from novelweights.seeding import numpy_rng_for, rng_for
+    from novelweights.studies.reconstruction.measure import reconstruct as run_reconstruct
+    from novelweights.studies.reconstruction.measure import some_runs
+    from novelweights.studies.reconstruction.page import build_reconstruction_report
+    from novelweights.studies.reconstruction.store import write_reconstruction
+    from novelweights.studies.reconstruction.summary import summarize
     from novelweights.tasks import make_task
     from novelweights.weights.population import weights_digest
-    from novelweights.weights.readers import heldout_rows, read_checkpoints
 
     fitted, method = load_fitted(model)
     if isinstance(fitted, GivesBack):
@@ -158,7 +158,7 @@ def reconstruct(
 def _give_back(fitted: "GivesBack", population: Path, output: Path, *, overwrite: bool) -> None:
     """Write what the codec makes of all training checkpoints, and tell how near the mean it is."""
     from novelweights.files import require_new
-    from novelweights.weights.readers import read_checkpoints
+    from novelweights.readers import read_checkpoints
     from novelweights.weights.writer import save_population
 
     require_new(output, kind="population.json", overwrite=overwrite)

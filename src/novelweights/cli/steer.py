@@ -41,14 +41,14 @@ def steer(
     from novelweights.auditing.run_folder import describe_run
     from novelweights.files import new_folder, require_new
     from novelweights.generators.store import load_fitted, model_digest
-    from novelweights.report.steering import build_steering_report
+    from novelweights.readers import read_starts
     from novelweights.seeding import numpy_rng_for, rng_for
-    from novelweights.steering.asking import prompt_grid, require_prompted
-    from novelweights.steering.asking import steer as run_steer
-    from novelweights.steering.store import write_steering
-    from novelweights.steering.summary import summarize
+    from novelweights.studies.steering.page import build_steering_report
+    from novelweights.studies.steering.prompting import prompt_grid, require_prompted
+    from novelweights.studies.steering.prompting import steer as run_steer
+    from novelweights.studies.steering.store import write_steering
+    from novelweights.studies.steering.summary import summarize
     from novelweights.tasks import make_task
-    from novelweights.weights.readers import read_starts
 
     require_new(output, kind="steering.json", overwrite=overwrite)
     loaded, method = load_fitted(model)
@@ -134,7 +134,7 @@ def loss_measure(fitted: Any, start: "Population | None") -> dict[str, Any]:
     Raises:
         InputError: The data of the generator's own task have to be fetched first.
     """
-    from novelweights.steering.asking import LossTask, Prompted
+    from novelweights.studies.steering.prompting import LossTask, Prompted
     from novelweights.tasks import is_task, make_task
 
     if not isinstance(fitted, Prompted) or getattr(fitted.settings, "recursions", 1) < 2:

@@ -4,7 +4,7 @@ CRRCSim's and GL-117's were chosen by eye: of models of one shape, other colors 
 of one type, one is taken. FlightGear's were chosen by name: one model of each type, so that
 versions of one type that differ in length stand side by side; no balloons, ships, shuttles or loose
 parts. The packages are under the GPL, hence fetched and never part of this project;
-`data/real_airplanes.py` reads them.
+`shapes/real_airplanes.py` reads them.
 """
 
 from pathlib import Path

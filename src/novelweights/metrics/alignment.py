@@ -17,7 +17,7 @@ from novelweights.metrics.arrangement import OTHER, Arrangement
 from novelweights.metrics.assignment import assign
 from novelweights.metrics.bounds import sorted_by_neuron, squared_bounds
 from novelweights.metrics.descent import descend
-from novelweights.metrics.moves import Moves, moved, no_moves, random_moves
+from novelweights.metrics.symmetries import Moves, moved, no_moves, random_moves
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry, transform
 

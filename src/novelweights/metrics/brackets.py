@@ -16,7 +16,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from novelweights.metrics.alignment import RESTARTS, SEED, Alignment, aligned_to
 from novelweights.metrics.bounds import sorted_by_neuron, squared_bounds
 from novelweights.metrics.descent import descend
-from novelweights.metrics.moves import Moves, no_moves, random_moves
+from novelweights.metrics.symmetries import Moves, no_moves, random_moves
 
 ROUNDS = 3
 """Times the training checkpoints are aligned to their mean."""

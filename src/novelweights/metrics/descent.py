@@ -23,7 +23,7 @@ from novelweights.metrics.arrangement import (
     Arrangement,
 )
 from novelweights.metrics.assignment import _solve_from
-from novelweights.metrics.moves import Moves, _place
+from novelweights.metrics.symmetries import Moves, _place
 from novelweights.metrics.threads import FEW, compiled_loop
 
 MAX_SWEEPS = 100

@@ -19,7 +19,7 @@ from novelweights.metrics.assignment import assign
 from novelweights.metrics.brackets import Framed
 from novelweights.metrics.descent import descend
 from novelweights.metrics.hull import hull_weights, sparse_residuals
-from novelweights.metrics.moves import moved, no_moves
+from novelweights.metrics.symmetries import moved, no_moves
 from novelweights.metrics.threads import map_small
 
 Result = TypeVar("Result")

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from novelweights.auditing.criteria import ControlVerdict, Verdict
+from novelweights.auditing.judge.criteria import ControlVerdict, Verdict
 from novelweights.auditing.result import AuditResult
-from novelweights.report.look import PANEL, TEAL, VERDICT_COLORS
 from novelweights.report.run_folder import StoredVerdict
+from novelweights.report.style import PANEL, TEAL, VERDICT_COLORS
 from novelweights.report.tables import number, percent
 from novelweights.report.texts import LEGS
 

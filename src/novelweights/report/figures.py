@@ -19,8 +19,13 @@ from scipy.ndimage import distance_transform_edt
 
 from novelweights.auditing.result import AllSteps, AuditResult, Findings
 from novelweights.report.controls import draw_controls, has_noise_ladder
+from novelweights.report.generalization_gap import draw_gap
 from novelweights.report.layers import draw_layers, has_layers
-from novelweights.report.look import (
+from novelweights.report.one_run_figures import draw_one_run
+from novelweights.report.run_folder import StoredVerdict
+from novelweights.report.shape_drawing import draw_shapes
+from novelweights.report.sources import draw_made_of, draw_nearest, draw_sources
+from novelweights.report.style import (
     BLUE,
     PANEL,
     RED,
@@ -31,11 +36,6 @@ from novelweights.report.look import (
     groups_of,
     window,
 )
-from novelweights.report.one_run_figures import draw_one_run
-from novelweights.report.own_gap import draw_gap
-from novelweights.report.run_folder import StoredVerdict
-from novelweights.report.shape_drawing import draw_shapes
-from novelweights.report.sources import draw_made_of, draw_nearest, draw_sources
 from novelweights.report.tables import number, percent, short
 from novelweights.report.trade_off import draw_trade_off, has_behavior, needs_zoom
 

@@ -8,7 +8,7 @@ what decides is always ours (`finding.py`). Audits of one run are asked for othe
 from collections.abc import Mapping
 from typing import Any
 
-from novelweights.auditing.criteria import DEFAULT_CRITERIA
+from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.result import AuditResult
 from novelweights.report.finding import (
     NOT_MEASURED,

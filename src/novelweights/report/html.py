@@ -8,13 +8,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from novelweights.files import replacing
-from novelweights.report.look import Drawing
+from novelweights.report.style import Drawing
 
 
-def template(name: str) -> Template:
-    """A template of this folder; all text passes autoescape, and a missing name is an error."""
+def template(name: str, folder: Path | None = None) -> Template:
+    """A template of `folder`, else of this one; autoescaped; missing names are errors."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([*([folder] if folder else []), Path(__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from novelweights.auditing.result import AuditResult
-from novelweights.report.look import PANEL, RUN_COLORS, nearest_first
+from novelweights.report.style import PANEL, RUN_COLORS, nearest_first
 from novelweights.report.tables import short
 
 MAX_SAMPLES = 60

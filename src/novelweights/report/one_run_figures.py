@@ -17,7 +17,7 @@ from scipy.stats import gaussian_kde
 
 from novelweights.auditing.result import TSNE_GROUPS, AuditResult
 from novelweights.auditing.words import count
-from novelweights.report.look import BLUE, PANEL, PURPLE, RED, TEAL, groups_of, window
+from novelweights.report.style import BLUE, PANEL, PURPLE, RED, TEAL, groups_of, window
 from novelweights.report.tables import number
 
 N_FEW = 5

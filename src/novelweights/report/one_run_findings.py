@@ -7,7 +7,7 @@ range; here each part of that is measured. Source: paper, section 3.3 and append
 
 from collections.abc import Mapping
 
-from novelweights.auditing.estimates import AS_IT_IS
+from novelweights.auditing.measure.estimates import AS_IT_IS
 from novelweights.auditing.result import AuditResult
 from novelweights.report.finding import (
     NOT_MEASURED,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from novelweights.auditing.one_run_distances import DISTANCES
+from novelweights.auditing.one_run.distances import DISTANCES
 from novelweights.auditing.result import Quantity
 from novelweights.report.tables import QuantityRow, quantity_rows
 

@@ -10,22 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from novelweights.auditing.criteria import MEANING, Verdict
-from novelweights.auditing.one_run import GROUP as ONE_RUN
+from novelweights.auditing.judge.criteria import MEANING, Verdict
+from novelweights.auditing.one_run.measure import GROUP as ONE_RUN
 from novelweights.auditing.result import AuditResult
 from novelweights.files import write_text
 from novelweights.report import controls, tables
 from novelweights.report.calibration import calibration_summary
 from novelweights.report.figures import draw
 from novelweights.report.finding import Outcome
+from novelweights.report.generalization_gap import has_noise_levels
 from novelweights.report.html import inline, template, write_figures
-from novelweights.report.look import VERDICT_COLORS, Drawing, groups_of
 from novelweights.report.one_run_findings import findings_on
 from novelweights.report.one_run_tables import one_run_tables
-from novelweights.report.own_gap import has_noise_levels
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.shape_drawing import SHAPE_FIGURES
 from novelweights.report.shape_section import shapes_told
+from novelweights.report.style import VERDICT_COLORS, Drawing, groups_of
 from novelweights.report.trade_off import has_ladder
 
 MAX_ROWS = 200

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from novelweights.auditing.criteria import DEFAULT_CRITERIA, ControlVerdict, Verdict
+from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, ControlVerdict, Verdict
 from novelweights.auditing.result import TSNE_GROUPS, AuditResult, Findings
 from novelweights.errors import InputError
 from novelweights.files import read_json

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from novelweights.auditing.result import AuditResult
-from novelweights.report.look import BLUE, PANEL, RED
 from novelweights.report.shape_pairs import ShapePair, StoredShape, shape_pairs
 from novelweights.report.shape_raster import joint_frame, render, rotation
+from novelweights.report.style import BLUE, PANEL, RED
 from novelweights.report.tables import number, short
 
 SHAPE_FIGURES = {"random": "shapes", "further": "shapes_further", "percentile": "shapes_percentile"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, UInt16
 
-from novelweights.auditing.shape_pictures import SHAPE_GROUPS, STEPS
+from novelweights.auditing.measure.shape_pictures import SHAPE_GROUPS, STEPS
 
 SHAPE_ARRAYS = {
     "shape_vertices": ("sv", 3),

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from novelweights.auditing.measure.shape_pictures import STEPS
 from novelweights.auditing.result import AuditResult
-from novelweights.auditing.shape_pictures import STEPS
 from novelweights.report.shape_drawing import apart, caption, names
 from novelweights.report.shape_pairs import ShapePair, StoredShape, shape_pairs
 from novelweights.report.shape_raster import AMBIENT, LIGHTS, TILT, TURN

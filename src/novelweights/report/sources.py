@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from novelweights.auditing.result import AuditResult
-from novelweights.report.look import BLUE, PANEL, RED, groups_of, nearest_first
+from novelweights.report.style import BLUE, PANEL, RED, groups_of, nearest_first
 from novelweights.report.tables import short
 
 MAX_BARS = 20

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from novelweights.auditing.one_run import GROUP as ONE_RUN
-from novelweights.auditing.one_run_distances import DISTANCES
-from novelweights.auditing.own_gap import GROUP as OWN_GAP
+from novelweights.auditing.measure.generalization_gap import GROUP as OWN_GAP
+from novelweights.auditing.one_run.distances import DISTANCES
+from novelweights.auditing.one_run.measure import GROUP as ONE_RUN
 from novelweights.auditing.result import AuditResult, Quantity
 from novelweights.files import write_json, write_text
 from novelweights.report.one_run_findings import findings_on

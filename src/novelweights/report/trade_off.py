@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from novelweights.auditing.result import AuditResult, Findings
-from novelweights.report.look import PANEL, Group, groups_of, window
+from novelweights.report.style import PANEL, Group, groups_of, window
 from novelweights.report.tables import number, short
 
 MAX_POINTS = 100  # per population in a scatter plot; Source: paper, figure 6

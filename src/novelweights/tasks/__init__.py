@@ -9,7 +9,6 @@ from torch import Tensor
 from novelweights import plugins
 from novelweights.data.images import load_data
 from novelweights.data.pixel_sets import load_pixels
-from novelweights.data.shapenet import PUBLISHED
 from novelweights.errors import InputError, unknown_name
 from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
 from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
@@ -17,6 +16,7 @@ from novelweights.networks.neural_field import OccupancyField
 from novelweights.networks.parts import PartOfNetwork
 from novelweights.networks.resnet import ResNet18
 from novelweights.networks.small_cnn import COLOR_CNN, COLOR_GELU_CNN, GRAY_CNN, SmallCNN
+from novelweights.shapes.shapenet import PUBLISHED
 from novelweights.tasks.classification import Classification
 from novelweights.tasks.evaluation_images import evaluation_images
 from novelweights.tasks.shapes import FieldShapes, judging_clouds

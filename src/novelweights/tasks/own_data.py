@@ -16,8 +16,8 @@ from torch import Tensor
 from novelweights.data.image_data import ImageData
 from novelweights.errors import InputError
 from novelweights.files import sha256_of
-from novelweights.weights.readers.checkpoint_files import CheckpointFiles
-from novelweights.weights.readers.source import MAX_BYTES
+from novelweights.readers.formats.checkpoint_files import CheckpointFiles
+from novelweights.readers.source import MAX_BYTES
 
 EXAMPLES, LABELS = ("x", "images", "test_x"), ("y", "labels", "test_y")
 SUFFIXES = (".npz", ".safetensors", ".pt", ".pth")

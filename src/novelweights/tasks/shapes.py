@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Bool, Float, Float32
 from torch import Tensor
 
-from novelweights.data.mesh import Mesh, sample_surface
-from novelweights.data.shape_sets import load_shapes
 from novelweights.metrics.point_clouds import nearest_clouds, normalized
 from novelweights.networks.neural_field import OccupancyField
 from novelweights.seeding import numpy_rng_for
+from novelweights.shapes.mesh import Mesh, sample_surface
+from novelweights.shapes.shape_sets import load_shapes
 from novelweights.tasks.surfaces import LEVEL, RESOLUTION, surface
 from novelweights.tasks.task import Measure, other_networks
 from novelweights.weights.population import Population

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from skimage.measure import marching_cubes
 from torch import Tensor
 
-from novelweights.data.mesh import Mesh
+from novelweights.shapes.mesh import Mesh
 from novelweights.tasks.field_volume import STRIDE, CoarseField, Field, FieldVolume, GridLogits
 
 RESOLUTION = 356

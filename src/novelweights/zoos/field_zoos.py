@@ -1,6 +1,6 @@
 """The zoos of occupancy fields: HyperDiffusion's, each field fitted to one shape."""
 
-from novelweights.data.shapenet import PUBLISHED
+from novelweights.shapes.shapenet import PUBLISHED
 from novelweights.tasks import FIELDS
 from novelweights.zoos.field_fitting import FieldRecipe
 from novelweights.zoos.neural_fields import NeuralFields

@@ -17,14 +17,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.data.mended_meshes import repair
-from novelweights.data.mesh import Mesh
-from novelweights.data.shape_points import occupancy_points
-from novelweights.data.shape_sets import Shapes, load_shapes
 from novelweights.errors import InputError
 from novelweights.files import replacing, require_new
 from novelweights.networks.neural_field import OccupancyField
 from novelweights.seeding import numpy_rng_for, rng_for, seed_for
+from novelweights.shapes.mesh import Mesh
+from novelweights.shapes.repaired_meshes import repair
+from novelweights.shapes.shape_points import occupancy_points
+from novelweights.shapes.shape_sets import Shapes, load_shapes
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.writer import PopulationWriter
 from novelweights.zoos.field_fitting import FieldRecipe, FittedFields, fit_fields

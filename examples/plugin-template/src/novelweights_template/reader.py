@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from novelweights.errors import InputError
+from novelweights.readers.source import Reading, Source
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import PopulationInfo, Records
-from novelweights.weights.readers.source import Reading, Source
 
 COLUMN = re.compile(r"(?P<parameter>.+)\[(?P<place>\d*(?:,\d+)*)\]")
 

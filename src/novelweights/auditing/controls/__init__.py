@@ -1,0 +1,1 @@
+"""Checkpoints of known origin, and the baselines of the paper."""

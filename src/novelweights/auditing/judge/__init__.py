@@ -1,0 +1,1 @@
+"""From measurements to p-values, verdicts and warnings."""

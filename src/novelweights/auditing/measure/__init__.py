@@ -1,0 +1,1 @@
+"""What is measured: distances, behavior, and numbers of the whole population."""

@@ -1,0 +1,274 @@
+"""The training checkpoints themselves, where reconstructions by a lossy codec stand in for them.
+
+A codec that ruins networks ruins training checkpoints and samples alike, so that they compare well
+with each other: what the codec costs is seen only beside the originals. Source: ours.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
+from novelweights.auditing.judge.recognition import other_recipe
+from novelweights.auditing.judge.statistics import bootstrap, mean, median, nearer_probability
+from novelweights.auditing.judge.verdict import working
+from novelweights.auditing.prepare import Prepared
+from novelweights.auditing.result import Quantity
+from novelweights.auditing.words import count
+from novelweights.metrics.alignment import Alignment
+from novelweights.metrics.neighbors import nearest
+from novelweights.tasks.task import Measure, Task
+from novelweights.weights.population import Population
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class HeldoutOriginals:
+    """Held-out runs before the codec against the training checkpoints before it."""
+
+    population: Population
+    distance: Float[np.ndarray, " h"]
+    """Declared distance to the nearest training checkpoint."""
+    rows: Int[np.ndarray, " h"]
+    """That checkpoint."""
+    quality: Float[np.ndarray, " h"] | None
+    """None without a task."""
+
+
+@dataclass(frozen=True, eq=False)
+class Originals:
+    """Training checkpoints and held-out runs before a lossy codec."""
+
+    train: Population
+    """All training checkpoints, one per run."""
+    quality: Float[np.ndarray, " n"] | None
+    """Of these; None without a task."""
+    measured: Int[np.ndarray, " m"]
+    """Rows of those whose own neighbors were sought."""
+    distance: Float[np.ndarray, " m"]
+    """Declared distance of these to the nearest of the others."""
+    heldout: HeldoutOriginals | None
+
+    @property
+    def distances(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of held-out runs to training and among training runs; None without held-out runs."""
+        return None if self.heldout is None else (self.heldout.distance, self.distance)
+
+    @classmethod
+    def of(
+        cls, given: Prepared, measured: Int[np.ndarray, " m"], task: Task | None
+    ) -> "Originals | None":
+        """Those of an audit; None where no reconstructions stand in."""
+        train, heldout, fresh = given.originals, given.heldout_originals, None
+        if train is None:
+            return None
+        if heldout is not None:
+            near = nearest(heldout.learned, train.learned, alignment=given.alignment)
+            scores = _scores(heldout, task)
+            fresh = HeldoutOriginals(heldout, near.distances[:, 0], near.rows[:, 0], scores)
+        some = train.select(measured).learned
+        own = measured[:, None] == np.arange(len(train))
+        among = nearest(some, train.learned, exclude=own, alignment=given.alignment)
+        return cls(train, _scores(train, task), measured, among.distances[:, 0], fresh)
+
+
+def recipe_warnings(
+    originals: Originals,
+    trained: Float[np.ndarray, " m"] | None,
+    fresh: Float[np.ndarray, " h"] | None,
+    quality: Measure | None,
+) -> list[str]:
+    """Whether held-out runs are of another recipe before the codec, or differ only after it.
+
+    Args:
+        originals: Before the codec.
+        trained: Quality of the measured training checkpoints after it; None: not known.
+        fresh: The same of the held-out runs.
+        quality: What quality is.
+    """
+    heldout = originals.heldout
+    if heldout is None:
+        return []
+    theirs = heldout.quality
+    ours = None if originals.quality is None else originals.quality[originals.measured]
+    train = originals.train.select(originals.measured)
+    told = other_recipe(train, heldout.population, ours, theirs, quality)
+    if quality is None or ours is None or theirs is None or trained is None or fresh is None:
+        return told
+    return (
+        told
+        + _given_back_otherwise((ours, theirs), (trained, fresh), quality)
+        + _failed_after(theirs, fresh, quality)
+    )
+
+
+def _scores(population: Population, task: Task | None) -> Float[np.ndarray, " n"] | None:
+    return None if task is None else task.score(task.behave(population)).numpy()
+
+
+def _given_back_otherwise(
+    before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], quality: Measure
+) -> list[str]:
+    """That training and held-out runs work alike before the codec and differently after it."""
+    (_, p_before), (_, p_after) = (nearer_probability(*pair) for pair in (before, after))
+    if not p_after < DEFAULT_CRITERIA.recipe_p_value <= p_before:
+        return []
+    (trained_before, fresh_before), (trained, fresh) = (
+        [f"{float(mean(values)):.4g}{quality.unit}" for values in pair] for pair in (before, after)
+    )
+    is_worse = (mean(after[1]) < mean(after[0])) == quality.higher_is_better
+    return [
+        f"The codec gives held-out runs back {'worse' if is_worse else 'better'} than training "
+        f"runs: mean {quality.name} {fresh} and {trained} after it, {fresh_before} and "
+        f"{trained_before} before. Samples are compared with both as it gives them back."
+    ]
+
+
+def _failed_after(before: np.ndarray, after: np.ndarray, quality: Measure) -> list[str]:
+    """That more held-out runs work far worse than the others than did before the codec."""
+    n_before, n = (len(values) - len(working(values, quality)) for values in (before, after))
+    if n <= n_before:
+        return []
+    return [
+        f"{count(n, 'held-out run')} work far worse than the others after the codec, {n_before} "
+        "before it: they do not count for what works."
+    ]
+
+
+def beside_originals(
+    generated: Population,
+    originals: Originals,
+    alignment: Alignment | None,
+    *,
+    made: Float[np.ndarray, " n"] | None,
+    quality: Measure | None,
+    rng: np.random.Generator,
+) -> tuple[Quantity, ...]:
+    """Distances to the training checkpoints themselves and, with a task, how well these work.
+
+    Args:
+        generated: n checkpoints.
+        originals: Training and held-out checkpoints before the codec.
+        alignment: Of the declared distance.
+        made: Quality of the generated checkpoints; None without a task.
+        quality: What that is.
+        rng: Of the bootstrap.
+    """
+    theirs, found = originals.quality, ()
+    if quality is not None and made is not None and theirs is not None:
+        found = _qualities(made, theirs, quality, rng)
+    near = nearest(generated.learned, originals.train.learned, alignment=alignment)
+    return (*_distances(near.distances[:, 0], originals, rng), *found)
+
+
+def _distances(
+    made: Float[np.ndarray, " n"], originals: Originals, rng: np.random.Generator
+) -> list[Quantity]:
+    """Medians to training weights: of samples, and of the runs that tell what is near."""
+    groups = [("generated", "generated", "generated checkpoints", made)]
+    if originals.heldout is not None:
+        fresh = originals.heldout.distance
+        groups.append(("heldout", "held-out", "held-out runs before the codec", fresh))
+    whose = "training checkpoints before the codec"
+    groups.append(("training", "training", whose, originals.distance))
+    return [
+        _quantity(
+            f"median_distance_{key}_originals",
+            f"Median distance, {name} to training weights",
+            median,
+            distances,
+            rng=rng,
+            definition=f"Median declared distance of {of} to the nearest training checkpoint "
+            f"itself{', own run excluded' if key == 'training' else ''}; all other distances are "
+            "to its reconstruction by the codec. Weight units; bootstrap by run.",
+        )
+        for key, name, of, distances in groups
+    ]
+
+
+def _qualities(
+    made: Float[np.ndarray, " n"],
+    theirs: Float[np.ndarray, " t"],
+    quality: Measure,
+    rng: np.random.Generator,
+) -> tuple[Quantity, Quantity]:
+    """How well training checkpoints work before the codec, and samples beside them."""
+    name = quality.name
+    works = _quantity(
+        "mean_quality_originals",
+        f"Mean {name}, training before the codec",
+        mean,
+        theirs,
+        rng=rng,
+        unit=quality.unit,
+        definition=f"Mean {name} of the training checkpoints themselves on the test examples; "
+        "what is said of training checkpoints elsewhere is of their reconstructions by the codec.",
+    )
+    difference = _quantity(
+        "quality_difference_originals",
+        f"{name.capitalize()}, generated less training before the codec",
+        lambda one, other: mean(one) - mean(other),
+        made,
+        theirs,
+        rng=rng,
+        unit="points" if quality.unit == "%" else quality.unit,
+        definition=f"Difference of mean {name}, generated less the training checkpoints "
+        "themselves, not their reconstructions by the codec.",
+    )
+    return works, difference
+
+
+def _quantity(
+    key: str,
+    label: str,
+    statistic: Callable[..., np.ndarray],
+    *samples: Float[np.ndarray, " _"],
+    rng: np.random.Generator,
+    definition: str,
+    unit: str = "",
+) -> Quantity:
+    """A statistic with its interval; one checkpoint drawn again is the same: it has none."""
+    lower = upper = level = None
+    if min(map(len, samples)) > 1:
+        (lower, upper), level = bootstrap(statistic, *samples, level=LEVEL, rng=rng), LEVEL
+    return Quantity(
+        key=key,
+        label=label,
+        value=float(statistic(*samples)),
+        lower=lower,
+        upper=upper,
+        level=level,
+        n=sum(map(len, samples)),
+        unit=unit,
+        definition=definition,
+    )
+
+
+def costs_of_codec(
+    numbers: Iterable[Quantity], quality: Measure | None, margin: float
+) -> list[str]:
+    """A warning where networks surely work worse after the codec than before it, else nothing.
+
+    Args:
+        numbers: The numbers of the audit.
+        quality: What quality is; None: not known.
+        margin: A loss up to this, in the unit of quality, is none.
+    """
+    known = {q.key: q for q in numbers}
+    before, after = known.get("mean_quality_originals"), known.get("mean_quality_training")
+    if quality is None or before is None or after is None:
+        return []
+    better, worse = (before, after) if quality.higher_is_better else (after, before)
+    if better.lower is None or worse.upper is None:
+        return []
+    if better.lower - worse.upper <= margin:
+        return []
+    unit = quality.unit
+    told = f"mean {quality.name} {before.value:.4g}{unit} before it, {after.value:.4g}{unit} after"
+    return [
+        f"The generator's codec costs quality (training checkpoints: {told}). Samples are compared "
+        "with training and held-out checkpoints after it: to work means here to work like these."
+    ]

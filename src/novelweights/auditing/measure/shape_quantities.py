@@ -1,0 +1,91 @@
+"""How whole sets of shapes compare with test shapes: the field's measures of shape generators.
+
+Minimum matching distance, coverage and 1-nearest-neighbor accuracy, over Chamfer distances of
+normalized clouds. They say how good and how various shapes are; a generator that returns its
+training shapes does well by all three. Source: paper, table 1 and section 4.2; HyperDiffusion.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from torch import Tensor
+
+from novelweights.auditing.judge.statistics import bootstrap, mean
+from novelweights.auditing.measure.quantities import SHARE_UNIT
+from novelweights.auditing.result import Quantity
+from novelweights.metrics.point_clouds import (
+    chamfer,
+    coverage,
+    minimum_matching_distance,
+    one_nn_accuracy,
+)
+from novelweights.tasks.task import ShapeTask
+
+LEAST = 2
+"""Shapes on each side; of fewer nothing is told."""
+
+
+def shape_quantities(
+    task: ShapeTask, behavior: Mapping[str, Tensor | None], *, rng: np.random.Generator
+) -> list[Quantity]:
+    """The three measures of each set, as far as it has shapes.
+
+    All sets are cut to one size, since each measure depends on it: the smallest set's, at most the
+    number of test shapes, as released. Fields without a surface are left out, as released.
+
+    Args:
+        task: Knows the test shapes.
+        behavior: Clouds of each kind of checkpoints; None: there are none.
+        rng: Source of the bootstrap.
+    """
+    sets = {
+        kind: clouds[task.has_surface(clouds)]
+        for kind, clouds in behavior.items()
+        if clouds is not None
+    }
+    n = min([len(task.test), *map(len, sets.values())])
+    if n < LEAST:
+        return []
+    among_test = chamfer(task.test)
+    found = []
+    for kind, clouds in sets.items():
+        some = clouds[:n]
+        across = chamfer(some, task.test)
+        nearest = across.min(axis=0)
+        lower, upper = bootstrap(mean, nearest, level=0.95, rng=rng)
+        told = f"of the first {n} {kind} checkpoints with a surface"
+        found += [
+            Quantity(
+                key=f"minimum_matching_distance_{kind}",
+                label=f"Minimum matching distance, {kind}",
+                value=minimum_matching_distance(across),
+                lower=lower,
+                upper=upper,
+                level=0.95,
+                n=n,
+                definition="Mean over test shapes of the Chamfer distance to the nearest shape "
+                f"{told} (paper, table 1). Bootstrap over test shapes. Lower is better; it depends "
+                "on n.",
+            ),
+        ]
+        shares = (
+            (
+                "shape_coverage",
+                "Coverage",
+                coverage(across),
+                f"Share of the {len(task.test)} test shapes that are the nearest of some shape "
+                f"{told}.",
+            ),
+            (
+                "one_nn_accuracy",
+                "1-nearest-neighbor accuracy",
+                one_nn_accuracy(chamfer(some), among_test, across),
+                "How often the nearest other shape tells rightly whether a shape is "
+                f"{told} or a test shape. 50%: they cannot be told apart.",
+            ),
+        )
+        found += [
+            Quantity(f"{key}_{kind}", f"{label}, {kind}", value, n, definition, unit=SHARE_UNIT)
+            for key, label, value, definition in shares
+        ]
+    return found

@@ -1,0 +1,1 @@
+"""Audits of a population that comes from one training run."""

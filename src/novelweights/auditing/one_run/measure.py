@@ -1,0 +1,155 @@
+"""Audits of one run: what can be said where the training checkpoints are steps of one training.
+
+Consecutive steps are no independent evidence, so they identify neither copying nor novelty, and
+intervals come from independent units alone: generated checkpoints, held-out runs, networks trained
+from scratch. What is measured follows the paper's account of p-diff (section 3.3, appendix D).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from novelweights.auditing.controls.baselines import GAUSSIAN, average_of, mixtures, n_baseline
+from novelweights.auditing.measure.estimates import AS_IT_IS, Estimate, Words, of_rows
+from novelweights.auditing.one_run.center import center_quantities, likeness_quantities
+from novelweights.auditing.one_run.distances import DISTANCES, Kinds, distances
+from novelweights.auditing.prepare import Prepared
+from novelweights.auditing.result import AllSteps, Findings, Quantity
+from novelweights.metrics.neighbors import nearest
+from novelweights.metrics.sources import Movable, find_directions
+from novelweights.seeding import numpy_rng_for
+from novelweights.tasks.task import Measure
+
+GROUP = "one run"
+"""Of these quantities."""
+COMPARED = {average_of(16): "average_16", GAUSSIAN: "gaussian"}
+"""The baselines of the paper's figure 8, and their part of a quantity's key."""
+
+
+def all_steps(given: Prepared) -> AllSteps | None:
+    """Every checkpoint of the held-out runs against the training checkpoints; None without them.
+
+    A distribution to look at: steps of a held-out run are no more independent than others.
+    """
+    every = given.every_step
+    if every is None:
+        return None
+    near = nearest(every.learned, given.train.learned, alignment=given.alignment)
+    directions = find_directions(every.learned, Movable.of(given.train.learned, given.alignment))
+    runs = len(set(every.records.run))
+    return AllSteps(n_runs=runs, distance=near.distances[:, 0], cosine=directions.cosine)
+
+
+def one_run_quantities(
+    given: Prepared,
+    training: Findings,
+    generated: Findings,
+    heldout: Findings | None,
+    scratch: Findings | None,
+    *,
+    seed: int,
+) -> list[Quantity]:
+    """Distances, nearness to the mean, and likeness of weights.
+
+    Args:
+        given: What is compared.
+        training: Each training checkpoint against the others.
+        generated: The generated checkpoints, measured.
+        heldout: The last step of each held-out run, measured; None: there are none.
+        scratch: Networks trained from scratch, measured; None: there are none.
+        seed: Root of the draws.
+    """
+    train, fresh = given.train.learned, given.heldout
+    layout = given.train.layout.learned
+    apart = distances(Kinds.of(given, seed=seed), training, generated, heldout, seed=seed)
+    found = [apart[key].quantity(key, words, group=GROUP) for key, words in DISTANCES.items()]
+    mixed = mixtures(train, layout, n_baseline(len(generated)), seed=seed)
+    rows = {"generated": given.generated.learned}
+    rows |= {key: mixed[name] for name, key in COMPARED.items() if name in mixed}
+    last = None if fresh is None else fresh.learned
+    found += center_quantities(train, rows, last, group=GROUP, seed=seed)
+    return found + likeness_quantities(train, generated, scratch, group=GROUP, seed=seed)
+
+
+def beside_baselines(
+    generated: Findings,
+    baselines: Mapping[str, Findings],
+    noise_std: float | None,
+    quality: Measure,
+    novelty: Measure,
+    *,
+    seed: int,
+) -> list[Quantity]:
+    """How far generated checkpoints behave as averages and Gaussian draws do.
+
+    Args:
+        generated: The generated checkpoints, measured.
+        baselines: The same of the baselines, by name.
+        noise_std: Of the noise at matched novelty; None: no amplitude reaches it.
+        quality: The task's measure.
+        novelty: The same.
+        seed: Root of the bootstrap.
+
+    Source: paper, figure 8 (left).
+    """
+    rng = numpy_rng_for(seed, "bootstrap", "one run", "behavior")
+    found = _of_baselines(baselines, quality, novelty, rng)
+    again = f"Bootstrap over samples and the baseline's checkpoints; {AS_IT_IS}."
+    for name, key in COMPARED.items():
+        other, missing = baselines.get(name), "This baseline could not be made."
+        means = of_rows(generated.quality, rng).less(
+            of_rows(None if other is None else other.quality, rng)
+        )
+        words = Words(
+            f"{quality.name.capitalize()}, generated less {name}",
+            f"Difference of mean {quality.name}, generated less {name} of training checkpoints "
+            f"(paper, figure 8). {again}",
+            missing,
+        )
+        unit = "points" if quality.unit == "%" else quality.unit
+        found.append(means.quantity(f"quality_difference_{key}", words, unit=unit, group=GROUP))
+        medians = of_rows(generated.novelty, rng, np.median).less(
+            of_rows(None if other is None else other.novelty, rng, np.median)
+        )
+        words = Words(
+            f"{novelty.name.capitalize()}, generated less {name}",
+            f"Difference of the median {novelty.name}, generated less {name} of training "
+            f"checkpoints (paper, figure 8). {again}",
+            missing,
+        )
+        key = f"novelty_difference_{key}"
+        found.append(medians.quantity(key, words, unit=novelty.unit, group=GROUP))
+    words = Words(
+        "Noise that matches novelty",
+        "Standard deviation of the noise baseline, in weight units (paper: 0.06 and 0.12).",
+        "No noise is as novel as the generated checkpoints.",
+    )
+    return [*found, Estimate(noise_std, len(generated)).quantity("noise_std", words, group=GROUP)]
+
+
+def _of_baselines(
+    baselines: Mapping[str, Findings],
+    quality: Measure,
+    novelty: Measure,
+    rng: np.random.Generator,
+) -> list[Quantity]:
+    """What the baselines do by themselves."""
+    found = []
+    for name, key in {**COMPARED, "noise": "noise"}.items():
+        other = baselines.get(name)
+        if other is None:
+            continue
+        who = "noise addition" if name == "noise" else name
+        again = f"Bootstrap over its checkpoints; {AS_IT_IS}."
+        words = Words(
+            f"Mean {quality.name}, {who}", f"Mean {quality.name} of the baseline {who}. {again}"
+        )
+        one = of_rows(other.quality, rng)
+        found.append(one.quantity(f"mean_quality_{key}", words, unit=quality.unit, group=GROUP))
+        words = Words(
+            f"Median {novelty.name}, {who}",
+            f"Median {novelty.name} of the baseline {who}. {again}",
+        )
+        one = of_rows(other.novelty, rng, np.median)
+        found.append(one.quantity(f"median_novelty_{key}", words, unit=novelty.unit, group=GROUP))
+    return found

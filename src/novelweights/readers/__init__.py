@@ -1,0 +1,232 @@
+"""Checkpoints in whatever form they lie on disk, recognized by content, as one population.
+
+Nothing that a file holds is run: `docs/reading.md` says what is read, and how.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from novelweights import plugins
+from novelweights.errors import InputError, unknown_name
+from novelweights.readers.formats.g_pt import GPtZoo
+from novelweights.readers.formats.hyper_representations import HyperRepresentationsDataset
+from novelweights.readers.formats.hyperdiffusion_folder import HyperDiffusionFolder
+from novelweights.readers.formats.matrix import Matrix
+from novelweights.readers.formats.p_diff_folder import PDiffFolder
+from novelweights.readers.formats.state_dicts import StateDicts
+from novelweights.readers.formats.stored import PopulationFolder
+from novelweights.readers.parts import part_of
+from novelweights.readers.run_names import records_by_pattern, records_by_table
+from novelweights.readers.source import Reader, Reading, Source
+from novelweights.weights.population import Population
+from novelweights.weights.store import is_population_folder, open_population
+
+READERS: dict[str, Reader] = {
+    "population": PopulationFolder(),
+    "g-pt": GPtZoo(),
+    "hyper-representations": HyperRepresentationsDataset(),
+    "hyperdiffusion": HyperDiffusionFolder(),
+    "p-diff": PDiffFolder(),
+    "matrix": Matrix(),
+    "state-dicts": StateDicts(),
+}
+"""By name, in the order in which they are asked whether they know a path."""
+AUTO = "auto"
+RECORDS = "records.csv"
+"""A table of runs and steps, where it lies beside the files that it names."""
+UNKNOWN = "unknown"
+"""The split of checkpoints of which nothing is told."""
+PLAIN = Reading()
+Say = Callable[[str], None]
+
+
+def read_checkpoints(
+    path: Path | str,
+    *,
+    split: str | None = None,
+    reading: Reading = PLAIN,
+    say: Say | None = None,
+) -> Population:
+    """The checkpoints at a path.
+
+    Args:
+        path: Whatever one of `READERS` knows.
+        split: Of a population that holds this split among others, only its rows.
+        reading: How they are to be read.
+        say: Told what was recognized.
+
+    Raises:
+        InputError: Nothing is there, nothing is recognized, or a file is damaged.
+    """
+    path = Path(path)
+    require_there(path)
+    is_plain = replace(reading, columns=None, max_bytes=PLAIN.max_bytes) == PLAIN
+    if path.is_dir() and is_population_folder(path) and is_plain:
+        stored = open_population(path)  # stays a memory map
+        return stored.load(rows_of_role(stored.records.split, split, str(path)))
+    source = open_source(path, reading=reading)
+    if say is not None and source.told():
+        say(f"{path}: {'; '.join(source.told())}")
+    rows = rows_of_role(source.records.split, split, str(path))
+    return (source if rows is None else selected(source, rows)).load(reading.max_bytes)
+
+
+def open_source(path: Path, *, format_name: str = AUTO, reading: Reading = PLAIN) -> Source:
+    """The checkpoints at a path, described.
+
+    Args:
+        path: Where.
+        format_name: A key of `READERS`, or "auto": whichever knows it.
+        reading: How they are to be read.
+
+    Raises:
+        InputError: Nothing is there, nothing is recognized, or they cannot be read so.
+    """
+    require_there(path)
+    name = recognized(path) if format_name == AUTO else format_name
+    if name == "state-dicts" and not reading.tells_runs and (path / RECORDS).is_file():
+        reading = replace(reading, records=path / RECORDS)
+    return part_of(_with_records(reader_named(name).open(path, reading), reading), reading)
+
+
+def require_there(path: Path) -> None:
+    """Refuse a path that is neither a folder nor a file.
+
+    Raises:
+        InputError: Nothing is there, or a pipe or a device, or it cannot be a path at all.
+    """
+    try:
+        if path.is_file() or path.is_dir():
+            return
+        what = "it is a pipe or a device" if path.exists() else "there is nothing of that name"
+    except (OSError, ValueError) as error:  # links in a circle, a name that is too long
+        what = f"it cannot be looked at ({error})"
+    raise InputError(f"{path}: expected checkpoints, {what}; name the folder or file of them")
+
+
+def reader_named(name: str) -> Reader:
+    """The reader of a format, of ours or of an installed package.
+
+    Raises:
+        InputError: There is none, or it cannot be loaded.
+    """
+    if name in READERS:
+        return READERS[name]
+    added = plugins.installed(plugins.READERS, READERS)
+    if name not in added:
+        raise unknown_name("format", name, [AUTO, *READERS, *added])
+    return added[name].made(Reader)
+
+
+def recognized(path: Path) -> str:
+    """The format of what is at a path; ours are asked first, then those of installed packages.
+
+    Raises:
+        InputError: No reader knows it.
+    """
+    for name, reader in READERS.items():
+        if reader.recognizes(path):
+            return name
+    added = plugins.load_all(plugins.READERS, Reader, builtin=READERS)
+    for name, reader in added.found.items():
+        if reader.recognizes(path):
+            return name
+    others = "".join(f"; {fault}" for fault in added.faults.values())
+    if path.is_file():
+        raise InputError(
+            f"{path}: expected checkpoints (a folder, or a .safetensors, .pt, .npy or .npz file), "
+            f"got another file; name the folder that holds them{others}"
+        )
+    found = "found neither" if any(path.iterdir()) else "the folder is empty"
+    raise InputError(
+        f"{path}: expected a population folder or .safetensors, .pt or .pth files, "
+        f"{found}; `novelweights ls readers` lists what is read{others}"
+    )
+
+
+def selected(source: Source, rows: np.ndarray) -> Source:
+    """Some checkpoints of a source: a mask or indices in rising order."""
+    picked = np.arange(len(source))[rows]
+
+    def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
+        """Runs of rows that follow each other are read together."""
+        wanted = picked[start:stop]
+        runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)
+        parts = [source.read(int(run[0]), int(run[-1]) + 1, faults) for run in runs]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    return replace(
+        source,
+        names=tuple(source.names[row] for row in picked),
+        records=source.records.select(picked),
+        read=read,
+    )
+
+
+def read_starts(path: Path) -> Population:
+    """Checkpoints for a conditional generator to begin from: the split start of a population.
+
+    Raises:
+        InputError: As `read_checkpoints`; or they are training checkpoints, of which any generator
+            that changes little would make seeming copies.
+    """
+    starts = read_checkpoints(path, split="start")
+    if "train" in starts.records.split:
+        raise InputError(
+            f"{path}: expected checkpoints to begin from that no generator was fitted to (split "
+            "start), got training checkpoints; build a zoo with --start-runs"
+        )
+    return starts
+
+
+def heldout_rows(path: Path, reading: Reading = PLAIN) -> int:
+    """How many held-out checkpoints are at a path beside training ones; 0 if there are none."""
+    require_there(path)
+    if path.is_dir() and is_population_folder(path):
+        split = open_population(path, verify=False).records.split
+    else:
+        split = open_source(path, reading=reading).records.split
+    return int((split == "heldout").sum()) if (split == "train").any() else 0
+
+
+def rows_of_role(splits: np.ndarray, split: str | None, where: str) -> np.ndarray | None:
+    """Rows of one role; None for all, where the checkpoints do not tell roles apart.
+
+    Raises:
+        InputError: They do, and none has this one.
+    """
+    if split is None:
+        return None
+    rows = splits == split
+    if rows.any():
+        return rows
+    there = sorted(set(map(str, splits)))
+    if len(there) > 1 or (split == "train" and there == ["heldout"]):
+        raise InputError(
+            f"{where}: expected {split} checkpoints, it holds {' and '.join(there)}; give what "
+            "holds them"
+        )
+    return None
+
+
+def _with_records(source: Source, reading: Reading) -> Source:
+    """The same with runs and steps by a table or a pattern, where there is one.
+
+    A split that these do not tell stays that of the format: held-out rows must not become others.
+    """
+    if reading.pattern is not None and reading.records is not None:
+        raise InputError("expected --pattern or --records, got both; leave one out")
+    if reading.records is not None:
+        records, note = records_by_table(reading.records, source.names)
+    elif reading.pattern is not None:
+        records, note = records_by_pattern(source.names, reading.pattern)
+    else:
+        return source
+    split = np.where(records.split == UNKNOWN, source.records.split, records.split)
+    return replace(source, records=replace(records, split=split), runs_note=note)

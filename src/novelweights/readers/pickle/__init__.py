@@ -1,0 +1,1 @@
+"""The one interpreter of pickles: instructions are read, nothing is run."""

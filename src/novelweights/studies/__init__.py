@@ -1,0 +1,1 @@
+"""Studies beside the audit, each with its page; the core never imports them."""

@@ -1,0 +1,199 @@
+"""From measured rows to the results of one zoo: hundreds of audits, and their averages."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from novelweights.auditing.judge.criteria import N_LEGS, Verdict
+from novelweights.metrics.alignment import Alignment
+from novelweights.studies.calibrate.false_alarms import intervals, pool_errors
+from novelweights.studies.calibrate.measured import OTHERS, Kind, Measured
+from novelweights.studies.calibrate.plants import FRESH
+from novelweights.studies.calibrate.pool import Pool, Tell
+from novelweights.studies.calibrate.repetitions import ACCUSED, Repetition, alarm_names, repeat
+from novelweights.studies.calibrate.results import (
+    FalseAlarm,
+    KindInfo,
+    Outcome,
+    PopulationOutcome,
+    ShareLimits,
+    ZooResult,
+)
+from novelweights.studies.calibrate.zoos import Sizes
+
+
+def judge_zoo(
+    pool: Pool, measured: Sequence[Measured], sizes: Sizes, seed: int, tell: Tell
+) -> ZooResult:
+    """Audit a zoo again and again.
+
+    Args:
+        pool: Its runs and task.
+        measured: All its training populations with what was planted from them.
+        sizes: How many audits of which size.
+        seed: Root of all randomness.
+        tell: Told about the progress, in audits.
+    """
+    zoo, task = pool.zoo, pool.task
+    outcomes, false_alarms, shares, populations = [], [], [], []
+    for n_heldout in sizes.n_heldout:
+        stage = f"{zoo.name}: audits with {n_heldout} held-out runs"
+        found = []
+        for i in range(sizes.repetitions):
+            tell(stage, i, sizes.repetitions)
+            found.append(
+                repeat(zoo.name, measured, sizes, n_heldout, i, seed, task.quality, task.novelty)
+            )
+        resampled = []
+        for b in range(sizes.bootstraps):
+            tell(f"{stage}, pools resampled", b, sizes.bootstraps)
+            resampled.append(
+                pool_errors(zoo.name, measured, sizes, n_heldout, b, seed, task.quality)
+            )
+        outcomes += _outcomes(found, measured[0].kinds, n_heldout)
+        false_alarms += _false_alarms(found, np.stack(resampled), n_heldout)
+        shares += _shares(found, n_heldout)
+        populations += _populations(found, sizes, n_heldout)
+    tell(f"{zoo.name}: done", 1, 1)
+    data = task.data
+    alignment = Alignment.of(zoo.network.layout, zoo.network.symmetry)
+    quality = {
+        "training": _mean([_mean(_known(one.training.quality)) for one in measured]),
+        "heldout": _mean(_known(measured[0].yardstick.fresh.quality)),
+        "fresh": _mean(_known(measured[0].planted.quality)[_rows(measured[0].kinds, FRESH)]),
+    }
+    return ZooResult(
+        name=zoo.name,
+        description=zoo.description,
+        architecture=zoo.network.name,
+        weights=zoo.network.layout.size,
+        symmetry=alignment.describe() if alignment is not None else "none",
+        is_shared=zoo.is_shared,
+        data=f"{data.name} ({data.source}): {len(data.train_y):,} training and "
+        f"{len(data.test_y):,} test images",
+        training=asdict(zoo.recipe),
+        quality={name: round(value, 3) for name, value in quality.items()},
+        spacing=[round(one.spacing, 4) for one in measured],
+        kinds=[_kind(i, measured) for i in range(len(measured[0].kinds))],
+        outcomes=outcomes,
+        false_alarms=false_alarms,
+        shares=shares,
+        populations=populations,
+        is_exact=all(one.is_exact for one in measured),
+        certified=_mean([one.certified for one in measured]),
+    )
+
+
+def _outcomes(found: Sequence[Repetition], kinds: Iterable[Kind], n_heldout: int) -> list[Outcome]:
+    names = [str(verdict) for verdict in Verdict]
+    accused = [i for i, verdict in enumerate(Verdict) if verdict in ACCUSED]
+    outcomes = []
+    for kind in kinds:
+        counts = np.stack([one.counts[kind.key] for one in found])
+        m = int(counts[0].sum())
+        shares = counts / m  # (repetitions, verdicts)
+        seen = shares[:, accused].sum(axis=1)
+        right = shares[:, [i for i, name in enumerate(names) if name in kind.wanted]].sum(axis=1)
+        outcomes.append(
+            Outcome(
+                kind=kind.key,
+                n_heldout=n_heldout,
+                m=m,
+                verdicts={n: _mean(s) for n, s in zip(names, shares.T, strict=True)},
+                found=_mean(seen),
+                found_range=[round(float(q), 4) for q in np.quantile(seen, [0.025, 0.975])],
+                right=_mean(right),
+            )
+        )
+    return outcomes
+
+
+def _false_alarms(
+    found: Sequence[Repetition], resampled: np.ndarray, n_heldout: int
+) -> list[FalseAlarm]:
+    rates = np.stack([one.alarms for one in found])
+    lower, upper = intervals(rates, resampled)
+    rows = []
+    for j, (leg, r) in enumerate(alarm_names()):
+        nominal = (N_LEGS if leg == "accused" else r) / (n_heldout + 1)
+        rows.append(
+            FalseAlarm(
+                leg=leg,
+                r=r,
+                n_heldout=n_heldout,
+                nominal=round(nominal, 5),
+                rate=round(float(rates[:, j].mean()), 5),
+                lower=round(float(lower[j]), 5),
+                upper=round(float(upper[j]), 5),
+            )
+        )
+    return rows
+
+
+def _shares(found: Sequence[Repetition], n_heldout: int) -> list[ShareLimits]:
+    rows = []
+    for each in zip(*(one.limits for one in found), strict=True):
+        first, given = each[0], [one.given for one in each]
+        seen = float(np.mean([one.seen for one in each]))
+        rows.append(
+            ShareLimits(
+                copies=first.copies,
+                leg=first.leg,
+                share=first.share,
+                n_heldout=n_heldout,
+                m=first.given.m,
+                seen=round(seen, 4),
+                estimate=_mean([one.estimate for one in given]),
+                lower=_mean([one.lower for one in given]),
+                upper=_mean([one.upper for one in given]),
+                lower_holds=_mean(np.array([one.lower <= first.share for one in given])),
+                upper_holds=_mean(np.array([one.upper >= first.share * seen for one in given])),
+            )
+        )
+    return rows
+
+
+def _populations(
+    found: Sequence[Repetition], sizes: Sizes, n_heldout: int
+) -> list[PopulationOutcome]:
+    rows = []
+    for kind in dict.fromkeys(kind for one in found for kind in one.populations):
+        origins = [one.populations[kind] for one in found if kind in one.populations]
+        verdicts = {str(verdict): origins.count(verdict) for verdict in Verdict}
+        m = int(found[0].counts[kind].sum())
+        rows.append(PopulationOutcome(kind=kind, n_heldout=n_heldout, m=m, verdicts=verdicts))
+    return rows
+
+
+def _kind(i: int, measured: Sequence[Measured]) -> KindInfo:
+    """One kind, averaged over the training populations."""
+    kind = measured[0].kinds[i]
+    parts = [(one, one.kinds[i].rows) for one in measured]
+    copying = [one.kinds[i].data_copying for one in measured]
+    flags = np.concatenate([one.kinds[i].flags for one in measured]).mean(axis=0)
+    return KindInfo(
+        key=kind.key,
+        label=kind.label,
+        wanted=list(kind.wanted),
+        noise=kind.noise,
+        distance=_mean([np.median(o.planted.distance[rows]) / o.spacing for o, rows in parts]),
+        quality=round(_mean([_mean(_known(o.planted.quality)[rows]) for o, rows in parts]), 3),
+        others={name: round(float(flag), 4) for name, flag in zip(OTHERS, flags, strict=True)},
+        data_copying=None if np.isnan(copying).all() else round(float(np.nanmean(copying)), 2),
+    )
+
+
+def _rows(kinds: Iterable[Kind], key: str) -> slice:
+    [rows] = [kind.rows for kind in kinds if kind.key == key]
+    return rows
+
+
+def _known(values: np.ndarray | None) -> np.ndarray:
+    if values is None:
+        raise ValueError("the study needs a task")
+    return values
+
+
+def _mean(values: Sequence[float] | np.ndarray) -> float:
+    return round(float(np.mean(values)), 6)

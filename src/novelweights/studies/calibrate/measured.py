@@ -1,0 +1,210 @@
+"""Every number of one zoo and training population, measured once and kept.
+
+Repetitions only choose among these rows, so hundreds of audits cost little more than one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from novelweights.auditing.controls.planting import Plant
+from novelweights.auditing.judge.p_values import Yardstick
+from novelweights.auditing.measure.measurements import (
+    HELDOUT_BLOCK,
+    Ladder,
+    Reference,
+    ladder_of,
+    like,
+    measure,
+)
+from novelweights.auditing.result import Findings
+from novelweights.metrics.alignment import Alignment
+from novelweights.metrics.established import measures_in_common_use
+from novelweights.seeding import numpy_rng_for
+from novelweights.studies.calibrate.plants import plants
+from novelweights.studies.calibrate.pool import Pool, Tell, load_arrays, save_arrays
+from novelweights.studies.calibrate.zoos import Sizes
+from novelweights.weights.population import Population, sampled_records
+
+OTHERS = ("ratio_rule", "calibrated_l2", "not_authentic")
+"""Measures in common use that flag single checkpoints."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """Checkpoints of one origin, as rows of `Measured.planted`."""
+
+    key: str
+    label: str
+    wanted: tuple[str, ...]
+    noise: float | None
+    rows: slice
+    flags: Bool[np.ndarray, "n 3"]
+    """By `OTHERS`."""
+    data_copying: float
+    """The three-sample test C_T of the kind as a population, as published; NaN: not defined."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One training population and all that is compared with it."""
+
+    training: Findings
+    """Each run against the others."""
+    yardstick: Yardstick
+    """The whole pool of held-out runs."""
+    planted: Findings
+    """All kinds, one after another."""
+    kinds: tuple[Kind, ...]
+    layers: tuple[str, ...]
+    is_exact: bool
+    """Whether distances are minimal for certain; else they are achieved, with a certified bound."""
+
+    @property
+    def certified(self) -> float:
+        """Median certified lower bound of held-out runs' distances, over these; 1 where exact."""
+        fresh = self.yardstick.fresh
+        return float(np.median(fresh.distance_lower / fresh.distance))
+
+    @property
+    def spacing(self) -> float:
+        """Median distance of held-out runs."""
+        return float(np.median(self.yardstick.fresh.distance))
+
+
+def measure_zoo(
+    pool: Pool, index: int, sizes: Sizes, seed: int, folder: Path, tell: Tell
+) -> Measured:
+    """Measure one training population and everything planted from it; reads what is there.
+
+    Args:
+        pool: All runs of the zoo.
+        index: Which training population.
+        sizes: How many checkpoints of each kind.
+        seed: Root of all randomness.
+        folder: Where finished parts are kept.
+        tell: Told about the progress.
+    """
+    zoo, training = pool.zoo, pool.training[index]
+    alignment = Alignment.of(zoo.network.layout, zoo.network.symmetry)
+    if alignment is None:
+        raise ValueError(f"{zoo.name}: the study needs a network whose neurons may be reordered")
+    reference = Reference.of(training, alignment, pool.task)
+    folder = folder / f"population-{index}"
+    stage = f"{zoo.name}: population {index}"
+    tell(f"{stage}, held-out runs", 0, 1)
+    trained = _kept(
+        folder / "training.npz",
+        lambda: measure(
+            "training",
+            training,
+            reference,
+            exclude=np.eye(len(training), dtype=bool),  # one row per run
+            behavior=reference.behavior,
+            only_near=True,
+        ),
+    )
+    heldout = _kept(folder / "heldout.npz", lambda: measure("heldout", pool.heldout, reference))
+    yardstick = Yardstick(
+        heldout,
+        _ladder(folder / "ladder.npz", pool.heldout, reference, True, stage, tell),
+        _ladder(folder / "raw-ladder.npz", pool.heldout, reference, False, stage, tell),
+        pool.task.quality,
+        pool.task.novelty,
+    )
+    spacing = float(np.median(heldout.distance))
+    tell(f"{stage}, planting", 0, 1)
+    made = plants(pool, index, sizes.planted, spacing=spacing, seed=seed)
+    parts, kinds, start = [], [], 0
+    for i, plant in enumerate(made):
+        tell(f"{stage}, kinds", i, len(made))
+        some = Population(
+            plant.weights, training.layout, sampled_records(len(plant.weights)), training.info
+        )
+        path = folder / f"kind-{plant.key}.npz"
+        parts.append(_kept(path, lambda some=some: measure("planted", some, reference)))
+        flags, data_copying = _others(folder / f"others-{plant.key}.npz", plant, pool, index, seed)
+        rows = slice(start, start + len(some))
+        start = rows.stop
+        kinds.append(
+            Kind(plant.key, plant.label, plant.wanted, plant.noise, rows, flags, data_copying)
+        )
+    tell(f"{stage}, kinds", len(made), len(made))
+    names = reference.layers.names if reference.layers is not None else ()
+    return Measured(trained, yardstick, joined(parts), tuple(kinds), names, alignment.is_exact)
+
+
+def joined(parts: Sequence[Findings]) -> Findings:
+    """The rows of all parts in order; what one part lacks is left out."""
+    columns = {}
+    for field in fields(Findings):
+        values = [getattr(part, field.name) for part in parts]
+        if field.name == "label":
+            columns["label"] = values[0]
+        elif field.name == "names":
+            columns["names"] = [name for some in values for name in some]
+        elif all(some is not None for some in values):
+            columns[field.name] = np.concatenate(values)
+    return Findings(**columns)
+
+
+def _kept(path: Path, make: Callable[[], Findings]) -> Findings:
+    """Findings from a file, made and written first if it is not there."""
+    if not path.exists():
+        found = make()
+        arrays = {
+            field.name: np.array(value)
+            for field in fields(Findings)
+            if (value := getattr(found, field.name)) is not None
+        }
+        save_arrays(path, arrays)
+    arrays = load_arrays(path)
+    names = arrays.pop("names").tolist()
+    return Findings(**{**arrays, "label": str(arrays["label"]), "names": names})
+
+
+def _ladder(
+    path: Path, heldout: Population, reference: Reference, aligned: bool, stage: str, tell: Tell
+) -> Ladder:
+    """Held-out runs at other norms, block by block."""
+    if not path.exists():
+        blocks = []
+        for start in range(0, len(heldout), HELDOUT_BLOCK):
+            tell(f"{stage}, {path.stem}", start, len(heldout))
+            block = heldout.select(slice(start, start + HELDOUT_BLOCK))
+            blocks.append(ladder_of(block, reference, aligned=aligned))
+        save_arrays(
+            path,
+            {
+                field.name: np.concatenate([getattr(block, field.name) for block in blocks])
+                for field in fields(Ladder)
+            },
+        )
+    return Ladder(**load_arrays(path))
+
+
+def _others(
+    path: Path, plant: Plant, pool: Pool, index: int, seed: int
+) -> tuple[Bool[np.ndarray, "n 3"], float]:
+    """What measures in common use say of one kind."""
+    if not path.exists():
+        said = measures_in_common_use(
+            pool.training[index].learned,
+            pool.heldout.learned,
+            like(pool.heldout, plant.weights).learned,
+            rng=numpy_rng_for(seed, pool.zoo.name, "others", index, plant.key),
+        )
+        flags = said.flags()
+        data_copying = said.data_copying.published
+        save_arrays(
+            path,
+            {
+                "flags": np.stack([flags[name] for name in OTHERS], axis=1),
+                "data_copying": np.array(np.nan if data_copying is None else data_copying),
+            },
+        )
+    arrays = load_arrays(path)
+    return arrays["flags"], float(arrays["data_copying"])

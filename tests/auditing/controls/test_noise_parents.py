@@ -1,0 +1,137 @@
+"""The paper's baselines, above all what noise is added to."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny import NETWORK, D, drawn, named, quick, task  # noqa: F401
+
+from novelweights.auditing.controls.baselines import paper_baselines
+from novelweights.auditing.measure.measurements import Reference, measure
+from novelweights.auditing.stages import audit
+from novelweights.errors import InputError
+from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.population import Population, Records, sampled_records
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+TRAIN, HELDOUT = named(drawn(12, 1), "train"), named(drawn(20, 2), "heldout")
+SAMPLES = named(TRAIN.weights[:6] + 0.4 * drawn(6, 3), "generated")
+PARENTS = Population(
+    TRAIN.weights[[4, 4, 7]] + 0.01 * drawn(3, 5),
+    NETWORK.layout,
+    Records.of(["train-004", "train-004", "train-007"], split="reconstruction", step=[5, 6, 7]),
+    TRAIN.info,
+)
+"""Two checkpoints of one run, one of another."""
+
+
+def baselines(**options):
+    judge = task()
+    reference = Reference.of(TRAIN, None, judge)
+    made = measure("generated", SAMPLES, reference)
+    return paper_baselines(made, reference, 0, **options)[:2]
+
+
+def audited(noise_from, **options):
+    return audit(TRAIN, SAMPLES, heldout=HELDOUT, noise_from=noise_from, n_controls=0, **options)
+
+
+def test_noise_is_added_to_what_is_given_and_the_names_of_runs_are_kept():
+    found, notes = baselines(noise_from=PARENTS)
+    names = found["noise"].names
+    assert set(names) == {"train-004", "train-007"}
+    assert 13 <= names.count("train-004") <= 14  # two of three, over and over, 20 in all
+    nearest = [f"train-{row:03d}" for row in found["noise"].neighbor_rows[:, 0]]
+    assert nearest == names
+    assert notes["noise"].endswith("on chosen reconstructions (3, from 2 runs)")
+    chosen = PARENTS.with_weights(PARENTS.weights, split="train")
+    assert (
+        "on chosen training checkpoints (3, from 2 runs)"
+        in baselines(noise_from=chosen)[1]["noise"]
+    )
+
+
+def test_without_it_noise_is_added_to_the_training_checkpoints_that_are_compared():
+    found, notes = baselines()
+    assert set(found["noise"].names) == set(TRAIN.records.run)
+    assert notes["noise"].endswith("on training checkpoints")
+    same, _ = baselines(noise_from=TRAIN)
+    np.testing.assert_array_equal(
+        same["noise"].neighbor_distances, found["noise"].neighbor_distances
+    )
+
+
+def test_averages_and_the_gaussian_stay_as_they_are():
+    (one, _), (other, _) = baselines(), baselines(noise_from=PARENTS)
+    assert set(one) == set(other)
+    for name in set(one) - {"noise"}:
+        np.testing.assert_array_equal(one[name].neighbor_distances, other[name].neighbor_distances)
+
+
+def test_an_audit_tells_what_noise_was_added_to():
+    result = audited(PARENTS, task=task())
+    assert result.about["noise_from"] == {"n": 3, "runs": 2}
+    assert "chosen reconstructions (3, from 2 runs)" in result.baseline_notes["noise"]
+    assert "noise_from" not in audited(None, task=task()).about
+
+
+def test_the_gain_over_noise_names_what_noise_was_added_to():
+    told = audited(PARENTS, task=task()).quantity("advantage_over_noise")
+    assert "that of chosen reconstructions (3, from 2 runs) with noise chosen so" in told.definition
+    assert told.n == 2
+    assert told.lower < told.value < told.upper
+    plain = audited(None, task=task()).quantity("advantage_over_noise")
+    assert "that of training checkpoints with noise chosen so" in plain.definition
+    assert plain.n == len(TRAIN)
+    through = audited(
+        None,
+        task=task(),
+        reference=TRAIN.with_weights(1.01 * TRAIN.weights, split="reconstruction"),
+        heldout_reference=HELDOUT.with_weights(1.01 * HELDOUT.weights, split="reconstruction"),
+    )
+    words = "training checkpoints as the codec gives them back"
+    assert words in through.quantity("advantage_over_noise").definition
+    assert words in through.baseline_notes["noise"]
+
+
+def test_noise_on_one_run_has_no_interval_():
+    told = audited(PARENTS.select([0, 1]), task=task())
+    advantage = told.quantity("advantage_over_noise")
+    assert advantage.n == 1
+    assert advantage.value is not None
+    assert (advantage.lower, advantage.upper, advantage.level) == (None, None, None)
+
+
+def test_parents_without_a_task_are_said_to_be_unused():
+    assert any("--noise-from" in text for text in audited(PARENTS).warnings)
+    assert not any("--noise-from" in text for text in audited(PARENTS, task=task()).warnings)
+    assert not any("--noise-from" in text for text in audited(None).warnings)
+
+
+def test_parents_with_parameters_in_another_order_are_put_in_order():
+    layout = WeightLayout(tuple(sorted(NETWORK.layout.shapes)))
+    judge = task()
+    one, other = (
+        audited(parents, task=judge) for parents in (PARENTS, PARENTS.in_order_of(layout))
+    )
+    assert one.baselines["noise"].distance.tolist() == other.baselines["noise"].distance.tolist()
+
+
+def test_parents_that_cannot_be_used_are_refused():
+    broken = PARENTS.weights.clone()
+    broken[1, 3] = float("nan")
+    other = OneHiddenMLP(5, 3, 3).layout
+    for parents, says in (
+        (replace(PARENTS, weights=broken), r"noise-from: NaN or infinite weights in row 1"),
+        (PARENTS.select([]), "noise-from: expected at least 1 checkpoint"),
+        (
+            Population(torch.zeros(2, other.size), other, sampled_records(2)),
+            "train and noise-from hold different networks",
+        ),
+        (PARENTS.with_weights(torch.full((3, D), 1e30), split="train"), "noise-from: weights as"),
+    ):
+        with pytest.raises(InputError, match=says):
+            audited(parents)

@@ -1,0 +1,178 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from novelweights.errors import InputError
+from novelweights.readers.formats.hyperdiffusion_folder import HyperDiffusionFolder
+from novelweights.readers.source import Reader, Reading, Source
+
+SHAPES = {"layers.0": (4, 3), "layers.1": (4, 4), "layers.2": (1, 4)}
+IDS = [f"{i}a04e3eab45ca15dd86060f189eb133" for i in range(6)]
+
+
+def state(seed: int) -> dict[str, torch.Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    made = {}
+    for name, shape in SHAPES.items():
+        made[f"{name}.weight"] = torch.randn(shape, generator=rng)
+        made[f"{name}.bias"] = torch.randn(shape[0], generator=rng)
+    return made
+
+
+def vector(seed: int) -> torch.Tensor:
+    return torch.cat([value.reshape(-1) for value in state(seed).values()])
+
+
+def write(folder: Path) -> Path:
+    """Networks of six shapes, two as folders; lists in the folder above."""
+    folder.mkdir(parents=True)
+    for seed, shape in enumerate(IDS):
+        name = f"occ_{shape}_jitter_0_model_final"
+        if seed in (1, 4):
+            (folder / name / "checkpoints").mkdir(parents=True)
+            torch.save(state(seed), folder / name / "checkpoints" / "model_current.pth")
+        else:
+            torch.save(state(seed), folder / f"{name}.pth")
+    better = folder / f"occ_{IDS[1]}_jitter_0_model_final" / "checkpoints" / "model_final.pth"
+    torch.save(state(11), better)
+    return folder
+
+
+def listed(folder: Path, **lists: list[int]) -> None:
+    for part, shapes in lists.items():
+        text = "".join(f"{IDS[i]}.obj\n" for i in shapes)
+        (folder / f"{part}_split.lst").write_text(text)
+
+
+def opened(path: Path, **options: Any) -> Source:
+    return HyperDiffusionFolder().open(path, Reading(**options))
+
+
+def test_folders_of_networks_are_recognized_and_ordinary_ones_are_not(tmp_path: Path) -> None:
+    reader = HyperDiffusionFolder()
+    assert isinstance(reader, Reader)
+    assert reader.recognizes(write(tmp_path / "a" / "networks"))
+    plain = tmp_path / "b" / "plain"
+    plain.mkdir(parents=True)
+    (plain / f"occ_{IDS[0]}.pth").touch()
+    assert not reader.recognizes(plain)
+    listed(tmp_path / "b", train=[0])
+    assert reader.recognizes(plain)
+    (plain / f"occ_{IDS[0]}.pth").rename(plain / "run_1.pth")
+    assert not reader.recognizes(plain)
+    assert not reader.recognizes(plain / "run_1.pth")
+
+
+def test_every_network_is_read_from_its_file_or_folder(tmp_path: Path) -> None:
+    source = opened(write(tmp_path / "n"))
+    assert list(source.records.run) == IDS
+    expected = torch.stack([vector(i) for i in (0, 11, 2, 3, 4, 5)])
+    assert torch.equal(source.load().weights, expected)
+    assert source.layout.shapes[:2] == (("layers.0.weight", (4, 3)), ("layers.0.bias", (4,)))
+    assert source.info.symmetry is not None
+    assert sorted(source.info.symmetry.sizes(source.layout).values()) == [4, 4]
+    assert set(source.records.split) == {"unknown"}
+    assert "no split is told" in source.notes[0]
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_lists_tell_splits_and_problematic_shapes_are_left_out(tmp_path: Path, above: bool) -> None:
+    folder = write(tmp_path / "n")
+    place = tmp_path if above else folder
+    listed(place, train=[0, 1, 2], val=[3], test=[4])
+    (place / "plane_problematic_shapes.txt").write_text(f"{IDS[1]}\n")
+    source = opened(folder)
+    assert list(source.records.run) == [IDS[i] for i in (0, 2, 3, 4, 5)]
+    assert list(source.records.split) == ["train", "train", "heldout", "heldout", "unknown"]
+    assert torch.equal(source.read(1, 3, []), torch.stack([vector(2), vector(3)]))
+    told = " ".join(source.notes)
+    assert "2 train, 2 held out" in told
+    assert f"1 are on no list and have split unknown, first {IDS[5]}" in told
+    assert "1 are left out as problematic shapes" in told
+
+
+def test_moving_shapes_have_identifiers_of_two_fields(tmp_path: Path) -> None:
+    (tmp_path / "n").mkdir()
+    for name in ("occ_walk_003_x.pth", "occ_walk_004_x.pth"):
+        torch.save(state(0), tmp_path / "n" / name)
+    (tmp_path / "train_split.lst").write_text("walk_003\nwalk_004\n")
+    assert list(opened(tmp_path / "n").records.run) == ["walk_003", "walk_004"]
+
+
+def test_other_files_are_left_out_and_named(tmp_path: Path) -> None:
+    folder = write(tmp_path / "n")
+    (folder / "notes.txt").touch()
+    (folder / ".hidden").mkdir()
+    source = opened(folder)
+    assert len(source) == 6
+    assert source.notes[-1] == "left out, as these are no networks: notes.txt"
+
+
+def same_name(folder: Path) -> None:
+    name = f"occ_{IDS[4]}_jitter_0_model_final"
+    torch.save(state(0), folder / f"{name}.pth")
+
+
+def empty_list(folder: Path) -> None:
+    (folder / "train_split.lst").write_text("\n")
+
+
+def binary_list(folder: Path) -> None:
+    (folder / "train_split.lst").write_bytes(b"\xff\xfe\x00")
+
+
+def contradiction(folder: Path) -> None:
+    listed(folder, train=[0, 1], test=[1])
+
+
+def all_problematic(folder: Path) -> None:
+    (folder / "plane_problematic_shapes.txt").write_text("\n".join(IDS))
+
+
+def no_network(folder: Path) -> None:
+    (folder / f"occ_{IDS[4]}_jitter_0_model_final" / "checkpoints" / "model_current.pth").unlink()
+
+
+def damaged(folder: Path) -> None:
+    (folder / f"occ_{IDS[0]}_jitter_0_model_final.pth").write_bytes(b"PK")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (empty_list, r"train_split\.lst: expected a list of shapes, a name a line, it is empty"),
+        (binary_list, "could not read it"),
+        (contradiction, f"{IDS[1]} is on the train list, too"),
+        (all_problematic, "found only problematic ones"),
+        (same_name, r"have one; remove one of them"),
+        (no_network, f"1 have none, first occ_{IDS[4]}"),
+        (damaged, f"occ_{IDS[0]}_jitter_0_model_final.pth"),
+    ],
+)
+def test_what_cannot_be_read_is_told(tmp_path: Path, spoil: Any, told: str) -> None:
+    folder = write(tmp_path / "n")
+    spoil(folder)
+    with pytest.raises(InputError, match=told):
+        opened(folder).load()
+
+
+def test_a_folder_without_networks_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found none; give the folder"):
+        opened(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="got a file"):
+        opened(tmp_path / "file")
+
+
+def test_a_network_of_another_form_is_told_by_its_entry(tmp_path: Path) -> None:
+    folder = write(tmp_path / "n")
+    name = f"occ_{IDS[4]}_jitter_0_model_final"
+    torch.save(
+        {"layers.0.weight": torch.ones(2)}, folder / name / "checkpoints" / "model_current.pth"
+    )
+    with pytest.raises(
+        InputError, match=f"1 of 6 checkpoints: {name}/checkpoints/model_current.pth: the state"
+    ):
+        opened(folder).load()

@@ -1,0 +1,176 @@
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from novelweights.errors import InputError
+from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.readers import heldout_rows, read_checkpoints
+from novelweights.seeding import rng_for
+from novelweights.weights.population import Population, Records
+from novelweights.weights.writer import save_population
+
+NETWORK = OneHiddenMLP(4, 3, 2)
+
+
+def states(n: int) -> list[dict[str, torch.Tensor]]:
+    weights = [NETWORK.initial(rng_for(0, i)) for i in range(n)]
+    return [{k: v.clone() for k, v in NETWORK.layout.unflatten(w).items()} for w in weights]
+
+
+def write(folder: Path, suffix: str, *, wrapper: str | None = None) -> list[dict]:
+    folder.mkdir()
+    written = states(5)
+    for i, state in enumerate(written):
+        path = folder / f"model_{i}{suffix}"
+        if suffix == ".safetensors":
+            save_file(state, path)
+        else:
+            torch.save({wrapper: state, "epoch": 3} if wrapper else state, path)
+    return written
+
+
+@pytest.mark.parametrize(
+    ("suffix", "wrapper"),
+    [
+        (".safetensors", None),
+        (".pt", None),
+        (".pth", None),
+        (".pt", "state_dict"),
+        (".pt", "model"),
+    ],
+)
+def test_folder_of_state_dicts_becomes_a_population(
+    tmp_path: Path, suffix: str, wrapper: str | None
+) -> None:
+    written = write(tmp_path / "c", suffix, wrapper=wrapper)
+    population = read_checkpoints(tmp_path / "c")
+    assert list(population.records.run) == [f"model_{i}" for i in range(5)]
+    for row, state in zip(population.weights, written, strict=True):
+        found = population.layout.unflatten(row)
+        assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+def test_one_hidden_layer_is_recognized_and_its_permutations_known(tmp_path: Path) -> None:
+    write(tmp_path / "c", ".pt")
+    symmetry = read_checkpoints(tmp_path / "c").info.symmetry
+    assert symmetry is not None
+    assert symmetry.axes == NETWORK.symmetry.axes
+
+
+def test_deeper_network_has_no_symmetry_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    shapes = {"a.weight": (3, 4), "a.bias": (3,), "b.weight": (3, 3), "b.bias": (3,)}
+    state = {name: torch.randn(shape) for name, shape in shapes.items()}
+    state |= {"c.weight": torch.randn(2, 3), "c.bias": torch.randn(2)}
+    torch.save(state, tmp_path / "c" / "deep.pt")
+    assert read_checkpoints(tmp_path / "c").info.symmetry is None
+
+
+def test_half_precision_is_widened_and_integer_buffers_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    state = {"w": torch.ones(2, 2, dtype=torch.float16), "steps": torch.tensor(7)}
+    torch.save(state, tmp_path / "c" / "half.pt")
+    population = read_checkpoints(tmp_path / "c")
+    assert population.layout.shapes == (("w", (2, 2)),)
+    assert population.weights.dtype == torch.float32
+
+
+class _Hostile:
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.canary,))
+
+
+@pytest.mark.parametrize("way", ["torch", "pickle"])
+def test_pickle_that_needs_code_is_refused_and_not_run(tmp_path: Path, way: str) -> None:
+    folder, canary = tmp_path / "c", tmp_path / "canary"
+    folder.mkdir()
+    if way == "torch":
+        torch.save({"w": _Hostile(canary)}, folder / "bad.pt")
+    else:
+        (folder / "bad.pth").write_bytes(pickle.dumps(_Hostile(canary)))
+    with pytest.raises(InputError, match=r"refused.*torch\.save\(model\.state_dict"):
+        read_checkpoints(folder)
+    assert not canary.exists()
+
+
+def test_all_faults_are_collected_and_the_first_named(tmp_path: Path) -> None:
+    write(tmp_path / "c", ".pt")
+    for i in (1, 2, 3, 4):
+        state = states(1)[0]
+        state["hidden.bias"] = torch.zeros(7)
+        torch.save(state, tmp_path / "c" / f"model_{i}.pt")
+    with pytest.raises(InputError, match=r"4 of 5 checkpoints: model_1\.pt.*\(7,\).*and 1 more"):
+        read_checkpoints(tmp_path / "c")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+@pytest.mark.parametrize("damage", ["truncated", "empty", "garbage"])
+def test_damaged_file_is_named(tmp_path: Path, suffix: str, damage: str) -> None:
+    write(tmp_path / "c", suffix)
+    path = tmp_path / "c" / f"model_2{suffix}"
+    content = {
+        "truncated": path.read_bytes()[:60],
+        "empty": b"",
+        "garbage": b"\x00not weights at all\xff" * 9,
+    }[damage]
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="model_2"):
+        read_checkpoints(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[1, 2, 3], {"w": "text"}, {"w": torch.tensor([1 + 2j])}, {"w": torch.tensor([1, 2])}],
+    ids=["list", "text value", "complex", "integers only"],
+)
+def test_file_that_is_no_state_dict_is_refused(tmp_path: Path, content: object) -> None:
+    (tmp_path / "c").mkdir()
+    torch.save(content, tmp_path / "c" / "odd.pt")
+    with pytest.raises(InputError, match=r"odd\.pt"):
+        read_checkpoints(tmp_path / "c")
+
+
+def test_missing_empty_and_file_paths_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    for name, text in (
+        ("nothing", "nothing of that name"),
+        ("empty", "empty"),
+        ("file", "another file"),
+    ):
+        with pytest.raises(InputError, match=text):
+            read_checkpoints(tmp_path / name)
+
+
+def test_split_of_a_population_folder_is_chosen_by_role(tmp_path: Path) -> None:
+    weights = torch.stack([NETWORK.initial(rng_for(1, i)) for i in range(5)])
+    records = Records.join(
+        [Records.of(["a", "b", "c"], split="train"), Records.of(["d", "e"], split="heldout")]
+    )
+    save_population(Population(weights, NETWORK.layout, records), tmp_path / "p")
+    assert list(read_checkpoints(tmp_path / "p", split="train").records.run) == ["a", "b", "c"]
+    assert list(read_checkpoints(tmp_path / "p", split="heldout").records.run) == ["d", "e"]
+    assert len(read_checkpoints(tmp_path / "p")) == 5
+    with pytest.raises(InputError, match="expected generated checkpoints, it holds"):
+        read_checkpoints(tmp_path / "p", split="generated")
+    assert heldout_rows(tmp_path / "p") == 2
+
+
+def test_files_that_differ_only_in_their_ending_are_two_runs(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    for i, state in enumerate(states(2)):
+        torch.save(state, tmp_path / "c" / ("a.pt" if i else "a.pth"))
+    assert sorted(read_checkpoints(tmp_path / "c").records.run) == ["a.pt", "a.pth"]
+
+
+def test_running_statistics_are_no_weights(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    state = {"bn.weight": torch.ones(3), "bn.running_mean": torch.ones(3)}
+    torch.save(state, tmp_path / "c" / "a.pt")
+    assert read_checkpoints(tmp_path / "c").layout.shapes == (("bn.weight", (3,)),)

@@ -1,0 +1,476 @@
+import io
+import pickle
+import random
+import struct
+import sys
+import tarfile
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from novelweights.errors import InputError
+from novelweights.readers.formats.torch_files import TorchFiles, read_torch_file
+from novelweights.readers.pickle.plain_values import Stub
+
+MEGABYTE = 1 << 20
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 3))
+
+
+def lightning_checkpoint() -> dict[str, Any]:
+    """What a trainer saves: a state dict, the optimizer's state, numbers and texts."""
+    net = network()
+    optimizer = torch.optim.AdamW(net.parameters())
+    net(torch.randn(4, 1, 4, 4)).sum().backward()
+    optimizer.step()
+    return {
+        "epoch": 3,
+        "global_step": 100,
+        "pytorch-lightning_version": "2.0",
+        "state_dict": net.state_dict(),
+        "loops": {"fit": {"best": float("inf"), "names": ("a", None)}},
+        "callbacks": {"best": torch.tensor(0.5)},
+        "optimizer_states": [optimizer.state_dict()],
+        "lr_schedulers": [],
+    }
+
+
+def views() -> dict[str, Tensor]:
+    whole = torch.arange(24.0).reshape(4, 6)
+    return {
+        "whole": whole,
+        "transposed": whole.T,
+        "strided": whole[1::2, ::3],
+        "row": whole[2],
+        "expanded": torch.arange(3.0).expand(4, 3),
+        "channels last": torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
+    }
+
+
+DTYPES = "float16 float32 float64 bfloat16 int8 int16 int32 int64 uint8 bool complex64 complex128"
+SAVED: dict[str, Callable[[], Any]] = {
+    "state dict": lambda: network().state_dict(),
+    "parameters": lambda: dict(network().named_parameters()),
+    "parameter with attributes": lambda: with_attribute(nn.Parameter(torch.randn(3))),
+    "tensor with attributes": lambda: with_attribute(torch.randn(3)),
+    "checkpoint": lightning_checkpoint,
+    "views": views,
+    "list": lambda: [torch.ones(2), (torch.zeros(1), {"a": torch.tensor(True)})],
+    "tensor alone": lambda: torch.randn(3, 2),
+    "zero axes": lambda: {"a": torch.tensor(1.5), "b": torch.tensor(7)},
+    "empty": lambda: {"a": torch.empty(0), "b": torch.empty(3, 0, 2), "c": torch.ones(1)},
+    "dtypes": lambda: {
+        name: (torch.randn(5) * 3).to(getattr(torch, name)) for name in DTYPES.split()
+    },
+    "plain values": lambda: {"a": 1, "b": [None, True, "text", 2.5], "size": torch.Size([1, 2])},
+    "many names": lambda: {f"layer.{i}": torch.full((2,), float(i)) for i in range(300)},
+    "gradients": lambda: {"a": torch.ones(2, requires_grad=True)},
+}
+
+
+def with_attribute(tensor: Tensor) -> dict[str, Tensor]:
+    tensor.note = "a text"  # pyright: ignore[reportAttributeAccessIssue]
+    return {"a": tensor}
+
+
+def same(found: Any, expected: Any) -> bool:
+    """Equal in every value, and every tensor in its type and shape."""
+    if isinstance(expected, Tensor):
+        return (
+            found.dtype == expected.dtype
+            and found.shape == expected.shape
+            and not found.requires_grad
+            and torch.equal(found, expected.detach())
+        )
+    if isinstance(expected, dict):
+        return list(found) == list(expected) and all(same(found[k], expected[k]) for k in expected)
+    if isinstance(expected, list | tuple):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    return type(found) is type(expected) and found == expected
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("kind", SAVED)
+def test_everything_is_what_torch_reads(tmp_path: Path, kind: str, zipped: bool) -> None:
+    path = tmp_path / "a.pt"
+    torch.save(SAVED[kind](), path, _use_new_zipfile_serialization=zipped)
+    assert same(read_torch_file(path), torch.load(path, weights_only=True))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_every_protocol_is_read(tmp_path: Path, protocol: int, zipped: bool) -> None:
+    path, value = tmp_path / "a.pt", lightning_checkpoint()
+    torch.save(value, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    assert same(read_torch_file(path), value)
+
+
+def test_types_without_a_storage_of_their_own_are_read(tmp_path: Path) -> None:
+    value = {n: torch.arange(4).to(getattr(torch, n)) for n in ("uint16", "uint32", "uint64")}
+    torch.save(value, tmp_path / "a.pt")
+    found = read_torch_file(tmp_path / "a.pt")
+    assert all(
+        found[n].dtype == t.dtype and found[n].tolist() == [0, 1, 2, 3] for n, t in value.items()
+    )
+
+
+def test_shared_numbers_stay_shared_and_strides_are_kept(tmp_path: Path) -> None:
+    torch.save(views(), tmp_path / "a.pt")
+    found = read_torch_file(tmp_path / "a.pt")
+    found["row"][0] = -7
+    assert found["whole"][2, 0] == found["transposed"][0, 2] == -7
+    assert found["expanded"].stride() == (0, 1)
+    assert found["channels last"].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_device_that_tensors_were_on_does_not_matter(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(2)}, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "a.pt").read_bytes()
+    moved = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
+    assert moved != content
+    (tmp_path / "a.pt").write_bytes(moved)
+    assert read_torch_file(tmp_path / "a.pt")["a"].device.type == "cpu"
+
+
+def test_pickle_of_plain_values_and_arrays_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"w": np.arange(3.0), "n": 1}))
+    found = read_torch_file(tmp_path / "a.pkl")
+    np.testing.assert_array_equal(found["w"], np.arange(3.0))
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"n": 1}) + b"more")
+    with pytest.raises(InputError, match="behind the pickle"):
+        read_torch_file(tmp_path / "a.pkl")
+
+
+def state(seed: int, **more: Tensor) -> dict[str, Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return {"w": torch.randn(3, 4, generator=rng), "b": torch.randn(3, generator=rng), **more}
+
+
+def test_files_of_one_population_share_a_plan_and_no_container(tmp_path: Path) -> None:
+    files = TorchFiles(MEGABYTE)
+    sizes = [None, None, torch.ones(2), None]
+    read = []
+    for i, extra in enumerate(sizes):
+        value = {"model": state(i, **({} if extra is None else {"x": extra})), "log": [i // 9]}
+        torch.save(value, tmp_path / f"{i}.pt")
+        read.append(files.read(tmp_path / f"{i}.pt"))
+        assert same(read[-1], value)
+        read[-1]["model"]["new"] = 1
+        read[-1]["log"].append(5)
+        read[-1]["model"]["w"].zero_()
+
+
+def rewritten(path: Path, change: Callable[[dict[str, bytes]], Any], **how: Any) -> Path:
+    """The archive with other entries."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    change(entries)
+    with zipfile.ZipFile(path, "w", **how) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path
+
+
+def saved(folder: Path, value: Any = None, *, zipped: bool = True) -> Path:
+    path = folder / "a.pt"
+    torch.save(state(0) if value is None else value, path, _use_new_zipfile_serialization=zipped)
+    return path
+
+
+def test_archive_written_by_something_else_is_read(tmp_path: Path) -> None:
+    path = rewritten(saved(tmp_path), lambda _: None)  # its storages begin anywhere
+    assert same(read_torch_file(path), state(0))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"a comment"
+    assert same(read_torch_file(path), state(0))
+
+
+def test_other_order_of_bytes_is_turned(tmp_path: Path) -> None:
+    value = {name: (torch.randn(5) * 3).to(getattr(torch, name)) for name in DTYPES.split()}
+    other = "big" if sys.byteorder == "little" else "little"
+
+    def turn(entries: dict[str, bytes]) -> None:
+        entries["a/byteorder"] = other.encode()
+        for i, tensor in enumerate(value.values()):
+            half = 2 if tensor.is_complex() else 1
+            word = np.frombuffer(entries[f"a/data/{i}"], f"u{tensor.itemsize // half}")
+            entries[f"a/data/{i}"] = word.byteswap().tobytes()
+
+    path = rewritten(saved(tmp_path, value), turn)
+    for _ in range(2):
+        assert same(read_torch_file(path), value)
+    with pytest.raises(InputError, match=r"^a\.pt: .*order of bytes"):
+        read_torch_file(rewritten(path, lambda e: e.update({"a/byteorder": b"mixed"})))
+
+
+def without(name: str) -> Callable[[dict[str, bytes]], Any]:
+    return lambda entries: entries.pop(name)
+
+
+ARCHIVES: dict[str, tuple[Callable[[dict[str, bytes]], Any], dict[str, Any], str]] = {
+    "compressed": (lambda _: None, {"compression": zipfile.ZIP_DEFLATED}, "is compressed: refused"),
+    "no pickle": (without("a/data.pkl"), {}, "0 data.pkl in it"),
+    "two pickles": (lambda e: e.update({"b/data.pkl": b"N."}), {}, "2 data.pkl in it"),
+    "no storage": (without("a/data/1"), {}, "data/1"),
+    "short storage": (lambda e: e.update({"a/data/1": b"1234"}), {}, "4 bytes instead of 12"),
+    "constants": (lambda e: e.update({"a/constants.pkl": b"N."}), {}, "TorchScript.*torch.save"),
+    "code": (lambda e: e.update({"a/code/x.py": b""}), {}, "TorchScript.*torch.save"),
+}
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_archive_of_another_kind_is_refused(tmp_path: Path, kind: str) -> None:
+    change, how, message = ARCHIVES[kind]
+    with pytest.raises(InputError, match=rf"^a\.pt: expected.*{message}"):
+        read_torch_file(rewritten(saved(tmp_path), change, **how))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_entries_of_a_name_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("a/data.pkl", b"N.")
+    with pytest.raises(InputError, match="there twice: refused"):
+        read_torch_file(path)
+
+
+def directory(content: bytes) -> int:
+    """Where the directory of an archive begins."""
+    return content.index(b"PK\x01\x02")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (8, 1, "encrypted: refused"),
+        (20, 5, "two sizes"),
+        (42, 64, "not where the directory says"),
+        (42, 1 << 31, "damaged"),
+        (0, 0, "damaged"),
+    ],
+)
+def test_directory_that_says_something_else_is_refused(
+    tmp_path: Path, place: int, value: int, message: str
+) -> None:
+    path = saved(tmp_path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<H" if place == 8 else "<L", content, directory(content) + place, value)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"^a\.pt: expected.*{message}"):
+        read_torch_file(path)
+
+
+def test_entries_that_overlap_or_reach_beyond_the_file_are_refused(tmp_path: Path) -> None:
+    content = saved(tmp_path, {"a": torch.ones(9)}).read_bytes()
+    at = content.index(b"a/data/0", directory(content)) - 46
+    for size, message in ((1 << 30, "larger than the file|overlap"), (3000, "overlap|larger")):
+        changed = bytearray(content)
+        struct.pack_into("<2L", changed, at + 20, size, size)
+        (tmp_path / "a.pt").write_bytes(changed)
+        with pytest.raises(InputError, match=message):
+            read_torch_file(tmp_path / "a.pt")
+
+
+def test_file_or_tensors_larger_than_allowed_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"a": torch.ones(1).expand(1000, 1000)})
+    assert read_torch_file(path)["a"].stride() == (0, 0)
+    with pytest.raises(InputError, match=r"^a\.pt: expected tensors of at most 1,048,576 bytes"):
+        read_torch_file(path, max_bytes=MEGABYTE)
+    with pytest.raises(InputError, match=r"^a\.pt: expected at most 1,000 bytes"):
+        read_torch_file(path, max_bytes=1000)
+    shared = {"a": torch.ones(1000)}
+    path = saved(tmp_path, {i: shared["a"] for i in range(400)})
+    with pytest.raises(InputError, match="they have 1,600,000"):
+        read_torch_file(path, max_bytes=MEGABYTE)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "quantized"),
+        (lambda: torch.eye(2).to_sparse(), "sparse"),
+        (lambda: torch.eye(2).to_sparse_csr(), "sparse"),
+        (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(1)]), "nested"),
+        (lambda: torch.ones(2, device="meta"), "meta"),
+        (lambda: torch.ones(2, dtype=torch.complex64).conj(), "conjugated"),
+        (lambda: torch.ones(2).untyped_storage(), "storage by itself"),
+    ],
+)
+def test_tensors_of_special_kinds_are_refused_by_name(
+    tmp_path: Path, make: Callable[[], Any], message: str
+) -> None:
+    path = saved(tmp_path, {"ok": torch.ones(1), "layer.weight": make()})
+    with pytest.raises(InputError, match=rf"^a\.pt: expected.*{message}") as error:
+        read_torch_file(path)
+    assert message == "storage by itself" or "layer.weight" in str(error.value)
+
+
+def test_whole_network_is_refused_or_becomes_stubs(tmp_path: Path) -> None:
+    for zipped in (True, False):
+        path = saved(tmp_path, nn.Linear(2, 3), zipped=zipped)
+        with pytest.raises(
+            InputError, match=r"^a\.pt: needs code.*torch\.nn.*refused.*torch\.save"
+        ):
+            read_torch_file(path)
+        files = TorchFiles(stubs=True)
+        found = files.read(path)
+        assert isinstance(found, Stub)
+        assert str(found.name) == "torch.nn.modules.linear.Linear"
+        assert found.state["_parameters"]["weight"].shape == (3, 2)
+        assert files.unknown == ("torch.nn.modules.linear.Linear",)
+
+
+class _Touches:
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.canary,))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_hostile_files_are_refused_and_not_run(tmp_path: Path, zipped: bool) -> None:
+    canary = tmp_path / "canary"
+    for value in (
+        _Touches(canary),
+        {"w": torch.ones(1), "x": _Touches(canary)},
+        OrderedDict(w=[(_Touches(canary),)]),
+    ):
+        with pytest.raises(InputError, match=r"^a\.pt: .*refused.*torch\.save\(model\.state_dict"):
+            read_torch_file(saved(tmp_path, value, zipped=zipped))
+    assert not canary.exists()
+
+
+STORAGE = (
+    b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage%sX\x01\x00\x00\x000"
+)
+TENSOR = STORAGE % b"ctorch\nFloatStorage\n" + b"X\x03\x00\x00\x00cpuK\x0ctQ%s\x89Ntq\x00R."
+HOSTILE = {
+    "memory without content": b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\x00\x5e\xd0\xb2\x00\x85R.",
+    "storage of another class": (STORAGE % b"cos\nsystem\n") + b"X\x03\x00\x00\x00cpuK\x0ctQ0N.",
+    "storage of text": STORAGE % b"N" + b"X\x03\x00\x00\x00cpuK\x0ctQ0N.",
+    "another identifier": b"\x80\x02X\x01\x00\x00\x00aQ.",
+    "huge storage": TENSOR.replace(b"K\x0ctQ", b"\x8a\x07\x00\x00\x00\x00\x00\x00\x10tQ")
+    % b"K\x00K\x01\x85K\x01\x85",
+    "negative storage": TENSOR.replace(b"K\x0ctQ", b"J\xff\xff\xff\xfftQ") % b"K\x00)) ",
+    "offset beyond": TENSOR % b"K\x0cK\x01\x85K\x01\x85",
+    "negative offset": TENSOR % b"J\xff\xff\xff\xffK\x01\x85K\x01\x85",
+    "shape beyond": TENSOR % b"K\x00K\x0d\x85K\x01\x85",
+    "negative shape": TENSOR % b"K\x00J\xff\xff\xff\xff\x85K\x01\x85",
+    "stride beyond": TENSOR % b"K\x00K\x02\x85K\x0c\x85",
+    "negative stride": TENSOR % b"K\x0bK\x02\x85J\xff\xff\xff\xff\x85",
+    "strides missing": TENSOR % b"K\x00K\x02\x85)",
+    "truth as a shape": TENSOR % b"K\x00\x88\x85K\x01\x85",
+    "large and empty": TENSOR
+    % (b"K\x00" + b"(K\x00" + b"J\xff\xff\xff\x7f" * 9 + b"t(" + b"K\x01" * 10 + b"t"),
+    "step of one beyond all": TENSOR
+    % b"K\x00K\x01\x85\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x80\x00\x85",
+    "many axes": TENSOR % (b"K\x00" + (b"(" + b"K\x01" * 99 + b"t") * 2),
+    "expanded": TENSOR % b"K\x00(J\xff\xff\xff\x7fJ\xff\xff\xff\x7ft(K\x00K\x00t",
+    "storage by itself": b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
+    b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x0ctQ.",
+    "reference to itself": b"\x80\x02ctorch._utils\n_rebuild_parameter\n]q\x00h\x00a(h\x00\x89NtR.",
+    "listed function in itself": b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\nq\x00"
+    b"(h\x00ctorch\nTensor\n)NtR.",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_pickles_that_describe_no_tensor_are_refused(tmp_path: Path, kind: str) -> None:
+    path = saved(tmp_path)
+    rewritten(path, lambda entries: entries.update({"a/data.pkl": HOSTILE[kind]}))
+    with pytest.raises(InputError, match=r"^a\.pt: (expected|needs code)"):
+        read_torch_file(path)
+
+
+def test_truth_values_that_are_none_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, {"a": torch.tensor([True, False])})
+    with pytest.raises(InputError, match="truth values that are none"):
+        read_torch_file(rewritten(path, lambda entries: entries.update({"a/data/0": b"\x01\x02"})))
+
+
+def test_deep_values_are_read(tmp_path: Path) -> None:
+    deep = b"\x80\x02]" + b"\x85" * 10_000 + b"."
+    path = rewritten(saved(tmp_path), lambda entries: entries.update({"a/data.pkl": deep}))
+    assert isinstance(read_torch_file(path), tuple)
+
+
+def test_values_in_themselves_are_made_again(tmp_path: Path) -> None:
+    cyclic = b"\x80\x02]q\x00h\x00\x85a."
+    path = rewritten(saved(tmp_path), lambda entries: entries.update({"a/data.pkl": cyclic}))
+    found = read_torch_file(path)
+    assert found[0][0] is found
+
+
+def test_format_of_before_2017_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.pt", "w") as archive:
+        archive.addfile(tarfile.TarInfo("storages"), io.BytesIO())
+    with pytest.raises(InputError, match="tar format of before 2017"):
+        read_torch_file(tmp_path / "a.pt")
+
+
+def test_what_is_no_file_of_torch_is_refused(tmp_path: Path) -> None:
+    for content in (b"", b"\x00not weights at all\xff" * 9, b"PK\x03\x04", b"\x80\x02.", b"K\x01"):
+        (tmp_path / "a.pt").write_bytes(content)
+        with pytest.raises(InputError, match=r"^a\.pt: expected"):
+            read_torch_file(tmp_path / "a.pt")
+    for path in (tmp_path, tmp_path / "missing.pt"):
+        with pytest.raises(InputError, match="cannot be read"):
+            read_torch_file(path)
+
+
+def refused_or_read(path: Path, content: bytes | bytearray, files: TorchFiles) -> None:
+    path.write_bytes(content)
+    try:
+        files.read(path)
+    except InputError as error:
+        message = str(error)
+    else:
+        return
+    assert message.startswith("a.pt: ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_truncated_and_damaged_files_raise_input_errors(tmp_path: Path, zipped: bool) -> None:
+    path = saved(tmp_path, {"m": state(0), "s": "text"}, zipped=zipped)
+    content = path.read_bytes()
+    for end in range(0, len(content), 1 + len(content) // 60):
+        path.write_bytes(content[:end])
+        with pytest.raises(InputError, match=r"^a\.pt: "):
+            read_torch_file(path)
+    check_damage(path, content, 150)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zipped", [True, False])
+def test_no_damage_of_a_file_raises_anything_else(tmp_path: Path, zipped: bool) -> None:
+    path = saved(tmp_path, lightning_checkpoint(), zipped=zipped)
+    check_damage(path, path.read_bytes(), 300)
+    path = saved(tmp_path, {"m": state(0), "s": "text"}, zipped=zipped)
+    check_damage(path, path.read_bytes(), 2000)
+
+
+def check_damage(path: Path, content: bytes, n: int) -> None:
+    """Changes bytes where they matter: not in the padding, which is most of a small archive."""
+    chance = random.Random(n)
+    files = TorchFiles(16 * MEGABYTE)
+    places = [i for i, byte in enumerate(content) if byte not in b"Z"]
+    for _ in range(n):
+        changed = bytearray(content)
+        for place in chance.sample(places, chance.randint(1, 3)):
+            changed[place] = chance.choice((chance.randrange(256), changed[place] ^ 1, 0, 255))
+        if chance.random() < 0.2:
+            place = chance.choice(places)
+            del changed[place : place + chance.randint(1, 20)]
+        refused_or_read(path, changed, files)

@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from novelweights.errors import InputError
+from novelweights.readers import read_checkpoints
+from novelweights.readers.tolerant import examine
+from novelweights.weights.writer import save_population
+
+
+def save_states(population, folder):
+    folder.mkdir()
+    for run, row in zip(population.records.run, population.weights, strict=True):
+        state = {k: v.clone() for k, v in population.layout.unflatten(row).items()}
+        torch.save(state, folder / f"{run}.pt")
+
+
+def test_a_sound_folder_is_read_as_the_strict_reader_does(tiny_population, tmp_path):
+    save_states(tiny_population, tmp_path / "states")
+    save_population(tiny_population, tmp_path / "population")
+    for folder in (tmp_path / "states", tmp_path / "population"):
+        examined, strict = examine(folder), read_checkpoints(folder)
+        assert examined.population is not None
+        assert torch.equal(examined.population.weights, strict.weights)
+        assert examined.population.layout == strict.layout
+        assert list(examined.population.records.run) == list(strict.records.run)
+        assert {**examined.damaged, **examined.unsafe, **examined.foreign} == {}
+    assert examine(tmp_path / "states").dtypes["float32"][0] == "train-0.pt"
+
+
+def test_the_most_common_architecture_is_kept_and_its_order_of_names_does_not_matter(
+    tiny_population, tmp_path
+):
+    folder = tmp_path / "states"
+    save_states(tiny_population, folder)
+    torch.save({"w": torch.ones(2), "b": torch.tensor([float("nan")])}, folder / "a.pt")
+    state = torch.load(folder / "train-3.pt", weights_only=True)
+    torch.save(dict(reversed(state.items())), folder / "train-3.pt")
+    examined = examine(folder)
+    assert examined.population is not None
+    assert torch.equal(examined.population.weights, tiny_population.weights)
+    assert examined.names == tuple(f"train-{i}.pt" for i in range(6))
+    assert examined.foreign == {"a.pt": "hidden.weight is missing"}
+    assert examined.broken_foreign == ("a.pt",)
+
+
+def test_faults_of_all_files_are_told_with_their_reasons(tiny_population, tmp_path):
+    folder = tmp_path / "states"
+    save_states(tiny_population, folder)
+    torch.save(torch.nn.Linear(2, 2), folder / "train-0.pt")
+    (folder / "train-1.pt").write_bytes(b"n")
+    torch.save([1, 2], folder / "train-2.pt")
+    (folder / "train-3.pt").write_bytes(b"")
+    examined = examine(folder)
+    assert list(examined.unsafe) == ["train-0.pt"]
+    assert list(examined.damaged) == ["train-1.pt", "train-2.pt", "train-3.pt"]
+    assert "expected a state dict" in examined.damaged["train-2.pt"]
+    assert examined.population is not None
+    assert len(examined.population) == 2
+
+
+def test_a_population_json_of_another_kind_is_a_fault(tmp_path):
+    (tmp_path / "population.json").write_text("[1]")
+    examined = examine(tmp_path)
+    assert examined.population is None
+    assert "schema version" in examined.damaged[tmp_path.name]
+    (tmp_path / "population.json").write_text("no json")
+    with pytest.raises(InputError, match="expected JSON"):
+        examine(tmp_path)

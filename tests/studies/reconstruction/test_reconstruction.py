@@ -1,0 +1,450 @@
+"""Reconstruction by planted codecs: some that must be found invariant, some that must not."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import t
+from torch import Tensor
+
+from novelweights.errors import InputError
+from novelweights.generators import make_generator
+from novelweights.metrics.agreement import error_iou
+from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.studies.reconstruction.estimates import NUMBERS
+from novelweights.studies.reconstruction.measure import (
+    ErrorTask,
+    paired_error_iou,
+    reconstruct,
+    some_runs,
+)
+from novelweights.studies.reconstruction.pairs import HELDOUT, TRAINING, Kind, Reconstructed
+from novelweights.studies.reconstruction.store import write_reconstruction
+from novelweights.studies.reconstruction.summary import Answer, Criteria, Effect, Summary, summarize
+from novelweights.tasks.task import Measure
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.population import Population, PopulationInfo, Records
+from novelweights.weights.symmetry import NeuronSymmetry, random_transform, transform
+
+NETWORK = OneHiddenMLP(5, 4, 3, "tanh")
+RELU = OneHiddenMLP(5, 4, 3, "relu")  # not odd: no signs to flip
+OWN = Kind.RECONSTRUCTION
+
+
+@pytest.fixture(autouse=True)
+def _fewer_draws(monkeypatch):
+    monkeypatch.setattr("novelweights.studies.reconstruction.estimates.DRAWS", 200)
+
+
+class Tiny:
+    """Classifies random inputs; the labels are those of a network near which all others lie."""
+
+    name = "tiny"
+    quality = Measure("accuracy", "%", higher_is_better=True)
+    novelty = Measure("maximum similarity", "", higher_is_better=False)
+
+    def __init__(self, network: OneHiddenMLP = NETWORK) -> None:
+        self.network = network
+        self.x = torch.randn(400, 5, generator=torch.Generator().manual_seed(1))
+        self.labels = self.predict(teacher(network)[None])[0]
+
+    def predict(self, weights: Tensor) -> Tensor:
+        return self.network.forward(weights, self.x).argmax(dim=2).to(torch.uint8)
+
+    def behave(self, population: Population) -> Tensor:
+        return self.predict(population.in_order_of(self.network.layout).weights)
+
+    def errors(self, behavior: Tensor) -> Tensor:
+        return behavior != self.labels
+
+    def score(self, behavior: Tensor) -> Tensor:
+        return 100 * (behavior == self.labels).double().mean(dim=1)
+
+    def novelty_against(
+        self, behavior: Tensor, reference: Tensor, *, exclude: Tensor | None = None
+    ) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass
+class Codec:
+    """A fitted generator that gives a population back as a function of its weights."""
+
+    through: Callable[[Tensor], Tensor]
+
+    def as_reference(self, population: Population) -> Population:
+        return population.with_weights(self.through(population.weights), split="reconstruction")
+
+    def sample(self, n: int, *, rng, start=None, progress=None) -> Population:
+        raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+
+def teacher(network: OneHiddenMLP) -> Tensor:
+    rng = torch.Generator().manual_seed(7)
+    return 1.5 * torch.randn(network.layout.size, generator=rng)
+
+
+def networks(
+    n: int, *, network: OneHiddenMLP = NETWORK, seed: int = 0, split: str = "train"
+) -> Population:
+    """Noisy forms of the teacher, each with its neurons in an order and with signs of its own."""
+    rng = torch.Generator().manual_seed(seed)
+    noise = 0.3 * torch.randn(n, network.layout.size, generator=rng)
+    weights = random_transform(teacher(network) + noise, network.layout, network.symmetry, rng=rng)
+    records = Records.of([f"{split}-{i}" for i in range(n)], split=split)
+    info = PopulationInfo("planted", {}, network.name, network.symmetry, "tiny")
+    return Population(weights, network.layout, records, info)
+
+
+def sorted_by_bias(weights: Tensor) -> Tensor:
+    bias = NETWORK.layout.unflatten(weights)["hidden.bias"]
+    return transform(weights, NETWORK.layout, NETWORK.symmetry, {"h": bias.argsort(dim=1)})
+
+
+def positive_bias(weights: Tensor) -> Tensor:
+    bias = NETWORK.layout.unflatten(weights)["hidden.bias"]
+    signs = torch.where(bias < 0, -1.0, 1.0)
+    return transform(weights, NETWORK.layout, NETWORK.symmetry, {}, {"h": signs})
+
+
+def by_place(weights: Tensor) -> Tensor:
+    """An error that depends on where a weight stands."""
+    rng = torch.Generator().manual_seed(3)
+    return weights + 0.8 * torch.randn(weights.shape[1], generator=rng)
+
+
+CODECS: dict[str, Callable[[Tensor], Tensor]] = {
+    "rounds": lambda w: (w * 1e6).round() / 1e6,
+    "sorts": lambda w: by_place(sorted_by_bias(w)),
+    "canonical": lambda w: by_place(sorted_by_bias(positive_bias(w))),
+    "by place": by_place,
+    "constant": lambda w: teacher(NETWORK).expand(len(w), -1) + 1,
+}
+
+
+def measured(
+    codec: str | Callable[[Tensor], Tensor],
+    n: int = 24,
+    *,
+    heldout: int = 0,
+    network: OneHiddenMLP = NETWORK,
+    seed: int = 0,
+    **changed: Any,
+) -> Reconstructed:
+    given = {
+        "training": networks(n, network=network),
+        "task": Tiny(network),
+        "symmetry": network.symmetry,
+        "heldout": networks(heldout, seed=5, split="heldout") if heldout else None,
+    } | changed
+    return reconstruct(
+        Codec(CODECS[codec] if isinstance(codec, str) else codec),
+        given.pop("training"),
+        given.pop("task"),
+        method="planted",
+        rng=torch.Generator().manual_seed(seed),
+        **given,
+    )
+
+
+def summed_up(found: Reconstructed, **criteria: Any) -> Summary:
+    return summarize(found, rng=np.random.default_rng(0), criteria=Criteria(**criteria))
+
+
+@pytest.mark.parametrize(
+    ("codec", "permuted", "flipped", "says"),
+    [
+        ("rounds", Answer.INVARIANT, Answer.INVARIANT, "The codec is invariant to the order"),
+        ("canonical", Answer.INVARIANT, Answer.INVARIANT, "The codec is invariant to the order"),
+        ("sorts", Answer.INVARIANT, Answer.VARIES, "have an error similarity of 1 [1, 1]"),
+        ("by place", Answer.VARIES, Answer.VARIES, "The codec is not invariant to the order"),
+        ("constant", Answer.SAME, Answer.SAME, "gives different networks back alike, so that"),
+    ],
+)
+def test_planted_codecs_get_the_answer_they_deserve(codec, permuted, flipped, says):
+    summary = summed_up(measured(codec))
+    assert summary.answers == {"permuted": permuted, "sign_flipped": flipped}
+    assert says in summary.sentence
+    assert "24 training runs." in summary.sentence
+
+
+def test_an_identity_up_to_rounding_has_the_best_value_of_every_number():
+    summary = summed_up(measured("rounds"))
+    for move in ("permuted", "sign_flipped"):
+        for name, best in (("accuracy_difference", 0), ("error_similarity", 1)):
+            assert summary[f"{name}_{move}"][6:9] == (best, best, best)
+        assert summary[f"prediction_overlap_{move}"].value == 1
+        assert summary[f"kept_{move}"].value == pytest.approx(1, abs=1e-3)
+    assert summary["error_similarity_reconstruction"].value == 1
+    assert summary["accuracy_change"][6:9] == (0, 0, 0)
+    assert summary["relative_squared_error"].value == pytest.approx(0, abs=1e-9)
+    assert summary["distance_reconstruction"].value < 1e-4
+    assert summary.effect is Effect.OPEN
+    assert "(0 [0, 0] points, no change shown)" in summary.sentence
+
+
+def test_a_codec_that_loses_lowers_accuracy_and_one_that_mends_raises_it():
+    lost = summed_up(measured("by place"))
+    assert lost.effect is Effect.LOWERS
+    assert "Reconstruction lowers accuracy from " in lost.sentence
+    assert lost["accuracy_change"].upper < 0
+    mended = summed_up(measured(lambda w: teacher(NETWORK).expand(len(w), -1).clone()))
+    assert mended.effect is Effect.RAISES
+    assert mended["accuracy_reconstruction"].value == 100
+    assert mended.answers["permuted"] is Answer.SAME
+
+
+def test_numbers_equal_those_of_a_loop():
+    found = measured("by place", n=10, heldout=6)
+    task, training = Tiny(), networks(10)
+    back = by_place(training.weights)
+    predicted = [task.predict(w) for w in (training.weights, back)]
+    wrong = [p != task.labels for p in predicted]
+    own = found.of(OWN, TRAINING)
+    assert own.runs == own.others == [f"train-{i}" for i in range(10)]
+    for i in range(10):
+        a, b = ({*torch.nonzero(w[i])[:, 0].tolist()} for w in wrong)
+        assert own.error_similarity[i] == pytest.approx(len(a & b) / len(a | b))
+        assert own.accuracy[i] == pytest.approx(100 - 100 * len(a) / 400)
+        assert own.prediction_overlap[i] == (predicted[0][i] == predicted[1][i]).double().mean()
+        assert own.distance[i] == pytest.approx(
+            np.linalg.norm((training.weights[i] - back[i]).numpy())
+        )
+    summary, rows = summed_up(found), training.weights.double()
+    lost = (back.double() - rows).square().sum()
+    spread = (rows - rows.mean(dim=0)).square().sum()
+    assert summary["relative_squared_error"].value == pytest.approx(float(lost / spread))
+    held = networks(6, seed=5, split="heldout").weights.double()
+    lost = (by_place(held.float()).double() - held).square().sum()
+    spread = (held - rows.mean(dim=0)).square().sum()  # the training mean
+    assert summary["relative_squared_error_heldout"].value == pytest.approx(float(lost / spread))
+    assert summary["distance_reconstruction"].value == pytest.approx(np.median(own.distance))
+
+
+def test_every_run_stands_in_one_pair_of_different_networks():
+    found = measured("by place", n=11)
+    pairs, after = (found.of(kind, TRAINING) for kind in (Kind.ORIGINALS, Kind.RECONSTRUCTIONS))
+    assert len({*pairs.runs, *pairs.others}) == 2 * len(pairs) == 10
+    assert (pairs.runs, pairs.others) == (after.runs, after.others)
+    names = [f"train-{i}" for i in range(11)]
+    weights = networks(11).weights
+    one, other = (weights[[names.index(run) for run in who]] for who in (pairs.runs, pairs.others))
+    assert pairs.distance == pytest.approx((one - other).norm(dim=1).numpy(), rel=1e-5)
+    errors = [Tiny().errors(Tiny().predict(w)) for w in (one, other)]
+    assert pairs.error_similarity == pytest.approx(error_iou(*errors).diagonal().numpy())
+
+
+def test_paired_similarity_is_the_diagonal_of_that_of_all_pairs(rng):
+    errors = torch.rand(2, 6, 30, generator=rng) < 0.3
+    errors[:, 0] = False
+    found = paired_error_iou(errors[0], errors[1])
+    assert found.tolist() == error_iou(errors[0], errors[1]).diagonal().tolist()
+    assert found[0] == 1
+
+
+def test_intervals_of_means_are_those_of_student_about():
+    found = measured("by place", n=24)
+    change = found.of(OWN, TRAINING).change
+    half = t.ppf(0.975, 23) * change.std(ddof=1) / np.sqrt(24)
+    estimate = summed_up(found)["accuracy_change"]
+    assert estimate.lower == pytest.approx(change.mean() - half, abs=0.25 * half)
+    assert estimate.upper == pytest.approx(change.mean() + half, abs=0.25 * half)
+    assert (estimate.n, estimate.level, estimate.unit) == (24, 0.95, "points")
+
+
+def test_heldout_runs_get_the_same_numbers_and_decide_nothing():
+    found = measured("by place", n=12, heldout=9)
+    summary = summed_up(found)
+    keys = [estimate.key for estimate in summary.estimates]
+    names = [name for numbers in NUMBERS.values() for name in numbers]
+    assert sorted(keys) == sorted([*names, *(f"{name}_heldout" for name in names)])
+    assert len(set(keys)) == len(keys)
+    assert summary["error_similarity_permuted_heldout"].n == 9
+    assert summary["error_similarity_between_originals_heldout"].n == 4
+    assert summary["accuracy_original_heldout"].split == HELDOUT
+    alone = summed_up(measured("by place", n=12))
+    assert alone.answers == summary.answers
+    assert alone["accuracy_change"].value == summary["accuracy_change"].value
+
+
+def test_networks_without_odd_activation_are_not_flipped():
+    found = measured("by place", network=RELU)
+    assert found.get(Kind.FLIPPED, TRAINING) is None
+    summary = summed_up(found)
+    assert summary.answers == {"permuted": Answer.VARIES}
+    assert "signs flipped" not in summary.sentence
+    with pytest.raises(KeyError, match="sign-flipped, training"):
+        found.of(Kind.FLIPPED, TRAINING)
+
+
+def test_a_declared_symmetry_that_changes_the_function_is_refused():
+    wrong = replace(RELU.symmetry, sign_groups=frozenset({"h"}))
+    with pytest.raises(InputError, match=r"sign-flipped networks predict as before on \d\d\.\d"):
+        measured("by place", network=RELU, symmetry=wrong)
+    half = NeuronSymmetry({**NETWORK.symmetry.axes, "hidden.bias": (None,)})
+    with pytest.raises(InputError, match="permuted networks predict as before on"):
+        measured("by place", symmetry=half)
+
+
+def test_input_that_cannot_be_judged_ends_in_one_line():
+    def refused(says: str, **changed: Any) -> None:
+        with pytest.raises(InputError, match=says) as caught:
+            measured(changed.pop("codec", "by place"), n=4, **changed)
+        assert "\n" not in str(caught.value)
+
+    refused("planted gives checkpoints back as they are", codec=lambda w: w)
+    refused("planted gives checkpoints back as they are", codec=lambda w: w.clone())
+    refused("reconstructions of training checkpoints: NaN", codec=lambda w: w / 0)
+    broken = networks(4)
+    broken.weights[2, 3] = float("nan")
+    refused("training checkpoints: NaN or infinite weights in row 2", training=broken)
+    refused("known which neurons may be reordered", symmetry=None)
+    refused("a table that is not theirs", symmetry=NeuronSymmetry({"other": (None,)}))
+    nothing = NeuronSymmetry({name: (None,) * len(s) for name, s in NETWORK.layout.shapes})
+    refused("the table names none", symmetry=nothing)
+    task = type("Blind", (), {k: getattr(Tiny(), k) for k in TASK})()
+    refused("task tiny knows no errors", task=task)
+    other = replace(networks(4), layout=WeightLayout((("other", (39,)),)))
+    with pytest.raises(InputError, match="training and heldout hold different networks"):
+        reconstruct(
+            Codec(by_place),
+            networks(4),
+            Tiny(),
+            method="planted",
+            symmetry=NETWORK.symmetry,
+            rng=torch.Generator(),
+            heldout=other,
+        )
+
+
+TASK = ("name", "quality", "novelty", "behave", "score", "novelty_against")
+
+
+def test_one_run_or_few_show_nothing():
+    one = summed_up(measured("by place", n=1))
+    assert one.answers["permuted"] is Answer.OPEN
+    assert one["error_similarity_permuted"][7:] == (None, None, None)
+    assert one["error_similarity_between_originals"].value is None
+    assert one["relative_squared_error"].value is None
+    assert "1 training run, of which 8 are needed" in one.sentence
+    json.dumps(one.to_json(), allow_nan=False)
+    few = summed_up(measured("by place", n=7))
+    assert (few.answers["permuted"], few.effect) == (Answer.OPEN, Effect.OPEN)
+    assert summed_up(measured("by place", n=7), min_runs=7).answers["permuted"] is Answer.VARIES
+
+
+def test_the_threshold_decides():
+    found = measured("by place", n=12)
+    similarity = summed_up(found)["error_similarity_permuted"]
+    middle = (similarity.lower + similarity.upper) / 2
+    assert summed_up(found, same=middle).answers["permuted"] is Answer.OPEN
+    assert summed_up(found, same=similarity.lower).answers["permuted"] in (
+        Answer.INVARIANT,
+        Answer.SAME,
+    )
+
+
+def test_some_runs_are_last_checkpoints_drawn_at_random(rng):
+    population = networks(12)
+    records = Records.of([f"r{i // 2}" for i in range(12)], split="train", step=[1, 2] * 6)
+    population = replace(population, records=records)
+    assert list(some_runs(population, 10, rng=rng).records.run) == [f"r{i}" for i in range(6)]
+    few = some_runs(population, 3, rng=rng)
+    assert len(set(few.records.run)) == 3
+    assert set(few.records.step) == {2}
+    assert list(few.records.run) == sorted(few.records.run)
+    drawn = {tuple(some_runs(population, 3, rng=rng).records.run) for _ in range(10)}
+    assert len(drawn) > 1
+
+
+def test_equal_seeds_give_equal_pairs_and_progress_is_told():
+    heard = []
+    one = measured("by place", n=6, heldout=4)
+    same = measured(
+        "by place", n=6, heldout=4, progress=lambda done, total: heard.append((done, total))
+    )
+    pd.testing.assert_frame_equal(one.table(), same.table())
+    assert heard == [(n, 60) for n in (*range(6, 37, 6), *range(40, 61, 4))]
+    other = measured("by place", n=6, heldout=4, seed=1)
+    assert not one.table().equals(other.table())
+
+
+def test_parameters_may_lie_in_another_order():
+    training = networks(8)
+    swapped = WeightLayout(tuple(reversed(NETWORK.layout.shapes)))
+    expected = measured(CODECS["rounds"], training=training).table()
+
+    class Sorted(Codec):
+        def as_reference(self, population: Population) -> Population:
+            return super().as_reference(population.in_order_of(NETWORK.layout))
+
+    found = reconstruct(
+        Sorted(CODECS["rounds"]),
+        training.in_order_of(swapped),
+        Tiny(),
+        method="planted",
+        symmetry=NETWORK.symmetry,
+        rng=torch.Generator().manual_seed(0),
+    )
+    pd.testing.assert_frame_equal(found.table(), expected)
+
+
+def test_hyper_representations_of_tiny_networks_are_measured():
+    training = networks(8)
+    scores = {"test_accuracy": np.linspace(50, 60, 8)}
+    training = replace(training, records=replace(training.records, scores=scores))
+    generator = make_generator("hyper-representations", "smoke", steps=2)
+    fitted = generator.fit(training, rng=torch.Generator().manual_seed(0))
+    found = reconstruct(
+        fitted,
+        training,
+        Tiny(),
+        method="hyper-representations",
+        symmetry=training.info.symmetry,
+        rng=torch.Generator(),
+    )
+    assert len(found.table()) == 8 + 8 + 8 + 4 + 4
+    assert isinstance(Tiny(), ErrorTask)
+
+
+def test_columns_of_different_lengths_are_refused():
+    pairs = measured("rounds", n=4).of(OWN, TRAINING)
+    with pytest.raises(ValueError, match="different lengths"):
+        replace(pairs, runs=pairs.runs[:2])
+
+
+def test_files_hold_every_pair_and_the_summary(tmp_path):
+    found = measured("by place", n=8, heldout=4)
+    summary = summed_up(found)
+    paper = {"setting": "CNNs", "numbers": {"x": {"text": "6%", "source": "figure 9"}}}
+    write_reconstruction(tmp_path, found, summary, {"method": "planted"}, paper=paper)
+    data = json.loads((tmp_path / "reconstruction.json").read_text())
+    assert data["schema_version"] == 1
+    assert data["about"] == {"method": "planted"}
+    assert data["paper"] == paper
+    assert data["summary"]["answers"] == {
+        "permuted": "not invariant",
+        "sign_flipped": "not invariant",
+    }
+    assert data["summary"]["criteria"] == {"min_runs": 8, "same": 0.99}
+    quantities = {entry["key"]: entry for entry in data["summary"]["quantities"]}
+    assert {"n", "lower", "upper", "definition"} <= set(quantities["accuracy_change"])
+    assert quantities["accuracy_change"]["value"] == pytest.approx(
+        summary["accuracy_change"].value, rel=1e-5
+    )
+    table = pd.read_csv(tmp_path / "reconstruction.csv")
+    assert len(table) == len(data["rows"]) == 3 * 8 + 2 * 4 + 3 * 4 + 2 * 2
+    assert list(table.columns) == list(data["rows"][0])
+    assert set(table["kind"]) == set(map(str, Kind))
+    assert [row["distance"] for row in data["rows"]] == pytest.approx(
+        table["distance"].tolist(), rel=1e-5
+    )
