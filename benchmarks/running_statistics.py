@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from novelweights.auditing.controls.planting import SHRINK
-from novelweights.auditing.judge.p_values import Yardstick
+from novelweights.auditing.judge.p_values import NullDistribution
 from novelweights.auditing.judge.verdict import judge_checkpoints
-from novelweights.auditing.measure.measurements import Reference, ladder_of, measure
+from novelweights.auditing.measure.measurements import NearestIndex, ladder_of, measure
 from novelweights.metrics.alignment import Alignment
 from novelweights.studies.calibrate.pool import EARLY, Pool, make_pool
 from novelweights.studies.calibrate.zoos import find_sizes, find_zoos
@@ -53,11 +53,11 @@ def _judge(pool: Pool, n_heldout: int, n: int) -> None:
 
     training = pool.training[0]
     alignment = Alignment.of(network.layout, network.symmetry)
-    reference = Reference.of(training, alignment, None)
+    reference = NearestIndex.of(training, alignment, None)
     heldout = some(pool.heldout, n_heldout)
     fresh = measure("heldout", heldout, reference)
     aligned, raw = (ladder_of(heldout, reference, aligned=how) for how in (True, False))
-    yardstick = Yardstick(fresh, aligned, raw, None, None)
+    null = NullDistribution(fresh, aligned, raw, None, None)
     finished = pool.finished
     early = pool.fresh.select(pool.fresh.records.step < pool.fresh.records.step.max())
     for kind, judged in (
@@ -67,7 +67,7 @@ def _judge(pool: Pool, n_heldout: int, n: int) -> None:
     ):
         found = measure("fresh", judged, reference)
         names = [str(run) for run in training.records.run]
-        verdicts = judge_checkpoints(found, yardstick.ranks(found), fresh, names, None)
+        verdicts = judge_checkpoints(found, null.ranks(found), fresh, names, None)
         accused = sum(str(verdict.origin) in ACCUSING for verdict in verdicts)
         print(f"{kind}: {accused} of {n} called copies or mixtures")
 

@@ -337,7 +337,7 @@ def test_codec_of_a_generator_stands_in_for_its_checkpoints(given_of) -> None:
 
     given = given_of(Rounding(), TRAIN, heldout=HELDOUT, samples=5)
     assert torch.equal(given.reference.weights, TRAIN.round())
-    assert torch.equal(given.heldout_reference.weights, HELDOUT.round())
+    assert torch.equal(given.heldout_reconstructions.weights, HELDOUT.round())
     assert given_of(Resampler(), TRAIN, samples=5).reference is None
 
 

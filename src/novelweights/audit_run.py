@@ -37,7 +37,7 @@ class Given:
     task: Task | None = None
     symmetry: NeuronSymmetry | None = None
     reference: Population | None = None
-    heldout_reference: Population | None = None
+    heldout_reconstructions: Population | None = None
     noise_from: Population | None = None
     from_scratch: Population | None = None
     seed: int = 0
@@ -62,7 +62,7 @@ def audit_to_folder(
     task: Task | None,
     symmetry: NeuronSymmetry | None,
     reference: Population | None = None,
-    heldout_reference: Population | None = None,
+    heldout_reconstructions: Population | None = None,
     noise_from: Population | None = None,
     from_scratch: Population | None = None,
     command: str,
@@ -101,7 +101,7 @@ def audit_to_folder(
         task=task,
         symmetry=symmetry,
         reference=reference,
-        heldout_reference=heldout_reference,
+        heldout_reconstructions=heldout_reconstructions,
         noise_from=noise_from,
         from_scratch=from_scratch,
         seed=seed,
@@ -154,7 +154,7 @@ def write_judged(
                 result,
                 given.reference or given.train,
                 given.generated,
-                heldout=given.heldout_reference or given.heldout,
+                heldout=given.heldout_reconstructions or given.heldout,
                 from_scratch=given.from_scratch,
                 noise_from=given.noise_from,
                 task=given.task,

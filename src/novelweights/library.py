@@ -125,7 +125,7 @@ def audit(
     runs: Sequence[str] | None = None,
     heldout_runs: Sequence[str] | None = None,
     reference: Checkpoints | None = None,
-    heldout_reference: Checkpoints | None = None,
+    heldout_reconstructions: Checkpoints | None = None,
     noise_from: Checkpoints | None = None,
     from_scratch: Checkpoints | None = None,
     seed: int = 0,
@@ -178,7 +178,7 @@ def audit(
     if heldout is not None:
         fresh = population_like(trained, heldout, role="heldout", layout=meant, runs=heldout_runs)
         roles["heldout"] = (heldout, fresh)
-    further = {"reference": reference, "heldout-reference": heldout_reference}
+    further = {"reference": reference, "heldout-reference": heldout_reconstructions}
     further |= {"noise-from": noise_from, "from-scratch": from_scratch}
     for role, checkpoints in further.items():
         if checkpoints is not None:

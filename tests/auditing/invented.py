@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from novelweights.auditing.result import AuditResult, DistanceInfo, Findings, Planted, Quantity
+from novelweights.auditing.result import AuditResult, DistanceInfo, Measurements, Planted, Quantity
 from novelweights.tasks.task import Measure
 
 ACCURACY = Measure("accuracy", "%", higher_is_better=True)
@@ -49,11 +49,11 @@ def invented_findings(
     quality: float | Sequence[float] | None = 95.0,
     layer_rows: Sequence[int] = (0, 0),
     layer_distance: float = 5.0,
-) -> Findings:
+) -> Measurements:
     """n checkpoints that are all alike."""
     first = np.broadcast_to(np.asarray(distance, dtype=float), n)
     rows = np.arange(3 * n).reshape(n, 3) % 3
-    return Findings(
+    return Measurements(
         label=label,
         names=[f"{label}-{i}" for i in range(n)],
         neighbor_rows=rows,

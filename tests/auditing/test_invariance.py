@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import ALIGNMENT, NETWORK, drawn, move, named, quick, seeded, task  # noqa: F401
 
-from novelweights.auditing.judge.p_values import Yardstick
-from novelweights.auditing.measure.measurements import Reference, ladder_of, like, measure
-from novelweights.auditing.result import Findings
+from novelweights.auditing.judge.p_values import NullDistribution
+from novelweights.auditing.measure.measurements import NearestIndex, ladder_of, like, measure
+from novelweights.auditing.result import Measurements
 from novelweights.auditing.stages import audit
 from novelweights.metrics import neighbors, sources
 from novelweights.weights.population import Population
@@ -58,7 +58,7 @@ class Case:
         }
         return like(self.train, torch.cat([made[kind] for kind in self.kinds]))
 
-    def found(self, alignment, **options) -> Findings:
+    def found(self, alignment, **options) -> Measurements:
         return measured(self.train, self.queries, alignment, **options)
 
 
@@ -71,16 +71,16 @@ cases = st.builds(
 )
 
 
-def measured(train, queries, alignment, **options) -> Findings:
-    return measure("generated", queries, Reference.of(train, alignment, TASK), **options)
+def measured(train, queries, alignment, **options) -> Measurements:
+    return measure("generated", queries, NearestIndex.of(train, alignment, TASK), **options)
 
 
-def arrays(found: Findings) -> dict[str, np.ndarray]:
+def arrays(found: Measurements) -> dict[str, np.ndarray]:
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
-def assert_same(one: Findings, other: Findings, *, but=frozenset(), atol=2e-5) -> None:
+def assert_same(one: Measurements, other: Measurements, *, but=frozenset(), atol=2e-5) -> None:
     """The same numbers up to rounding of float32 weights, 6e-8 of their size a few times over."""
     mine, yours = arrays(one), arrays(other)
     assert set(mine) == set(yours)
@@ -90,7 +90,7 @@ def assert_same(one: Findings, other: Findings, *, but=frozenset(), atol=2e-5) -
         np.testing.assert_allclose(mine["source_weights"], yours["source_weights"], atol=1e-4)
 
 
-def raw_columns(found: Findings) -> set[str]:
+def raw_columns(found: Measurements) -> set[str]:
     return {name for name in arrays(found) if name.startswith("raw_")}
 
 
@@ -116,8 +116,8 @@ def test_moving_any_checkpoint_changes_no_aligned_number(case, move_train, move_
 def test_moving_everything_changes_no_ladder(case):
     moved_train = replace(case.train, weights=move(case.train.weights, case.seed + 6))
     moved = replace(case.queries, weights=move(case.queries.weights, case.seed + 7))
-    one = ladder_of(case.queries, Reference.of(case.train, ALIGNMENT, None), aligned=True)
-    other = ladder_of(moved, Reference.of(moved_train, ALIGNMENT, None), aligned=True)
+    one = ladder_of(case.queries, NearestIndex.of(case.train, ALIGNMENT, None), aligned=True)
+    other = ladder_of(moved, NearestIndex.of(moved_train, ALIGNMENT, None), aligned=True)
     for name in ("norms", "distances", "hull_distances"):
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=2e-5)
 
@@ -153,10 +153,10 @@ def test_the_order_of_samples_only_reorders_their_numbers(alignment, case):
 @settings(few, max_examples=3)
 @given(cases)
 def test_the_order_of_held_out_runs_changes_no_rank(case):
-    compared = Reference.of(case.train, ALIGNMENT, TASK)
+    compared = NearestIndex.of(case.train, ALIGNMENT, TASK)
     fresh = like(case.train, drawn(9, case.seed + 8))
     made = measure("generated", case.queries, compared)
-    yardstick = Yardstick(
+    null = NullDistribution(
         measure("heldout", fresh, compared),
         ladder_of(fresh, compared, aligned=True),
         ladder_of(fresh, compared, aligned=False),
@@ -164,7 +164,7 @@ def test_the_order_of_held_out_runs_changes_no_rank(case):
         TASK.novelty,
     )
     order = torch.randperm(9, generator=seeded(case.seed)).numpy()
-    before, after = yardstick.ranks(made), yardstick.select(order).ranks(made)
+    before, after = null.ranks(made), null.select(order).ranks(made)
     assert set(before) == set(after)
     assert {"direction_near", "mixture_near", "layers_all_near", "quality_low"} <= set(before)
     for name, ranks in before.items():

@@ -34,10 +34,10 @@ SAMPLES = named(REFERENCE.weights[[3, 0, 17]], "generated")
 """What a generator that copies gives: training checkpoints as its codec decodes them."""
 
 
-def prepared(train=TRAIN, heldout=HELDOUT, reference=None, heldout_reference=None, **options):
+def prepared(train=TRAIN, heldout=HELDOUT, reference=None, heldout_reconstructions=None, **options):
     given = {"generated": SAMPLES, "symmetry": NETWORK.symmetry, **options}
     return prepare(
-        train, given["generated"], heldout, given["symmetry"], reference, heldout_reference
+        train, given["generated"], heldout, given["symmetry"], reference, heldout_reconstructions
     )
 
 
@@ -113,7 +113,7 @@ def test_of_the_reconstructions_too_only_the_last_step_of_each_run_counts():
 
 def test_records_are_those_of_the_checkpoints_not_of_the_reconstructions():
     anonymous = named(REFERENCE.weights, "reconstruction", step=0)
-    given = prepared(reference=anonymous, heldout_reference=HELDOUT_REFERENCE)
+    given = prepared(reference=anonymous, heldout_reconstructions=HELDOUT_REFERENCE)
     assert given.train.records.run.tolist() == TRAIN.records.run.tolist()
     assert given.train.records.step.tolist() == [7] * 24
 
@@ -123,7 +123,7 @@ def test_reconstructions_with_parameters_in_another_order_are_put_in_order():
     assert layout != NETWORK.layout
     given = prepared(
         reference=REFERENCE.in_order_of(layout),
-        heldout_reference=HELDOUT_REFERENCE.in_order_of(layout),
+        heldout_reconstructions=HELDOUT_REFERENCE.in_order_of(layout),
     )
     assert torch.equal(given.train.weights, REFERENCE.weights)
     assert torch.equal(given.heldout.weights, HELDOUT_REFERENCE.weights)
@@ -137,7 +137,9 @@ def test_all_steps_of_held_out_runs_come_through_the_codec():
         Records.join([earlier.records, HELDOUT.records]),
         HELDOUT.info,
     )
-    given = prepared(heldout=steps, reference=REFERENCE, heldout_reference=through_codec(steps))
+    given = prepared(
+        heldout=steps, reference=REFERENCE, heldout_reconstructions=through_codec(steps)
+    )
     assert torch.equal(given.heldout.weights, HELDOUT_REFERENCE.weights)
     assert torch.equal(given.every_step.weights, through_codec(steps).weights)
 
@@ -162,18 +164,18 @@ def test_a_wrong_number_of_reconstructions_is_named():
     refused(
         "reference: expected one reconstruction for each of the 24 train checkpoints.*got 23",
         reference=REFERENCE.select(slice(0, 23)),
-        heldout_reference=HELDOUT_REFERENCE,
+        heldout_reconstructions=HELDOUT_REFERENCE,
     )
     refused(
         "heldout-reference: expected one .* 24 heldout checkpoints.*got 0",
         reference=REFERENCE,
-        heldout_reference=HELDOUT_REFERENCE.select([]),
+        heldout_reconstructions=HELDOUT_REFERENCE.select([]),
     )
 
 
 def test_only_one_of_the_two_is_refused_with_the_flag_to_add():
     refused("add --heldout-reference", reference=REFERENCE)
-    refused("add --reference", heldout_reference=HELDOUT_REFERENCE)
+    refused("add --reference", heldout_reconstructions=HELDOUT_REFERENCE)
 
 
 def test_reconstructions_of_held_out_runs_that_are_not_there_are_refused():
@@ -181,7 +183,7 @@ def test_reconstructions_of_held_out_runs_that_are_not_there_are_refused():
         "heldout-reference: expected one reconstruction for each of the 0 heldout",
         heldout=None,
         reference=REFERENCE,
-        heldout_reference=HELDOUT_REFERENCE,
+        heldout_reconstructions=HELDOUT_REFERENCE,
     )
 
 
@@ -201,7 +203,7 @@ def test_reconstructions_of_other_networks_are_refused():
     refused(
         "train and reference hold different networks",
         reference=other,
-        heldout_reference=HELDOUT_REFERENCE,
+        heldout_reconstructions=HELDOUT_REFERENCE,
     )
 
 

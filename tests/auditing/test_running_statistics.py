@@ -17,7 +17,7 @@ from novelweights.auditing.judge.planning import plan_for
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.lint.rows import Named
 from novelweights.auditing.lint.runs import check_independence
-from novelweights.auditing.measure.measurements import Reference, like, measure
+from novelweights.auditing.measure.measurements import NearestIndex, like, measure
 from novelweights.auditing.prepare import WITHOUT_STATISTICS
 from novelweights.auditing.stages import audit
 from novelweights.data.images import ImageData
@@ -130,14 +130,16 @@ def test_no_measure_of_weights_but_the_canonical_form_sees_statistics(alignment)
         measure(
             "generated",
             like(TRAIN, other_statistics(queries, seed)),
-            Reference.of(replace(TRAIN, weights=trained), alignment, None),
+            NearestIndex.of(replace(TRAIN, weights=trained), alignment, None),
         )
         for seed, trained in ((4, TRAIN.weights), (5, other_statistics(TRAIN.weights, 6)))
     )
     for name, value in vars(found).items():
         if isinstance(value, np.ndarray) and not name.startswith("canonical"):
             np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)
-    with_behavior = measure("generated", like(TRAIN, queries), Reference.of(TRAIN, alignment, TASK))
+    with_behavior = measure(
+        "generated", like(TRAIN, queries), NearestIndex.of(TRAIN, alignment, TASK)
+    )
     quality = TASK.score(TASK.behave(like(TRAIN, queries)))
     np.testing.assert_array_equal(with_behavior.quality, quality.numpy())
 
@@ -145,7 +147,7 @@ def test_no_measure_of_weights_but_the_canonical_form_sees_statistics(alignment)
 @EITHER
 def test_populations_that_differ_in_statistics_alone_have_no_distance(alignment):
     copies = like(TRAIN, other_statistics(TRAIN.weights, 7))
-    found = measure("generated", copies, Reference.of(TRAIN, alignment, None))
+    found = measure("generated", copies, NearestIndex.of(TRAIN, alignment, None))
     assert (found.distance == 0).all()
     assert (found.raw_distance == 0).all()
     np.testing.assert_array_equal(found.neighbor_rows[:, 0], np.arange(14))
@@ -153,7 +155,7 @@ def test_populations_that_differ_in_statistics_alone_have_no_distance(alignment)
 
 def test_permuted_copies_have_no_distance_in_any_form():
     queries = like(TRAIN, moved(TRAIN.weights, 8))
-    found = measure("generated", queries, Reference.of(TRAIN, ALIGNMENT, TASK))
+    found = measure("generated", queries, NearestIndex.of(TRAIN, ALIGNMENT, TASK))
     np.testing.assert_allclose(found.distance, 0, atol=1e-6)
     assert found.canonical_distance is not None
     np.testing.assert_allclose(found.canonical_distance, 0, atol=1e-5)
@@ -162,7 +164,7 @@ def test_permuted_copies_have_no_distance_in_any_form():
 
 
 def test_layers_are_those_of_what_was_learned():
-    layers = Reference.of(TRAIN, ALIGNMENT, None).layers
+    layers = NearestIndex.of(TRAIN, ALIGNMENT, None).layers
     assert layers is not None
     assert sum(len(part.columns) for part in layers.parts) == LAYOUT.learned.size
     assert "norm" in layers.names
@@ -175,7 +177,7 @@ def test_without_statistics_nothing_is_copied():
     assert train.layout.is_learned.all()
     alignment = Alignment.of(train.layout, train.info.symmetry)
     assert alignment is not None
-    assert Reference.of(train, alignment, None).alignment is alignment
+    assert NearestIndex.of(train, alignment, None).alignment is alignment
     assert alignment_of_learned(train.layout, None) is None
     assert statistics_within(train.weights, train.weights[:1], train.layout) is train.weights
 

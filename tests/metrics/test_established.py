@@ -67,9 +67,9 @@ def direct_c_t(train, heldout, generated, cells):
         t, h, g = (w[cell == i] for w, cell in zip((train, heldout, generated), cells, strict=True))
         if len(g) <= 20:
             continue
-        near, yardstick = cdist(g, t).min(axis=1), cdist(h, t).min(axis=1)
-        u = sum((a > b) + 0.5 * (a == b) for a in near for b in yardstick)
-        assert u == mannwhitneyu(near, yardstick, alternative="less").statistic
+        near, null = cdist(g, t).min(axis=1), cdist(h, t).min(axis=1)
+        u = sum((a > b) + 0.5 * (a == b) for a in near for b in null)
+        assert u == mannwhitneyu(near, null, alternative="less").statistic
         spread = np.sqrt(len(g) * len(h) * (len(g) + len(h) + 1) / 12)
         scores.append((u - len(g) * len(h) / 2 + 0.5) / spread)
         shares.append(len(h) / len(heldout))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from synthetic_verdicts import gap_told, quantities, verdicts_of
 
-from novelweights.auditing.result import AuditResult, DistanceInfo, Findings, Planted
+from novelweights.auditing.result import AuditResult, DistanceInfo, Measurements, Planted
 from novelweights.tasks.task import Measure
 
 KINDS = ("copies", "novel", "mosaic", "withheld", "one_run", "bare")
@@ -157,7 +157,7 @@ def _findings(
     *,
     rng_quality: float,
     prefix: str = "run",
-) -> Findings:
+) -> Measurements:
     is_near = distance < 2
     first = rng.normal(distance, 0.06 if is_near else 0.35, n).clip(0.1)
     distances = np.stack([first, rng.normal(17.9, 0.2, n), rng.normal(18.3, 0.2, n)], 1)
@@ -170,7 +170,7 @@ def _findings(
         rows[:, 0] = (300 * rng.beta(1, 3, n)).astype(int)
     layer_rows = np.stack([rows[:, 0], rows[:, 0] if is_near else rng.integers(300, size=n)], 1)
     novelty = rng.normal(0.88 if is_near else 0.45 if distance > 5 else 0.86, 0.04, n)
-    return Findings(
+    return Measurements(
         label=label,
         names=[f"{prefix}-{i:04d}" for i in range(n)],
         neighbor_rows=rows,
@@ -198,20 +198,20 @@ def _findings(
     )
 
 
-def _mosaic(found: Findings) -> Findings:
+def _mosaic(found: Measurements) -> Measurements:
     """Each layer a copy of a layer of another of twelve runs."""
     n = np.arange(len(found))
     rows = np.stack([n % 12, (5 * n + 3) % 12], 1)
     return replace(found, layer_rows=rows, layer_cosine=np.full((len(found), 2), 0.99))
 
 
-def _without_task(found: Findings) -> None:
+def _without_task(found: Measurements) -> None:
     names = ("quality", "novelty", "overlap", "expected_novelty", "hull_ratio", "source_rows")
     for name in (*names, "source_weights", "layer_distance", "layer_cosine", "layer_rows"):
         object.__setattr__(found, name, None)
 
 
-def _ranks(generated: Findings, heldout: Findings) -> dict[str, np.ndarray]:
+def _ranks(generated: Measurements, heldout: Measurements) -> dict[str, np.ndarray]:
     ranks = {}
     for name, attribute in RANKS.items():
         mine, theirs = getattr(generated, attribute), getattr(heldout, attribute)
@@ -231,7 +231,7 @@ def _ranks(generated: Findings, heldout: Findings) -> dict[str, np.ndarray]:
     return ranks
 
 
-def _controls(rng: np.random.Generator, heldout: Findings, kind: str) -> dict[str, Planted]:
+def _controls(rng: np.random.Generator, heldout: Measurements, kind: str) -> dict[str, Planted]:
     """Checkpoints of known origin; which verdicts they get is in `control_verdicts`."""
 
     def plant(label: str, distance: float, cosine: float, *wanted: str, **more: Any) -> Planted:

@@ -12,11 +12,11 @@ from novelweights.auditing.judge.criteria import (
     Verdict,
     Verdicts,
 )
-from novelweights.auditing.result import AuditResult, Findings, Quantity
+from novelweights.auditing.result import AuditResult, Measurements, Quantity
 
 
 def quantities(
-    generated: Findings, training: Findings, heldout: Findings | None
+    generated: Measurements, training: Measurements, heldout: Measurements | None
 ) -> tuple[Quantity, ...]:
     n = len(generated)
     return (

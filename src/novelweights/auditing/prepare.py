@@ -71,7 +71,7 @@ def prepare(
     heldout: Population | None,
     symmetry: NeuronSymmetry | None,
     reference: Population | None,
-    heldout_reference: Population | None,
+    heldout_reconstructions: Population | None,
     noise_from: Population | None = None,
     from_scratch: Population | None = None,
 ) -> Prepared:
@@ -86,9 +86,11 @@ def prepare(
     roles = {"train": train, "generated": generated, "heldout": heldout, "noise-from": noise_from}
     _check({**roles, SCRATCH_ROLE: scratch})
     stands_in = _reconstructed(train, reference, "reference", "train")
-    fresh_stands_in = _reconstructed(heldout, heldout_reference, "heldout-reference", "heldout")
-    if (reference is None) != (heldout_reference is None) and heldout is not None:
-        missing = "heldout-reference" if heldout_reference is None else "reference"
+    fresh_stands_in = _reconstructed(
+        heldout, heldout_reconstructions, "heldout-reference", "heldout"
+    )
+    if (reference is None) != (heldout_reconstructions is None) and heldout is not None:
+        missing = "heldout-reference" if heldout_reconstructions is None else "reference"
         raise InputError(
             f"{missing}: expected training and held-out checkpoints through the same codec, or "
             f"neither; add --{missing}"

@@ -42,7 +42,7 @@ class Quantity:
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
+class Measurements:
     """One population of n checkpoints measured against the training checkpoints.
 
     For the training checkpoints themselves, all rows of the checkpoint's own run are excluded.
@@ -136,12 +136,12 @@ class Findings:
     def __len__(self) -> int:
         return len(self.names)
 
-    def select(self, rows: np.ndarray) -> "Findings":
+    def select(self, rows: np.ndarray) -> "Measurements":
         """The findings of some checkpoints: indices or a mask."""
         names = np.array(self.names, dtype=object)[rows].tolist()
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         picked = {name: None if a is None else a[rows] for name, a in arrays.items()}
-        return Findings(**{"label": self.label, "names": names, **picked})
+        return Measurements(**{"label": self.label, "names": names, **picked})
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +150,7 @@ class Planted:
 
     label: str
     """For people, e.g. "copies + noise of 0.25"."""
-    found: Findings
+    found: Measurements
     ranks: Mapping[str, np.ndarray]
     """As `AuditResult.ranks`, for these checkpoints."""
     wanted: tuple[str, ...]
@@ -173,7 +173,7 @@ class AllSteps:
     distance: np.ndarray
     """(n,) declared distance to the nearest training checkpoint."""
     cosine: np.ndarray
-    """(n,) scale-free nearness, as in `Findings`."""
+    """(n,) scale-free nearness, as in `Measurements`."""
 
 
 @dataclass(frozen=True)
@@ -194,11 +194,11 @@ class DistanceInfo:
 class AuditResult:
     """Every number of one audit."""
 
-    training: Findings
+    training: Measurements
     """Training checkpoints against the other training checkpoints: all, or a random sample."""
-    generated: Findings
-    heldout: Findings | None
-    baselines: Mapping[str, Findings]
+    generated: Measurements
+    heldout: Measurements | None
+    baselines: Mapping[str, Measurements]
     """noise (matched novelty), average of 2, average of 16, Gaussian."""
     baseline_notes: Mapping[str, str]
     """How each baseline was made, e.g. the noise found, or why it could not be matched."""
@@ -216,7 +216,7 @@ class AuditResult:
     quality: Measure | None
     novelty: Measure | None
     layers: tuple[str, ...] = ()
-    """Names of the layers, in the order of `Findings.layer_distance`; empty if there is one."""
+    """Names of the layers, in the order of `Measurements.layer_distance`; empty if there is one."""
     controls: Mapping[str, Planted] = field(default_factory=dict)
     """Checkpoints of known origin, by a short key; what the audit sees of each is its power."""
     training_rows: np.ndarray | None = None
@@ -231,7 +231,7 @@ class AuditResult:
     """Independent training runs, as recognized; below 3 nothing can be identified. None: as many
     as training checkpoints."""
     warnings: tuple[str, ...] = ()
-    from_scratch: Findings | None = None
+    from_scratch: Measurements | None = None
     """Independently trained networks against the training checkpoints: distances, and the quality
     that their records tell."""
     heldout_steps: AllSteps | None = None
@@ -241,7 +241,7 @@ class AuditResult:
 
     @property
     def training_names(self) -> list[str]:
-        """Run of every training checkpoint; all rows in `Findings` count these."""
+        """Run of every training checkpoint; all rows in `Measurements` count these."""
         return self.training.names if self.all_training is None else self.all_training
 
     @property
@@ -425,7 +425,7 @@ def _list(values: np.ndarray) -> list:
     return values.tolist()
 
 
-def _findings_json(found: Findings) -> dict[str, Any]:
+def _findings_json(found: Measurements) -> dict[str, Any]:
     data: dict[str, Any] = {"label": found.label, "names": found.names}
     for name in _ARRAYS:
         values = getattr(found, name)
@@ -433,12 +433,12 @@ def _findings_json(found: Findings) -> dict[str, Any]:
     return data
 
 
-def _findings(data: Mapping[str, Any]) -> Findings:
+def _findings(data: Mapping[str, Any]) -> Measurements:
     arrays = {
         name: None if data.get(name) is None else np.array(data[name], dtype=dtype)
         for name, dtype in _ARRAYS.items()
     }
-    return Findings(**{"label": data["label"], "names": list(data["names"]), **arrays})
+    return Measurements(**{"label": data["label"], "names": list(data["names"]), **arrays})
 
 
 def _all_steps(data: Mapping[str, Any]) -> AllSteps:

@@ -17,16 +17,21 @@ from jaxtyping import Int
 from novelweights.auditing.controls.baselines import Baselines, noise_parents, paper_baselines
 from novelweights.auditing.controls.planting import measured_controls
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, Verdict
-from novelweights.auditing.judge.p_values import Yardstick
+from novelweights.auditing.judge.p_values import NullDistribution
 from novelweights.auditing.judge.recognition import first_of_equals, other_recipe
 from novelweights.auditing.judge.statistics import rank_low
 from novelweights.auditing.judge.verdict import judge_checkpoints
-from novelweights.auditing.judge.warnings import cautions
+from novelweights.auditing.judge.warnings import audit_warnings
 from novelweights.auditing.measure.coverage import coverage, coverage_quantities
 from novelweights.auditing.measure.established import common_use_quantities
 from novelweights.auditing.measure.generalization_gap import gap_quantities, told_sampler
 from novelweights.auditing.measure.leakage import refuse_leaks
-from novelweights.auditing.measure.measurements import Reference, ladder_of, measure, one_left_out
+from novelweights.auditing.measure.measurements import (
+    NearestIndex,
+    ladder_of,
+    measure,
+    one_left_out,
+)
 from novelweights.auditing.measure.originals import (
     Originals,
     beside_originals,
@@ -41,7 +46,7 @@ from novelweights.auditing.one_run.from_scratch import (
 )
 from novelweights.auditing.one_run.measure import all_steps, beside_baselines, one_run_quantities
 from novelweights.auditing.prepare import Prepared, prepare
-from novelweights.auditing.result import AuditResult, Findings, Quantity
+from novelweights.auditing.result import AuditResult, Measurements, Quantity
 from novelweights.metrics.established import measures_in_common_use
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import shares_initialization
@@ -87,7 +92,7 @@ def audit(
     task: Task | None = None,
     symmetry: NeuronSymmetry | None = None,
     reference: Population | None = None,
-    heldout_reference: Population | None = None,
+    heldout_reconstructions: Population | None = None,
     noise_from: Population | None = None,
     from_scratch: Population | None = None,
     seed: int = 0,
@@ -123,13 +128,20 @@ def audit(
     """
     clock = clock or Clock()
     given = prepare(
-        train, generated, heldout, symmetry, reference, heldout_reference, noise_from, from_scratch
+        train,
+        generated,
+        heldout,
+        symmetry,
+        reference,
+        heldout_reconstructions,
+        noise_from,
+        from_scratch,
     )
     is_one_run = given.n_runs < DEFAULT_CRITERIA.min_runs
     train, generated, heldout = given.train, given.generated, given.heldout
     alignment, n_runs, warnings = given.alignment, given.n_runs, list(given.warnings)
     with clock.stage("training against training"):
-        compared = Reference.of(train, given.whole, task)
+        compared = NearestIndex.of(train, given.whole, task)
         some = _measured_training(train, heldout, seed)
         measured = train if len(some) == len(train) else train.select(some)
         own = some[:, None] == np.arange(len(train))
@@ -150,7 +162,7 @@ def audit(
         before = Originals.of(given, some, task)
         if fresh is not None:
             refuse_leaks(given, fresh, trained, before)
-        yardstick = _yardstick(compared, heldout, fresh, trained, own)
+        null = _yardstick(compared, heldout, fresh, trained, own)
         scratch, quality = None, task.quality if task is not None else None
         if given.from_scratch is not None:
             scratch = measured_from_scratch(given.from_scratch, compared, quality)
@@ -171,18 +183,18 @@ def audit(
                 exclude=one_left_out(generated, train, seed),
                 behavior=behaved["generated"],
             )
-        spacing = float(np.median(yardstick.fresh.distance))
+        spacing = float(np.median(null.fresh.distance))
         gross = made.distance <= DEFAULT_CRITERIA.gross_copy * spacing  # no matter of chance
         first = first_of_equals(generated.learned, spacing)
         counted = first | gross
-        ranks = yardstick.ranks(scored)
+        ranks = null.ranks(scored)
         if heldout is not None and min(len(heldout), len(generated)) > 1:
             ranks["twin_near"] = _twin_ranks(generated, heldout, compared, seed)
     with clock.stage("controls"):
         controls = {}
         if n_controls and not is_one_run:
             controls = measured_controls(
-                compared, yardstick, given.every_step, heldout, n_controls, seed
+                compared, null, given.every_step, heldout, n_controls, seed
             )
     with clock.stage("baselines"):
         baselines, notes, noise_std = Baselines({}, {}, None)
@@ -205,7 +217,7 @@ def audit(
         evidence = Evidence(
             training=trained,
             generated=made,
-            yardstick=yardstick.fresh,
+            null=null.fresh,
             scored=scored,
             has_heldout=fresh is not None,
             n_training=len(train),
@@ -220,7 +232,7 @@ def audit(
         )
         numbers = quantities(evidence, rng=numpy_rng_for(seed, "bootstrap"))
         if not is_one_run:
-            numbers += tuple(_coverage(scored, ranks, yardstick.fresh, train, evidence.quality))
+            numbers += tuple(_coverage(scored, ranks, null.fresh, train, evidence.quality))
         if scratch is not None:
             numbers += tuple(from_scratch_quantities(scratch, quality, seed=seed))
         if is_one_run:
@@ -243,7 +255,7 @@ def audit(
             )
             margin = DEFAULT_CRITERIA.margin_of_mean(evidence.quality, (fresh or trained).quality)
             warnings += costs_of_codec(numbers, evidence.quality, margin)
-    warnings += cautions(given, first, fresh, task)
+    warnings += audit_warnings(given, first, fresh, task)
     if heldout is not None and fresh is not None:
         qualities = (trained.quality, fresh.quality, evidence.quality)
         if before is None:
@@ -302,7 +314,7 @@ def _all_names(train: Population, *, n_measured: int) -> list[str] | None:
 
 
 def _twin_ranks(
-    generated: Population, heldout: Population, reference: Reference, seed: int
+    generated: Population, heldout: Population, reference: NearestIndex, seed: int
 ) -> np.ndarray:
     """Distance to the nearest other sample, ranked among that between held-out runs.
 
@@ -324,12 +336,12 @@ def _twin_ranks(
 
 
 def _yardstick(
-    reference: Reference,
+    reference: NearestIndex,
     heldout: Population | None,
-    fresh: Findings | None,
-    trained: Findings,
+    fresh: Measurements | None,
+    trained: Measurements,
     own: np.ndarray,
-) -> Yardstick:
+) -> NullDistribution:
     """Held-out runs with their hull ratios at other norms; else training runs, own run excluded."""
     population, findings, exclude = reference.training, trained, own
     if heldout is not None and fresh is not None:
@@ -339,14 +351,14 @@ def _yardstick(
         raw = ladder_of(population, reference, aligned=False, exclude=exclude)
     task = reference.task
     if task is None:
-        return Yardstick(findings, ladder, raw, None, None)
-    return Yardstick(findings, ladder, raw, task.quality, task.novelty)
+        return NullDistribution(findings, ladder, raw, None, None)
+    return NullDistribution(findings, ladder, raw, task.quality, task.novelty)
 
 
 def _coverage(
-    scored: Findings,
+    scored: Measurements,
     ranks: Mapping[str, np.ndarray],
-    fresh: Findings,
+    fresh: Measurements,
     train: Population,
     quality: Measure | None,
 ) -> list[Quantity]:

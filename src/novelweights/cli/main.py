@@ -243,7 +243,7 @@ def audit(
         Path | None,
         typer.Option(help="Training checkpoints through the generator's lossy codec, row by row."),
     ] = None,
-    heldout_reference: Annotated[
+    heldout_reconstructions: Annotated[
         Path | None, typer.Option(help="Held-out checkpoints through the same codec.")
     ] = None,
     noise_from: Annotated[
@@ -317,7 +317,7 @@ def audit(
         "generated": (generated, "generated"),
         "heldout": (heldout, "heldout"),
         "reference": (reference, "train"),
-        "heldout-reference": (heldout_reference, "heldout"),
+        "heldout-reference": (heldout_reconstructions, "heldout"),
         "noise-from": (noise_from, "train"),
         "from-scratch": (from_scratch, "train"),
     }
@@ -346,7 +346,7 @@ def audit(
             task=judge,
             symmetry=table,
             reference=given.get("reference"),
-            heldout_reference=given.get("heldout-reference"),
+            heldout_reconstructions=given.get("heldout-reference"),
             noise_from=given.get("noise-from"),
             from_scratch=given.get("from-scratch"),
             command="novelweights audit "

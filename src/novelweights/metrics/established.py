@@ -221,9 +221,9 @@ def _z_u(
     train: Float[Tensor, "m d"], heldout: Float[Tensor, "h d"], generated: Float[Tensor, "n d"]
 ) -> float:
     """Z_U of one cell."""
-    near, yardstick = (nearest(w, train).distances[:, 0] for w in (generated, heldout))
-    g, h = len(near), len(yardstick)
-    u = rankdata(np.concatenate([near, yardstick]))[:g].sum() - g * (g + 1) / 2
+    near, null = (nearest(w, train).distances[:, 0] for w in (generated, heldout))
+    g, h = len(near), len(null)
+    u = rankdata(np.concatenate([near, null]))[:g].sum() - g * (g + 1) / 2
     return float((u - (g * h / 2 - 0.5)) / np.sqrt(g * h * (g + h + 1) / 12))
 
 

@@ -17,7 +17,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from scipy.ndimage import distance_transform_edt
 
-from novelweights.auditing.result import AllSteps, AuditResult, Findings
+from novelweights.auditing.result import AllSteps, AuditResult, Measurements
 from novelweights.report.controls import draw_controls, has_noise_ladder
 from novelweights.report.generalization_gap import draw_gap
 from novelweights.report.layers import draw_layers, has_layers
@@ -206,7 +206,7 @@ def draw_regions(
 
 def _histogram(
     result: AuditResult,
-    measure: Callable[[Findings | AllSteps], Num[np.ndarray, "..."]],
+    measure: Callable[[Measurements | AllSteps], Num[np.ndarray, "..."]],
     label: str,
     *,
     few_runs: bool,

@@ -121,10 +121,10 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
     result, verdict = run.result, run.verdict
     nearest_first = sorted(run.checkpoints, key=lambda row: float(row["distance"]))
     manifest = run.manifest
-    yardstick = result.heldout or result.training
+    null = result.heldout or result.training
     legs = controls.legs_of(result)
     few_runs = verdict.has_few_runs(result)
-    too_little = few_runs or len(yardstick) < verdict.criteria["min_heldout_runs"]
+    too_little = few_runs or len(null) < verdict.criteria["min_heldout_runs"]
     withheld_by = () if too_little else verdict.withheld_by  # with too little all controls fail
     headlines = HEADLINES_THROUGH_CODEC if result.through_codec else HEADLINES
     headline = WITHHELD if withheld_by else headlines[verdict.origin]
@@ -205,8 +205,8 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "total_seconds": tables.number(sum(manifest.seconds.values())),
         "csv_columns": tables.column_meanings(run.checkpoints[0] if run.checkpoints else ()),
         "legs": legs,
-        "n_fresh": len(yardstick),
-        "by_chance": tables.number(len(legs) * len(result.generated) / (1 + len(yardstick)), 2),
+        "n_fresh": len(null),
+        "by_chance": tables.number(len(legs) * len(result.generated) / (1 + len(null)), 2),
     }
 
 

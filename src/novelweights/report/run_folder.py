@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, ControlVerdict, Verdict
-from novelweights.auditing.result import TSNE_GROUPS, AuditResult, Findings
+from novelweights.auditing.result import TSNE_GROUPS, AuditResult, Measurements
 from novelweights.errors import InputError
 from novelweights.files import read_json
 from novelweights.report.shape_pairs import FLOAT_SHAPE_ARRAYS, SHAPE_ARRAYS, shape_pairs
@@ -206,7 +206,7 @@ def _result(data: Mapping[str, Any]) -> AuditResult:
     return result
 
 
-def _check(key: str, found: Findings, n_training: int, n_layers: int) -> None:
+def _check(key: str, found: Measurements, n_training: int, n_layers: int) -> None:
     """Refuse arrays that do not fit the names, or neighbors that do not exist."""
     for name, values in vars(found).items():
         if isinstance(values, np.ndarray) and len(values) != len(found.names):

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from novelweights.auditing.judge.criteria import Verdict
-from novelweights.auditing.result import AuditResult, Findings
+from novelweights.auditing.result import AuditResult, Measurements
 
 BLUE, TEAL, RED = "#0077BB", "#009988", "#CC3311"
 """Training, held-out, generated. Source: Paul Tol's vibrant scheme, safe for the color-blind."""
@@ -80,7 +80,7 @@ class Group:
 
     key: str
     label: str
-    found: Findings
+    found: Measurements
     color: str
     marker: str
 

@@ -287,5 +287,7 @@ def _shown(result: AuditResult) -> list[Quantity]:
     is_one_run = any(quantity.group == ONE_RUN for quantity in result.quantities)
     keys = ONE_RUN_NUMBERS if is_one_run else NUMBERS
     shown = [known[key] for key in keys if key in known]
-    own_gap = [q for q in result.quantities if q.group == OWN_GAP and q.key.startswith("own_gap")]
-    return shown + own_gap
+    generalization_gap = [
+        q for q in result.quantities if q.group == OWN_GAP and q.key.startswith("own_gap")
+    ]
+    return shown + generalization_gap

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from novelweights.auditing.result import AuditResult, Findings
+from novelweights.auditing.result import AuditResult, Measurements
 from novelweights.report.style import PANEL, Group, groups_of, window
 from novelweights.report.tables import number, short
 
@@ -93,7 +93,7 @@ def needs_zoom(result: AuditResult) -> bool:
     return bool((np.ptp(everything, axis=0) > ZOOM_FACTOR * np.ptp(core, axis=0)).any())
 
 
-def _points(found: Findings) -> Float[np.ndarray, "n 2"]:
+def _points(found: Measurements) -> Float[np.ndarray, "n 2"]:
     """(novelty, quality) of at most MAX_POINTS checkpoints, evenly spaced in row order."""
     if found.quality is None or found.novelty is None:
         return np.zeros((0, 2))

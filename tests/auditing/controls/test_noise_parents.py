@@ -8,7 +8,7 @@ import torch
 from tiny import NETWORK, D, drawn, named, quick, task  # noqa: F401
 
 from novelweights.auditing.controls.baselines import paper_baselines
-from novelweights.auditing.measure.measurements import Reference, measure
+from novelweights.auditing.measure.measurements import NearestIndex, measure
 from novelweights.auditing.stages import audit
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
@@ -30,7 +30,7 @@ PARENTS = Population(
 
 def baselines(**options):
     judge = task()
-    reference = Reference.of(TRAIN, None, judge)
+    reference = NearestIndex.of(TRAIN, None, judge)
     made = measure("generated", SAMPLES, reference)
     return paper_baselines(made, reference, 0, **options)[:2]
 
@@ -90,7 +90,9 @@ def test_the_gain_over_noise_names_what_noise_was_added_to():
         None,
         task=task(),
         reference=TRAIN.with_weights(1.01 * TRAIN.weights, split="reconstruction"),
-        heldout_reference=HELDOUT.with_weights(1.01 * HELDOUT.weights, split="reconstruction"),
+        heldout_reconstructions=HELDOUT.with_weights(
+            1.01 * HELDOUT.weights, split="reconstruction"
+        ),
     )
     words = "training checkpoints as the codec gives them back"
     assert words in through.quantity("advantage_over_noise").definition

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from invented import ACCURACY, SIMILARITY, invented_findings
 
-from novelweights.auditing.judge.p_values import MEASURES, MIXTURE, Yardstick
+from novelweights.auditing.judge.p_values import MEASURES, MIXTURE, NullDistribution
 from novelweights.auditing.measure.measurements import Ladder
 from novelweights.tasks.task import Measure
 
@@ -41,16 +41,16 @@ def ladder(found, raw=False):
     return Ladder(norm[:, None] * factors, distance[:, None] * factors, hull[:, None] * factors)
 
 
-def yardstick(n=N, seed=0, **columns):
+def null(n=N, seed=0, **columns):
     fresh = findings(n, seed, **columns)
-    return Yardstick(fresh, ladder(fresh), ladder(fresh, raw=True), ACCURACY, SIMILARITY)
+    return NullDistribution(fresh, ladder(fresh), ladder(fresh, raw=True), ACCURACY, SIMILARITY)
 
 
 @pytest.mark.parametrize("leg", ["direction", "mixture", "raw_mixture", "layers_any", "layers_all"])
 def test_every_leg_accuses_fresh_runs_as_often_as_a_single_test(leg):
     """Several measures make one leg, yet one run of n + 1 lies beyond n others."""
     beyond = [
-        (yardstick(seed=2 * seed).ranks(findings(N, 2 * seed + 1))[f"{leg}_near"] <= 1 / (N + 1))
+        (null(seed=2 * seed).ranks(findings(N, 2 * seed + 1))[f"{leg}_near"] <= 1 / (N + 1))
         for seed in range(60)
     ]
     share = np.mean(beyond)
@@ -58,18 +58,18 @@ def test_every_leg_accuses_fresh_runs_as_often_as_a_single_test(leg):
 
 
 def test_a_leg_sees_what_one_of_its_measures_sees():
-    ranks = yardstick().ranks(findings(5, 1, sparse_ratio=np.full(5, 0.1)))
+    ranks = null().ranks(findings(5, 1, sparse_ratio=np.full(5, 0.1)))
     assert (ranks["sparse_near"] == 1 / (N + 1)).all()
     assert (ranks["mixture_near"] == 1 / (N + 1)).all()
     assert (ranks["raw_mixture_near"] > 1 / (N + 1)).any()
-    ranks = yardstick().ranks(findings(5, 1, cosine=np.full(5, 0.99)))
+    ranks = null().ranks(findings(5, 1, cosine=np.full(5, 0.99)))
     assert (ranks["cosine_near"] == 1 / (N + 1)).all()
 
 
 def test_a_heavy_tail_in_one_measure_does_not_hide_the_others():
     wild = np.full(N, 0.3)
     wild[0] = 1000.0  # one fresh run far out in one measure
-    ranks = yardstick(recentred_cosine=wild).ranks(findings(5, 1, cosine=np.full(5, 0.99)))
+    ranks = null(recentred_cosine=wild).ranks(findings(5, 1, cosine=np.full(5, 0.99)))
     assert (ranks["direction_near"] <= 2 / (N + 1)).all()
 
 
@@ -80,7 +80,7 @@ def test_a_shrunk_run_is_compared_with_runs_shrunk_as_much():
         norm=fresh.norm / 2,
         neighbor_distances=fresh.neighbor_distances / 2,
     )
-    ranks = yardstick().ranks(half)
+    ranks = null().ranks(half)
     assert (ranks["distance_near"] == 1 / (N + 1)).mean() > 0.9
     assert (ranks["matched_distance_near"] == 1 / (N + 1)).mean() < 0.1
     assert (ranks["unmatched_hull_distance_near"] == 1 / (N + 1)).mean() > 0.9
@@ -89,7 +89,7 @@ def test_a_shrunk_run_is_compared_with_runs_shrunk_as_much():
 
 def test_ranks_of_single_measures_are_counts():
     fresh, found = findings(N, 0), findings(7, 1)
-    ranks = Yardstick(fresh, ladder(fresh), None, None, None).ranks(found)
+    ranks = NullDistribution(fresh, ladder(fresh), None, None, None).ranks(found)
     for j in range(7):
         nearer = (fresh.distance <= found.distance[j]).sum()
         assert ranks["distance_near"][j] == (1 + nearer) / (N + 1)
@@ -100,7 +100,7 @@ def test_ranks_of_single_measures_are_counts():
 
 
 def test_a_leg_is_what_a_loop_over_checkpoints_says():
-    measure, found = yardstick(), findings(6, 1)
+    measure, found = null(), findings(6, 1)
     fresh = measure.fresh
     parts = {"cosine": (found.cosine, fresh.cosine)}
     parts["recentred"] = (found.recentred_cosine, fresh.recentred_cosine)
@@ -127,7 +127,7 @@ def test_who_is_past_every_fresh_run_in_the_only_measure_is_past_them_in_its_leg
     """One fresh run far out has no yardstick of its own: an exact copy lies beyond it."""
     cosine = np.full((N, 2), 0.6) + 0.001 * np.arange(N)[:, None]
     cosine[0] = 0.97  # a twin of a training run among the fresh ones
-    fresh = yardstick(layer_cosine=cosine)
+    fresh = null(layer_cosine=cosine)
     copy = findings(3, 1, layer_cosine=np.ones((3, 2)))
     assert (fresh.ranks(copy)["layers_all_near"] == 1 / (N + 1)).all()
     assert (fresh.ranks(copy)["layers_any_near"] == 1 / (N + 1)).all()
@@ -135,11 +135,11 @@ def test_who_is_past_every_fresh_run_in_the_only_measure_is_past_them_in_its_leg
 
 def test_measures_that_are_missing_are_left_out():
     bare = {name: None for name in ("pca_residual", "raw_pca_residual", "recentred_cosine")}
-    ranks = yardstick(**bare).ranks(findings(5, 1))
+    ranks = null(**bare).ranks(findings(5, 1))
     assert "pca_near" not in ranks
     assert "recentred_near" not in ranks
     assert {"direction_near", "mixture_near"} <= set(ranks)
-    ranks = yardstick().ranks(findings(5, 1, recentred_cosine=None))
+    ranks = null().ranks(findings(5, 1, recentred_cosine=None))
     assert "recentred_near" not in ranks
     assert "direction_near" in ranks
     assert set(MIXTURE) <= set(MEASURES)
@@ -148,7 +148,7 @@ def test_measures_that_are_missing_are_left_out():
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_few_or_equal_fresh_runs_give_finite_ranks(n):
     same = dict.fromkeys(("cosine", "recentred_cosine"), np.full(n, 0.3))
-    ranks = yardstick(n, **same).ranks(findings(4, 1))
+    ranks = null(n, **same).ranks(findings(4, 1))
     for values in ranks.values():
         assert ((values > 0) & (values <= 1)).all()
 
@@ -157,12 +157,12 @@ def test_where_more_is_worse_or_more_is_newer_ranks_turn_round():
     fresh = findings(N, 0, quality=np.arange(N) / N, novelty=np.arange(N) / N)
     distance = Measure("distance", "", higher_is_better=False)
     newer = Measure("distance to training", "", higher_is_better=True)
-    turned = Yardstick(fresh, ladder(fresh), None, distance, newer)
+    turned = NullDistribution(fresh, ladder(fresh), None, distance, newer)
     found = findings(2, 1, quality=np.array([-1.0, 2.0]), novelty=np.array([-1.0, 2.0]))
     ranks = turned.ranks(found)
     np.testing.assert_allclose(ranks["quality_low"], [1, 1 / (N + 1)])
     np.testing.assert_allclose(ranks["similarity_high"], [1 / (N + 1), 1])
     np.testing.assert_allclose(ranks["similarity_low"], [1, 1 / (N + 1)])
-    ranks = yardstick(quality=fresh.quality, novelty=fresh.novelty).ranks(found)
+    ranks = null(quality=fresh.quality, novelty=fresh.novelty).ranks(found)
     np.testing.assert_allclose(ranks["quality_low"], [1 / (N + 1), 1])
     np.testing.assert_allclose(ranks["similarity_high"], [1, 1 / (N + 1)])

@@ -11,7 +11,7 @@ from tiny import NETWORK, drawn, named, quick, seeded, task  # noqa: F401
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.recognition import one_of_each_run, other_recipe
 from novelweights.auditing.judge.verdict import judge
-from novelweights.auditing.measure.measurements import Reference, measure
+from novelweights.auditing.measure.measurements import NearestIndex, measure
 from novelweights.auditing.prepare import prepare
 from novelweights.auditing.stages import audit
 from novelweights.data.images import load_data
@@ -125,7 +125,7 @@ RECIPE_WORDS = ("Held-out runs differ", "Held-out runs were trained")
 def recipe_warnings(train, heldout, task=None):
     """As an audit finds them, without the rest of it."""
     given = prepare(train, SAMPLES, heldout, train.info.symmetry, None, None)
-    compared = Reference.of(given.train, given.alignment, task)
+    compared = NearestIndex.of(given.train, given.alignment, task)
     trained, fresh = (
         measure("runs", population, compared, only_near=True)
         for population in (given.train, given.heldout)

@@ -11,14 +11,14 @@ from novelweights.auditing.measure import measurements as module
 from novelweights.auditing.measure.measurements import (
     SHRINK_FACTORS,
     Ladder,
-    Reference,
+    NearestIndex,
     hull_ratio,
     ladder_of,
     like,
     measure,
     one_left_out,
 )
-from novelweights.auditing.result import Findings
+from novelweights.auditing.result import Measurements
 from novelweights.metrics.alignment import aligned_to
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.sources import find_sources
@@ -35,16 +35,18 @@ BEHAVIOR = {"quality", "novelty", "overlap", "expected_novelty"}
 
 
 def reference_of(train=TRAIN, alignment=ALIGNMENT, task=TASK):
-    return Reference.of(train, alignment, task)
+    return NearestIndex.of(train, alignment, task)
 
 
-def columns(found: Findings) -> dict[str, np.ndarray]:
+def columns(found: Measurements) -> dict[str, np.ndarray]:
     """Every array that is there."""
     values = {field.name: getattr(found, field.name) for field in fields(found)}
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
-def assert_same(one: Findings, other: Findings, *, but: frozenset[str] = frozenset()) -> None:
+def assert_same(
+    one: Measurements, other: Measurements, *, but: frozenset[str] = frozenset()
+) -> None:
     """float32 products choose in blocks, float64 measures: what differs is rounding."""
     mine, yours = columns(one), columns(other)
     assert set(mine) - but == set(yours) - but
@@ -58,7 +60,7 @@ def assert_same(one: Findings, other: Findings, *, but: frozenset[str] = frozens
 @EITHER
 def test_every_column_is_there_for_a_population_with_a_task(alignment):
     found = measure("generated", QUERIES, reference_of(alignment=alignment))
-    everything = {field.name for field in fields(Findings)} - {"label", "names"}
+    everything = {field.name for field in fields(Measurements)} - {"label", "names"}
     others = {"step_distance", "step_rows", "has_surface"}  # of an audit, and of shapes
     if alignment is None:
         others |= CANONICAL
@@ -94,7 +96,7 @@ def test_a_network_of_one_module_has_no_layers():
         Population(weights, layout, sampled_records(len(weights)))
         for weights in (TRAIN.weights, QUERIES.weights)
     )
-    found = measure("generated", queries, Reference.of(train, None, None))
+    found = measure("generated", queries, NearestIndex.of(train, None, None))
     assert found.layer_distance is found.layer_cosine is found.layer_rows is None
     assert set(columns(found)) & BEHAVIOR == set()
 

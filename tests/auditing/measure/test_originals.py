@@ -41,7 +41,7 @@ def audited(samples, through=ruined, **options):
         named(samples, "generated"),
         **{"heldout": HELDOUT, "task": JUDGE, "n_controls": 0, **options},
         reference=through(TRAIN),
-        heldout_reference=through(options.get("heldout", HELDOUT)),
+        heldout_reconstructions=through(options.get("heldout", HELDOUT)),
     )
 
 
@@ -126,7 +126,7 @@ def test_held_out_runs_are_not_called_leaked_because_a_codec_blurs():
         heldout=apart[1],
         n_controls=0,
         reference=blurred(apart[0]),
-        heldout_reference=blurred(apart[1]),
+        heldout_reconstructions=blurred(apart[1]),
     )
     assert result.heldout is not None
     assert (result.heldout.distance[-4:] < 0.01).all()
@@ -249,7 +249,7 @@ def test_samples_of_a_generator_with_a_codec_ask_for_a_reference(made_by):
         heldout=HELDOUT,
         n_controls=0,
         reference=ruined(TRAIN),
-        heldout_reference=ruined(HELDOUT),
+        heldout_reconstructions=ruined(HELDOUT),
     )
     assert not any("--heldout-reference" in text for text in given.warnings)
 
@@ -268,7 +268,7 @@ def test_who_shares_an_initialization_is_asked_of_the_checkpoints_themselves():
             symmetry=NETWORK.symmetry,
             n_controls=0,
             reference=through[0],
-            heldout_reference=through[1],
+            heldout_reconstructions=through[1],
         ).about["shared_initialization"]
         for through in ((None, None), tuple(map(narrow, apart)))
     ]

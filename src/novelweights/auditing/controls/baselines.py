@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelweights.auditing.controls.matching import match_noise
-from novelweights.auditing.measure.measurements import Reference, like, measure
-from novelweights.auditing.result import Findings
+from novelweights.auditing.measure.measurements import NearestIndex, like, measure
+from novelweights.auditing.result import Measurements
 from novelweights.auditing.words import count
 from novelweights.seeding import rng_for
 from novelweights.weights.layout import WeightLayout
@@ -31,7 +31,7 @@ GAUSSIAN = "Gaussian"
 class Baselines(NamedTuple):
     """The paper's baselines of one audit."""
 
-    found: dict[str, Findings]
+    found: dict[str, Measurements]
     notes: dict[str, str]
     """How each was made or why it was not."""
     noise_std: float | None
@@ -90,8 +90,8 @@ def noised(parents: Population, n: int, std: float, *, seed: int) -> Population:
 
 
 def paper_baselines(
-    made: Findings,
-    reference: Reference,
+    made: Measurements,
+    reference: NearestIndex,
     seed: int,
     *,
     noise_from: Population | None = None,
@@ -112,7 +112,7 @@ def paper_baselines(
         raise ValueError("baselines are compared by behavior")
     weights, n = train.weights, n_baseline(len(made))
     parents = train if noise_from is None else noise_from
-    found: dict[str, Findings] = {}
+    found: dict[str, Measurements] = {}
     notes: dict[str, str] = {}
 
     @lru_cache(maxsize=4)  # the noise that is found is mostly among the last tried

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, Verdict
-from novelweights.auditing.judge.p_values import Yardstick
-from novelweights.auditing.measure.measurements import Reference, like, measure, one_left_out
+from novelweights.auditing.judge.p_values import NullDistribution
+from novelweights.auditing.measure.measurements import NearestIndex, like, measure, one_left_out
 from novelweights.auditing.result import Planted
 from novelweights.metrics.alignment import Alignment, aligned_to
 from novelweights.metrics.frame import Frame
@@ -275,8 +275,8 @@ class Planter:
 
 
 def measured_controls(
-    reference: Reference,
-    yardstick: Yardstick,
+    reference: NearestIndex,
+    null: NullDistribution,
     fresh: Population | None,
     heldout: Population | None,
     n: int,
@@ -293,7 +293,7 @@ def measured_controls(
         seed: Root of all randomness.
     """
     train = reference.training
-    spacing = float(np.median(yardstick.fresh.distance))
+    spacing = float(np.median(null.fresh.distance))
     planter = Planter(train.weights, train.layout, reference.whole, spacing, seed)
     plants = planter.all(n, fresh)
     groups = np.repeat(np.arange(len(plants)), [len(plant.weights) for plant in plants])
@@ -309,7 +309,7 @@ def measured_controls(
         controls[plant.key] = Planted(
             plant.label,
             mine,
-            yardstick.ranks(mine),
+            null.ranks(mine),
             plant.wanted,
             plant.can_veto,
             plant.noise,
@@ -317,11 +317,11 @@ def measured_controls(
     if heldout is not None and len(heldout) >= DEFAULT_CRITERIA.min_heldout_runs:
         order = numpy_rng_for(seed, "halves").permutation(len(heldout))
         judged, others = order[: len(order) // 2], order[len(order) // 2 :]
-        mine = yardstick.fresh.select(judged)
+        mine = null.fresh.select(judged)
         controls["heldout"] = Planted(
             "held-out runs, half judged by the other half",
             mine,
-            yardstick.select(others).ranks(mine),
+            null.select(others).ranks(mine),
             NOT_ACCUSED,
             can_veto=True,
             n_chance=len(others),

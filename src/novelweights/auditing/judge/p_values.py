@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from novelweights.auditing.judge.statistics import rank_high, rank_low
 from novelweights.auditing.measure.measurements import Ladder
-from novelweights.auditing.result import Findings
+from novelweights.auditing.result import Measurements
 from novelweights.tasks.task import Measure
 
 N_EXTREME = 3
@@ -66,10 +66,10 @@ MEASURES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Yardstick:
+class NullDistribution:
     """Fresh runs, among which checkpoints are ranked."""
 
-    fresh: Findings
+    fresh: Measurements
     ladder: Ladder
     """They at other norms."""
     raw_ladder: Ladder | None
@@ -78,14 +78,14 @@ class Yardstick:
     novelty: Measure | None
     """Of the task, if there is one: which way is better, and newer."""
 
-    def select(self, rows: np.ndarray) -> "Yardstick":
+    def select(self, rows: np.ndarray) -> "NullDistribution":
         """Some of the fresh runs."""
         raw = None if self.raw_ladder is None else self.raw_ladder.select(rows)
         return replace(
             self, fresh=self.fresh.select(rows), ladder=self.ladder.select(rows), raw_ladder=raw
         )
 
-    def ranks(self, found: Findings) -> dict[str, np.ndarray]:
+    def ranks(self, found: Measurements) -> dict[str, np.ndarray]:
         """Ranks of checkpoints among the fresh runs, each in (0, 1]; small is extreme.
 
         Args:
@@ -146,17 +146,20 @@ class Yardstick:
             "unmatched_mixture": both(UNMATCHED),
         }
 
-    def _n_layers(self, found: Findings) -> int:
+    def _n_layers(self, found: Measurements) -> int:
         ours, theirs = found.layer_cosine, self.fresh.layer_cosine
         return 0 if ours is None or theirs is None else ours.shape[1]
 
-    def _has(self, found: Findings, name: str) -> bool:
+    def _has(self, found: Measurements, name: str) -> bool:
         """Whether both sides were measured."""
         column = MEASURES[name].column
         return getattr(found, column) is not None and getattr(self.fresh, column) is not None
 
     def _in_blocks(
-        self, found: Findings, parts: Sequence[Callable[[Findings], Scores]], *combine: np.ufunc
+        self,
+        found: Measurements,
+        parts: Sequence[Callable[[Measurements], Scores]],
+        *combine: np.ufunc,
     ) -> list[Float[np.ndarray, " m"]]:
         """Ranks of the scores of several measures, combined in each way given, block by block."""
         n, m = len(self.fresh), len(found)
@@ -170,7 +173,7 @@ class Yardstick:
                 out[rows] = (1 + as_near.sum(axis=0)) / (n + 1)
         return ranks
 
-    def _scores(self, found: Findings, name: str) -> Scores:
+    def _scores(self, found: Measurements, name: str) -> Scores:
         """How far on the near side lie the fresh runs, beside each checkpoint, and each of those.
 
         All are standardized by the fresh runs and the checkpoint together, so that none has a
@@ -187,7 +190,7 @@ class Yardstick:
         own_middle, own_scale = self._at_own_norm[name]
         return ((theirs - own_middle) / own_scale)[:, None], (ours - middle) / scale
 
-    def _layer_scores(self, found: Findings, column: str, near: int, layer: int) -> Scores:
+    def _layer_scores(self, found: Measurements, column: str, near: int, layer: int) -> Scores:
         """The same for one layer by itself."""
         ours, theirs = (near * getattr(who, column)[:, layer] for who in (found, self.fresh))
         return _scores_together(theirs, ours)
@@ -202,7 +205,7 @@ class Yardstick:
                 found[name] = _scale(measure.near * others, None)
         return found
 
-    def _both_sides(self, found: Findings, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+    def _both_sides(self, found: Measurements, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         """Rank of one measure on the near and on the far side."""
         measure = MEASURES[name]
         ours, theirs = getattr(found, measure.column), getattr(self.fresh, measure.column)
@@ -218,7 +221,7 @@ class Yardstick:
             )
         return (high, low) if measure.near > 0 else (low, high)
 
-    def _at_norm(self, found: Findings, name: str) -> Float[np.ndarray, "n m"] | None:
+    def _at_norm(self, found: Measurements, name: str) -> Float[np.ndarray, "n m"] | None:
         """The measure of every fresh run if it had the norm of each checkpoint found."""
         measure = MEASURES[name]
         norm, ladder = found.norm, self.ladder

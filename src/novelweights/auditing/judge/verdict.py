@@ -31,7 +31,7 @@ from novelweights.auditing.judge.population_verdict import (
     why_withheld,
 )
 from novelweights.auditing.judge.statistics import share_beyond
-from novelweights.auditing.result import AuditResult, Findings, Planted
+from novelweights.auditing.result import AuditResult, Measurements, Planted
 from novelweights.tasks.task import Measure
 
 FAILED = 10
@@ -99,9 +99,9 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
 
 
 def judge_checkpoints(
-    found: Findings,
+    found: Measurements,
     ranks: Mapping[str, np.ndarray],
-    fresh: Findings,
+    fresh: Measurements,
     training_names: Sequence[str],
     quality: Measure | None,
     criteria: Criteria = DEFAULT_CRITERIA,
@@ -113,7 +113,7 @@ def judge_checkpoints(
 
     Args:
         found: The checkpoints, measured.
-        ranks: Their places among fresh runs, as `Yardstick.ranks` gives them.
+        ranks: Their places among fresh runs, as `NullDistribution.ranks` gives them.
         fresh: Those fresh runs, measured.
         training_names: Run of each training checkpoint.
         quality: The task's measure, None without a task.
@@ -158,7 +158,7 @@ def judge_checkpoints(
     return tuple(verdicts)
 
 
-def _canonical_shares(found: Findings, fresh: Findings) -> Float[np.ndarray, "3 n"]:
+def _canonical_shares(found: Measurements, fresh: Measurements) -> Float[np.ndarray, "3 n"]:
     """Distances in canonical form over the median of fresh runs, their lower bounds, and ratios to
     the second nearest; infinite where there is no such form."""
     shares = np.full((3, len(found)), np.inf)
@@ -171,7 +171,7 @@ def _canonical_shares(found: Findings, fresh: Findings) -> Float[np.ndarray, "3 
 
 
 def works_of(
-    found: Findings, fresh: Findings, quality: Measure | None, criteria: Criteria
+    found: Measurements, fresh: Measurements, quality: Measure | None, criteria: Criteria
 ) -> list[bool | None]:
     """Whether each checkpoint works as well as the worst fresh run, less the margin."""
     if found.quality is None or fresh.quality is None or quality is None:
@@ -183,7 +183,7 @@ def works_of(
 
 
 def _is_trained(
-    found: Findings, fresh: Findings, quality: Measure | None, criteria: Criteria
+    found: Measurements, fresh: Measurements, quality: Measure | None, criteria: Criteria
 ) -> list[bool]:
     """Whether each checkpoint is a trained network at all, though it may work badly."""
     if found.quality is None or fresh.quality is None or quality is None:
@@ -321,7 +321,7 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
 def _judge_control(
     key: str,
     planted: Planted,
-    fresh: Findings,
+    fresh: Measurements,
     names: Sequence[str],
     quality: Measure | None,
     criteria: Criteria,

@@ -10,13 +10,13 @@ from jaxtyping import Bool
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.prepare import Prepared
-from novelweights.auditing.result import Findings
+from novelweights.auditing.result import Measurements
 from novelweights.auditing.words import count
 from novelweights.tasks.task import Task
 
 
-def cautions(
-    given: Prepared, first: Bool[np.ndarray, " n"], fresh: Findings | None, task: Task | None
+def audit_warnings(
+    given: Prepared, first: Bool[np.ndarray, " n"], fresh: Measurements | None, task: Task | None
 ) -> list[str]:
     """What weakens this audit, and what to give it next time.
 

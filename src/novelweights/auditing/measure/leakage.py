@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from novelweights.auditing.measure.originals import Originals
 from novelweights.auditing.prepare import Prepared
-from novelweights.auditing.result import Findings
+from novelweights.auditing.result import Measurements
 from novelweights.errors import InputError
 from novelweights.metrics.neighbors import nearest
 from novelweights.weights.population import Population
@@ -20,7 +20,7 @@ fresh runs: the nearest of 1,200 in trials on real zoos lay at 0.75."""
 
 
 def refuse_leaks(
-    given: Prepared, fresh: Findings, trained: Findings, originals: Originals | None
+    given: Prepared, fresh: Measurements, trained: Measurements, originals: Originals | None
 ) -> None:
     """Refuse held-out runs that would hide copies, or make every sample look fresh.
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from novelweights.auditing.result import Findings
+from novelweights.auditing.result import Measurements
 from novelweights.metrics.agreement import expected_iou, prediction_overlap
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.frame import Frame
@@ -32,7 +32,7 @@ SHRINK_FACTORS = (0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.25)
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class NearestIndex:
     """The training checkpoints, their behavior, and the declared distance and task."""
 
     training: Population
@@ -46,7 +46,7 @@ class Reference:
     @classmethod
     def of(
         cls, training: Population, alignment: Alignment | None, task: Task | None
-    ) -> "Reference":
+    ) -> "NearestIndex":
         """The reference for a training population, its behavior computed once.
 
         Args:
@@ -115,7 +115,7 @@ class Canonical:
     def nearness(
         self, queries: Float[Tensor, "n d"], exclude: Bool[np.ndarray, "n m"] | None
     ) -> dict[str, np.ndarray]:
-        """Distances of checkpoints in the same form, by the name they have in `Findings`."""
+        """Distances of checkpoints in the same form, by the name they have in `Measurements`."""
         allowed = len(self.weights) - (0 if exclude is None else int(exclude.sum(axis=1).max()))
         near = nearest(
             _learned_of(self.form, queries),
@@ -177,13 +177,13 @@ class Ladder:
 def measure(
     label: str,
     population: Population,
-    reference: Reference,
+    reference: NearestIndex,
     *,
     exclude: Bool[np.ndarray, "n m"] | None = None,
     behavior: Tensor | None = None,
     groups: Int[np.ndarray, " n"] | None = None,
     only_near: bool = False,
-) -> Findings:
+) -> Measurements:
     """All measures of a population against the training checkpoints.
 
     Args:
@@ -218,7 +218,7 @@ def measure(
             }
     if reference.canonical is not None:
         space |= reference.canonical.nearness(population.weights, exclude)
-    return Findings(
+    return Measurements(
         label=label,
         names=[str(run) for run in population.records.run],
         neighbor_rows=near.rows,
@@ -232,7 +232,7 @@ def measure(
 
 def _mixtures(
     queries: Float[Tensor, "n d"],
-    reference: Reference,
+    reference: NearestIndex,
     distances: tuple[np.ndarray, np.ndarray],
     exclude: Bool[np.ndarray, "n m"] | None,
 ) -> dict[str, np.ndarray]:
@@ -256,7 +256,7 @@ def _mixtures(
 
 def _in_frame(
     queries: Float[Tensor, "n d"],
-    reference: Reference,
+    reference: NearestIndex,
     exclude: Bool[np.ndarray, "n m"] | None,
     groups: Int[np.ndarray, " n"] | None,
 ) -> dict[str, np.ndarray]:
@@ -282,7 +282,7 @@ def _in_frame(
 
 def _behavior(
     population: Population,
-    reference: Reference,
+    reference: NearestIndex,
     nearest_rows: Int[np.ndarray, " n"],
     exclude: Bool[np.ndarray, "n m"] | None,
     behavior: Tensor | None,
@@ -321,7 +321,7 @@ def hull_ratio(hull_distance: np.ndarray, distance: np.ndarray) -> np.ndarray:
 
 def ladder_of(
     fresh: Population,
-    reference: Reference,
+    reference: NearestIndex,
     *,
     aligned: bool,
     exclude: Bool[np.ndarray, "n m"] | None = None,

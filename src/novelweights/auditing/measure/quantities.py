@@ -22,7 +22,7 @@ from novelweights.auditing.judge.statistics import (
     smallest_detectable,
 )
 from novelweights.auditing.one_run.words import of_one_run, without_limits
-from novelweights.auditing.result import Findings, Quantity
+from novelweights.auditing.result import Measurements, Quantity
 from novelweights.metrics.agreement import expected_iou
 from novelweights.tasks.task import Measure
 
@@ -35,11 +35,11 @@ BEYOND = 1e12
 class Evidence:
     """What the numbers are made of."""
 
-    training: Findings
-    generated: Findings
-    yardstick: Findings
+    training: Measurements
+    generated: Measurements
+    null: Measurements
     """Held-out runs; without them the training checkpoints, each against the other runs."""
-    scored: Findings
+    scored: Measurements
     """The generated checkpoints as they compare with the yardstick (the same, unless held-out
     runs are missing; then each is scored against the training runs but one)."""
     has_heldout: bool
@@ -50,7 +50,7 @@ class Evidence:
     """False for generated checkpoints that repeat another: no further evidence."""
     quality: Measure | None
     novelty: Measure | None
-    baselines: dict[str, Findings]
+    baselines: dict[str, Measurements]
     noised: str = "training checkpoints"
     """What the noise baseline added noise to, in words."""
     before_codec: tuple[np.ndarray, np.ndarray] | None = None
@@ -68,7 +68,7 @@ def quantities(evidence: Evidence, *, rng: np.random.Generator) -> tuple[Quantit
         found += _behavior(evidence, rng)
     found += _coverage(evidence) + _as_in_the_paper(evidence, rng)
     if evidence.is_one_run:
-        n_heldout = len(evidence.yardstick) if evidence.has_heldout else 0
+        n_heldout = len(evidence.null) if evidence.has_heldout else 0
         found = of_one_run(found, n_generated=len(evidence.generated), n_heldout=n_heldout)
     return tuple(found)
 
@@ -139,11 +139,11 @@ def _limits(
 
 
 def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
-    generated, training, yardstick = evidence.generated, evidence.training, evidence.yardstick
+    generated, training, null = evidence.generated, evidence.training, evidence.null
     whose = "held-out runs" if evidence.has_heldout else "training runs, own run excluded"
     groups = [("generated", "generated", generated, "generated checkpoints")]
     if evidence.has_heldout:
-        groups.append(("heldout", "held-out", yardstick, "held-out runs"))
+        groups.append(("heldout", "held-out", null, "held-out runs"))
     whom = "training runs"
     if len(training) < evidence.n_training:
         whom = f"{len(training):,} of the training runs, drawn at random"
@@ -161,7 +161,7 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         for key, name, findings, of in groups
     ]
     if evidence.has_heldout and not evidence.is_one_run:  # distances of steps are not of runs
-        compared, before = (yardstick.distance, training.distance), ""
+        compared, before = (null.distance, training.distance), ""
         if evidence.before_codec is not None:
             compared, before = evidence.before_codec, ", all before the codec"
         found.append(
@@ -177,18 +177,16 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
         )
     scored = evidence.scored.distance
     is_fixed = evidence.is_one_run and not evidence.has_heldout
-    lower, upper = _limits(
-        _ratio, scored, yardstick.distance, level=0.90, rng=rng, is_fixed=is_fixed
-    )
-    nearer, p_value = nearer_probability(scored, yardstick.distance)
-    gross = int((scored <= DEFAULT_CRITERIA.gross_copy * median(yardstick.distance)).sum())
+    lower, upper = _limits(_ratio, scored, null.distance, level=0.90, rng=rng, is_fixed=is_fixed)
+    nearer, p_value = nearer_probability(scored, null.distance)
+    gross = int((scored <= DEFAULT_CRITERIA.gross_copy * median(null.distance)).sum())
     gross_lower, gross_upper = clopper_pearson(gross, len(scored))
     return [
         *found,
         Quantity(
             key="distance_ratio",
             label="Median distance, generated over fresh",
-            value=float(_ratio(scored, yardstick.distance)),
+            value=float(_ratio(scored, null.distance)),
             lower=lower,
             upper=upper,
             level=0.90,
@@ -200,7 +198,7 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
             key="nearer_probability",
             label="Chance that a sample is nearer than a fresh run",
             value=nearer,
-            n=len(scored) + len(yardstick),
+            n=len(scored) + len(null),
             definition="Probability that a random generated checkpoint lies nearer to training "
             f"than a random one of the {whose} (Mann-Whitney U / mn; 0.5: no difference).",
             unit=SHARE_UNIT,
@@ -209,7 +207,7 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
             key="nearer_p_value",
             label="p-value of the rank test",
             value=p_value,
-            n=len(scored) + len(yardstick),
+            n=len(scored) + len(null),
             definition="Two-sided Mann-Whitney test of those two sets of distances, one row per "
             "run; exact without ties up to 100,000 pairs.",
         ),
@@ -229,7 +227,7 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
 
 
 def _shares(evidence: Evidence) -> list[Quantity]:
-    n_h, m = len(evidence.yardstick), int(evidence.counted.sum())
+    n_h, m = len(evidence.null), int(evidence.counted.sum())
     beyond = 1 / (n_h + 1) + 1e-12
     found = []
     for key, rank, label, text in (
@@ -317,13 +315,13 @@ def _shares(evidence: Evidence) -> list[Quantity]:
 
 def _behavior(evidence: Evidence, rng: np.random.Generator) -> list[Quantity]:
     quality, novelty = evidence.quality, evidence.novelty
-    generated, training, yardstick = evidence.generated, evidence.training, evidence.yardstick
+    generated, training, null = evidence.generated, evidence.training, evidence.null
     if quality is None or novelty is None:
         raise ValueError("behavior needs a task")
     groups = [("generated", "generated", generated), ("training", "training", training)]
     if evidence.has_heldout:
-        groups.append(("heldout", "held-out", yardstick))
-    g, h = _of(generated.quality), _of(yardstick.quality)
+        groups.append(("heldout", "held-out", null))
+    g, h = _of(generated.quality), _of(null.quality)
     found = [
         _summary(
             f"mean_quality_{key}",

@@ -22,7 +22,7 @@ from novelweights.auditing.measure.estimates import (
     of_rows,
 )
 from novelweights.auditing.one_run.distances import NO_HELDOUT, NO_SCRATCH
-from novelweights.auditing.result import Findings, Quantity
+from novelweights.auditing.result import Measurements, Quantity
 from novelweights.seeding import numpy_rng_for
 
 N_PARAMETERS = 4096
@@ -103,8 +103,8 @@ def center_quantities(
 
 def likeness_quantities(
     train: Float[Tensor, "n d"],
-    generated: Findings,
-    scratch: Findings | None,
+    generated: Measurements,
+    scratch: Measurements | None,
     *,
     group: str,
     seed: int,

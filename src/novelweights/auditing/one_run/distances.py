@@ -20,7 +20,7 @@ from novelweights.auditing.measure.estimates import (
     of_rows,
 )
 from novelweights.auditing.prepare import Prepared
-from novelweights.auditing.result import Findings
+from novelweights.auditing.result import Measurements
 from novelweights.metrics.alignment import pair_distances
 from novelweights.seeding import numpy_rng_for, rng_for
 
@@ -142,7 +142,12 @@ class Kinds:
 
 
 def distances(
-    kinds: Kinds, training: Findings, generated: Findings, heldout: Findings | None, *, seed: int
+    kinds: Kinds,
+    training: Measurements,
+    generated: Measurements,
+    heldout: Measurements | None,
+    *,
+    seed: int,
 ) -> dict[str, Estimate]:
     """The numbers of `DISTANCES`, by their keys.
 

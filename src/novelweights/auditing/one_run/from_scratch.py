@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from novelweights.auditing.measure.estimates import Words, of_rows
-from novelweights.auditing.measure.measurements import Reference, measure
-from novelweights.auditing.result import Findings, Quantity
+from novelweights.auditing.measure.measurements import NearestIndex, measure
+from novelweights.auditing.result import Measurements, Quantity
 from novelweights.auditing.words import count
 from novelweights.errors import InputError
 from novelweights.seeding import numpy_rng_for
@@ -55,8 +55,8 @@ def same_parts(networks: Population, layout: WeightLayout) -> Population:
 
 
 def measured_from_scratch(
-    networks: Population, reference: Reference, quality: Measure | None
-) -> Findings:
+    networks: Population, reference: NearestIndex, quality: Measure | None
+) -> Measurements:
     """Distances to training, and the quality that the records tell, if that is what is measured.
 
     Args:
@@ -81,7 +81,7 @@ def measured_from_scratch(
 
 
 def from_scratch_quantities(
-    found: Findings, quality: Measure | None, *, seed: int
+    found: Measurements, quality: Measure | None, *, seed: int
 ) -> list[Quantity]:
     """Their median distance to training, and their mean quality where it is known.
 

@@ -14,7 +14,7 @@ from novelweights.auditing.measure.estimates import AS_IT_IS, Estimate, Words, o
 from novelweights.auditing.one_run.center import center_quantities, likeness_quantities
 from novelweights.auditing.one_run.distances import DISTANCES, Kinds, distances
 from novelweights.auditing.prepare import Prepared
-from novelweights.auditing.result import AllSteps, Findings, Quantity
+from novelweights.auditing.result import AllSteps, Measurements, Quantity
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.sources import Movable, find_directions
 from novelweights.seeding import numpy_rng_for
@@ -42,10 +42,10 @@ def all_steps(given: Prepared) -> AllSteps | None:
 
 def one_run_quantities(
     given: Prepared,
-    training: Findings,
-    generated: Findings,
-    heldout: Findings | None,
-    scratch: Findings | None,
+    training: Measurements,
+    generated: Measurements,
+    heldout: Measurements | None,
+    scratch: Measurements | None,
     *,
     seed: int,
 ) -> list[Quantity]:
@@ -72,8 +72,8 @@ def one_run_quantities(
 
 
 def beside_baselines(
-    generated: Findings,
-    baselines: Mapping[str, Findings],
+    generated: Measurements,
+    baselines: Mapping[str, Measurements],
     noise_std: float | None,
     quality: Measure,
     novelty: Measure,
@@ -128,7 +128,7 @@ def beside_baselines(
 
 
 def _of_baselines(
-    baselines: Mapping[str, Findings],
+    baselines: Mapping[str, Measurements],
     quality: Measure,
     novelty: Measure,
     rng: np.random.Generator,

@@ -41,7 +41,7 @@ def pool_errors(
         quality: The task's measure of quality.
     """
     rng = numpy_rng_for(seed, zoo, "pool", n_heldout, b)
-    pool = len(measured[0].yardstick.fresh)
+    pool = len(measured[0].null.fresh)
     heldout = rng.integers(0, pool, pool)
     [fresh] = [kind.rows for kind in measured[0].kinds if kind.key == FRESH]
     rows = {FRESH: fresh.start + rng.integers(0, fresh.stop - fresh.start, sizes.fresh_drawn)}

@@ -60,7 +60,7 @@ def judge_zoo(
     alignment = Alignment.of(zoo.network.layout, zoo.network.symmetry)
     quality = {
         "training": _mean([_mean(_known(one.training.quality)) for one in measured]),
-        "heldout": _mean(_known(measured[0].yardstick.fresh.quality)),
+        "heldout": _mean(_known(measured[0].null.fresh.quality)),
         "fresh": _mean(_known(measured[0].planted.quality)[_rows(measured[0].kinds, FRESH)]),
     }
     return ZooResult(

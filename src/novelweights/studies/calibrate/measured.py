@@ -11,16 +11,16 @@ import numpy as np
 from jaxtyping import Bool
 
 from novelweights.auditing.controls.planting import Plant
-from novelweights.auditing.judge.p_values import Yardstick
+from novelweights.auditing.judge.p_values import NullDistribution
 from novelweights.auditing.measure.measurements import (
     HELDOUT_BLOCK,
     Ladder,
-    Reference,
+    NearestIndex,
     ladder_of,
     like,
     measure,
 )
-from novelweights.auditing.result import Findings
+from novelweights.auditing.result import Measurements
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.established import measures_in_common_use
 from novelweights.seeding import numpy_rng_for
@@ -52,11 +52,11 @@ class Kind:
 class Measured:
     """One training population and all that is compared with it."""
 
-    training: Findings
+    training: Measurements
     """Each run against the others."""
-    yardstick: Yardstick
+    null: NullDistribution
     """The whole pool of held-out runs."""
-    planted: Findings
+    planted: Measurements
     """All kinds, one after another."""
     kinds: tuple[Kind, ...]
     layers: tuple[str, ...]
@@ -66,13 +66,13 @@ class Measured:
     @property
     def certified(self) -> float:
         """Median certified lower bound of held-out runs' distances, over these; 1 where exact."""
-        fresh = self.yardstick.fresh
+        fresh = self.null.fresh
         return float(np.median(fresh.distance_lower / fresh.distance))
 
     @property
     def spacing(self) -> float:
         """Median distance of held-out runs."""
-        return float(np.median(self.yardstick.fresh.distance))
+        return float(np.median(self.null.fresh.distance))
 
 
 def measure_zoo(
@@ -92,7 +92,7 @@ def measure_zoo(
     alignment = Alignment.of(zoo.network.layout, zoo.network.symmetry)
     if alignment is None:
         raise ValueError(f"{zoo.name}: the study needs a network whose neurons may be reordered")
-    reference = Reference.of(training, alignment, pool.task)
+    reference = NearestIndex.of(training, alignment, pool.task)
     folder = folder / f"population-{index}"
     stage = f"{zoo.name}: population {index}"
     tell(f"{stage}, held-out runs", 0, 1)
@@ -108,7 +108,7 @@ def measure_zoo(
         ),
     )
     heldout = _kept(folder / "heldout.npz", lambda: measure("heldout", pool.heldout, reference))
-    yardstick = Yardstick(
+    null = NullDistribution(
         heldout,
         _ladder(folder / "ladder.npz", pool.heldout, reference, True, stage, tell),
         _ladder(folder / "raw-ladder.npz", pool.heldout, reference, False, stage, tell),
@@ -134,13 +134,13 @@ def measure_zoo(
         )
     tell(f"{stage}, kinds", len(made), len(made))
     names = reference.layers.names if reference.layers is not None else ()
-    return Measured(trained, yardstick, joined(parts), tuple(kinds), names, alignment.is_exact)
+    return Measured(trained, null, joined(parts), tuple(kinds), names, alignment.is_exact)
 
 
-def joined(parts: Sequence[Findings]) -> Findings:
+def joined(parts: Sequence[Measurements]) -> Measurements:
     """The rows of all parts in order; what one part lacks is left out."""
     columns = {}
-    for field in fields(Findings):
+    for field in fields(Measurements):
         values = [getattr(part, field.name) for part in parts]
         if field.name == "label":
             columns["label"] = values[0]
@@ -148,26 +148,26 @@ def joined(parts: Sequence[Findings]) -> Findings:
             columns["names"] = [name for some in values for name in some]
         elif all(some is not None for some in values):
             columns[field.name] = np.concatenate(values)
-    return Findings(**columns)
+    return Measurements(**columns)
 
 
-def _kept(path: Path, make: Callable[[], Findings]) -> Findings:
-    """Findings from a file, made and written first if it is not there."""
+def _kept(path: Path, make: Callable[[], Measurements]) -> Measurements:
+    """Measurements from a file, made and written first if it is not there."""
     if not path.exists():
         found = make()
         arrays = {
             field.name: np.array(value)
-            for field in fields(Findings)
+            for field in fields(Measurements)
             if (value := getattr(found, field.name)) is not None
         }
         save_arrays(path, arrays)
     arrays = load_arrays(path)
     names = arrays.pop("names").tolist()
-    return Findings(**{**arrays, "label": str(arrays["label"]), "names": names})
+    return Measurements(**{**arrays, "label": str(arrays["label"]), "names": names})
 
 
 def _ladder(
-    path: Path, heldout: Population, reference: Reference, aligned: bool, stage: str, tell: Tell
+    path: Path, heldout: Population, reference: NearestIndex, aligned: bool, stage: str, tell: Tell
 ) -> Ladder:
     """Held-out runs at other norms, block by block."""
     if not path.exists():

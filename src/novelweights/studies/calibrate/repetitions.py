@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from novelweights.auditing.judge.criteria import CheckpointVerdict, Verdict
-from novelweights.auditing.judge.p_values import Yardstick
+from novelweights.auditing.judge.p_values import NullDistribution
 from novelweights.auditing.judge.statistics import Share, share_beyond
 from novelweights.auditing.judge.verdict import judge, judge_checkpoints
 from novelweights.auditing.measure.quantities import Evidence, quantities
-from novelweights.auditing.result import AuditResult, DistanceInfo, Findings
+from novelweights.auditing.result import AuditResult, DistanceInfo, Measurements
 from novelweights.seeding import numpy_rng_for
 from novelweights.studies.calibrate.measured import Measured
 from novelweights.studies.calibrate.plants import COPIES, FRESH, NOISY_COPIES
@@ -40,8 +40,8 @@ WHOLE = (COPIES, "copies_noise_0.5", "copies_moved", "average_2", "mosaic", "shr
 class Audited:
     """One audit: every checkpoint of every kind, ranked and judged."""
 
-    yardstick: Yardstick
-    found: Findings
+    null: NullDistribution
+    found: Measurements
     ranks: dict[str, np.ndarray]
     verdicts: tuple[CheckpointVerdict, ...]
     rows: dict[str, slice]
@@ -50,7 +50,7 @@ class Audited:
     @property
     def n_heldout(self) -> int:
         """Held-out runs."""
-        return len(self.yardstick.fresh)
+        return len(self.null.fresh)
 
     def counts(self, kind: str) -> Int[np.ndarray, " verdicts"]:
         """Checkpoints of a kind per verdict, in the order of `Verdict`."""
@@ -126,7 +126,7 @@ def repeat(
     """
     rng = numpy_rng_for(seed, zoo, "repetition", n_heldout, i)
     one = measured[i % len(measured)]
-    rows = rng.choice(len(one.yardstick.fresh), n_heldout, replace=False)
+    rows = rng.choice(len(one.null.fresh), n_heldout, replace=False)
     drawn = {
         kind.key: draw(
             rng, kind.rows, sizes.fresh_drawn if kind.key == FRESH else sizes.planted_drawn
@@ -160,14 +160,14 @@ def audit_rows(
 ) -> Audited:
     """Rank and judge rows of every kind among some of the held-out runs."""
     found = measured.planted.select(np.concatenate(list(drawn.values())))
-    yardstick = measured.yardstick.select(heldout)
-    ranks = yardstick.ranks(found)
+    null = measured.null.select(heldout)
+    ranks = null.ranks(found)
     names = measured.training.names
-    verdicts = judge_checkpoints(found, ranks, yardstick.fresh, names, quality)
+    verdicts = judge_checkpoints(found, ranks, null.fresh, names, quality)
     ends = np.cumsum([len(rows) for rows in drawn.values()]).tolist()
     starts = [0, *ends[:-1]]
     places = {kind: slice(*ends) for kind, *ends in zip(drawn, starts, ends, strict=True)}
-    return Audited(yardstick, found, ranks, verdicts, places)
+    return Audited(null, found, ranks, verdicts, places)
 
 
 def alarms(audited: Audited) -> Float[np.ndarray, " rates"]:
@@ -214,11 +214,11 @@ def _judge_population(
     rows = audited.rows[kind]
     generated = audited.found.select(np.arange(rows.start, rows.stop))
     ranks = {name: values[rows] for name, values in audited.ranks.items()}
-    heldout = audited.yardstick.fresh
+    heldout = audited.null.fresh
     evidence = Evidence(
         training=measured.training,
         generated=generated,
-        yardstick=heldout,
+        null=heldout,
         scored=generated,
         has_heldout=True,
         n_training=len(measured.training),
