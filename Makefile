@@ -5,7 +5,7 @@ DEMO ?= runs/demo
 # Processes that share the tests, one a core; 0: none but pytest itself.
 WORKERS ?= 2
 
-.PHONY: install demo test test-slow check format bench clean
+.PHONY: install demo test test-all test-slow check format bench clean
 
 install: .venv/installed
 
@@ -21,7 +21,10 @@ demo: install
 	$(BIN)/novelweights demo -o $(DEMO) --overwrite
 
 test: install
-	$(BIN)/pytest -q --numprocesses $(WORKERS) --dist loadfile -m "not slow and not gpu"
+	$(BIN)/pytest -q --numprocesses $(WORKERS) --dist worksteal -m "not integration and not slow and not gpu"
+
+test-all: install
+	$(BIN)/pytest -q --numprocesses $(WORKERS) --dist worksteal -m "not slow and not gpu"
 
 test-slow: install
 	$(BIN)/pytest -q -m "slow and not gpu"

@@ -12,8 +12,6 @@ import scipy.linalg  # noqa: E402, F401
 import torch  # noqa: E402
 from planted import Zoo, make_zoo  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
-from xdist.remote import Producer  # noqa: E402
-from xdist.scheduler import LoadFileScheduling  # noqa: E402
 
 from novelweights.data.images import load_data  # noqa: E402
 from novelweights.networks.mlp import DIGITS_MLP, OneHiddenMLP  # noqa: E402
@@ -25,23 +23,6 @@ from novelweights.zoos.training import Recipe, train_batched  # noqa: E402
 threadpool_limits(1, user_api="blas")  # numpy may be loaded already, so no variable would help
 
 TINY = OneHiddenMLP(5, 4, 3, "tanh")
-SHARED = "tests/report/"
-"""Files that share a session fixture which costs more than most of their tests."""
-
-
-class SharedFixturesOnce(LoadFileScheduling):
-    """A file is run by one process, and so are all files of `SHARED` together.
-
-    Every process makes its own session fixtures, and module fixtures cost more than most tests.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        return SHARED if nodeid.startswith(SHARED) else super()._split_scope(nodeid)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
-    """The scheduler of `--dist loadfile`."""
-    return SharedFixturesOnce(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="module")

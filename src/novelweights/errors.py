@@ -1,21 +1,84 @@
-"""What a user can repair, as opposed to a programmer's mistake (which raises `ValueError`)."""
+"""Refusals, warnings and notes, each with a code that stays when its sentence is reworded.
+
+What a user can repair is an `InputError`, as opposed to a programmer's mistake (`ValueError`).
+"""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 SHOWN = 3
 """Names in a message, before "and so many more"."""
+
+REFUSALS = {
+    "not-found": "E001",  # a file, folder, row or entry that should be there
+    "exists": "E002",  # the output is there already
+    "unfinished": "E003",  # a run that was interrupted is there: --resume, or delete it
+    "other-settings": "E004",  # it was begun with other settings
+    "unknown-name": "E005",  # not in a registry: a zoo, a task, a method, a verdict
+    "wrong-option": "E006",  # a value or a combination of options or arguments
+    "not-recognized": "E007",  # no reader knows this content
+    "damaged": "E008",  # truncated, not its checksum, not the format it claims
+    "unsafe": "E009",  # would run code, or leave its folder
+    "too-large": "E010",  # beyond a limit of bytes, depth or number
+    "wrong-shape": "E011",
+    "wrong-type": "E012",  # dtype, or kind of object
+    "not-finite": "E013",  # NaN or infinity
+    "other-network": "E014",  # parameters, layout or architecture differ between checkpoints
+    "other-rows": "E015",  # things that belong together differ in number or order
+    "too-few": "E016",  # checkpoints, runs, classes, points
+    "leak": "E017",  # held-out runs or controls that are training checkpoints
+    "wrong-records": "E018",  # runs, steps, splits, labels or scores of checkpoints
+    "wrong-symmetry": "E019",  # a declared symmetry that changes what a network does
+    "not-traceable": "E020",  # a network whose symmetry cannot be derived
+    "network-failed": "E021",  # code of the user's network or task raised, or returned nonsense
+    "wrong-plugin": "E022",  # a generator, task, reader or network that lacks what is called
+    "no-data": "E023",  # a data set that must be fetched or put in place first
+    "not-fetched": "E024",  # fetching failed
+    "not-installed": "E025",  # a program or an optional package
+    "wrong-version": "E026",  # written by another version of the schema
+    "wrong-mesh": "E027",
+    "unsuited": "E028",  # sound, but not what this method, task or command works on
+    "wrong-content": "E029",  # a value, name or entry inside a file that cannot be meant
+}
+"""Codes of refusals, by name; a number is never given to another one."""
+
+WARNINGS: dict[str, str] = {}
+"""Codes of warnings and notes, by name; a number is never given to another one."""
 
 
 class InputError(Exception):
     """Wrong input from outside: a file, a flag, a layout, missing data.
 
     The message is for the user: what was expected, what came, what to do. The command line prints
-    it and exits with code 2, without a traceback. It is one line, whatever a file name in it holds.
+    it with its code and exits with code 2, without a traceback. It is one line, whatever a file
+    name in it holds.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, code: str = "wrong-content") -> None:
         super().__init__("".join(c if c.isprintable() else " " for c in message))
+        self.code, self.number = code, REFUSALS[code]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A warning or a note: a sentence for the reader, and a code for programs."""
+
+    code: str
+    """A key of `WARNINGS`."""
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.code not in WARNINGS:
+            raise ValueError(f"{self.code!r} is no code of a warning")
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def label(self) -> str:
+        """Number and name: "W012 shared-initialization"."""
+        return f"{WARNINGS[self.code]} {self.code}"
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
@@ -23,10 +86,17 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return InputError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")
+    return InputError(
+        f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}", "unknown-name"
+    )
 
 
 def first_few(names: Sequence[str], separator: str = ", ") -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return separator.join(names[:SHOWN]) + more
+
+
+def count(n: int, what: str) -> str:
+    """A number with its noun: "1 run", "3 runs"."""
+    return f"{n} {what}{'s' * (n != 1)}"

@@ -11,8 +11,7 @@ from novelweights.auditing.judge.recognition import one_of_each_run
 from novelweights.auditing.one_run.from_scratch import ROLE as SCRATCH_ROLE
 from novelweights.auditing.one_run.from_scratch import same_parts
 from novelweights.auditing.result import DistanceInfo
-from novelweights.auditing.words import count
-from novelweights.errors import InputError
+from novelweights.errors import InputError, count
 from novelweights.metrics.alignment import Alignment
 from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.chain import symmetry_of_layout

@@ -55,7 +55,7 @@ class Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except InputError as problem:
-            error(str(problem))
+            error(f"{problem} [{problem.number} {problem.code}]")
             raise typer.Exit(2) from None
         except OSError as problem:
             text = OS_ERRORS.get(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from novelweights.auditing.result import AuditResult, Quantity
-from novelweights.auditing.words import count
+from novelweights.errors import count
 from novelweights.report.tables import number, quantity_rows
 
 

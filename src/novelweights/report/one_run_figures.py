@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.stats import gaussian_kde
 
 from novelweights.auditing.result import TSNE_GROUPS, AuditResult
-from novelweights.auditing.words import count
+from novelweights.errors import count
 from novelweights.report.style import BLUE, PANEL, PURPLE, RED, TEAL, groups_of, window
 from novelweights.report.tables import number
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from novelweights.auditing.result import Quantity
-from novelweights.auditing.words import count
+from novelweights.errors import count
 from novelweights.report.tables import MISSING, QuantityRow, number, plain, quantity_rows
 
 AUDIT, STEERING, RECONSTRUCTION = "audit", "steering", "reconstruction"

@@ -11,7 +11,7 @@ from torch import Tensor
 from novelweights.auditing.controls.matching import match_noise
 from novelweights.auditing.measure.measurements import NearestIndex, like, measure
 from novelweights.auditing.result import Measurements
-from novelweights.auditing.words import count
+from novelweights.errors import count
 from novelweights.seeding import rng_for
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.perturb import (

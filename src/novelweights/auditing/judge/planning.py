@@ -17,7 +17,7 @@ from scipy.stats import beta, betabinom, binom
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, Criteria
 from novelweights.auditing.judge.statistics import clopper_pearson, smallest_detectable
-from novelweights.auditing.words import count
+from novelweights.errors import count
 from novelweights.metrics.alignment import alignment_of_learned
 from novelweights.metrics.relatives import related_groups, run_spacing
 from novelweights.weights.population import Population, last_of_each_run, require_finite

@@ -19,7 +19,7 @@ from novelweights.auditing.judge.criteria import (
 from novelweights.auditing.judge.planning import limits_beside
 from novelweights.auditing.judge.statistics import clopper_pearson, share_beyond
 from novelweights.auditing.result import AuditResult, Quantity
-from novelweights.auditing.words import count
+from novelweights.errors import count
 
 
 def why_withheld(

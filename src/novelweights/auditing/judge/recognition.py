@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.judge.statistics import nearer_probability
 from novelweights.auditing.judge.verdict import working
-from novelweights.auditing.words import count
+from novelweights.errors import count
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import LINKED, related_groups, reordered_twins, run_spacing

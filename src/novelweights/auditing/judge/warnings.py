@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import Measurements
-from novelweights.auditing.words import count
+from novelweights.errors import count
 from novelweights.tasks.task import Task
 
 

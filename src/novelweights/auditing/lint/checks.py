@@ -13,7 +13,7 @@ import numpy as np
 
 from novelweights.auditing.lint.rows import Finding, Named, Severity, check_rows, finding
 from novelweights.auditing.lint.runs import check_heldout, check_independence, check_shared_runs
-from novelweights.auditing.words import count
+from novelweights.errors import count
 from novelweights.readers import PLAIN
 from novelweights.readers.source import Reading
 from novelweights.readers.tolerant import Examined, examine

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from novelweights.auditing.words import count
+from novelweights.errors import count
 from novelweights.weights.population import Population, Records, last_of_each_run
 
 SHOWN = 5

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from novelweights.auditing.lint.rows import Finding, Named, Severity, finding, scan, trained_rows
 from novelweights.auditing.measure.leakage import LEAKED
-from novelweights.auditing.words import count
+from novelweights.errors import count
 from novelweights.metrics.alignment import alignment_of_learned, pair_distances
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import related_groups, run_spacing

@@ -16,7 +16,7 @@ from novelweights.auditing.judge.statistics import bootstrap, mean, median, near
 from novelweights.auditing.judge.verdict import working
 from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import Quantity
-from novelweights.auditing.words import count
+from novelweights.errors import count
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest
 from novelweights.tasks.task import Measure, Task

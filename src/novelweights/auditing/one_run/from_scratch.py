@@ -13,8 +13,7 @@ import torch
 from novelweights.auditing.measure.estimates import Words, of_rows
 from novelweights.auditing.measure.measurements import NearestIndex, measure
 from novelweights.auditing.result import Measurements, Quantity
-from novelweights.auditing.words import count
-from novelweights.errors import InputError
+from novelweights.errors import InputError, count
 from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.task import Measure
 from novelweights.weights.layout import WeightLayout
