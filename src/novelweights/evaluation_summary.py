@@ -19,8 +19,6 @@ from novelweights.generators.store import model_digest
 from novelweights.report.summary import Evaluation, audit_folder, write_summary
 from novelweights.report.summary_page import RECONSTRUCTION, STEERING
 from novelweights.reproduce.reported import REPORTED, PaperResult
-from novelweights.studies.reconstruction.run import is_reconstruction_run, read_reconstruction
-from novelweights.studies.steering.page import is_steering_run, read_steering
 
 ASKED: dict[str, type] = {
     **dict.fromkeys(("method", "zoo", "scale"), str),
@@ -63,8 +61,8 @@ def summarize(folder: Path) -> Path:
         recovered=printed.recovered_settings,
         seconds=seconds,
         cores=cores,
-        steering=_steering(folder),
-        reconstruction=_reconstruction(folder),
+        steering=_study(folder, STEERING),
+        reconstruction=_study(folder, RECONSTRUCTION),
         paper_setting=printed.setting,
         paper={key: (one.text, one.source) for key, one in printed.numbers.items()} or None,
         parameters_note=printed.parameters_note,
@@ -114,21 +112,12 @@ def _asked(folder: Path) -> dict[str, Any]:
     return asked
 
 
-def _steering(folder: Path) -> str | None:
-    """What a steering of this model found, in a sentence; of another, or of none, nothing."""
-    if not is_steering_run(folder / STEERING):
+def _study(folder: Path, name: str) -> str | None:
+    """What a study of this model says, in a sentence; of another model, or of none, nothing."""
+    path = folder / name / f"{name}.json"
+    if not path.is_file():
         return None
-    run = read_steering(folder / STEERING)
-    return run.sentence if _is_of_this_model(folder, run.about) else None
-
-
-def _reconstruction(folder: Path) -> str | None:
-    """What the reconstructions by this model's codec show, in a sentence; of another, nothing."""
-    if not is_reconstruction_run(folder / RECONSTRUCTION):
-        return None
-    run = read_reconstruction(folder / RECONSTRUCTION)
-    return run.sentence if _is_of_this_model(folder, run.about) else None
-
-
-def _is_of_this_model(folder: Path, about: Mapping[str, Any]) -> bool:
-    return about.get("model_sha256") == model_digest(folder / "model")
+    study = entries(path, read_json(path), {"about": dict, "summary": dict})
+    sentence = entries(path, study["summary"], {"sentence": str})["sentence"]
+    is_of_this_model = study["about"].get("model_sha256") == model_digest(folder / "model")
+    return sentence if is_of_this_model else None

@@ -12,7 +12,7 @@ from test_commands import fails, run
 from novelweights.auditing.stages import audit
 from novelweights.cli.reconstruct import PARTS
 from novelweights.evaluation import stand_ins
-from novelweights.evaluation_summary import _reconstruction
+from novelweights.evaluation_summary import _study
 from novelweights.files import require_new
 from novelweights.generators.store import load_fitted, model_digest
 from novelweights.readers import read_checkpoints
@@ -190,8 +190,8 @@ def test_an_evaluation_tells_what_the_reconstructions_of_its_model_show(
     for name, there in (("model", "model"), ("run", "reconstruction")):
         shutil.copytree(chain / name, tmp_path / there)
     told = json.loads((chain / "run/reconstruction.json").read_text())["summary"]["sentence"]
-    assert _reconstruction(tmp_path) == told
+    assert _study(tmp_path, "reconstruction") == told
     (tmp_path / "evaluation.json").write_text("{}")
     require_new(tmp_path, kind="evaluation.json", overwrite=True)
     (tmp_path / "model" / "generator.json").write_text("{}")
-    assert _reconstruction(tmp_path) is None
+    assert _study(tmp_path, "reconstruction") is None

@@ -385,26 +385,17 @@ def report(
     from novelweights.evaluation_folder import evaluation_marker
     from novelweights.evaluation_summary import audited_folders, summarize
     from novelweights.report.page import build_report
-    from novelweights.report.summary_page import RECONSTRUCTION, STEERING
-    from novelweights.studies.reconstruction.page import build_reconstruction_report
-    from novelweights.studies.reconstruction.run import is_reconstruction_run
-    from novelweights.studies.steering.page import build_steering_report, is_steering_run
+    from novelweights.studies import STUDIES, build_study_report, is_study
 
     if evaluation_marker(run) is not None:
         say(f"summary: {summarize(run)}")
         for audited in audited_folders(run):
             say(f"page: {build_report(audited)}")
-        if is_steering_run(run / STEERING):
-            say(f"page: {build_steering_report(run / STEERING)}")
-        if is_reconstruction_run(run / RECONSTRUCTION):
-            say(f"page: {build_reconstruction_report(run / RECONSTRUCTION)}")
+        for study in (run / name for name in STUDIES):
+            if is_study(study):
+                say(f"page: {build_study_report(study)}")
         return
-    build = build_report
-    if is_steering_run(run):
-        build = build_steering_report
-    elif is_reconstruction_run(run):
-        build = build_reconstruction_report
-    say(f"page: {build(run)}")
+    say(f"page: {build_study_report(run) if is_study(run) else build_report(run)}")
 
 
 @data.command("fetch")

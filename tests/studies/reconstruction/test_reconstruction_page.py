@@ -5,9 +5,10 @@ import pytest
 from pages import page_of, text_of, unbalanced
 
 from novelweights.errors import InputError
+from novelweights.studies import is_study
 from novelweights.studies.reconstruction.figures import draw_accuracy, draw_invariance
 from novelweights.studies.reconstruction.page import build_reconstruction_report
-from novelweights.studies.reconstruction.run import is_reconstruction_run, read_reconstruction
+from novelweights.studies.reconstruction.run import read_reconstruction
 
 MEANS = {
     "reconstruction": 0.5,
@@ -134,8 +135,8 @@ def test_page_is_made_again_from_the_numbers_alone(folder):
     png = (folder / "figures/invariance.png").read_bytes()
     assert build_reconstruction_report(folder).read_bytes() == first
     assert (folder / "figures/invariance.png").read_bytes() == png
-    assert is_reconstruction_run(folder)
-    assert not is_reconstruction_run(folder / "figures")
+    assert is_study(folder)
+    assert not is_study(folder / "figures")
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import pytest
 from pages import page_of, text_of, unbalanced
 
 from novelweights.errors import InputError
+from novelweights.studies import is_study
 from novelweights.studies.steering.page import (
     build_steering_report,
     draw_steering,
-    is_steering_run,
     read_steering,
 )
 
@@ -93,8 +93,8 @@ def test_page_is_made_again_from_the_numbers_alone(folder):
     png = (folder / "figures/steering.png").read_bytes()
     assert build_steering_report(folder).read_bytes() == first[0]
     assert (folder / "figures/steering.png").read_bytes() == png
-    assert is_steering_run(folder)
-    assert not is_steering_run(folder / "figures")
+    assert is_study(folder)
+    assert not is_study(folder / "figures")
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,6 @@ class ReconstructionRun:
         return self.quantities.get(f"{name}{SPLIT_SUFFIXES[split]}")
 
 
-def is_reconstruction_run(folder: Path) -> bool:
-    """Whether `novelweights reconstruct` wrote the folder."""
-    return (folder / FILE).is_file()
-
-
 def read_reconstruction(folder: Path) -> ReconstructionRun:
     """The contents of `reconstruction.json`.
 

@@ -80,11 +80,6 @@ class SteeringRun:
         return len(np.unique(self.start))
 
 
-def is_steering_run(folder: Path) -> bool:
-    """Whether `novelweights steer` wrote the folder."""
-    return (folder / FILE).is_file()
-
-
 def build_steering_report(folder: Path) -> Path:
     """Write `report.html` and `figures/` into a steering folder, from `steering.json` alone.
 
