@@ -7,6 +7,7 @@ from photos import needs_photos
 from PIL import Image
 
 from novelweights.data import cut_paste
+from novelweights.data.cache import cache_dir
 from novelweights.data.cut_paste import (
     CUT_PASTE,
     MADE_SHA256,
@@ -14,7 +15,7 @@ from novelweights.data.cut_paste import (
     on_backgrounds,
     read_stamps,
 )
-from novelweights.data.fetch import FETCHABLE, STAMPS_NAME, cache_dir
+from novelweights.data.fetch import FETCHABLE, STAMPS_NAME
 from novelweights.data.pasting import reduced
 from novelweights.data.stamps import STAMPS
 from novelweights.data.substitutes import made_digest
@@ -84,16 +85,16 @@ def test_pixels_are_made_once_and_kept(planted, tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "byte", "other", "gone", "text"])
 def test_damaged_pixels_are_made_again(planted, tmp_path, damage):
     whole = load_cut_paste_100()
-    path = tmp_path / CUT_PASTE / "test.npy"
+    path = tmp_path / f"{CUT_PASTE}.npz"
     content = bytearray(path.read_bytes())
     match damage:
         case "cut":
             path.write_bytes(content[:-5])
         case "byte":
-            content[-5] ^= 1
+            content[len(content) // 2] ^= 1
             path.write_bytes(content)
         case "other":
-            np.save(path, np.zeros((100, 32, 32, 3)))
+            np.savez(path, train=whole.train, test=whole.train[:100])
         case "gone":
             path.unlink()
         case _:
@@ -108,11 +109,12 @@ def test_other_bytes_than_everywhere_are_refused_and_not_kept(planted, tmp_path,
     monkeypatch.setattr(cut_paste, "MADE_SHA256", MADE_SHA256)
     with pytest.raises(InputError, match=r"expected made images of sha256 a00ecad79bd5\.\.\., got"):
         load_cut_paste_100()
-    assert not (tmp_path / CUT_PASTE).exists()
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_cache_that_cannot_be_written_costs_time_only(planted, tmp_path):
-    (tmp_path / CUT_PASTE).write_text("a file in the way")
+def test_a_cache_that_cannot_be_written_costs_time_only(planted, tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("in the way")
     assert len(load_cut_paste_100().test) == 100
     assert len(load_cut_paste_100().test) == 100
     assert planted == [1, 1]

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 from packed import DEBIAN_PACKED, FILES, SHA256, needs_dpkg_deb
 
-from novelweights.data.fetch import FETCHABLE, cache_dir, fetch, fetched_folder
+from novelweights.data.cache import cache_dir
+from novelweights.data.fetch import FETCHABLE, fetch, fetched_folder
 from novelweights.errors import InputError
 
 

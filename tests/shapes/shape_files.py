@@ -1,6 +1,5 @@
 """ShapeNet's folder with HyperDiffusion's lists at a small scale: boxes, some of them spoiled."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,6 @@ import pytest
 
 from novelweights.shapes import repaired_meshes, shape_sets
 
-NEEDS_REPAIR = pytest.mark.skipif(
-    importlib.util.find_spec("point_cloud_utils") is None, reason="needs the extra meshes"
-)
 WHOLE, LONG, OPEN, PROBLEMATIC, MISSING, NAN, HELDOUT, *TEST = (f"{i:032x}" for i in range(9))
 SIZES = {"train": 5, "validation": 1, "test": 2}
 """Shapes listed in each part that are not problematic."""

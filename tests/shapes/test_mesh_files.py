@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
-from hostile_meshes import CUBE, HOSTILE, WRITERS, obj, off, sphere
+from hostile_meshes import HOSTILE, WRITERS, obj, off
+from refused import refused
+from solids import CUBE, sphere, volume
 
 from novelweights.errors import InputError
-from novelweights.shapes.mesh_cleaning import cleaned
+from novelweights.shapes.mesh import Mesh
 from novelweights.shapes.mesh_files import mesh_of, read_mesh
 
 
@@ -11,19 +13,18 @@ from novelweights.shapes.mesh_files import mesh_of, read_mesh
 def test_every_format_gives_the_closed_cube(name, tmp_path):
     (tmp_path / name).write_bytes(WRITERS[name](CUBE))
     mesh = read_mesh(tmp_path / name)
-    assert mesh.volume == pytest.approx(1)
+    places, row = np.unique(mesh.vertices, axis=0, return_inverse=True)  # STL shares none
+    assert volume(Mesh(places, row.reshape(-1)[mesh.faces])) == pytest.approx(1)
     assert mesh.areas.sum() == pytest.approx(6)
-    assert cleaned(mesh).is_oriented
-    assert len(mesh.vertices) == 8
+    assert len(places) == 8
 
 
-@pytest.mark.parametrize(("name", "content", "message"), HOSTILE, ids=[row[0] for row in HOSTILE])
-def test_hostile_file_is_refused_with_one_clear_message(name, content, message, tmp_path):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=message) as caught:
-        read_mesh(tmp_path / name)
-    assert name in str(caught.value)
-    assert len(str(caught.value)) < 500
+def test_hostile_files_are_refused_each_with_one_clear_message(tmp_path):
+    for name, content, code, named in HOSTILE:
+        (tmp_path / name).write_bytes(content)
+        with refused(code, name, named) as caught:
+            read_mesh(tmp_path / name)
+        assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -43,12 +44,12 @@ def test_damaged_bytes_never_raise_anything_else(name):
 
 
 def test_missing_folder_and_large_files_are_refused_unread(tmp_path):
-    with pytest.raises(InputError, match="found none"):
+    with refused("not-found"):
         read_mesh(tmp_path / "none.obj")
-    with pytest.raises(InputError, match="found none"):
+    with refused("not-found"):
         read_mesh(tmp_path)
     (tmp_path / "cube.obj").write_bytes(obj())
-    with pytest.raises(InputError, match="expected at most 10 bytes"):
+    with refused("too-large", "cube.obj", 10):
         read_mesh(tmp_path / "cube.obj", max_bytes=10)
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_meshes import CUBE, ac3d, three_ds
+from hostile_meshes import ac3d, three_ds
+from refused import refused
+from solids import CUBE, volume
 
 from novelweights.data.airplane_packages import AIRPLANE_PACKAGES, CRRCSIM, FLIGHTGEAR, GL_117
 from novelweights.data.fetch import FETCHABLE
-from novelweights.errors import InputError
 from novelweights.shapes.real_airplanes import (
     FRAMES,
     SETS,
@@ -45,9 +46,9 @@ def test_damaged_and_large_files_are_refused_and_lacking_objects_are_not(tmp_pat
     files = package_files(FLIGHTGEAR, tmp_path / FLIGHTGEAR)
     assert list(files) == ["cube", "lacking", "cut", "large"]
     for name in ("cube", "lacking"):
-        assert files[name].read(files[name].path).volume == pytest.approx(1)
-    for name, says in (("cut", "damaged AC3D"), ("large", "at most 3000000 bytes")):
-        with pytest.raises(InputError, match=says):
+        assert volume(files[name].read(files[name].path)) == pytest.approx(1)
+    for name, code in (("cut", "damaged"), ("large", "too-large")):
+        with refused(code, f"{name}.ac"):
             files[name].read(files[name].path)
 
 
@@ -55,7 +56,7 @@ def test_3ds_files_are_read_and_turned(tmp_path, monkeypatch):
     put(GL_117, {"cube.3ds": three_ds()}, tmp_path, monkeypatch)
     [file] = package_files(GL_117, tmp_path / GL_117).values()
     mesh = file.read(file.path)
-    assert mesh.volume == pytest.approx(1)
+    assert volume(mesh) == pytest.approx(1)
     assert np.array_equal(mesh.vertices, CUBE.vertices * [-1, -1, 1])
 
 
@@ -126,5 +127,5 @@ def test_sets_have_names_of_their_own_and_as_many_shapes_as_told():
 
 def test_what_was_not_fetched_says_how(tmp_path, monkeypatch):
     put(CRRCSIM, {"cube.ac": ac3d()}, tmp_path, monkeypatch)
-    with pytest.raises(InputError, match="run `novelweights data fetch real-airplanes`"):
+    with refused("no-data", "novelweights data fetch real-airplanes"):
         airplanes_of("real-airplanes")

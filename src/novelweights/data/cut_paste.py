@@ -7,15 +7,17 @@ as in `data/substitutes.py`; the cut-outs are the same.
 
 import hashlib
 import io
+from collections.abc import Mapping
+from functools import partial
 from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from novelweights.data.cache import kept_arrays
 from novelweights.data.draws import Draws
-from novelweights.data.fetch import STAMPS_NAME, cache_dir, fetched_folder
+from novelweights.data.fetch import STAMPS_NAME, fetched_folder
 from novelweights.data.installed import PHOTOS, read_photo
 from novelweights.data.pasting import Placements, Stamps, pasted, reduced
 from novelweights.data.pixel_data import PixelData
@@ -23,7 +25,6 @@ from novelweights.data.pixels import Moments
 from novelweights.data.stamps import STAMPS
 from novelweights.data.substitutes import made_digest, patches_origin, random_crops
 from novelweights.errors import InputError
-from novelweights.files import replacing
 
 Pixels = UInt8[np.ndarray, "_ 32 32 3"]
 CUT_PASTE = "cut-paste-100"
@@ -49,10 +50,11 @@ def load_cut_paste_100() -> PixelData:
             the made bytes are others than everywhere else.
     """
     labels = {part: np.repeat(np.arange(len(STAMPS.sha256)), n) for part, n in PER_CLASS.items()}
-    made = _kept(labels)
-    if made is None:
-        made = _made(labels)
-        _keep(made)
+
+    def is_valid(made: Mapping[str, np.ndarray]) -> bool:
+        return made_digest({part: (made[part], of) for part, of in labels.items()}) == MADE_SHA256
+
+    made = kept_arrays(f"{CUT_PASTE}.npz", partial(_made, labels), is_valid)
     moments = Moments.of(made["train"])
     return PixelData(
         name=CUT_PASTE,
@@ -112,35 +114,3 @@ def _made(labels: dict[str, np.ndarray]) -> dict[str, Pixels]:
             f"{metadata.version('pillow')}, install the version of constraints.txt"
         )
     return made
-
-
-def _kept(labels: dict[str, np.ndarray]) -> dict[str, Pixels] | None:
-    """The images as they were made before, if they are in the cache, whole."""
-    try:
-        kept = {part: _read(_path(part)) for part in labels}
-    except (OSError, ValueError, EOFError):
-        return None  # not there yet, or no such file any more
-    parts = {part: (kept[part], labels[part]) for part in kept}
-    return kept if made_digest(parts) == MADE_SHA256 else None
-
-
-def _read(path: Path) -> UInt8[np.ndarray, "..."]:
-    with path.open("rb") as file:
-        pixels = np.lib.format.read_array(file, allow_pickle=False)
-    if pixels.dtype != np.uint8 or pixels.ndim != 4:
-        raise ValueError(f"{path} does not hold images")
-    return pixels
-
-
-def _keep(made: dict[str, Pixels]) -> None:
-    try:
-        for part, pixels in made.items():
-            _path(part).parent.mkdir(parents=True, exist_ok=True)
-            with replacing(_path(part)) as temporary, temporary.open("wb") as out:
-                np.save(out, pixels, allow_pickle=False)
-    except OSError:
-        pass  # a cache that cannot be written costs time, not correctness
-
-
-def _path(part: str) -> Path:
-    return cache_dir() / CUT_PASTE / f"{part}.npy"

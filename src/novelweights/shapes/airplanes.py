@@ -1,7 +1,6 @@
-"""A procedural family of airplanes with known parameters: draws, records, nearest shapes, surfaces.
+"""A procedural family of airplanes with known parameters: draws, records, surfaces.
 
-In place of a set of meshes that cannot be shared: any number of airplanes, each one closed body,
-of which it is known which training shape is nearest by parameters and which are planted copies.
+In place of a set of meshes that cannot be shared: any number of airplanes, each one closed body.
 """
 
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Float64
 from scipy.special import ndtr, ndtri
 from skimage.measure import marching_cubes
 from torch import Tensor
@@ -44,15 +43,12 @@ class Airplanes:
         for name in sorted(set(self.classes) - set(CLASSES)):
             raise unknown_name("class of airplanes", name, CLASSES)
         if not self.parameters.isfinite().all():
-            raise InputError("parameters of airplanes are finite, got others: draw them anew")
+            raise InputError(
+                "parameters of airplanes are finite, got others: draw them anew", "not-finite"
+            )
 
     def __len__(self) -> int:
         return len(self.classes)
-
-    def select(self, rows: Sequence[int] | Int[np.ndarray, " r"]) -> "Airplanes":
-        """These rows, in this order."""
-        rows = [int(row) for row in rows]
-        return Airplanes(tuple(self.classes[row] for row in rows), self.parameters[rows])
 
     @property
     def records(self) -> dict[str, list[float]]:
@@ -79,7 +75,8 @@ def draw(
     if n < 1 or not classes:
         raise InputError(
             f"expected at least one airplane of at least one class, got {n} of {len(classes)} "
-            f"classes: ask for more"
+            "classes: ask for more",
+            "too-few",
         )
     for name in classes:
         if name not in CLASSES:
@@ -118,78 +115,6 @@ def _in_range(limits: Range, uniform: np.ndarray) -> np.ndarray:
     return np.clip(middle + spread * ndtri(first + (last - first) * uniform), low, high)
 
 
-def spreads(name: str) -> Float64[np.ndarray, " k"]:
-    """What one step of each column is in a class: a quarter of its range, 0 where it is fixed.
-
-    Where variants differ, of the widest range; of a column that only variants change, a quarter of
-    what lies between them.
-    """
-    of = CLASSES[name]
-    result = np.zeros(len(COLUMNS))
-    for i, column in enumerate(COLUMNS):
-        ranges = [(of.ranges | variant.ranges).get(column, 0.0) for variant in of.variants]
-        ends = [(r[0], r[2]) if isinstance(r, tuple) else (r, r) for r in ranges]
-        widest = max(high - low for low, high in ends)
-        between = max(high for _, high in ends) - min(low for low, _ in ends)
-        result[i] = (widest or between) / WIDTH
-    return result
-
-
-def nearest_by_parameters(
-    airplanes: Airplanes, training: Airplanes
-) -> tuple[Int[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
-    """The training airplane of the same class with the nearest parameters, and its distance.
-
-    The distance is Euclidean in units of `spreads`, over the columns that vary within the class; a
-    copy is at 0. Of equally near ones the first. Where training has none of the class, row -1 at
-    an infinite distance.
-
-    Source: ours.
-    """
-    rows = np.full(len(airplanes), -1)
-    distances = np.full(len(airplanes), np.inf)
-    for name in sorted(set(airplanes.classes) & set(training.classes)):
-        steps = spreads(name)
-        varies = steps > 0
-        ours = np.flatnonzero([other == name for other in airplanes.classes])
-        theirs = np.flatnonzero([other == name for other in training.classes])
-        reference = training.parameters.numpy()[theirs][:, varies] / steps[varies]
-        for row in ours:
-            point = airplanes.parameters.numpy()[row, varies] / steps[varies]
-            apart = np.linalg.norm(reference - point, axis=1)
-            best = int(apart.argmin())
-            rows[row], distances[row] = theirs[best], apart[best]
-    return rows, distances
-
-
-def with_copies(
-    airplanes: Airplanes, training: Airplanes, n: int, *, seed: int
-) -> tuple[Airplanes, Int[np.ndarray, " n"]]:
-    """`airplanes` with `n` rows replaced by different rows of `training`: planted duplicates.
-
-    Returns:
-        The airplanes, and per row the row of `training` that it copies, or -1.
-
-    Raises:
-        InputError: More copies than airplanes or than training rows.
-    """
-    if not 0 <= n <= min(len(airplanes), len(training)):
-        raise InputError(
-            f"expected up to {min(len(airplanes), len(training))} copies ({len(airplanes)} "
-            f"airplanes, {len(training)} to copy), got {n}: plant fewer"
-        )
-    draws = Draws("airplanes", "copies", str(seed))
-    replaced = draws.chosen(n, len(airplanes))
-    sources = draws.chosen(n, len(training))
-    copied = np.full(len(airplanes), -1)
-    copied[replaced] = sources
-    classes, parameters = list(airplanes.classes), airplanes.parameters.clone()
-    for row, source in zip(replaced, sources, strict=True):
-        classes[row] = training.classes[source]
-        parameters[row] = training.parameters[source]
-    return Airplanes(tuple(classes), parameters), copied
-
-
 def airplane_mesh(parameters: Float64[Tensor, " k"], resolution: int = GRID) -> Mesh:
     """The surface of one airplane in the cube, by marching cubes on `resolution` points per axis.
 
@@ -200,7 +125,9 @@ def airplane_mesh(parameters: Float64[Tensor, " k"], resolution: int = GRID) -> 
         InputError: Fewer than 2 blocks of points per axis.
     """
     if resolution < 2 * BLOCK:
-        raise InputError(f"expected at least {2 * BLOCK} points per axis, got {resolution}")
+        raise InputError(
+            f"expected at least {2 * BLOCK} points per axis, got {resolution}", "too-few"
+        )
     values, corner = _values_near_surface(parameters, resolution)
     spacing = 1 / (resolution - 1)
     vertices, faces, _, _ = marching_cubes(

@@ -1,17 +1,19 @@
-"""Triangle meshes: what one is, whether it is closed, points on it, its place in the cube."""
+"""Triangle meshes: what one is, points on it, its place in the cube."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64, Int, Int64
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from jaxtyping import Float64, Int64
 
 from novelweights.errors import InputError
 
 HALF_EXTENT = 0.475
 """Largest |coordinate| of a placed shape; the cube is [-0.5, 0.5]^3. Source: HyperDiffusion."""
+
+Part = tuple[Float64[np.ndarray, "v 3"], Int64[np.ndarray, "f 3"]]
+"""Vertices, and faces that name them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,41 +73,15 @@ class Mesh:
         a, b, c = np.moveaxis(self.triangles, 1, 0)
         return np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
 
-    @cached_property
-    def volume(self) -> float:
-        """Signed volume, positive if faces point outward; meaningful if the mesh is watertight."""
-        a, b, c = np.moveaxis(self.triangles, 1, 0)
-        return float((a * np.cross(b, c)).sum() / 6)
 
-    @cached_property
-    def is_watertight(self) -> bool:
-        """Every edge belongs to exactly two faces; vertices are compared by row, not by place."""
-        keys = self._edges()
-        _, counts = np.unique(np.minimum(*keys), return_counts=True)
-        return not self.is_empty and bool((counts == 2).all())
-
-    @cached_property
-    def is_oriented(self) -> bool:
-        """Watertight, and the two faces of an edge run along it in opposite directions."""
-        there, back = (np.sort(keys) for keys in self._edges())
-        once = bool((there[1:] != there[:-1]).all())
-        return self.is_watertight and once and bool((there == back).all())
-
-    @cached_property
-    def bodies(self) -> int:
-        """Pieces that share no vertex; vertices without a face count for none."""
-        n = len(self.vertices)
-        used = np.unique(self.faces)
-        ends = self.faces[:, [0, 0]].ravel(), self.faces[:, [1, 2]].ravel()
-        links = coo_array((np.ones(len(ends[0]), np.int8), ends), shape=(n, n))
-        _, labels = connected_components(links, directed=False)
-        return len(np.unique(labels[used]))
-
-    def _edges(self) -> tuple[Int[np.ndarray, " e"], Int[np.ndarray, " e"]]:
-        """Every directed edge as one number, and the same edge the other way round."""
-        starts, ends = self.faces.ravel(), np.roll(self.faces, -1, axis=1).ravel()
-        n = len(self.vertices)
-        return starts * n + ends, ends * n + starts
+def joined(parts: Sequence[Part]) -> Mesh:
+    """One mesh of several parts."""
+    starts = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
+    shifted = [faces + start for (_, faces), start in zip(parts, starts, strict=False)]
+    return Mesh(
+        np.concatenate([np.zeros((0, 3)), *(vertices for vertices, _ in parts)]),
+        np.concatenate([np.zeros((0, 3), np.int64), *shifted]),
+    )
 
 
 def placed(mesh: Mesh, half_extent: float = HALF_EXTENT) -> Mesh:
@@ -118,13 +94,16 @@ def placed(mesh: Mesh, half_extent: float = HALF_EXTENT) -> Mesh:
     """
     if not len(mesh.vertices) or not mesh.is_finite:
         what = "coordinates that are not finite" if len(mesh.vertices) else "no vertices"
-        raise InputError(f"a mesh to be placed needs finite vertices, got {what}: leave it out")
+        raise InputError(
+            f"a mesh to be placed needs finite vertices, got {what}: leave it out", "wrong-mesh"
+        )
     centered = mesh.vertices - mesh.vertices.mean(axis=0)
     extent = np.abs(centered).max()
     if not 0 < extent < np.inf:
         raise InputError(
             f"a mesh to be placed needs an extent above 0, got {extent} from its center: leave it "
-            f"out"
+            "out",
+            "wrong-mesh",
         )
     return Mesh(centered * (half_extent / extent), mesh.faces)
 
@@ -142,7 +121,8 @@ def sample_surface(mesh: Mesh, n: int, rng: np.random.Generator) -> Float64[np.n
     if not 0 < area < np.inf:
         raise InputError(
             f"points are drawn from a surface with a finite area above 0, got area {area} of "
-            f"{len(mesh.faces)} faces: leave the mesh out"
+            f"{len(mesh.faces)} faces: leave the mesh out",
+            "wrong-mesh",
         )
     total = np.cumsum(mesh.areas)
     # side="right" never chooses a face without area; the last with area catches rounding

@@ -1,14 +1,12 @@
 """Triangle meshes from files: OBJ, PLY, STL and OFF by trimesh, AC3D and 3DS by our own readers.
 
 A format is known by how a file begins, OBJ and STL also by the suffix. What comes out is finite and
-has a face; it may be open or cut itself, see `shapes/mesh_faults.py`. Files beside a mesh, such as
-materials, are never looked for.
+has a face; it may be open or cut itself, see `shapes/repaired_meshes.py`. Files beside a mesh, such
+as materials, are never looked for.
 """
 
-import functools
 import io
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -54,16 +52,20 @@ def read_mesh(path: Path, *, max_bytes: int = MAX_BYTES, lacking_objects: bool =
             not finite.
     """
     try:
-        size = path.stat().st_size if path.is_file() else None
-        if size is None:
-            raise InputError(f"{path}: expected a mesh file, found none; check the path")
-        if size > max_bytes:
+        if not path.is_file():
             raise InputError(
-                f"{path}: expected at most {max_bytes} bytes, got {size}; simplify the mesh"
+                f"{path}: expected a mesh file, found none; check the path", "not-found"
+            )
+        if (size := path.stat().st_size) > max_bytes:
+            raise InputError(
+                f"{path}: expected at most {max_bytes} bytes, got {size}; simplify the mesh",
+                "too-large",
             )
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: could not be read ({error}); check its permissions") from error
+        raise InputError(
+            f"{path}: could not be read ({error}); check its permissions", "not-found"
+        ) from error
     return mesh_of(content, str(path), lacking_objects=lacking_objects)
 
 
@@ -73,99 +75,98 @@ def mesh_of(content: bytes, source: str, *, lacking_objects: bool = False) -> Me
     Raises:
         InputError: As `read_mesh`.
     """
-    read = _reader(content, source)
-    if read is read_ac3d:
-        read = functools.partial(read_ac3d, lacking_objects=lacking_objects)
-    mesh = read(content, source)
+    kind = _format_of(content, source)
+    if kind == "ac3d":
+        mesh = read_ac3d(content, source, lacking_objects=lacking_objects)
+    elif kind == "3ds":
+        mesh = read_3ds(content, source)
+    else:
+        mesh = _by_trimesh(content, source, kind)
     if mesh.is_empty:
-        raise InputError(f"{source}: expected a mesh with faces, got none; leave it out")
+        raise InputError(
+            f"{source}: expected a mesh with faces, got none; leave it out", "wrong-mesh"
+        )
     if not mesh.is_finite:
         raise InputError(
-            f"{source}: expected finite coordinates, got others; leave it out or export it again"
+            f"{source}: expected finite coordinates, got others; leave it out or export it again",
+            "not-finite",
         )
     return mesh
 
 
-def _reader(content: bytes, source: str) -> Callable[[bytes, str], Mesh]:
-    """The reader of the file's format, known by its beginning or else by its suffix."""
-    if not content:
-        raise InputError(f"{source}: expected a mesh file, got an empty one; put it there again")
+def _format_of(content: bytes, source: str) -> str:
+    """The file's format, known by its beginning or else by its suffix."""
     suffix = Path(source).suffix.lower()
     if content.startswith(AC3D):
-        return read_ac3d
+        return "ac3d"
     if content.startswith(THREE_DS) and suffix not in (".obj", ".stl"):
-        return read_3ds
+        return "3ds"
     if content.startswith(b"ply"):
-        return _ply
+        return "ply"
     if re.match(rb"\s*(#[^\n]*\n\s*)*C?OFF\b", content[:1000]):
-        return _off
-    if suffix in (".obj", ".stl"):
-        return _obj if suffix == ".obj" else _stl
+        return "off"
+    if content and suffix in (".obj", ".stl"):
+        return suffix[1:]
     raise InputError(
         f"{source}: expected an OBJ, PLY, STL, OFF, AC3D or 3DS file, got one that begins with "
-        f"{content[:8]!r}; convert it to one of them"
+        f"{content[:8]!r}; convert it to one of them",
+        "not-recognized",
     )
 
 
-def _obj(content: bytes, source: str) -> Mesh:
-    """Vertices and faces alone: by texture and normal, trimesh would split the vertices."""
-    if re.search(rb"^\s*f\b[^\n#]*\s-\d", content, re.MULTILINE):
-        raise InputError(
-            f"{source}: expected faces that number vertices from the first, got numbers relative "
-            "to the last; export it with absolute ones"
-        )
-    plain = OBJ_DETAILS.sub(b"", content)
-    return _by_trimesh(plain, source, "obj", maintain_order=True, skip_materials=True)
+def _by_trimesh(content: bytes, source: str, kind: str) -> Mesh:
+    """What trimesh reads, as it lies in the file: nothing merged, dropped or reordered.
 
-
-def _ply(content: bytes, source: str) -> Mesh:
-    header, _, rest = content.partition(b"end_header")
-    declared = [int(n) for n in re.findall(rb"^element\s+\S+\s+(\d{1,18})\s", header, re.MULTILINE)]
-    _check_declared(sum(declared), len(rest), "rows", source)
-    return _by_trimesh(content, source, "ply", fix_texture=False)
-
-
-def _off(content: bytes, source: str) -> Mesh:
-    plain = re.sub(rb"#[^\n]*", b"", content[:10_000])
-    counts = re.match(rb"\s*C?OFF\s+(\d{1,18})\s+(\d{1,18})", plain)
-    if counts:
-        _check_declared(sum(map(int, counts.groups())), len(content), "rows", source)
-    return _by_trimesh(content, source, "off")
-
-
-def _stl(content: bytes, source: str) -> Mesh:
-    """STL names no vertices: corners at the very same place are made one."""
-    is_text = content.lstrip().startswith(b"solid") and b"facet" in content[:2000]
-    if not is_text:
-        n = int.from_bytes(content[STL_HEADER - 4 : STL_HEADER], "little")
-        if len(content) < STL_HEADER or len(content) != STL_HEADER + n * STL_FACE:
-            raise InputError(
-                f"{source}: damaged STL file, {n} faces are declared in {len(content)} bytes; put "
-                "the file there again, whole"
-            )
-    mesh = _by_trimesh(content, source, "stl")
-    places, row = np.unique(mesh.vertices + 0.0, axis=0, return_inverse=True)
-    return Mesh(places, row.reshape(-1)[mesh.faces].reshape(-1, 3).astype(np.int64))
-
-
-def _check_declared(n: int, n_bytes: int, what: str, source: str) -> None:
-    if n > n_bytes:  # a row takes a byte at the very least
-        raise InputError(
-            f"{source}: damaged file, {n} {what} are declared in {n_bytes} bytes; put the file "
-            "there again, whole"
-        )
-
-
-def _by_trimesh(content: bytes, source: str, kind: str, **options: object) -> Mesh:
-    """What trimesh reads, as it lies in the file: nothing merged, dropped or reordered."""
+    Of an OBJ vertices and faces alone: by texture and normal, trimesh would split the vertices.
+    """
+    plain, options = content, {}
+    if kind == "obj":
+        plain = OBJ_DETAILS.sub(b"", content)
+        options = {"maintain_order": True, "skip_materials": True}
+    elif kind == "ply":
+        options = {"fix_texture": False}
     try:
+        _check_declared(content, kind, source)
         with np.errstate(all="ignore"):
-            read = trimesh.load_mesh(io.BytesIO(content), file_type=kind, process=False, **options)
+            read = trimesh.load_mesh(io.BytesIO(plain), file_type=kind, process=False, **options)
             return Mesh(
                 np.array(read.vertices, np.float64).reshape(-1, 3),
                 np.array(read.faces, np.int64).reshape(-1, 3),
             )
     except DAMAGED as error:
         raise InputError(
-            f"{source}: damaged {kind.upper()} file ({error}); put the file there again, whole"
+            f"{source}: damaged {kind.upper()} file ({error}); put the file there again, whole",
+            "damaged",
         ) from error
+
+
+def _check_declared(content: bytes, kind: str, source: str) -> None:
+    """What trimesh would misread or pass over: relative numbers, rows that never come.
+
+    Raises:
+        InputError: An OBJ file's faces number vertices from the last.
+        ValueError: More is declared than there is.
+    """
+    n, room = 0, len(content)  # rows, and bytes: a row takes one at the very least
+    if kind == "obj" and re.search(rb"^\s*f\b[^\n#]*\s-\d", content, re.MULTILINE):
+        raise InputError(
+            f"{source}: expected faces that number vertices from the first, got numbers relative "
+            "to the last; export it with absolute ones",
+            "unsuited",
+        )
+    if kind == "ply":
+        header, _, rest = content.partition(b"end_header")
+        rows = re.findall(rb"^element\s+\S+\s+(\d{1,18})\s", header, re.MULTILINE)
+        n, room = sum(map(int, rows)), len(rest)
+    elif kind == "off":
+        plain = re.sub(rb"#[^\n]*", b"", content[:10_000])
+        if counts := re.match(rb"\s*C?OFF\s+(\d{1,18})\s+(\d{1,18})", plain):
+            n = sum(map(int, counts.groups()))
+    elif kind == "stl" and not (
+        content.lstrip().startswith(b"solid") and b"facet" in content[:2000]
+    ):
+        n = int.from_bytes(content[STL_HEADER - 4 : STL_HEADER], "little")
+        if len(content) != STL_HEADER + n * STL_FACE:
+            raise ValueError(f"{n} faces are declared in {len(content)} bytes")
+    if n > room:
+        raise ValueError(f"{n} rows are declared in {room} bytes")

@@ -98,7 +98,8 @@ def airplanes_of(name: str) -> dict[str, dict[str, MeshFile]]:
     except InputError as error:
         raise InputError(
             f"{name}: expected the files of {' and '.join(SETS[name])}, not all are there; run "
-            f"`novelweights data fetch {name}`"
+            f"`novelweights data fetch {name}`",
+            "no-data",
         ) from error
     families = [family for some in VERSIONS if (family := [name for name in some if name in files])]
     alone = sorted(files.keys() - {name for family in families for name in family})

@@ -15,7 +15,6 @@ from novelweights.errors import InputError
 from novelweights.seeding import numpy_rng_for
 from novelweights.shapes.airplane_shape import signed_distance
 from novelweights.shapes.mesh import Mesh, sample_surface
-from novelweights.shapes.winding import inside
 
 N_NEAR = 100_000  # HyperDiffusion
 N_UNIFORM = 100_000  # HyperDiffusion
@@ -45,14 +44,6 @@ def inside_of_airplane(parameters: Float64[Tensor, " k"]) -> IsInside:
     return is_inside
 
 
-def inside_of_mesh(mesh: Mesh) -> IsInside:
-    """Which points lie inside of a mesh: those with a winding number of at least 0.5.
-
-    Source: HyperDiffusion.
-    """
-    return lambda points: inside(mesh, points.astype(np.float64))
-
-
 def occupancy_points(
     mesh: Mesh,
     is_inside: IsInside,
@@ -77,7 +68,8 @@ def occupancy_points(
     if min(n_near, n_uniform) < 0 or n_near + n_uniform == 0:
         raise InputError(
             f"expected numbers of points of at least 0, and not both 0, got {n_near} near the "
-            f"surface and {n_uniform} in the cube: ask for more"
+            f"surface and {n_uniform} in the cube: ask for more",
+            "too-few",
         )
     rng = numpy_rng_for(seed, "occupancy points")
     surface = sample_surface(mesh, n_near, rng)
@@ -85,7 +77,8 @@ def occupancy_points(
     if largest > 0.5:
         raise InputError(
             f"expected a mesh in the cube [-0.5, 0.5]^3, got a coordinate of size {largest:.6g}: "
-            f"place it there first"
+            "place it there first",
+            "wrong-mesh",
         )
     near = surface + rng.normal(scale=NEAR_STD, size=(n_near, 3))
     points = np.concatenate([near, rng.random((n_uniform, 3)) - 0.5]).astype(np.float32)
@@ -94,6 +87,7 @@ def occupancy_points(
         which = "all" if occupied[0] else "none"
         raise InputError(
             f"expected some of the {n_near} points near the surface to be inside, got {which}: are "
-            f"the faces turned inside out, or is the shape thinner than can be seen?"
+            "the faces turned inside out, or is the shape thinner than can be seen?",
+            "wrong-mesh",
         )
     return OccupancyPoints(torch.from_numpy(points), torch.from_numpy(occupied), n_near)

@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from novelweights.data.fetch import cache_dir
+from novelweights.data.cache import cache_dir
 from novelweights.errors import InputError, unknown_name
 from novelweights.shapes.airplanes import airplane_mesh, draw
-from novelweights.shapes.mesh import Mesh
-from novelweights.shapes.mesh_faults import CROSSING, INSIDE_OUT, NON_MANIFOLD, OPEN, TURNED
-from novelweights.shapes.mesh_sets import usable
+from novelweights.shapes.mesh import Mesh, placed
 from novelweights.shapes.real_airplanes import SETS, airplanes_of
-from novelweights.shapes.repaired_meshes import MeshFile
-from novelweights.shapes.shape_points import inside_of_airplane, inside_of_mesh
+from novelweights.shapes.repaired_meshes import MeshFile, inside, repair_method, repaired_mesh
+from novelweights.shapes.shape_points import inside_of_airplane
 from novelweights.shapes.shapenet import (
     CATEGORY,
     LISTS,
@@ -31,8 +29,6 @@ from novelweights.shapes.shapenet import (
 SPLITS = {"train": "train", "heldout": "validation", "test": "test"}
 """Which shapes training fields, held-out fields and the judging clouds are of: never the same."""
 SHAPENET = "shapenet-airplanes"
-MENDED = (OPEN, NON_MANIFOLD, TURNED, INSIDE_OUT, CROSSING)
-"""Faults that a mesh may have had and be used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +36,8 @@ class Shapes:
     """Some shapes of a set, placed in the cube [-0.5, 0.5]^3."""
 
     records: Mapping[str, list[float]]
-    """What is known of each, column by column: for procedural shapes their parameters, for meshes
-    of files whether they had each of the faults `MENDED` (1 or 0)."""
+    """What is known of each, column by column: the parameters of procedural shapes, of meshes of
+    files nothing."""
     mesh: Callable[[int], Mesh]
     """The surface of one."""
     is_inside: Callable[[int, Float32[np.ndarray, "m 3"]], Bool[np.ndarray, " m"]]
@@ -52,7 +48,7 @@ class Shapes:
     """Why shapes of files cannot be used, by name."""
 
     def __len__(self) -> int:
-        return len(next(iter(self.records.values())))
+        return len(self.names or next(iter(self.records.values())))
 
 
 def _airplanes(n: int, split: str, seed: int) -> Shapes:
@@ -67,7 +63,7 @@ def _airplanes(n: int, split: str, seed: int) -> Shapes:
 
 
 def _fetched(name: str) -> Callable[[int, str, int], Shapes]:
-    return lambda n, split, seed: _of_files(airplanes_of(name)[split], n, f"{name}, {split}")
+    return lambda n, split, seed: of_files(airplanes_of(name)[split], n, f"{name}, {split}")
 
 
 def _shapenet(n: int, split: str, seed: int) -> Shapes:
@@ -76,22 +72,58 @@ def _shapenet(n: int, split: str, seed: int) -> Shapes:
         raise InputError(
             f"{SHAPENET}: expected in {folder} ShapeNet's folder {CATEGORY} and HyperDiffusion's "
             f"{', '.join(LISTS.values())} and {PROBLEMATIC}; this set cannot be fetched here, put "
-            "its files or a link to their folder there yourself, or use airplanes, which are drawn"
+            "its files or a link to their folder there yourself, or use airplanes, which are drawn",
+            "no-data",
         )
     files = mesh_files(folder, read_split(folder, sizes=PUBLISHED)[split])
-    found = {shape: MeshFile(path) for shape, path in files.items()}
-    return _of_files(found, n, f"{SHAPENET}, {split}")
-
-
-def _of_files(files: Mapping[str, MeshFile], n: int, source: str) -> Shapes:
-    found = usable(files, n, source=source)
-    return Shapes(
-        records={fault: [float(fault in of) for of in found.faults] for fault in MENDED},
-        mesh=found.mesh,
-        is_inside=lambda row, points: inside_of_mesh(found.mesh(row))(points),
-        names=list(found.files),
-        left_out=found.left_out,
+    return of_files(
+        {shape: MeshFile(path) for shape, path in files.items()}, n, f"{SHAPENET}, {split}"
     )
+
+
+def of_files(files: Mapping[str, MeshFile], n: int, source: str) -> Shapes:
+    """The first `n` meshes of files that can be used, or all of them if they are fewer.
+
+    Each is read and repaired, or known from the cache. One that is missing, damaged, too large,
+    empty, flat or not finite, or that no repair closes, is left out, and why.
+
+    Args:
+        files: By the shape's name.
+        n: How many.
+        source: What to call the set in a message.
+
+    Raises:
+        InputError: None is asked for, or more than there are, none can be used, or the extra
+            `meshes` is not installed.
+    """
+    if not 1 <= n <= len(files):
+        raise InputError(
+            f"{source}: expected 1 to {len(files)} shapes, got {n}: ask for others", "too-few"
+        )
+    repair_method()  # if it lacks, that is no shape's fault
+    used: dict[str, MeshFile] = {}
+    left_out: dict[str, str] = {}
+    for name, file in files.items():
+        if len(used) == n:
+            break
+        try:
+            repaired_mesh(file)
+            used[name] = file
+        except InputError as error:
+            left_out[name] = str(error).replace(f"{file.path.parent}/", "")
+    if not used:
+        first = next(iter(left_out.values()))
+        raise InputError(
+            f"{source}: expected meshes that can be used, got {len(left_out)} that cannot, the "
+            f"first because: {first}",
+            "wrong-mesh",
+        )
+    names = list(used)
+
+    def mesh(row: int) -> Mesh:
+        return placed(repaired_mesh(used[names[row]]))
+
+    return Shapes({}, mesh, lambda row, points: inside(mesh(row), points), names, left_out)
 
 
 _SETS: dict[str, Callable[[int, str, int], Shapes]] = {
@@ -107,7 +139,7 @@ def load_shapes(name: str, n: int, role: str, *, seed: int) -> Shapes:
 
     Args:
         name: One of `SHAPE_SETS`. airplanes: the procedural family, drawn from the seed. Others
-            are meshes of files, in an order of their own: the first time they are mended, which
+            are meshes of files, in an order of their own: the first time they are repaired, which
             takes seconds for each.
         n: How many. Of files the first that can be used; fewer come out if fewer can be.
         role: A key of `SPLITS`.

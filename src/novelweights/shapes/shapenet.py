@@ -9,19 +9,13 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float32
-
-from novelweights.data.packages import some_of
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 
 CATEGORY = "02691156"
 LISTS = {"train": "train_split.lst", "validation": "val_split.lst", "test": "test_split.lst"}
 PROBLEMATIC = "plane_problematic_shapes.txt"
 PUBLISHED = {"train": 2749, "validation": 202, "test": 606}
 """Shapes in each part without the 488 problematic ones. Source: HyperDiffusion's released lists."""
-CLOUDS = f"{CATEGORY}_2048_pc"
-"""The folder of the released point clouds."""
 ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 MAX_LIST_BYTES = 10_000_000
 
@@ -57,16 +51,15 @@ def read_split(
             faults.append(f"{len(split[part])} shapes to use in {part}, expected {size}")
     if faults:
         raise InputError(
-            f"{folder}: expected the lists of HyperDiffusion, got {some_of(faults, '; ')}; put "
-            "them there again, as published"
+            f"{folder}: expected the lists of HyperDiffusion, got {first_few(faults, '; ')}; put "
+            "them there again, as published",
+            "wrong-content",
         )
     return split
 
 
 def mesh_files(folder: Path, ids: Sequence[str]) -> dict[str, Path]:
     """The file of each shape, by id; one that is missing has the path where it should lie.
-
-    `read_all` then tells the missing ones by name.
 
     Args:
         folder: ShapeNet's folder or one of flat files, with or without its subfolder 02691156.
@@ -77,39 +70,18 @@ def mesh_files(folder: Path, ids: Sequence[str]) -> dict[str, Path]:
     """
     forms = [f"{CATEGORY}/{{}}/models/model_normalized.obj", f"{CATEGORY}/{{}}.obj"]
     forms += ["{}/models/model_normalized.obj", "{}.obj"]
-    files, n_found = {}, 0
+    files = {}
     for shape in ids:
         places = [folder / form.format(shape) for form in forms]
-        found = [place for place in places if place.is_file()]
-        n_found += bool(found)
-        files[shape] = (found or places)[0]
-    if ids and not n_found:
+        files[shape] = next((place for place in places if place.is_file()), places[0])
+    if ids and not any(path.is_file() for path in files.values()):
         raise InputError(
             f"{folder}: expected meshes such as {forms[0].format(ids[0])} or "
             f"{forms[3].format(ids[0])}, found none of {len(ids)}; get ShapeNet from its owners, "
-            "or use the procedural airplanes, which need no files"
+            "or use the procedural airplanes, which need no files",
+            "no-data",
         )
     return files
-
-
-def read_cloud(folder: Path, shape: str) -> Float32[np.ndarray, "points 3"]:
-    """The released point cloud of one shape, `<id>.obj.npy`, not normalized.
-
-    Raises:
-        InputError: Missing, damaged, not a table of three or more columns, or not finite.
-    """
-    path = folder / f"{shape}.obj.npy"
-    try:
-        cloud = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: expected a point cloud ({error}); put it there again") from error
-    is_table = isinstance(cloud, np.ndarray) and cloud.dtype.kind == "f" and cloud.ndim == 2
-    if not (is_table and cloud.shape[1] >= 3 and len(cloud) and np.isfinite(cloud[:, :3]).all()):
-        raise InputError(
-            f"{path}: expected finite points, rows of x, y, z, got {getattr(cloud, 'dtype', '?')} "
-            f"of shape {getattr(cloud, 'shape', '?')}; put it there again"
-        )
-    return cloud[:, :3].astype(np.float32)
 
 
 def _entries(folder: Path, file: str) -> list[str]:
@@ -119,17 +91,21 @@ def _entries(folder: Path, file: str) -> list[str]:
     if path is None:
         raise InputError(
             f"{folder}: expected {file} there or in its folder {CATEGORY}, found none; take it "
-            "from HyperDiffusion's repository"
+            "from HyperDiffusion's repository",
+            "no-data",
         )
     if path.stat().st_size > MAX_LIST_BYTES:
-        raise InputError(f"{path}: expected a list of ids, got more than {MAX_LIST_BYTES} bytes")
+        raise InputError(
+            f"{path}: expected a list of ids, got more than {MAX_LIST_BYTES} bytes", "too-large"
+        )
     lines = path.read_text(encoding="utf-8", errors="replace").split()
     ids = [line.removesuffix(".obj") for line in lines]
     if wrong := [shape for shape in ids if not ID.fullmatch(shape)]:
         raise InputError(
-            f"{path}: expected one id a line, got {some_of([repr(shape) for shape in wrong])}; put "
-            "the list there again, as published"
+            f"{path}: expected one id a line, got {first_few(list(map(repr, wrong)))}; put the "
+            "list there again, as published",
+            "wrong-content",
         )
     if not ids and file != PROBLEMATIC:
-        raise InputError(f"{path}: expected ids, got none; put the list there again")
+        raise InputError(f"{path}: expected ids, got none; put the list there again", "too-few")
     return ids

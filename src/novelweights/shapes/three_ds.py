@@ -13,8 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from novelweights.errors import InputError
-from novelweights.shapes.mesh import Mesh
-from novelweights.shapes.mesh_cleaning import joined
+from novelweights.shapes.mesh import Mesh, Part, joined
 
 FILE, EDITOR, OBJECT, MESH, VERTICES, FACES = 0x4D4D, 0x3D3D, 0x4000, 0x4100, 0x4110, 0x4120
 MAGIC = struct.pack("<H", FILE)
@@ -26,14 +25,9 @@ def read_3ds(content: bytes, source: str) -> Mesh:
     """All triangles of a file, in its units and axes; vertices are stored in their final places.
 
     Raises:
-        InputError: Another format, cut off, chunks that do not fit into each other, coordinates
+        InputError: Cut off, chunks that do not fit into each other, coordinates
             that are not finite, faces of vertices that are not there.
     """
-    if not content.startswith(MAGIC):
-        raise InputError(
-            f"{source}: expected a 3DS file, which begins with the bytes 4D 4D, got "
-            f"{content[:2].hex(' ') or 'nothing'}; put the file there again"
-        )
     try:
         return joined(
             [
@@ -46,7 +40,7 @@ def read_3ds(content: bytes, source: str) -> Mesh:
         )
     except ValueError as error:
         raise InputError(
-            f"{source}: damaged 3DS file ({error}); put the file there again, whole"
+            f"{source}: damaged 3DS file ({error}); put the file there again, whole", "damaged"
         ) from error
 
 
@@ -65,8 +59,8 @@ def _chunks(content: memoryview) -> Iterator[tuple[int, memoryview]]:
         start += length
 
 
-def _of_kind(wanted: int, content: memoryview) -> Iterator[memoryview]:
-    return (chunk for kind, chunk in _chunks(content) if kind == wanted)
+def _of_kind(kind: int, content: memoryview) -> Iterator[memoryview]:
+    return (chunk for its_kind, chunk in _chunks(content) if its_kind == kind)
 
 
 def _behind_name(named: memoryview) -> memoryview:
@@ -76,7 +70,7 @@ def _behind_name(named: memoryview) -> memoryview:
     return named[len(name) + 1 :]
 
 
-def _mesh(chunk: memoryview) -> tuple[np.ndarray, np.ndarray]:
+def _mesh(chunk: memoryview) -> Part:
     """Vertices and faces of a triangle mesh; a face is three vertices and its flags."""
     vertices, faces = np.zeros((0, 3)), np.zeros((0, 3), np.int64)
     for kind, content in _chunks(chunk):

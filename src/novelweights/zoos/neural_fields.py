@@ -22,7 +22,7 @@ from novelweights.files import replacing, require_new
 from novelweights.networks.neural_field import OccupancyField
 from novelweights.seeding import numpy_rng_for, rng_for, seed_for
 from novelweights.shapes.mesh import Mesh
-from novelweights.shapes.repaired_meshes import repair
+from novelweights.shapes.repaired_meshes import repair_method
 from novelweights.shapes.shape_points import occupancy_points
 from novelweights.shapes.shape_sets import Shapes, load_shapes
 from novelweights.weights.population import PopulationInfo, Records
@@ -225,7 +225,7 @@ def _of_files(shapes: Mapping[str, Shapes]) -> dict[str, Any]:
         for split, of in shapes.items()
         if of.names
     }
-    return {"mended_by": repair(), **told} if told else {}
+    return {"repaired_by": repair_method(), **told} if told else {}
 
 
 def _write(
