@@ -35,7 +35,8 @@ from novelweights.library import (
 )
 from novelweights.seeding import rng_for
 from novelweights.tasks.task import Task
-from novelweights.weights.population import Population, require_finite
+from novelweights.weights.population import require_finite
+from novelweights.weights.provenance import Provenance
 
 
 def evaluate(
@@ -99,9 +100,15 @@ def evaluate(
     generated = population_like(trained, made, role="generated")
     require_finite(generated, f"samples of {name}")
     through_codec = stand_ins(fitted, trained, fresh) if isinstance(fitted, HasReference) else {}
-    told = _told(name, fitted, trained, fresh, has_codec="reference" in through_codec)
-    settings = {**generated.info.settings, **told}
-    generated = replace(generated, info=replace(generated.info, settings=settings))
+    if isinstance(fitted, HasLoss):
+        provenance = Provenance(
+            method=name,
+            has_codec="reference" in through_codec,
+            parameters=fitted.parameters,
+            values_in_training=trained.weights.numel(),
+            gap=final_gap(fitted, trained, fresh) if fresh is not None and len(fresh) else None,
+        )
+        generated = replace(generated, info=replace(generated.info, provenance=provenance))
     given = Given(
         train=trained,
         generated=generated,
@@ -116,25 +123,6 @@ def evaluate(
         inputs["heldout"] = described(held, fresh)
     command = f"novelweights.evaluate({name}, ..., samples={samples}, seed={seed})"
     return audited(given, inputs, command=command, progress=progress)
-
-
-def _told(
-    name: str, fitted: Any, trained: Population, heldout: Population | None, *, has_codec: bool
-) -> dict[str, Any]:
-    """What samples tell of a generator that has a loss: its size and its own gap."""
-    if not isinstance(fitted, HasLoss):
-        return {}
-    gap = None
-    if heldout is not None and len(heldout):
-        gap = {**final_gap(fitted, trained, heldout), "history": []}
-    made_by = {
-        "method": name,
-        **({"codec": True} if has_codec else {}),
-        "parameters": fitted.parameters,
-        "values_in_training": trained.weights.numel(),
-        "gap": gap,
-    }
-    return {"generator": made_by}
 
 
 def _chosen(generator: Any, *, has_start: bool) -> tuple[str, Any]:

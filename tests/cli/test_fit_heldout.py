@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import torch
 from typer.testing import CliRunner, Result
 
 from novelweights import evaluation
-from novelweights.auditing.measure.generalization_gap import gap_quantities, read_own_gap
+from novelweights.auditing.measure.generalization_gap import gap_quantities
 from novelweights.cli.main import app
 from novelweights.readers import read_checkpoints
+from novelweights.weights.provenance import GeneralizationGap
 
 SMOKE = ("--scale", "smoke", "--steps", 5, "--width", 16)
 
@@ -61,22 +63,21 @@ def test_samples_carry_the_gap_to_an_audit(zoos: Path, tmp_path: Path) -> None:
     described = fit(zoos / "both", tmp_path / "m")
     assert run("sample", tmp_path / "m", "-n", 3, "-o", tmp_path / "s").exit_code == 0
     samples = read_checkpoints(tmp_path / "s")
-    told = samples.info.settings["generator"]
-    assert told["method"] == "hyperdiffusion"
-    assert told["values_in_training"] == 8 * samples.layout.size
-    history = told["gap"].pop("history")
-    assert told["gap"] == described["gap"]
-    assert len(history) == 5 * 4
-    keys = [quantity.key for quantity in gap_quantities(samples.info.settings)]
+    made_by = samples.info.provenance
+    assert made_by.method == "hyperdiffusion"
+    assert made_by.values_in_training == 8 * samples.layout.size
+    assert len(made_by.gap.history) == 5 * 4
+    assert replace(made_by.gap, history=()) == GeneralizationGap.from_json(described["gap"])
+    keys = [quantity.key for quantity in gap_quantities(made_by)]
     assert keys == ["own_gap_5", "own_gap_20", "own_gap_50", "own_gap_80", "parameters_over_values"]
 
 
 def test_baselines_have_no_gap_and_say_so(zoos: Path, tmp_path: Path) -> None:
     assert fit(zoos / "both", tmp_path / "m", method="noise")["gap"] is None
     assert run("sample", tmp_path / "m", "-n", 3, "-o", tmp_path / "s").exit_code == 0
-    settings = read_checkpoints(tmp_path / "s").info.settings
-    assert settings["generator"]["gap"] is None
-    assert gap_quantities(settings) == []
+    made_by = read_checkpoints(tmp_path / "s").info.provenance
+    assert made_by.gap is None
+    assert gap_quantities(made_by) == []
 
 
 def test_held_out_runs_that_do_not_fit_end_in_one_line(zoos: Path, tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_the_demos_samples_tell_of_their_generator(
     monkeypatch.setattr(evaluation, "audit_to_folder", enough)
     with pytest.raises(KeyboardInterrupt):
         evaluation.demo(tmp_path / "d", runs=8, heldout_runs=6, samples=3, scale="smoke")
-    gap = read_own_gap(read_checkpoints(tmp_path / "d" / "samples").info.settings)
+    gap = read_checkpoints(tmp_path / "d" / "samples").info.provenance.gap
     assert gap is not None
     assert (gap.n_train, gap.n_heldout) == (8, 6)
     assert len(gap.history) == 80

@@ -62,7 +62,7 @@ def test_samples_tell_their_starts(folder):
     made = read_checkpoints(folder / "samples")
     assert made.records.scores["start_row"].tolist() == [0, 1, 2, 3, 4, 0, 1]
     assert made.info.settings["start"]["checkpoints"] == 5
-    assert made.info.settings["generator"]["method"] == "g-pt"
+    assert made.info.provenance.method == "g-pt"
 
 
 def test_training_checkpoints_are_no_starts(folder):

@@ -58,7 +58,7 @@ def test_each_sampler_leaves_samples_and_an_audit(evaluated: Path) -> None:
     assert stages(evaluated) == ["zoo", "fit", *parts]
     one, other = (read_checkpoints(evaluated / name) for name in ("samples", "samples-independent"))
     assert not torch.equal(one.weights, other.weights)
-    assert one.info.settings["generator"]["sampler"] == "shared"
+    assert one.info.provenance.sampler == "shared"
     assert other.info.settings["shared_draws"] is False
     page = (evaluated / "audit-independent" / "report.html").read_text()
     assert "hyper-representations, sampler independent" in page

@@ -19,7 +19,7 @@ from novelweights.generators.parts.gap import (
     GapWatch,
     HasLoss,
     final_gap,
-    paired_gap,
+    gap_level,
     watched_timesteps,
 )
 from novelweights.generators.parts.training import Workspace
@@ -135,16 +135,15 @@ def test_memorization_opens_the_gap_and_the_log_ends_at_the_final_one(make_popul
     gap = final_gap(fitted, training, heldout)
     rows = rows_of(tmp_path / "gap.csv")
     assert len(rows) == 80
-    for level, last in zip(gap["levels"], rows[-4:], strict=True):
-        assert level["timestep"] == last["timestep"]
-        assert level["loss_train"] == pytest.approx(last["loss_train"], rel=1e-5)
-        assert level["loss_heldout"] == pytest.approx(last["loss_heldout"], rel=1e-5)
-        assert level["ratio"][0] > level["ratio"][1] > 2
-        assert level["difference"][1] > 0
+    for level, last in zip(gap.levels, rows[-4:], strict=True):
+        assert level.timestep == last["timestep"]
+        assert level.loss_train == pytest.approx(last["loss_train"], rel=1e-5)
+        assert level.loss_heldout == pytest.approx(last["loss_heldout"], rel=1e-5)
+        assert level.ratio[0] > level.ratio[1] > 2
+        assert level.difference[1] > 0
     early = replace(settings, steps=1, learning_rate=0.0).fit(training, rng=seeded(1))
-    for level in final_gap(early, training, heldout)["levels"]:
-        assert level["ratio"][0] == pytest.approx(1, abs=0.2)  # nothing is learned yet: no gap
-    json.dumps(gap, allow_nan=False)
+    for level in final_gap(early, training, heldout).levels:
+        assert level.ratio[0] == pytest.approx(1, abs=0.2)  # nothing is learned yet: no gap
 
 
 def test_noise_is_shared_in_pairs_whatever_the_size_of_the_population(make_population):
@@ -184,21 +183,22 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     mean = math.exp(0.125)
     for i in range(repetitions):
         train, heldout = 0.3 * rng.lognormal(0, 0.5, 40), rng.lognormal(0, 0.5, 40)
-        gap = paired_gap(train, heldout, seed=i)
-        for j, (key, truth) in enumerate((("difference", 0.7 * mean), ("ratio", 1 / 0.3))):
-            held[j] += gap[key][1] <= truth <= gap[key][2]
+        level = gap_level(5, train, heldout, seed=i)
+        for j, (limits, truth) in enumerate(
+            ((level.difference[1:], 0.7 * mean), (level.ratio[1:], 1 / 0.3))
+        ):
+            held[j] += limits[0] <= truth <= limits[1]
     assert (held / repetitions > 0.9).all()
     assert (held / repetitions < 0.98).all()
 
 
-def test_one_run_has_no_interval_and_what_is_not_finite_is_none():
-    alone = paired_gap(np.array([1.0]), np.array([2.0, 4.0]))
-    assert alone["difference"] == [2.0, None, None]
-    assert alone["ratio"] == [3.0, None, None]
-    none = paired_gap(np.zeros(3), np.array([1.0, np.inf, 2.0]))
-    assert none["ratio"] == [None] * 3
-    assert none["loss_heldout"] is None
-    json.dumps([alone, none], allow_nan=False)
+def test_one_run_has_no_interval_and_losses_without_a_ratio_are_no_level():
+    alone = gap_level(5, np.array([1.0]), np.array([2.0, 4.0]))
+    assert alone.difference == (2.0, None, None)
+    assert alone.ratio == (3.0, None, None)
+    for losses in ([0.0, 0.0], [1.0, np.inf], [np.nan, 1.0]):
+        assert gap_level(5, np.array(losses), np.ones(2)) is None
+        assert gap_level(5, np.ones(2), np.array(losses)) is None
 
 
 def test_held_out_checkpoints_that_do_not_fit_are_refused_before_training(

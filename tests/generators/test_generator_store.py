@@ -8,6 +8,7 @@ from novelweights.generators import make_generator
 from novelweights.generators.parts.gap import final_gap
 from novelweights.generators.parts.transformer import parameter_count
 from novelweights.generators.store import load_fitted, save_fitted, with_provenance
+from novelweights.weights.provenance import GapPoint, Provenance
 
 METHODS = {
     "hyperdiffusion": {"scale": "smoke", "steps": 3, "width": 16},
@@ -110,28 +111,21 @@ def test_missing_and_wrong_descriptions_are_named(model_folder, tmp_path):
 def test_samples_tell_what_is_known_of_their_generator(model_folder, make_population):
     folder, fitted = model_folder("noise")
     sampled = fitted.sample(2, rng=torch.Generator().manual_seed(2))
-    told = with_provenance(sampled, folder)
-    assert told.info.settings == {
-        "std": 0.3,
-        "generator": {
-            "method": "noise",
-            "parameters": None,
-            "values_in_training": 6 * 39,
-            "gap": None,
-        },
-    }
-    assert torch.equal(told.weights, sampled.weights)
+    labelled = with_provenance(sampled, folder)
+    assert labelled.info.settings == {"std": 0.3}
+    assert labelled.info.provenance == Provenance("noise", values_in_training=6 * 39)
+    assert torch.equal(labelled.weights, sampled.weights)
     folder, fitted = model_folder("hyperdiffusion")
     described = json.loads((folder / "generator.json").read_text())
     assert described["parameters"] == parameter_count(fitted.network)
-    described["gap"] = final_gap(fitted, make_population(6), make_population(5, seed=1))
+    gap = final_gap(fitted, make_population(6), make_population(5, seed=1))
+    described["gap"] = gap.to_json()
     (folder / "generator.json").write_text(json.dumps(described))
-    told = with_provenance(sampled, folder).info.settings["generator"]
-    assert told["gap"] == {**described["gap"], "history": []}
+    assert with_provenance(sampled, folder).info.provenance.gap == gap
     header = "step,timestep,loss_train,loss_heldout,n_train,n_heldout\n"
     (folder / "gap.csv").write_text(header + "1,5,0.123456789,2,6,5\n2,5,nan,1,6,5\n")
-    told = with_provenance(sampled, folder).info.settings["generator"]
-    assert told["gap"]["history"] == [[1, 5, 0.123457, 2.0], [2, 5, None, 1.0]]
+    history = with_provenance(sampled, folder).info.provenance.gap.history
+    assert history == (GapPoint(1, 5, 0.123457, 2.0),)
     (folder / "gap.csv").write_text("step,loss\n1,2\n")
     with pytest.raises(InputError, match=r"gap\.csv: expected columns step, timestep"):
         with_provenance(sampled, folder)
@@ -146,11 +140,9 @@ def test_samples_tell_whether_their_generator_has_a_lossy_codec(model_folder, ma
             return population.with_weights(0.9 * population.weights, split="reconstruction")
 
     lossy = WithCodec(**vars(fitted))
-    told = with_provenance(sampled, folder, fitted=lossy).info.settings["generator"]
-    assert told["codec"] is True
-    for given in (fitted, None):
-        told = with_provenance(sampled, folder, fitted=given).info.settings["generator"]
-        assert "codec" not in told
+    for given, has_codec in ((lossy, True), (fitted, False), (None, False)):
+        labelled = with_provenance(sampled, folder, fitted=given)
+        assert labelled.info.provenance.has_codec is has_codec
 
 
 def test_a_model_folder_from_before_the_gap_still_samples(model_folder):
@@ -161,7 +153,4 @@ def test_a_model_folder_from_before_the_gap_still_samples(model_folder):
     (folder / "generator.json").write_text(json.dumps(described))
     load_fitted(folder)
     sampled = fitted.sample(2, rng=torch.Generator().manual_seed(2))
-    told = with_provenance(sampled, folder).info.settings["generator"]
-    assert told == {"method": "gaussian"} | dict.fromkeys(
-        ("parameters", "values_in_training", "gap")
-    )
+    assert with_provenance(sampled, folder).info.provenance == Provenance("gaussian")

@@ -143,8 +143,8 @@ def test_loss_is_the_normalized_error_of_each_runs_last_checkpoint(make_populati
     assert torch.allclose(loss[:, 0], by_hand, rtol=1e-5)
     assert isinstance(fitted, HasLoss)
     gap = final_gap(fitted, training, make_population(5, seed=9))
-    assert gap["timesteps"] == 1
-    assert len(gap["levels"]) == 1
+    assert gap.timesteps == 1
+    assert len(gap.levels) == 1
 
 
 @pytest.mark.parametrize(

@@ -177,8 +177,8 @@ def test_loss_is_the_noises_error_of_each_runs_last_latent(fitted):
     )
     assert torch.allclose(loss, by_hand.detach(), rtol=1e-5)
     gap = final_gap(fitted, walk_of_norms(40, 24), population)
-    assert (gap["n_train"], gap["n_heldout"], gap["timesteps"]) == (1, 3, 20)
-    assert gap["levels"][0]["difference"][1] is None  # one run: no interval
+    assert (gap.n_train, gap.n_heldout, gap.timesteps) == (1, 3, 20)
+    assert gap.levels[0].difference[1] is None  # one run: no interval
     assert isinstance(fitted, HasLoss)
 
 
@@ -265,10 +265,10 @@ def test_held_out_runs_change_nothing_but_the_log(tmp_path):
         assert torch.equal(value, watched.denoiser.state_dict()[name]), name
     header, *rows = (tmp_path / "gap.csv").read_text().splitlines()
     assert header == "step,timestep,loss_train,loss_heldout,n_train,n_heldout"
-    final = final_gap(watched, training, heldout)["levels"]
+    final = final_gap(watched, training, heldout).levels
     logged = [[float(value) for value in row.split(",")] for row in rows[-len(final) :]]
     for row, level in zip(logged, final, strict=True):
-        expected = [level[name] for name in ("timestep", "loss_train", "loss_heldout")]
+        expected = [level.timestep, level.loss_train, level.loss_heldout]
         assert row[:4] == pytest.approx([12, *expected], rel=1e-4)
 
 

@@ -24,7 +24,7 @@ from novelweights.auditing.judge.verdict import judge_checkpoints
 from novelweights.auditing.judge.warnings import audit_warnings
 from novelweights.auditing.measure.coverage import coverage, coverage_quantities
 from novelweights.auditing.measure.established import common_use_quantities
-from novelweights.auditing.measure.generalization_gap import gap_quantities, told_sampler
+from novelweights.auditing.measure.generalization_gap import gap_quantities
 from novelweights.auditing.measure.leakage import refuse_leaks
 from novelweights.auditing.measure.measurements import (
     NearestIndex,
@@ -243,7 +243,7 @@ def audit(
         if isinstance(task, ShapeTask):
             rng = numpy_rng_for(seed, "bootstrap", "shapes")
             numbers += tuple(shape_quantities(task, behaved, rng=rng))
-        numbers += (*common_use_quantities(common), *gap_quantities(generated.info.settings))
+        numbers += (*common_use_quantities(common), *gap_quantities(generated.info.provenance))
         if before is not None:
             numbers += beside_originals(
                 generated,
@@ -376,13 +376,14 @@ def _about(given: Prepared, task: Task | None, seed: int) -> dict[str, object]:
             "n": len(population),
             "runs": len(set(population.records.run)),
             "recipe": population.info.recipe,
-            "settings": dict(population.info.settings),
+            "settings": population.info.stored_settings,
         }
 
     data = train.info.settings.get("data")
     known, more = {}, {}
-    if sampler := told_sampler(generated.info.settings):
-        known["generator"] = sampler
+    made_by = generated.info.provenance
+    if made_by is not None and made_by.method and made_by.sampler:
+        known["generator"] = f"{made_by.method}, sampler {made_by.sampler}"
     if isinstance(data, Mapping):
         known["data"] = f"{data.get('name', 'unnamed')} ({data.get('source', 'source unknown')})"
     if given.originals is not None:

@@ -5,7 +5,6 @@ loss.csv and gap.csv lie beside them where a fit logged them.
 
 import csv
 import hashlib
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from novelweights.generators.generator import FittedGenerator
 from novelweights.generators.parts.gap import GapRow, HasLoss, six_digits
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, weights_digest
+from novelweights.weights.provenance import GeneralizationGap, Provenance
 from novelweights.weights.store import info_from_json
 
 SCHEMA_VERSION = 1
@@ -31,7 +31,7 @@ def save_fitted(
     method: str,
     settings: Any,
     training: Population,
-    gap: Mapping[str, Any] | None = None,
+    gap: GeneralizationGap | None = None,
 ) -> None:
     """Write a fitted generator into an existing folder.
 
@@ -41,7 +41,7 @@ def save_fitted(
         method: Its name, as `method_named` takes it.
         settings: The generator's settings (a dataclass).
         training: The population it was fitted to; described, not stored.
-        gap: What `final_gap` found, where there were held-out runs.
+        gap: Its generalization gap, where there were held-out runs.
     """
     info = training.info
     with telling_full_disk(folder):
@@ -63,7 +63,7 @@ def save_fitted(
             },
             "parameters": fitted.parameters if isinstance(fitted, HasLoss) else None,
             "values_in_training": training.weights.numel(),
-            "gap": gap,
+            "gap": None if gap is None else gap.to_json(),
         },
     )
 
@@ -129,7 +129,7 @@ def with_provenance(
     sampler: str | None = None,
     fitted: FittedGenerator | None = None,
 ) -> Population:
-    """Samples whose settings tell of the generator that made them, for an audit to read.
+    """Samples that say which generator made them, for an audit to read.
 
     Args:
         sampled: What a generator sampled.
@@ -138,10 +138,7 @@ def with_provenance(
         fitted: What the folder holds; None: it is loaded.
 
     Returns:
-        The same checkpoints with `info.settings["generator"]`: method, sampler (if named), codec
-        (true if it has a lossy one, else missing), parameters, values_in_training, and gap: what
-        `final_gap` found plus "history", rows of (step, timestep, loss_train, loss_heldout). What
-        is not known is None.
+        The same checkpoints with `info.provenance`; the history of its gap is that of gap.csv.
 
     Raises:
         InputError: The folder is not a model folder.
@@ -152,16 +149,17 @@ def with_provenance(
         gap = {**gap, "history": _history(folder / "gap.csv")}
     one = sampled.select([0])
     has_codec = (fitted or load_fitted(folder)[0]).as_reference(one) is not one
-    made_by = {
-        "method": described.get("method"),
-        **({} if sampler is None else {"sampler": sampler}),
-        **({"codec": True} if has_codec else {}),
-        "parameters": described.get("parameters"),
-        "values_in_training": described.get("values_in_training"),
-        "gap": gap,
-    }
-    settings = {**sampled.info.settings, "generator": made_by}
-    return replace(sampled, info=replace(sampled.info, settings=settings))
+    provenance = Provenance.from_json(
+        {
+            "method": described.get("method"),
+            "sampler": sampler,
+            "codec": has_codec,
+            "parameters": described.get("parameters"),
+            "values_in_training": described.get("values_in_training"),
+            "gap": gap,
+        }
+    )
+    return replace(sampled, info=replace(sampled.info, provenance=provenance))
 
 
 def _history(path: Path) -> list[list[int | float | None]]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from novelweights.auditing.measure.generalization_gap import GapPoint, OwnGap, read_own_gap
+from novelweights.auditing.measure.generalization_gap import gap_in
 from novelweights.report.style import BLUE, PANEL, TEAL
 from novelweights.report.tables import number
 
@@ -19,14 +19,14 @@ MAX_LEVELS = 4
 
 
 def has_noise_levels(about: Mapping[str, Any]) -> bool:
-    """Whether the samples' own gap, if they tell of one, is by noise level: not an autoencoder's.
+    """Whether the generalization gap, if samples speak of one, is by noise level: no autoencoder's.
 
     Args:
         about: `result.about`.
     """
     made = about.get("generated")
     settings = made.get("settings") if isinstance(made, Mapping) else None
-    gap = read_own_gap(settings) if isinstance(settings, Mapping) else None
+    gap = gap_in(settings) if isinstance(settings, Mapping) else None
     return gap is None or not gap.is_of_reconstruction
 
 
@@ -40,10 +40,18 @@ def draw_gap(settings: Mapping[str, Any]) -> tuple[Figure, str] | None:
     Returns:
         The figure, two panels wide, and its text alternative.
     """
-    gap = read_own_gap(settings)
-    curves = _curves(gap) if gap is not None else []
-    if gap is None or not curves:
+    gap = gap_in(settings)
+    if gap is None:
         return None
+    curves = []
+    for level in gap.levels:
+        points = [point for point in gap.history if point.timestep == level.timestep]
+        if points:
+            curves.append((level.timestep / gap.timesteps, points))
+    if not curves:
+        return None
+    shown = np.linspace(0, len(curves) - 1, min(len(curves), MAX_LEVELS)).round().astype(int)
+    curves = [curves[i] for i in shown]
     figure = Figure(figsize=(2 * PANEL, 2.9))
     axes = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
     losses = [x for _, points in curves for p in points for x in (p.loss_train, p.loss_heldout)]
@@ -90,14 +98,3 @@ def draw_gap(settings: Mapping[str, Any]) -> tuple[Figure, str] | None:
         f"The generator's own {what} on training and held-out checkpoints over {last:,} steps of "
         f"its training{panels}. At the end: {'; '.join(told)}."
     )
-
-
-def _curves(gap: OwnGap) -> list[tuple[float, list[GapPoint]]]:
-    """Per noise level its points by step, at most `MAX_LEVELS` of them, evenly spaced."""
-    curves = []
-    for level in gap.levels:
-        points = [point for point in gap.history if point.timestep == level.timestep]
-        if points:
-            curves.append((level.share, points))
-    keep = np.linspace(0, len(curves) - 1, min(len(curves), MAX_LEVELS)).round().astype(int)
-    return [curves[i] for i in keep]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from novelweights.errors import InputError
 from novelweights.weights.layout import WeightLayout
+from novelweights.weights.provenance import Provenance
 from novelweights.weights.symmetry import NeuronSymmetry
 
 
@@ -114,6 +115,15 @@ class PopulationInfo:
     """Function-preserving transformations of the target network, None if not known."""
     task: str | None = None
     """Name of the task that judges the checkpoints."""
+    provenance: Provenance | None = None
+    """What the generator that sampled it says of itself; None: not known, or not sampled."""
+
+    @property
+    def stored_settings(self) -> dict[str, Any]:
+        """The settings as plain data, with the provenance under "generator"."""
+        if self.provenance is None:
+            return dict(self.settings)
+        return {**self.settings, "generator": self.provenance.to_json()}
 
 
 @dataclass(frozen=True, eq=False)

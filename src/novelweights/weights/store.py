@@ -22,6 +22,7 @@ from novelweights.errors import InputError
 from novelweights.files import read_json, sha256_of
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
+from novelweights.weights.provenance import Provenance
 from novelweights.weights.symmetry import NeuronSymmetry
 
 SCHEMA_VERSION = 1
@@ -262,7 +263,7 @@ def info_json(info: PopulationInfo) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "recipe": info.recipe,
-        "settings": dict(info.settings),
+        "settings": info.stored_settings,
         "architecture": info.architecture,
         "symmetry": info.symmetry.to_json() if info.symmetry else None,
         "task": info.task,
@@ -279,10 +280,15 @@ def info_from_json(described: Mapping[str, Any]) -> PopulationInfo:
     for name, kinds in INFO_KINDS.items():
         if not isinstance(described[name], kinds):
             raise TypeError(name)
+    settings = dict(described["settings"])
+    provenance = Provenance.from_json(settings.get("generator"))
+    if provenance is not None:
+        del settings["generator"]
     return PopulationInfo(
         recipe=described["recipe"],
-        settings=described["settings"],
+        settings=settings,
         architecture=described["architecture"],
         symmetry=NeuronSymmetry.from_json(symmetry) if symmetry else None,
         task=described["task"],
+        provenance=provenance,
     )

@@ -14,6 +14,7 @@ from novelweights.auditing.result import Quantity
 from novelweights.auditing.stages import audit
 from novelweights.errors import InputError
 from novelweights.tasks.task import Measure
+from novelweights.weights.provenance import Provenance
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -236,13 +237,13 @@ def test_held_out_runs_that_fail_after_the_codec_alone_are_no_failed_trainings()
 # --- samples of a generator with a codec -------------------------------------------------------
 
 
-@pytest.mark.parametrize("made_by", [{"codec": True}, {"codec": "yes"}, {}, "unknown"])
+@pytest.mark.parametrize("made_by", [Provenance(has_codec=True), Provenance("noise"), None])
 def test_samples_of_a_generator_with_a_codec_ask_for_a_reference(made_by):
     samples = named(trained(4, 3), "generated")
-    samples = replace(samples, info=replace(samples.info, settings={"generator": made_by}))
+    samples = replace(samples, info=replace(samples.info, provenance=made_by))
     bare = audit(TRAIN, samples, heldout=HELDOUT, n_controls=0)
     asks = any("--heldout-reference" in text for text in bare.warnings)
-    assert asks is (made_by == {"codec": True})
+    assert asks is (bool(made_by and made_by.has_codec))
     given = audit(
         TRAIN,
         samples,

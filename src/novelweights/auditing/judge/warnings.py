@@ -3,8 +3,6 @@
 Who is whose copy is asked in `leakage.py`, of which recipe runs are in `recognition.py`.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 from jaxtyping import Bool
 
@@ -75,9 +73,8 @@ def audit_warnings(
                 "What noise is added to (--noise-from) was given without a task and is not used: "
                 "the noise baseline is matched by behavior."
             )
-    made_by = generated.info.settings.get("generator")
-    has_codec = isinstance(made_by, Mapping) and made_by.get("codec") is True
-    if has_codec and given.originals is None:
+    made_by = generated.info.provenance
+    if made_by is not None and made_by.has_codec and given.originals is None:
         warnings.append(
             "The samples come from a generator with a lossy codec and are compared with "
             "checkpoints that have not gone through it: what it does to all networks is taken for "

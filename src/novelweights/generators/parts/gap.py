@@ -1,4 +1,4 @@
-"""A generator's own generalization gap: its loss on training against held-out checkpoints.
+"""A generator's generalization gap: its loss on training against held-out checkpoints.
 
 Held-out runs are of the same recipe, so before training both losses are alike; a difference that
 training brings is memorization, also where distances between samples and training checkpoints
@@ -25,6 +25,7 @@ from novelweights.weights.population import (
     require_same_layout,
     weights_digest,
 )
+from novelweights.weights.provenance import GapLevel, GeneralizationGap, Interval
 
 NOISE_LEVELS = (0.05, 0.2, 0.5, 0.8)
 """Timesteps watched, as shares of all. With the methods' linear betas and T = 500 the weights'
@@ -133,8 +134,8 @@ def gap_csv(rows: Iterable[GapRow]) -> str:
 
 def final_gap(
     fitted: HasLoss, training: Population, heldout: Population, *, seed: int = 0
-) -> dict[str, Any]:
-    """The gap of a fitted generator, with 95% bootstrap intervals by run, as plain data.
+) -> GeneralizationGap:
+    """The gap of a fitted generator, with 95% bootstrap intervals by run.
 
     Args:
         fitted: The generator.
@@ -143,10 +144,8 @@ def final_gap(
         seed: Of the bootstrap.
 
     Returns:
-        n_train, n_heldout, timesteps, confidence, and per noise level in "levels": timestep,
-        loss_train and loss_heldout (means), difference (held-out less training) and ratio
-        (held-out over training), each of the two as [value, lower, upper]. Losses in the
-        generator's own unit, 6 digits. None: cannot be had (an interval needs two runs of each).
+        Numbers with 6 digits, without history. An interval needs two runs of each kind; a level
+        whose losses are not finite and positive is left out.
 
     Raises:
         InputError: The held-out checkpoints are of another network, or not finite.
@@ -155,26 +154,34 @@ def final_gap(
     the truth in 94% (difference, ratio), from 8 runs in 89% and 91%.
     """
     timesteps = watched_timesteps(fitted.timesteps)
-    train, fresh = (
+    train, unseen = (
         fitted.loss(population, timesteps=timesteps, rng=_noise()).double().numpy()
         for population in comparable(training, heldout)
     )
-    return {
-        "n_train": len(train),
-        "n_heldout": len(fresh),
-        "timesteps": fitted.timesteps,
-        "confidence": LEVEL,
-        "levels": [
-            {"timestep": t, **paired_gap(train[:, i], fresh[:, i], seed=seed)}
-            for i, t in enumerate(timesteps)
-        ],
-    }
+    levels = (gap_level(t, train[:, i], unseen[:, i], seed=seed) for i, t in enumerate(timesteps))
+    return GeneralizationGap(
+        n_train=len(train),
+        n_heldout=len(unseen),
+        timesteps=fitted.timesteps,
+        confidence=LEVEL,
+        levels=tuple(level for level in levels if level is not None),
+    )
 
 
-def paired_gap(
-    train: Float[np.ndarray, " n"], heldout: Float[np.ndarray, " m"], *, seed: int = 0
-) -> dict[str, Any]:
-    """Means, difference and ratio of losses of single runs, with percentile intervals."""
+def gap_level(
+    timestep: int,
+    train: Float[np.ndarray, " n"],
+    heldout: Float[np.ndarray, " m"],
+    *,
+    seed: int = 0,
+) -> GapLevel | None:
+    """Means, difference and ratio of losses of single runs, with percentile intervals.
+
+    None: a mean is not finite, or not positive.
+    """
+    loss_train, loss_heldout = six_digits(train.mean()), six_digits(heldout.mean())
+    if loss_train is None or loss_heldout is None or min(loss_train, loss_heldout) <= 0:
+        return None
     rng = numpy_rng_for(seed, "gap", "bootstrap")
     means = [
         values[rng.integers(0, len(values), (DRAWS, len(values)))].mean(axis=1)
@@ -183,17 +190,14 @@ def paired_gap(
     is_known = min(len(train), len(heldout)) > 1
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
 
-    def told(of: Callable[[Any, Any], Any]) -> list[float | None]:
+    def interval(of: Callable[[Any, Any], Any]) -> Interval:
         with np.errstate(divide="ignore", invalid="ignore"):
-            limits = np.quantile(of(*means), tails) if is_known else [np.nan, np.nan]
-            return [six_digits(x) for x in (of(train.mean(), heldout.mean()), *limits)]
+            lower, upper = np.quantile(of(*means), tails) if is_known else (np.nan, np.nan)
+            value = of(train.mean(), heldout.mean())
+        return six_digits(value), six_digits(lower), six_digits(upper)
 
-    return {
-        "loss_train": six_digits(train.mean()),
-        "loss_heldout": six_digits(heldout.mean()),
-        "difference": told(lambda t, h: h - t),
-        "ratio": told(lambda t, h: h / t),
-    }
+    difference, ratio = interval(lambda t, h: h - t), interval(lambda t, h: h / t)
+    return GapLevel(timestep, loss_train, loss_heldout, difference, ratio)
 
 
 def six_digits(x: Any) -> float | None:
