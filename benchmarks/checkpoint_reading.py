@@ -19,7 +19,7 @@ from torch import nn
 
 from novelweights.errors import InputError
 from novelweights.readers import open_source, selected
-from novelweights.readers.formats.torch_files import read_torch_file
+from novelweights.readers.formats.torch_files import TorchFiles
 from novelweights.readers.importing import import_source
 from novelweights.readers.source import Reading
 from novelweights.weights.store import open_population
@@ -72,7 +72,7 @@ def _swollen(folder: Path) -> None:
     words = [sys.executable, "-c", code, path]
     peak = float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     try:
-        read_torch_file(path)
+        TorchFiles().read(path)
         told = "READ"
     except InputError:
         told = "refused here"

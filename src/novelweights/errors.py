@@ -3,7 +3,8 @@
 What a user can repair is an `InputError`, as opposed to a programmer's mistake (`ValueError`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -58,6 +59,15 @@ class InputError(Exception):
     def __init__(self, message: str, code: str = "wrong-content") -> None:
         super().__init__("".join(c if c.isprintable() else " " for c in message))
         self.code, self.number = code, REFUSALS[code]
+
+
+@contextmanager
+def naming(what: object) -> Iterator[None]:
+    """Begins the message of an `InputError` from inside with what it is about: a file, a row."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{what}: {error}", error.code) from error
 
 
 @dataclass(frozen=True)

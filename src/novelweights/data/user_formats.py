@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from novelweights.data.array_pickle import read_array_pickle
 from novelweights.data.mat5 import read_mat5
-from novelweights.errors import InputError
+from novelweights.errors import InputError, naming
+from novelweights.readers.pickle.interpreter import read_pickle
 
 Images = UInt8[np.ndarray, "examples height width 3"]
 Labels = UInt8[np.ndarray, " examples"]
@@ -107,11 +107,16 @@ def read_stl(images: Path, labels: Path) -> tuple[Images, Labels]:
 
 def _cifar_pickle(path: Path, key: str, *, highest: int) -> tuple[Images, Labels]:
     """`data` and the labels under `key` of a pickle of a CIFAR set."""
-    with _opened(path) as file:
-        batch = read_array_pickle(file.read(), str(path))
-    pixels, labels = batch.get(b"data"), batch.get(key.encode())
-    if not isinstance(pixels, np.ndarray) or not isinstance(labels, list):
-        raise InputError(f"{path}: expected `data` and `{key}`, one is missing; {AGAIN}")
+    with _opened(path) as file, naming(path):
+        batch = read_pickle(file.read())
+    entries = batch if isinstance(batch, dict) else {}
+    pixels, labels = (entries.get(name, entries.get(name.encode())) for name in ("data", key))
+    is_bytes = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8
+    if not is_bytes or not isinstance(labels, list):
+        raise InputError(
+            f"{path}: expected `data` and `{key}`, an array of bytes and a list; one is missing; "
+            f"{AGAIN}"
+        )
     n = len(labels)
     if pixels.shape != (n, CIFAR_PIXELS) or not n:
         raise InputError(

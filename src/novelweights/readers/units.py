@@ -199,8 +199,43 @@ def require_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(
             f"{path.name}: expected a file, it cannot be read: a pipe, a device, a folder or not "
-            "there; remove it, or copy what it gives into a file"
+            "there; remove it, or copy what it gives into a file",
+            "not-found",
         )
+
+
+def content_of(path: Path, max_bytes: int) -> bytearray:
+    """All bytes of a file.
+
+    Raises:
+        InputError: It is no file, cannot be read or is larger; begins with its name.
+    """
+    require_file(path)
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = file.seek(0, 2)
+            if size > max_bytes:
+                raise InputError(
+                    f"{path.name}: expected at most {max_bytes:,} bytes, the file has {size:,}; "
+                    "allow more with --max-bytes",
+                    "too-large",
+                )
+            file.seek(0)
+            content = bytearray(size)
+            place, view = 0, memoryview(content)
+            while place < size and (n := file.readinto(view[place:])):
+                place += n
+    except OSError as error:
+        raise InputError(
+            f"{path.name}: expected a file, it cannot be read ({error.strerror}); change its "
+            "permissions or copy it again",
+            "not-found",
+        ) from error
+    if place < size:
+        raise InputError(
+            f"{path.name}: it became shorter while it was read; read it again", "damaged"
+        )
+    return content
 
 
 def _is_file(path: Path) -> bool:

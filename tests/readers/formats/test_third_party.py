@@ -9,7 +9,7 @@ import torch
 from novelweights.errors import InputError
 from novelweights.readers import read_checkpoints
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
-from novelweights.readers.formats.torch_files import read_torch_file
+from novelweights.readers.formats.torch_files import TorchFiles
 
 SPEC = find_spec("ccexam")
 pytestmark = pytest.mark.skipif(
@@ -28,7 +28,7 @@ def published() -> Path:
 def test_published_classifiers_are_read_as_torch_reads_them(published: Path, name: str) -> None:
     path = published / f"{name}.pth"
     expected = torch.load(path, weights_only=True, map_location="cpu")
-    found = read_torch_file(path)
+    found = TorchFiles().read(path)
     pairs = [(found, expected)]
     while pairs:
         mine, theirs = pairs.pop()

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from refused import refused
 from torch import Tensor, nn
 
 from novelweights.errors import InputError
-from novelweights.readers.formats.torch_files import TorchFiles, read_torch_file
-from novelweights.readers.pickle.plain_values import Stub
+from novelweights.readers.formats.torch_files import TorchFiles
+from novelweights.readers.pickle.values import Stub
 
 MEGABYTE = 1 << 20
+read = TorchFiles().read
 
 
 def network() -> nn.Module:
@@ -99,25 +101,21 @@ def same(found: Any, expected: Any) -> bool:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-@pytest.mark.parametrize("kind", SAVED)
-def test_everything_is_what_torch_reads(tmp_path: Path, kind: str, zipped: bool) -> None:
+def test_everything_is_what_torch_reads(tmp_path: Path, zipped: bool) -> None:
     path = tmp_path / "a.pt"
-    torch.save(SAVED[kind](), path, _use_new_zipfile_serialization=zipped)
-    assert same(read_torch_file(path), torch.load(path, weights_only=True))
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_every_protocol_is_read(tmp_path: Path, protocol: int, zipped: bool) -> None:
-    path, value = tmp_path / "a.pt", lightning_checkpoint()
-    torch.save(value, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
-    assert same(read_torch_file(path), value)
+    for kind, make in SAVED.items():
+        torch.save(make(), path, _use_new_zipfile_serialization=zipped)
+        assert same(read(path), torch.load(path, weights_only=True)), kind
+    value = lightning_checkpoint()
+    for protocol in (2, 3, 4, 5):
+        torch.save(value, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+        assert same(read(path), value)
 
 
 def test_types_without_a_storage_of_their_own_are_read(tmp_path: Path) -> None:
     value = {n: torch.arange(4).to(getattr(torch, n)) for n in ("uint16", "uint32", "uint64")}
     torch.save(value, tmp_path / "a.pt")
-    found = read_torch_file(tmp_path / "a.pt")
+    found = read(tmp_path / "a.pt")
     assert all(
         found[n].dtype == t.dtype and found[n].tolist() == [0, 1, 2, 3] for n, t in value.items()
     )
@@ -125,7 +123,7 @@ def test_types_without_a_storage_of_their_own_are_read(tmp_path: Path) -> None:
 
 def test_shared_numbers_stay_shared_and_strides_are_kept(tmp_path: Path) -> None:
     torch.save(views(), tmp_path / "a.pt")
-    found = read_torch_file(tmp_path / "a.pt")
+    found = read(tmp_path / "a.pt")
     found["row"][0] = -7
     assert found["whole"][2, 0] == found["transposed"][0, 2] == -7
     assert found["expanded"].stride() == (0, 1)
@@ -138,16 +136,16 @@ def test_device_that_tensors_were_on_does_not_matter(tmp_path: Path) -> None:
     moved = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
     assert moved != content
     (tmp_path / "a.pt").write_bytes(moved)
-    assert read_torch_file(tmp_path / "a.pt")["a"].device.type == "cpu"
+    assert read(tmp_path / "a.pt")["a"].device.type == "cpu"
 
 
 def test_pickle_of_plain_values_and_arrays_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"w": np.arange(3.0), "n": 1}))
-    found = read_torch_file(tmp_path / "a.pkl")
+    found = read(tmp_path / "a.pkl")
     np.testing.assert_array_equal(found["w"], np.arange(3.0))
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"n": 1}) + b"more")
-    with pytest.raises(InputError, match="behind the pickle"):
-        read_torch_file(tmp_path / "a.pkl")
+    with refused("damaged"):
+        read(tmp_path / "a.pkl")
 
 
 def state(seed: int, **more: Tensor) -> dict[str, Tensor]:
@@ -188,10 +186,10 @@ def saved(folder: Path, value: Any = None, *, zipped: bool = True) -> Path:
 
 def test_archive_written_by_something_else_is_read(tmp_path: Path) -> None:
     path = rewritten(saved(tmp_path), lambda _: None)  # its storages begin anywhere
-    assert same(read_torch_file(path), state(0))
+    assert same(read(path), state(0))
     with zipfile.ZipFile(path, "a") as archive:
         archive.comment = b"a comment"
-    assert same(read_torch_file(path), state(0))
+    assert same(read(path), state(0))
 
 
 def test_other_order_of_bytes_is_turned(tmp_path: Path) -> None:
@@ -207,31 +205,36 @@ def test_other_order_of_bytes_is_turned(tmp_path: Path) -> None:
 
     path = rewritten(saved(tmp_path, value), turn)
     for _ in range(2):
-        assert same(read_torch_file(path), value)
-    with pytest.raises(InputError, match=r"^a\.pt: .*order of bytes"):
-        read_torch_file(rewritten(path, lambda e: e.update({"a/byteorder": b"mixed"})))
+        assert same(read(path), value)
+    with refused("damaged", "a.pt"):
+        read(rewritten(path, lambda e: e.update({"a/byteorder": b"mixed"})))
 
 
 def without(name: str) -> Callable[[dict[str, bytes]], Any]:
     return lambda entries: entries.pop(name)
 
 
-ARCHIVES: dict[str, tuple[Callable[[dict[str, bytes]], Any], dict[str, Any], str]] = {
-    "compressed": (lambda _: None, {"compression": zipfile.ZIP_DEFLATED}, "is compressed: refused"),
-    "no pickle": (without("a/data.pkl"), {}, "0 data.pkl in it"),
-    "two pickles": (lambda e: e.update({"b/data.pkl": b"N."}), {}, "2 data.pkl in it"),
-    "no storage": (without("a/data/1"), {}, "data/1"),
-    "short storage": (lambda e: e.update({"a/data/1": b"1234"}), {}, "4 bytes instead of 12"),
-    "constants": (lambda e: e.update({"a/constants.pkl": b"N."}), {}, "TorchScript.*torch.save"),
-    "code": (lambda e: e.update({"a/code/x.py": b""}), {}, "TorchScript.*torch.save"),
+ARCHIVES: dict[str, tuple[Callable[[dict[str, bytes]], Any], str, str]] = {
+    "no pickle": (without("a/data.pkl"), "not-recognized", "0 data.pkl"),
+    "two pickles": (lambda e: e.update({"b/data.pkl": b"N."}), "not-recognized", "2 data.pkl"),
+    "no storage": (without("a/data/1"), "damaged", "data/1"),
+    "short storage": (lambda e: e.update({"a/data/1": b"1234"}), "damaged", "12"),
+    "constants": (lambda e: e.update({"a/constants.pkl": b"N."}), "unsafe", "TorchScript"),
+    "code": (lambda e: e.update({"a/code/x.py": b""}), "unsafe", "TorchScript"),
 }
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_archive_of_another_kind_is_refused(tmp_path: Path, kind: str) -> None:
-    change, how, message = ARCHIVES[kind]
-    with pytest.raises(InputError, match=rf"^a\.pt: expected.*{message}"):
-        read_torch_file(rewritten(saved(tmp_path), change, **how))
+    change, code, named = ARCHIVES[kind]
+    with refused(code, "a.pt", named):
+        read(rewritten(saved(tmp_path), change))
+
+
+def test_compressed_archive_is_refused(tmp_path: Path) -> None:
+    path = rewritten(saved(tmp_path), lambda _: None, compression=zipfile.ZIP_DEFLATED)
+    with refused("unsuited", "a.pt", "a/data.pkl"):
+        read(path)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -239,8 +242,8 @@ def test_two_entries_of_a_name_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("a/data.pkl", b"N.")
-    with pytest.raises(InputError, match="there twice: refused"):
-        read_torch_file(path)
+    with refused("unsafe"):
+        read(path)
 
 
 def directory(content: bytes) -> int:
@@ -249,85 +252,90 @@ def directory(content: bytes) -> int:
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "message"),
+    ("place", "value", "code"),
     [
-        (8, 1, "encrypted: refused"),
-        (20, 5, "two sizes"),
-        (42, 64, "not where the directory says"),
+        (8, 1, "unsuited"),
+        (20, 5, "damaged"),
+        (42, 64, "damaged"),
         (42, 1 << 31, "damaged"),
         (0, 0, "damaged"),
     ],
+    ids=["encrypted", "two sizes", "elsewhere", "outside", "no signature"],
 )
 def test_directory_that_says_something_else_is_refused(
-    tmp_path: Path, place: int, value: int, message: str
+    tmp_path: Path, place: int, value: int, code: str
 ) -> None:
     path = saved(tmp_path)
     content = bytearray(path.read_bytes())
     struct.pack_into("<H" if place == 8 else "<L", content, directory(content) + place, value)
     path.write_bytes(content)
-    with pytest.raises(InputError, match=rf"^a\.pt: expected.*{message}"):
-        read_torch_file(path)
+    with refused(code, "a.pt"):
+        read(path)
 
 
 def test_entries_that_overlap_or_reach_beyond_the_file_are_refused(tmp_path: Path) -> None:
     content = saved(tmp_path, {"a": torch.ones(9)}).read_bytes()
     at = content.index(b"a/data/0", directory(content)) - 46
-    for size, message in ((1 << 30, "larger than the file|overlap"), (3000, "overlap|larger")):
+    for size in (1 << 30, 3000):
         changed = bytearray(content)
         struct.pack_into("<2L", changed, at + 20, size, size)
         (tmp_path / "a.pt").write_bytes(changed)
-        with pytest.raises(InputError, match=message):
-            read_torch_file(tmp_path / "a.pt")
+        with refused("damaged"):
+            read(tmp_path / "a.pt")
 
 
 def test_file_or_tensors_larger_than_allowed_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, {"a": torch.ones(1).expand(1000, 1000)})
-    assert read_torch_file(path)["a"].stride() == (0, 0)
-    with pytest.raises(InputError, match=r"^a\.pt: expected tensors of at most 1,048,576 bytes"):
-        read_torch_file(path, max_bytes=MEGABYTE)
-    with pytest.raises(InputError, match=r"^a\.pt: expected at most 1,000 bytes"):
-        read_torch_file(path, max_bytes=1000)
+    assert read(path)["a"].stride() == (0, 0)
+    with refused("too-large", "a.pt", "1,048,576"):
+        TorchFiles(MEGABYTE).read(path)
+    with refused("too-large", "a.pt", "1,000"):
+        TorchFiles(1000).read(path)
     shared = {"a": torch.ones(1000)}
     path = saved(tmp_path, {i: shared["a"] for i in range(400)})
-    with pytest.raises(InputError, match="they have 1,600,000"):
-        read_torch_file(path, max_bytes=MEGABYTE)
+    with refused("too-large", "1,600,000"):
+        TorchFiles(MEGABYTE).read(path)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "named"),
     [
-        (lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "quantized"),
-        (lambda: torch.eye(2).to_sparse(), "sparse"),
-        (lambda: torch.eye(2).to_sparse_csr(), "sparse"),
-        (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(1)]), "nested"),
-        (lambda: torch.ones(2, device="meta"), "meta"),
-        (lambda: torch.ones(2, dtype=torch.complex64).conj(), "conjugated"),
-        (lambda: torch.ones(2).untyped_storage(), "storage by itself"),
+        (
+            lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+            [".dequantize()", "layer.weight"],
+        ),
+        (lambda: torch.eye(2).to_sparse(), [".to_dense()", "layer.weight"]),
+        (lambda: torch.eye(2).to_sparse_csr(), [".to_dense()", "layer.weight"]),
+        (
+            lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(1)]),
+            [".unbind()", "layer.weight"],
+        ),
+        (lambda: torch.ones(2, device="meta"), ["meta", "layer.weight"]),
+        (
+            lambda: torch.ones(2, dtype=torch.complex64).conj(),
+            [".resolve_conj()", "layer.weight"],
+        ),
+        (lambda: torch.ones(2).untyped_storage(), []),
     ],
 )
 def test_tensors_of_special_kinds_are_refused_by_name(
-    tmp_path: Path, make: Callable[[], Any], message: str
+    tmp_path: Path, make: Callable[[], Any], named: list[str]
 ) -> None:
     path = saved(tmp_path, {"ok": torch.ones(1), "layer.weight": make()})
-    with pytest.raises(InputError, match=rf"^a\.pt: expected.*{message}") as error:
-        read_torch_file(path)
-    assert message == "storage by itself" or "layer.weight" in str(error.value)
+    with refused("wrong-type", "a.pt", *named):
+        read(path)
 
 
 def test_whole_network_is_refused_or_becomes_stubs(tmp_path: Path) -> None:
     for zipped in (True, False):
         path = saved(tmp_path, nn.Linear(2, 3), zipped=zipped)
-        with pytest.raises(
-            InputError, match=r"^a\.pt: needs code.*torch\.nn.*refused.*torch\.save"
-        ):
-            read_torch_file(path)
-        files = TorchFiles(stubs=True)
-        found = files.read(path)
+        with refused("unsafe", "a.pt", "torch.nn", "torch.save"):
+            read(path)
+        found = TorchFiles(stubs=True).read(path)
         assert isinstance(found, Stub)
         assert str(found.name) == "torch.nn.modules.linear.Linear"
         assert found.state["_parameters"]["weight"].shape == (3, 2)
-        assert files.unknown == ("torch.nn.modules.linear.Linear",)
 
 
 class _Touches:
@@ -346,8 +354,8 @@ def test_hostile_files_are_refused_and_not_run(tmp_path: Path, zipped: bool) -> 
         {"w": torch.ones(1), "x": _Touches(canary)},
         OrderedDict(w=[(_Touches(canary),)]),
     ):
-        with pytest.raises(InputError, match=r"^a\.pt: .*refused.*torch\.save\(model\.state_dict"):
-            read_torch_file(saved(tmp_path, value, zipped=zipped))
+        with refused("unsafe", "a.pt", "model.state_dict"):
+            read(saved(tmp_path, value, zipped=zipped))
     assert not canary.exists()
 
 
@@ -389,44 +397,46 @@ HOSTILE = {
 def test_pickles_that_describe_no_tensor_are_refused(tmp_path: Path, kind: str) -> None:
     path = saved(tmp_path)
     rewritten(path, lambda entries: entries.update({"a/data.pkl": HOSTILE[kind]}))
-    with pytest.raises(InputError, match=r"^a\.pt: (expected|needs code)"):
-        read_torch_file(path)
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert caught.value.code in ("damaged", "unsafe", "wrong-type", "too-large")
+    assert str(caught.value).startswith("a.pt: ")
 
 
 def test_truth_values_that_are_none_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, {"a": torch.tensor([True, False])})
-    with pytest.raises(InputError, match="truth values that are none"):
-        read_torch_file(rewritten(path, lambda entries: entries.update({"a/data/0": b"\x01\x02"})))
+    with refused("damaged"):
+        read(rewritten(path, lambda entries: entries.update({"a/data/0": b"\x01\x02"})))
 
 
 def test_deep_values_are_read(tmp_path: Path) -> None:
     deep = b"\x80\x02]" + b"\x85" * 10_000 + b"."
     path = rewritten(saved(tmp_path), lambda entries: entries.update({"a/data.pkl": deep}))
-    assert isinstance(read_torch_file(path), tuple)
+    assert isinstance(read(path), tuple)
 
 
 def test_values_in_themselves_are_made_again(tmp_path: Path) -> None:
     cyclic = b"\x80\x02]q\x00h\x00\x85a."
     path = rewritten(saved(tmp_path), lambda entries: entries.update({"a/data.pkl": cyclic}))
-    found = read_torch_file(path)
+    found = read(path)
     assert found[0][0] is found
 
 
 def test_format_of_before_2017_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.pt", "w") as archive:
         archive.addfile(tarfile.TarInfo("storages"), io.BytesIO())
-    with pytest.raises(InputError, match="tar format of before 2017"):
-        read_torch_file(tmp_path / "a.pt")
+    with refused("wrong-version", "2017"):
+        read(tmp_path / "a.pt")
 
 
 def test_what_is_no_file_of_torch_is_refused(tmp_path: Path) -> None:
     for content in (b"", b"\x00not weights at all\xff" * 9, b"PK\x03\x04", b"\x80\x02.", b"K\x01"):
         (tmp_path / "a.pt").write_bytes(content)
-        with pytest.raises(InputError, match=r"^a\.pt: expected"):
-            read_torch_file(tmp_path / "a.pt")
+        with refused("damaged", "a.pt"):
+            read(tmp_path / "a.pt")
     for path in (tmp_path, tmp_path / "missing.pt"):
-        with pytest.raises(InputError, match="cannot be read"):
-            read_torch_file(path)
+        with refused("not-found", path.name):
+            read(path)
 
 
 def refused_or_read(path: Path, content: bytes | bytearray, files: TorchFiles) -> None:
@@ -447,8 +457,8 @@ def test_truncated_and_damaged_files_raise_input_errors(tmp_path: Path, zipped: 
     content = path.read_bytes()
     for end in range(0, len(content), 1 + len(content) // 60):
         path.write_bytes(content[:end])
-        with pytest.raises(InputError, match=r"^a\.pt: "):
-            read_torch_file(path)
+        with refused("damaged", "a.pt"):
+            read(path)
     check_damage(path, content, 150)
 
 

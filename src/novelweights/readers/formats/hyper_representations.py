@@ -28,7 +28,7 @@ from novelweights.readers.formats.hyper_representations_rows import (
 from novelweights.readers.formats.state_dicts import learned
 from novelweights.readers.formats.torch_files import TorchFiles
 from novelweights.readers.given_layout import layout_from
-from novelweights.readers.pickle.plain_values import Stub, shown
+from novelweights.readers.pickle.values import Stub, shown
 from novelweights.readers.source import Reading, Source
 from novelweights.weights.chain import symmetry_of_layout
 from novelweights.weights.layout import WeightLayout

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from novelweights.errors import InputError
-from novelweights.readers.pickle.plain_values import Stub, shown
+from novelweights.readers.pickle.values import Stub, shown
 from novelweights.readers.scores import as_percent
 from novelweights.weights.population import Records
 

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, deserialize
 from torch import Tensor
 
 from novelweights.errors import InputError
+from novelweights.readers.units import content_of
 
 DTYPES = {
     "F64": torch.float64,
@@ -50,14 +51,8 @@ class SafetensorsFiles:
         Raises:
             InputError: It is damaged, too large, or holds tensors of a kind that torch has not.
         """
-        size = path.stat().st_size
-        if size > self.max_bytes:
-            raise InputError(
-                f"{path.name}: expected at most {self.max_bytes:,} bytes, it has {size:,}; allow "
-                "it with --max-bytes"
-            )
-        content = bytearray(path.read_bytes())
-        if size != self._size or not content.startswith(self._header) or not self._header:
+        content = content_of(path, self.max_bytes)
+        if len(content) != self._size or not content.startswith(self._header) or not self._header:
             self._learn(content, path)
         start = len(self._header)
         return {

@@ -2,11 +2,12 @@
 
 `torch.load(weights_only=True)` still does what a pickle asks of the few things it allows (a file of
 200 bytes can take gigabytes) and takes milliseconds for a small file. Here pickles are only
-interpreted (`plain_pickle.py`), and files whose pickle is that of the file before are put together
-by one plan. Tensors are views of the file's bytes, which stay in memory while one of them does.
+interpreted (`pickle/interpreter.py`), and files whose pickle is that of the file before are put
+together by one plan. Tensors are views of the file's bytes, which stay in memory while one does.
 """
 
 import sys
+import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -17,25 +18,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from novelweights.errors import InputError
-from novelweights.readers.pickle.plain_pickle import DAMAGE, MAX_BYTES, read_plain_pickle
-from novelweights.readers.pickle.plain_values import Refused, shown
-from novelweights.readers.pickle.stored_zip import START, stored_entries
-from novelweights.readers.pickle.torch_plan import Plan, plan_of
-from novelweights.readers.pickle.torch_tensors import TORCH_NAMES, Storage, storage_of
-from novelweights.readers.units import require_file
+from novelweights.errors import InputError, naming
+from novelweights.readers.pickle.interpreter import DAMAGE, read_pickle
+from novelweights.readers.pickle.torch_tensors import TORCH_NAMES, Plan, Storage, storage_of
+from novelweights.readers.pickle.values import shown
+from novelweights.readers.source import MAX_BYTES
+from novelweights.readers.units import content_of
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first pickle of the older format."""
 PROTOCOL = 1001
+STATE_DICT_ALONE = "save the state dict alone: torch.save(model.state_dict(), path)"
 _LENGTH = Struct("<q")
+_LOCAL = Struct("<4s22x2H")
+"""Before an entry of a zip archive: signature, lengths of name and extra field; see `START`."""
+START, END = b"PK\x03\x04", b"PK\x05\x06"
 Places = Mapping[str, tuple[int, int]]
-"""First byte and number of bytes of every storage, by key."""
-
-
-def read_torch_file(path: Path, *, max_bytes: int = MAX_BYTES, stubs: bool = False) -> Any:
-    """What was saved in a file, see `TorchFiles.read`."""
-    return TorchFiles(max_bytes, stubs=stubs).read(path)
+"""First byte and number of bytes of every entry, or storage, by name."""
 
 
 class TorchFiles:
@@ -50,12 +49,6 @@ class TorchFiles:
         self._stubs = stubs
         self._pickle = b""
         self._plan: Plan | None = None
-        self._unknown: tuple[str, ...] = ()
-
-    @property
-    def unknown(self) -> tuple[str, ...]:
-        """Names that the last file would have imported, none of them listed; only with stubs."""
-        return self._unknown
 
     def read(self, path: Path) -> Any:
         """What was saved in a file: plain values, tensors in memory, arrays; a `Stub` if allowed.
@@ -67,120 +60,135 @@ class TorchFiles:
             InputError: It needs code to be read, holds tensors of a special kind, is too large,
                 damaged, or something else; nothing of it was run. Begins with the file's name.
         """
-        content = _content(path, self._max_bytes)
-        try:
-            if content.startswith(START):
-                return self._zip(content, path.name)
-            return self._stream(content, path.name)
-        except Refused as refusal:
-            raise InputError(f"{path.name}: {refusal}") from refusal
-        except (*DAMAGE, RuntimeError) as error:  # the last is torch's
-            raise InputError(
-                f"{path.name}: expected a file of torch.save, it is damaged or truncated "
-                f"({shown(error)}); get the file again"
-            ) from error
+        content = content_of(path, self._max_bytes)
+        with naming(path.name):
+            try:
+                if content.startswith(START):
+                    return self._zip(content, _entries(path, content))
+                return self._stream(content)
+            except (*DAMAGE, OSError, RuntimeError, zipfile.BadZipFile) as error:
+                raise InputError(
+                    "expected a file of torch.save, it is damaged or truncated "
+                    f"({shown(error)}); get the file again",
+                    "damaged",
+                ) from error
 
-    def _zip(self, content: bytearray, source: str) -> Any:
-        entries = stored_entries(content)
+    def _zip(self, content: bytearray, entries: Places) -> Any:
         folder = _folder(entries)
         start, size = entries[f"{folder}data.pkl"]
         pickle = content[start : start + size]
         if self._plan is None or pickle != self._pickle:
-            self._plan = self._plan_of(BytesIO(pickle), source)
+            self._plan = self._plan_of(BytesIO(pickle))
             self._pickle = bytes(pickle)
         places = {key: entries[f"{folder}data/{key}"] for key in self._plan.sizes}
-        order = b"little"
-        if f"{folder}byteorder" in entries:
-            start, size = entries[f"{folder}byteorder"]
-            order = bytes(content[start : start + size])
+        start, size = entries.get(f"{folder}byteorder", (0, 0))
+        order = bytes(content[start : start + size]) or b"little"
         if order not in (b"little", b"big"):
             raise ValueError("an order of bytes that is none")
         return _built(self._plan, content, places, order.decode())
 
-    def _plan_of(self, stream: BytesIO, source: str) -> Plan:
-        read = read_plain_pickle(
+    def _plan_of(self, stream: BytesIO) -> Plan:
+        value = read_pickle(
             stream,
-            source,
             persistent=storage_of,
             names=TORCH_NAMES,
             stubs=self._stubs,
             max_bytes=self._max_bytes,
         )
-        self._unknown = read.unknown
-        return plan_of(read.value, self._max_bytes)
+        return Plan(value, self._max_bytes)
 
-    def _stream(self, content: bytearray, source: str) -> Any:
+    def _stream(self, content: bytearray) -> Any:
         """The older format: three pickles about it, the value, the storages' keys, the storages."""
         if content[257:262] == b"ustar":
-            raise Refused(
+            raise InputError(
                 "expected a file of torch.save, got the tar format of before 2017, which is not "
-                "read; load it with torch.load where it comes from, and save it again"
+                "read; load it with torch.load where it comes from, and save it again",
+                "wrong-version",
             )
         stream = BytesIO(content)
-        if self._plain(stream, source) != MAGIC:
+        if read_pickle(stream, stubs=self._stubs) != MAGIC:
             stream.seek(0)
-            plan = self._plan_of(stream, source)
+            plan = self._plan_of(stream)
             if stream.tell() != len(content):
                 raise ValueError("something behind the pickle")
             return _built(plan, content, {})
-        if self._plain(stream, source) != PROTOCOL:
+        if read_pickle(stream) != PROTOCOL:
             raise ValueError("another version of the format")
-        self._plain(stream, source)
-        plan = self._plan_of(stream, source)
-        keys = self._plain(stream, source)
-        return _built(plan, content, _places(content, stream.tell(), keys, plan))
-
-    def _plain(self, stream: BytesIO, source: str) -> Any:
-        return read_plain_pickle(stream, source, stubs=self._stubs).value
+        read_pickle(stream, stubs=self._stubs)  # about the machine
+        plan = self._plan_of(stream)
+        return _built(plan, content, _places(content, stream, plan))
 
 
-def _content(path: Path, max_bytes: int) -> bytearray:
-    """All bytes of a file."""
-    require_file(path)
-    try:
-        with path.open("rb", buffering=0) as file:
-            size = file.seek(0, 2)
-            if size > max_bytes:
-                raise InputError(
-                    f"{path.name}: expected at most {max_bytes:,} bytes, the file has {size:,}; "
-                    "allow more with --max-bytes"
-                )
-            file.seek(0)
-            content = bytearray(size)
-            place, view = 0, memoryview(content)
-            while place < size and (n := file.readinto(view[place:])):
-                place += n
-    except OSError as error:
-        raise InputError(
-            f"{path.name}: expected a file, it cannot be read ({error.strerror}); change "
-            "its permissions or copy it again"
-        ) from error
-    if place < size:
-        raise InputError(f"{path.name}: it became shorter while it was read; read it again")
-    return content
+def _entries(path: Path, content: bytearray) -> Places:
+    """Where the entries of an uncompressed archive lie.
+
+    Checksums are not compared: torch can be told to write none, and itself compares none.
+
+    Raises:
+        InputError: An entry is compressed or encrypted, or there are two of a name.
+        ValueError: The archive is damaged or truncated. (Also BadZipFile, OSError, struct.error.)
+    """
+    with zipfile.ZipFile(path) as archive:
+        listed, end = archive.infolist(), archive.start_dir
+    last = content.rfind(END)
+    if last + 22 + int.from_bytes(content[last + 20 : last + 22], "little") != len(content):
+        raise ValueError("an archive that does not end where it says")
+    found: dict[str, tuple[int, int]] = {}
+    for entry in listed:
+        name, is_encrypted = entry.filename, entry.flag_bits & 1
+        if entry.compress_type or is_encrypted:
+            raise InputError(
+                f"expected entries as torch.save stores them, {shown(name)} is "
+                f"{'encrypted' if is_encrypted else 'compressed'}: refused; save it again with "
+                "torch.save",
+                "unsuited",
+            )
+        if name in found:
+            raise InputError(
+                f"expected one entry of a name in the archive, {shown(name)} is there twice: "
+                "refused; save it again with torch.save",
+                "unsafe",
+            )
+        if entry.compress_size != entry.file_size:
+            raise ValueError(f"{shown(name)} of two sizes")
+        signature, n_name, n_extra = _LOCAL.unpack_from(content, entry.header_offset)
+        at = entry.header_offset + _LOCAL.size
+        coding = "utf-8" if entry.flag_bits & 0x800 else "cp437"
+        if signature != START or content[at : at + n_name].decode(coding) != entry.orig_filename:
+            raise ValueError(f"{shown(name)} is not where the directory says")
+        found[name] = (at + n_name + n_extra, entry.file_size)
+    last = 0
+    for place, size in sorted(found.values()):
+        if place < last or place + size > end:
+            raise ValueError("entries that overlap or reach beyond the file")
+        last = place + size
+    return found
 
 
-def _folder(entries: Mapping[str, tuple[int, int]]) -> str:
+def _folder(entries: Places) -> str:
     """The beginning of all names in the archive, with its slash."""
     ends = [name.partition("/") for name in entries if name.endswith("/data.pkl")]
     folders = [f"{folder}/" for folder, _, rest in ends if rest == "data.pkl"]
     if len(folders) != 1:
-        raise Refused(
+        raise InputError(
             f"expected a file of torch.save, got a zip archive with {len(folders)} data.pkl in it; "
-            "save the state dict: torch.save(model.state_dict(), path)"
+            f"{STATE_DICT_ALONE}",
+            "not-recognized",
         )
     (folder,) = folders
     script = (f"{folder}constants.pkl", f"{folder}code/")
     if any(name.startswith(script) for name in entries):
-        raise Refused(
-            "expected a state dict, got a TorchScript archive, which holds code: refused. Save the "
-            "state dict alone: torch.save(model.state_dict(), path)"
+        raise InputError(
+            "expected a state dict, got a TorchScript archive, which holds code: refused; "
+            f"{STATE_DICT_ALONE}",
+            "unsafe",
         )
     return folder
 
 
-def _places(content: bytearray, at: int, keys: Any, plan: Plan) -> dict[str, tuple[int, int]]:
-    """Where the storages lie in the older format: one after the other, each behind its length."""
+def _places(content: bytearray, stream: BytesIO, plan: Plan) -> dict[str, tuple[int, int]]:
+    """Where the storages lie in the older format: behind their keys, each behind its length."""
+    keys, at = read_pickle(stream), stream.tell()
     if type(keys) is not list:
         raise ValueError("storages without keys")
     lengths = {storage.key: storage.dtype.itemsize for storage, _ in plan.storages}

@@ -1,7 +1,9 @@
 """Tensors as torch's pickles describe them: parts of storages that lie elsewhere in the file.
 
 A pickle of `torch.save` holds no numbers: each tensor is a call with a storage, an offset, a shape
-and strides. These functions turn the calls into descriptions, checked against the storage.
+and strides. Functions here turn the calls into descriptions, checked against the storage. The files
+of a population have the same pickle, byte for byte, and other numbers: a `Plan` is made of it once,
+and each file then costs one step per container and per tensor.
 """
 
 import math
@@ -10,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from novelweights.readers.pickle.calls import CALLS, small_integers
-from novelweights.readers.pickle.plain_values import Name, Refused
+from novelweights.errors import InputError
+from novelweights.readers.pickle.values import CALLS, MENTIONED, Name, Stub, small_integers
 
 STORAGES = {
     "FloatStorage": torch.float32,
@@ -29,16 +32,12 @@ STORAGES = {
     "ComplexDoubleStorage": torch.complex128,
     "UntypedStorage": torch.uint8,
 }
-QUANTIZED_STORAGES = (
-    *("QUInt8Storage", "QInt8Storage", "QInt32Storage", "QUInt4x2Storage", "QUInt2x4Storage"),
-)
-NEWER_DTYPES = tuple(
-    getattr(torch, name)
-    for name in ["uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2"]
-    if hasattr(torch, name)
-)
+QUANTIZED = ("QUInt8Storage", "QInt8Storage", "QInt32Storage", "QUInt4x2Storage", "QUInt2x4Storage")
+NEWER_DTYPES = ("uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2")
 """Types without a storage of their own: they come with untyped ones."""
-DTYPES = frozenset({*STORAGES.values(), *NEWER_DTYPES})
+DTYPES = frozenset(
+    {*STORAGES.values(), *(getattr(torch, n) for n in NEWER_DTYPES if hasattr(torch, n))}
+)
 STORAGE_MODULES = ("torch", "torch.cuda", "torch.storage")
 LARGEST = 1 << 62
 
@@ -73,22 +72,17 @@ class TensorPlan:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
-    @property
-    def n_elements(self) -> int:
-        """Elements of its shape, however few of the storage they are."""
-        return math.prod(self.shape)
 
-
-def unsupported(kind: str, remedy: str) -> Refused:
+def unsupported(kind: str, remedy: str) -> InputError:
     """The refusal of a tensor that is no plain one."""
-    return Refused(f"expected plain tensors, got {kind}: {remedy} before saving")
+    return InputError(f"expected plain tensors, got {kind}: {remedy} before saving", "wrong-type")
 
 
 def storage_of(identifier: Any) -> Any:
     """What the persistent identifiers of torch's pickles stand for.
 
     Raises:
-        Refused: A storage without values.
+        InputError: A storage without values.
         ValueError: It is no such identifier.
     """
     if type(identifier) is not tuple or len(identifier) < 2:
@@ -105,31 +99,28 @@ def storage_of(identifier: Any) -> Any:
         raise unsupported("one without values (device meta)", "load its values")
     if type(key) is not str or type(n_elements) is not int or not 0 <= n_elements < LARGEST:
         raise ValueError("a storage without a size")
-    size = n_elements * named.dtype.itemsize
-    if len(rest) == 3 or rest[3] is None:
-        return Storage(key, named.dtype, size, 0, size)
-    _, start, length = rest[3]
-    start, length = small_integers((start, length))
-    if start + length > n_elements:
-        raise ValueError("a view outside its storage")
     item = named.dtype.itemsize
-    return Storage(key, named.dtype, size, start * item, length * item)
+    start, length = 0, n_elements
+    if len(rest) == 4 and rest[3] is not None:
+        start, length = small_integers(rest[3][1:])
+        if start + length > n_elements:
+            raise ValueError("a view outside its storage")
+    return Storage(key, named.dtype, n_elements * item, start * item, length * item)
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> TensorPlan:
     """_rebuild_tensor, and _rebuild_tensor_v2 with (requires_grad, hooks[, metadata])."""
-    metadata = more[2] if len(more) > 2 else None
-    return _checked(storage, None, offset, shape, strides, metadata)
+    return _checked(storage, None, offset, shape, strides, *more[2:3])
 
 
 def _tensor_of_type(*arguments: Any) -> TensorPlan:
     """_rebuild_tensor_v3: the type beside an untyped storage."""
     storage, offset, shape, strides, _, _, dtype, *metadata = arguments
-    return _checked(storage, dtype, offset, shape, strides, metadata[0] if metadata else None)
+    return _checked(storage, dtype, offset, shape, strides, *metadata[:1])
 
 
 def _checked(
-    storage: Any, dtype: Any, offset: Any, shape: Any, strides: Any, metadata: Any
+    storage: Any, dtype: Any, offset: Any, shape: Any, strides: Any, metadata: Any = None
 ) -> TensorPlan:
     if type(storage) is StorageType:
         raise unsupported("a quantized one", "call .dequantize()")
@@ -145,11 +136,10 @@ def _checked(
         raise ValueError("a tensor with more axes than strides")
     if math.prod(max(n, 1) for n in shape) * dtype.itemsize >= LARGEST:
         raise ValueError("a shape that is too large")
-    plan = TensorPlan(storage, dtype, offset, shape, strides)
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if 0 not in shape and (last + 1) * dtype.itemsize > storage.size:
         raise ValueError("a tensor outside its storage")
-    return plan
+    return TensorPlan(storage, dtype, offset, shape, strides)
 
 
 def _parameter(tensor: Any, *_: Any) -> TensorPlan:
@@ -188,26 +178,25 @@ REBUILD: dict[str, Callable[..., TensorPlan]] = {
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
 }
-_QUANTIZED = _refusing("a quantized one", "call .dequantize()")
 _SPARSE = _refusing("a sparse one", "call .to_dense()")
-_NO_VALUES = _refusing("one without values (device meta)", "load its values")
 _OTHER = _refusing("one of a class of its own", "make it a torch.Tensor")
-_QUANTIZED_SCHEMES = ("per_tensor_affine", "per_channel_affine")
 TORCH_NAMES: dict[str, Any] = {
     **CALLS,
-    **{f"torch.{name}": Name("torch", name) for name in _QUANTIZED_SCHEMES},
     **REBUILD,
-    **{name: Name(*name.rsplit(".", 1)) for name in TENSOR_TYPES},
+    **dict.fromkeys(TENSOR_TYPES, MENTIONED),
     **{f"{m}.{name}": StorageType(of) for m in STORAGE_MODULES for name, of in STORAGES.items()},
-    **{f"{m}.{name}": StorageType(None) for m in STORAGE_MODULES for name in QUANTIZED_STORAGES},
+    **{f"{m}.{name}": StorageType(None) for m in STORAGE_MODULES for name in QUANTIZED},
     **{str(dtype): dtype for dtype in DTYPES},
+    **dict.fromkeys(["torch.per_tensor_affine", "torch.per_channel_affine"], MENTIONED),
     "torch._tensor._rebuild_from_type_v2": _of_type,
     "torch.serialization._get_layout": lambda layout: layout,  # of sparse ones: a text
-    "torch._utils._rebuild_qtensor": _QUANTIZED,
+    "torch._utils._rebuild_qtensor": _refusing("a quantized one", "call .dequantize()"),
     "torch._utils._rebuild_sparse_tensor": _SPARSE,
     "torch._utils._rebuild_sparse_csr_tensor": _SPARSE,
     "torch._utils._rebuild_nested_tensor": _refusing("a nested one", "call .unbind()"),
-    "torch._utils._rebuild_meta_tensor_no_storage": _NO_VALUES,
+    "torch._utils._rebuild_meta_tensor_no_storage": _refusing(
+        "one without values (device meta)", "load its values"
+    ),
     "torch._utils._rebuild_wrapper_subclass": _OTHER,
     "torch._utils._rebuild_device_tensor_from_numpy": _OTHER,
     "torch._utils._rebuild_device_tensor_from_cpu_tensor": _OTHER,
@@ -215,3 +204,98 @@ TORCH_NAMES: dict[str, Any] = {
     "torch.device": _device,
 }
 """What the names in torch's pickles stand for: descriptions, by functions of ours."""
+
+
+class Plan:
+    """How to make a value that was read from a pickle, with the numbers of a file.
+
+    Values may be nested in any depth and in themselves, so nothing here is recursive. Every value
+    made of a plan has lists, tuples and dicts of its own.
+    """
+
+    def __init__(self, value: Any, max_bytes: int) -> None:
+        """Take a value apart.
+
+        Raises:
+            InputError: Its tensors would have more than `max_bytes` altogether.
+            ValueError: Two of them have different ideas of the same storage.
+        """
+        self.sizes: dict[str, int] = {}
+        """Bytes of each of the file's storages, by key."""
+        self.storages: dict[tuple[Storage, torch.dtype], int] = {}
+        """Numbers of all that are opened."""
+        self.values: list[Any] = []
+        """Each once; its place is its slot."""
+        self.tensors: list[tuple[int, int, TensorPlan]] = []
+        """Slot, number of the storage, and what is taken of it."""
+        self.containers: list[tuple[int, Any, list[int]]] = []
+        """Slot, original and slots of the parts, parts before wholes."""
+        slots: dict[int, int] = {}
+        waiting, total = [(value, False)], 0
+        while waiting:
+            value, entered = waiting.pop()
+            if type(value) is Storage:
+                raise InputError(
+                    "expected tensors, got a storage by itself; save the tensor", "wrong-type"
+                )
+            if type(value) is TensorPlan:
+                total += math.prod(value.shape) * value.dtype.itemsize
+            if entered:
+                parts = [slots[id(part)] for part in _parts(value)]
+                self.containers.append((slots[id(value)], value, parts))
+            elif id(value) not in slots:
+                slots[id(value)] = len(self.values)
+                if type(value) is TensorPlan:
+                    self._add(value)
+                elif type(value) in (tuple, list, dict, Stub):
+                    waiting += [(value, True), *((part, False) for part in _parts(value))]
+                self.values.append(value)
+        if total > max_bytes:
+            raise InputError(
+                f"expected tensors of at most {max_bytes:,} bytes, they have {total:,}; save less "
+                "in one file, or allow more with --max-bytes",
+                "too-large",
+            )
+
+    def _add(self, tensor: TensorPlan) -> None:
+        storage = tensor.storage
+        if self.sizes.setdefault(storage.key, storage.whole) != storage.whole:
+            raise ValueError(f"storage {storage.key[:40]} of two sizes")
+        number = self.storages.setdefault((storage, tensor.dtype), len(self.storages))
+        self.tensors.append((len(self.values), number, tensor))
+
+    def build(self, open_storage: Callable[[Storage, torch.dtype], Tensor]) -> Any:
+        """The value, given what opens a storage that is not empty, as numbers along one axis."""
+        opened = [
+            open_storage(storage, dtype) if storage.size else torch.empty(0, dtype=dtype)
+            for storage, dtype in self.storages
+        ]
+        values = self.values.copy()
+        for slot, number, plan in self.tensors:
+            values[slot] = (
+                torch.as_strided(opened[number], plan.shape, plan.strides, plan.offset)
+                if 0 not in plan.shape
+                else torch.empty(plan.shape, dtype=plan.dtype)
+            )
+        for slot, original, _ in self.containers:
+            is_stub = type(original) is Stub
+            values[slot] = Stub(original.name, ()) if is_stub else type(original)()
+        for slot, original, parts in self.containers:
+            if type(original) is tuple:
+                values[slot] = tuple([values[part] for part in parts])
+        for slot, original, parts in self.containers:
+            made, inside = values[slot], [values[part] for part in parts]
+            if type(made) is dict:
+                made.update(zip(original, inside, strict=True))
+            elif type(made) is list:
+                made.extend(inside)
+            elif type(made) is Stub:
+                made.arguments, made.state, made.items = inside
+        return values[0]
+
+
+def _parts(value: Any) -> list[Any]:
+    """What a container holds. Keys, items of sets and arrays are constants."""
+    if type(value) is dict:
+        return list(value.values())
+    return [value.arguments, value.state, value.items] if type(value) is Stub else list(value)
