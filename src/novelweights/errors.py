@@ -101,10 +101,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     )
 
 
-def first_few(names: Sequence[str], separator: str = ", ") -> str:
+def first_few(names: Sequence[str], separator: str = ", ", *, shown: int = SHOWN) -> str:
     """The first names, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return separator.join(names[:SHOWN]) + more
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return separator.join(names[:shown]) + more
 
 
 def count(n: int, what: str) -> str:

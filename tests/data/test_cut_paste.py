@@ -11,19 +11,19 @@ from novelweights.data.cache import cache_dir
 from novelweights.data.cut_paste import (
     CUT_PASTE,
     MADE_SHA256,
+    STAMPS,
     load_cut_paste_100,
     on_backgrounds,
     read_stamps,
 )
-from novelweights.data.fetch import FETCHABLE, STAMPS_NAME
+from novelweights.data.fetch import FETCHABLE
 from novelweights.data.pasting import reduced
-from novelweights.data.stamps import STAMPS
 from novelweights.data.substitutes import made_digest
 from novelweights.errors import InputError
 
 needs_stamps = pytest.mark.skipif(
-    not all((cache_dir() / STAMPS_NAME / file).is_file() for file in STAMPS.sha256),
-    reason=f"`novelweights data fetch {STAMPS_NAME}` was not run",
+    not all((cache_dir() / STAMPS / file).is_file() for file in FETCHABLE[STAMPS].sha256),
+    reason=f"`novelweights data fetch {STAMPS}` was not run",
 )
 FEW = {"train": 4, "test": 1}
 COLORS = np.random.default_rng(0).integers(0, 256, (100, 3))
@@ -133,15 +133,16 @@ def test_backgrounds_of_both_parts_share_no_column():
 
 
 def test_stamps_are_a_hundred_pinned_files():
-    assert len(STAMPS.sha256) == len(set(STAMPS.sha256.values())) == 100
-    assert list(STAMPS.sha256) == sorted(STAMPS.sha256)
+    pinned = FETCHABLE[STAMPS].sha256
+    assert len(pinned) == len(set(pinned.values())) == 100
+    assert list(pinned) == sorted(pinned)
 
 
 @pytest.fixture
 def two_stamps(tmp_path, monkeypatch):
     """A folder of two PNG files, pinned, the second of a palette with transparency."""
     monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path))
-    folder = tmp_path / STAMPS_NAME / "food"
+    folder = tmp_path / STAMPS / "food"
     folder.mkdir(parents=True)
     pixels = np.zeros((8, 16, 4), np.uint8)
     pixels[:, 4:12] = 250, 100, 50, 255
@@ -151,9 +152,7 @@ def two_stamps(tmp_path, monkeypatch):
         f"food/{name}.png": hashlib.sha256((folder / f"{name}.png").read_bytes()).hexdigest()
         for name in "ab"
     }
-    source = replace(STAMPS, sha256=pins)
-    monkeypatch.setattr(cut_paste, "STAMPS", source)
-    monkeypatch.setitem(FETCHABLE, STAMPS_NAME, source)
+    monkeypatch.setitem(FETCHABLE, STAMPS, replace(FETCHABLE[STAMPS], sha256=pins))
     return folder
 
 

@@ -6,7 +6,7 @@ import pytest
 from packed import DEBIAN_PACKED, FILES, MAX_BYTES, NPM_PACKED
 
 from novelweights.data import packages
-from novelweights.data.packages import read_installed, read_package, some_of
+from novelweights.data.packages import read_installed, read_package
 from novelweights.errors import InputError
 
 TOO_MANY = MAX_BYTES + 1
@@ -130,9 +130,3 @@ def test_installed_files_are_taken_only_if_all_are_right(tmp_path):
         (tmp_path / "labels.gz").write_bytes(damage)
         assert read_installed(source) == {}
     assert read_installed(NPM_PACKED.source) == {}
-
-
-def test_a_message_names_six_of_many():
-    letters = list("abcdefgh")
-    assert some_of(letters[:6]) == "a, b, c, d, e, f"
-    assert some_of(letters, "; ") == "a; b; c; d; e; f and 2 more"

@@ -8,10 +8,12 @@ from hostile_meshes import ac3d, three_ds
 from refused import refused
 from solids import CUBE, volume
 
-from novelweights.data.airplane_packages import AIRPLANE_PACKAGES, CRRCSIM, FLIGHTGEAR, GL_117
 from novelweights.data.fetch import FETCHABLE
 from novelweights.shapes.real_airplanes import (
+    CRRCSIM,
+    FLIGHTGEAR,
     FRAMES,
+    GL_117,
     SETS,
     VERSIONS,
     airplanes_of,
@@ -26,9 +28,7 @@ TOP = {CRRCSIM: (0, 9.0, 0), GL_117: (0, 0, 9.0), FLIGHTGEAR: (0, 9.0, 0)}
 def put(name: str, files: dict[str, bytes], cache: Path, monkeypatch) -> None:
     """Files in the cache as if they were all of the package."""
     sums = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
-    source = replace(AIRPLANE_PACKAGES[name], sha256=sums)
-    monkeypatch.setitem(AIRPLANE_PACKAGES, name, source)
-    monkeypatch.setitem(FETCHABLE, name, source)
+    monkeypatch.setitem(FETCHABLE, name, replace(FETCHABLE[name], sha256=sums))
     monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(cache))
     for file, content in files.items():
         (cache / name / file).parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def test_a_fifth_is_for_validation_and_one_for_test_and_none_is_in_two_parts(tmp
 @pytest.mark.parametrize("name", SETS)
 def test_versions_of_an_airplane_are_in_one_part(name, tmp_path, monkeypatch):
     for package in SETS[name]:
-        files = dict.fromkeys(AIRPLANE_PACKAGES[package].sha256, ac3d())
+        files = dict.fromkeys(FETCHABLE[package].sha256, ac3d())
         put(package, files, tmp_path, monkeypatch)
     parts = airplanes_of(name)
     n = sum(map(len, parts.values()))
@@ -96,7 +96,7 @@ def test_versions_of_an_airplane_are_in_one_part(name, tmp_path, monkeypatch):
 
 def test_versions_name_airplanes_that_there_are_and_each_once():
     named = [name for family in VERSIONS for name in family]
-    known = {Path(file).stem for source in AIRPLANE_PACKAGES.values() for file in source.sha256}
+    known = {Path(file).stem for source in map(FETCHABLE.get, FRAMES) for file in source.sha256}
     assert len(named) == len(set(named))
     assert set(named) <= known
 
@@ -110,16 +110,16 @@ def test_nose_lies_along_x_and_the_top_along_z_and_nothing_is_mirrored(name):
 
 
 def test_sets_can_be_fetched_and_names_are_told_apart():
-    assert FRAMES.keys() == AIRPLANE_PACKAGES.keys() <= FETCHABLE.keys()
-    assert [len(source.sha256) for source in AIRPLANE_PACKAGES.values()] == [22, 11, 110]
-    for source in AIRPLANE_PACKAGES.values():
+    assert FRAMES.keys() <= FETCHABLE.keys()
+    assert [len(source.sha256) for source in map(FETCHABLE.get, FRAMES)] == [22, 11, 110]
+    for source in map(FETCHABLE.get, FRAMES):
         assert len({Path(file).stem for file in source.sha256}) == len(source.sha256)
         assert len(set(source.sha256.values())) == len(source.sha256)
 
 
 def test_sets_have_names_of_their_own_and_as_many_shapes_as_told():
     for name, n in (("real-airplanes", 33), (FLIGHTGEAR, 110)):
-        files = [file for of in SETS[name] for file in AIRPLANE_PACKAGES[of].sha256]
+        files = [file for of in SETS[name] for file in FETCHABLE[of].sha256]
         assert len({Path(file).stem for file in files}) == len(files) == n
     assert packages_of("real-airplanes") == (CRRCSIM, GL_117)
     assert packages_of("mnist") == ("mnist",)

@@ -71,8 +71,8 @@ def _first_line(task: "Plugin") -> str:
 
 
 def _data() -> Rows:
-    from novelweights.data.cut_paste import CUT_PASTE
-    from novelweights.data.fetch import FETCHABLE, STAMPS_NAME
+    from novelweights.data.cut_paste import CUT_PASTE, STAMPS
+    from novelweights.data.fetch import FETCHABLE
     from novelweights.data.images import DATA
     from novelweights.data.user_files import CIFAR_100, LOADERS
     from novelweights.shapes.real_airplanes import SETS
@@ -87,8 +87,8 @@ def _data() -> Rows:
     own = "needs files of your own in the cache folder"
     told |= dict.fromkeys([*LOADERS, CIFAR_100.name], own)
     told[SHAPENET] = f"shapes; {own}"
-    told[CUT_PASTE] = f"needs `novelweights data fetch {STAMPS_NAME}`"
-    told[STAMPS_NAME] = f"what {CUT_PASTE} is made of, no set of its own"
+    told[CUT_PASTE] = f"needs `novelweights data fetch {STAMPS}`"
+    told[STAMPS] = f"what {CUT_PASTE} is made of, no set of its own"
     return list(told.items())
 
 

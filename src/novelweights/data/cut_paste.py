@@ -17,17 +17,17 @@ from PIL import Image
 
 from novelweights.data.cache import kept_arrays
 from novelweights.data.draws import Draws
-from novelweights.data.fetch import STAMPS_NAME, fetched_folder
+from novelweights.data.fetch import FETCHABLE, fetched_folder
 from novelweights.data.installed import PHOTOS, read_photo
 from novelweights.data.pasting import Placements, Stamps, pasted, reduced
 from novelweights.data.pixel_data import PixelData
 from novelweights.data.pixels import Moments
-from novelweights.data.stamps import STAMPS
 from novelweights.data.substitutes import made_digest, patches_origin, random_crops
 from novelweights.errors import InputError
 
 Pixels = UInt8[np.ndarray, "_ 32 32 3"]
-CUT_PASTE = "cut-paste-100"
+CUT_PASTE, STAMPS = "cut-paste-100", "tuxpaint-stamps"
+"""The set, and the cut-outs that it is made of, photographs of things: a key of `FETCHABLE`."""
 PER_CLASS = {"train": 400, "test": 40}
 MADE_SHA256 = "a00ecad79bd5de1f57c30d8f74b5fd1da51475e21450aed3530b75f529e2e7b7"
 """Of the bytes of all images and labels: whatever is made otherwise is not this set."""
@@ -38,7 +38,8 @@ def load_cut_paste_100() -> PixelData:
 
     Each lies on a random crop of one of the ten `PHOTOS`, turned by up to 25 degrees either way,
     its longer side 0.7 to 1.1 of the crop's, mirrored or not, moved by up to 4 pixels down and
-    right, its brightness times 0.7 to 1.2. The class is the cut-out's place in `STAMPS`.
+    right, its brightness times 0.7 to 1.2. The class is the cut-out's place among
+    the files of `STAMPS`.
 
     The pixels are made once and kept in the cache folder; if they are damaged there, they are made
     again.
@@ -49,7 +50,8 @@ def load_cut_paste_100() -> PixelData:
         InputError: The cut-outs have not been fetched, a package with photographs is missing, or
             the made bytes are others than everywhere else.
     """
-    labels = {part: np.repeat(np.arange(len(STAMPS.sha256)), n) for part, n in PER_CLASS.items()}
+    stamps = FETCHABLE[STAMPS]
+    labels = {part: np.repeat(np.arange(len(stamps.sha256)), n) for part, n in PER_CLASS.items()}
 
     def is_valid(made: Mapping[str, np.ndarray]) -> bool:
         return made_digest({part: (made[part], of) for part, of in labels.items()}) == MADE_SHA256
@@ -59,7 +61,7 @@ def load_cut_paste_100() -> PixelData:
     return PixelData(
         name=CUT_PASTE,
         source=(
-            f"{patches_origin()} and 100 cut-outs of Debian {STAMPS.package}; {moments} of its "
+            f"{patches_origin()} and 100 cut-outs of Debian {stamps.package}; {moments} of its "
             "training pixels"
         ),
         sha256=MADE_SHA256,
@@ -69,7 +71,7 @@ def load_cut_paste_100() -> PixelData:
         test_y=labels["test"],
         mean=moments.means,
         std=moments.deviations,
-        classes=len(STAMPS.sha256),
+        classes=len(stamps.sha256),
     )
 
 
@@ -79,14 +81,15 @@ def read_stamps() -> Stamps:
     Raises:
         InputError: One is missing or damaged.
     """
-    folder = fetched_folder(STAMPS_NAME, needed_by=CUT_PASTE)
+    folder = fetched_folder(STAMPS, needed_by=CUT_PASTE)
     cut_outs = []
-    for file, digest in STAMPS.sha256.items():
+    for file, digest in FETCHABLE[STAMPS].sha256.items():
         content = (folder / file).read_bytes()
         if hashlib.sha256(content).hexdigest() != digest:
             raise InputError(
                 f"{folder / file}: expected sha256 {digest[:12]}..., got another; run "
-                f"`novelweights data fetch {STAMPS_NAME}`"
+                f"`novelweights data fetch {STAMPS}`",
+                "damaged",
             )
         with Image.open(io.BytesIO(content)) as image:
             cut_outs.append(np.asarray(image.convert("RGBA")))
@@ -111,6 +114,7 @@ def _made(labels: dict[str, np.ndarray]) -> dict[str, Pixels]:
         raise InputError(
             f"{CUT_PASTE}: expected made images of sha256 {MADE_SHA256[:12]}..., got "
             f"{digest[:12]}...; a photograph may be read otherwise by Pillow "
-            f"{metadata.version('pillow')}, install the version of constraints.txt"
+            f"{metadata.version('pillow')}, install the version of constraints.txt",
+            "wrong-version",
         )
     return made

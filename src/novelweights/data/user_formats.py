@@ -27,8 +27,7 @@ def read_svhn(path: Path) -> tuple[Images, Labels]:
     Raises:
         InputError: No such file, not MATLAB 5, damaged, or other variables, shapes or labels.
     """
-    with _opened(path) as file:
-        content = read_mat5(file.read(), str(path), ["X", "y"])
+    content = read_mat5(path, ["X", "y"])
     x, y = content.get("X"), content.get("y")
     if x is None or y is None:
         raise InputError(f"{path}: expected X and y, arrays of numbers; one is missing; {AGAIN}")

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from novelweights.data.airplane_packages import AIRPLANE_PACKAGES, CRRCSIM, FLIGHTGEAR, GL_117
-from novelweights.data.fetch import fetched_folder
+from novelweights.data.fetch import FETCHABLE, fetched_folder
 from novelweights.errors import InputError
 from novelweights.shapes.mesh import Mesh
 from novelweights.shapes.mesh_files import read_mesh
 from novelweights.shapes.repaired_meshes import MeshFile
 
+CRRCSIM, GL_117, FLIGHTGEAR = "crrcsim-airplanes", "gl-117-airplanes", "flightgear-airplanes"
 MAX_BYTES = 3_000_000
 """Larger models are left out: hundreds of thousands of faces of rivets and cockpits."""
 
@@ -114,7 +114,7 @@ def airplanes_of(name: str) -> dict[str, dict[str, MeshFile]]:
 
 
 def package_files(package: str, folder: Path) -> dict[str, MeshFile]:
-    """The files of one of `AIRPLANE_PACKAGES` in a folder, by name; read, they are turned."""
+    """The files of one of `FRAMES` in a folder, by name; read, they are turned."""
 
     def read(path: Path) -> Mesh:
         # the packages' checksums are pinned, so a file that lacks objects was published so
@@ -123,5 +123,5 @@ def package_files(package: str, folder: Path) -> dict[str, MeshFile]:
 
     return {
         Path(file).stem: MeshFile(folder / file, read, read_as=package)
-        for file in AIRPLANE_PACKAGES[package].sha256
+        for file in FETCHABLE[package].sha256
     }
