@@ -67,7 +67,7 @@ def _judge(pool: Pool, n_heldout: int, n: int) -> None:
     ):
         found = measure("fresh", judged, reference)
         names = [str(run) for run in training.records.run]
-        verdicts = judge_checkpoints(found, null.ranks(found), fresh, names, None)
+        verdicts = judge_checkpoints(found, null.p_values(found), fresh, names, None)
         accused = sum(str(verdict.origin) in ACCUSING for verdict in verdicts)
         print(f"{kind}: {accused} of {n} called copies or mixtures")
 

@@ -214,7 +214,7 @@ def test_a_lossy_codec_stands_in_for_training_and_held_out_runs(
     assert evaluation.stand_ins(Plain(), train, heldout) == {}
     through = evaluation.stand_ins(Codec(), train, heldout)
     assert "noise_from" not in through
-    for key, original in (("reference", train), ("heldout_reference", heldout)):
+    for key, original in (("reconstructions", train), ("heldout_reconstructions", heldout)):
         population = through[key]
         assert population is not None
         assert torch.equal(population.weights, original.weights.round())

@@ -251,7 +251,10 @@ def test_population_of_several_splits_gives_each_role_its_rows(tmp_path: Path) -
         ({"symmetry": NETWORK.module()}, "symmetry: expected an input of the network"),
         ({"symmetry": "mlp-64-10-10-relu"}, "expected the network of these checkpoints"),
         ({"symmetry": "table.json"}, "table.json: expected auto, none or a symmetry file"),
-        ({"reference": TRAIN[1:]}, "reference: expected one reconstruction for each of the 24"),
+        (
+            {"reconstructions": TRAIN[1:]},
+            "reconstructions: expected one reconstruction for each of the 24",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named_by_its_role(words: dict, says: str) -> None:

@@ -36,7 +36,7 @@ class Given:
     heldout: Population | None = None
     task: Task | None = None
     symmetry: NeuronSymmetry | None = None
-    reference: Population | None = None
+    reconstructions: Population | None = None
     heldout_reconstructions: Population | None = None
     noise_from: Population | None = None
     from_scratch: Population | None = None
@@ -61,7 +61,7 @@ def audit_to_folder(
     heldout: Population | None,
     task: Task | None,
     symmetry: NeuronSymmetry | None,
-    reference: Population | None = None,
+    reconstructions: Population | None = None,
     heldout_reconstructions: Population | None = None,
     noise_from: Population | None = None,
     from_scratch: Population | None = None,
@@ -80,8 +80,8 @@ def audit_to_folder(
         heldout: Fresh runs of the same recipe.
         task: Judges behavior.
         symmetry: Moves that count as no difference.
-        reference: The training checkpoints through the generator's lossy codec.
-        heldout_reference: The held-out checkpoints through the same.
+        reconstructions: The training checkpoints through the generator's lossy codec.
+        heldout_reconstructions: The held-out checkpoints through the same.
         noise_from: What the noise baseline adds noise to; None: the training checkpoints.
         from_scratch: Independently trained networks that hold the same parameters, or more.
         command: For the manifest.
@@ -100,7 +100,7 @@ def audit_to_folder(
         heldout=heldout,
         task=task,
         symmetry=symmetry,
-        reference=reference,
+        reconstructions=reconstructions,
         heldout_reconstructions=heldout_reconstructions,
         noise_from=noise_from,
         from_scratch=from_scratch,
@@ -152,7 +152,7 @@ def write_judged(
         with clock.stage("pictures"):
             drawn = pictures(
                 result,
-                given.reference or given.train,
+                given.reconstructions or given.train,
                 given.generated,
                 heldout=given.heldout_reconstructions or given.heldout,
                 from_scratch=given.from_scratch,

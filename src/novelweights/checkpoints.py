@@ -125,9 +125,9 @@ def own_heldout(train: Checkpoints) -> Checkpoints | None:
 
 def split_of(role: str) -> str:
     """Which rows of a population play a role."""
-    if role in ("reference", "noise-from", "from-scratch"):
+    if role in ("reconstructions", "noise-from", "from-scratch"):
         return "train"
-    return "heldout" if role == "heldout-reference" else role
+    return "heldout" if role == "heldout-reconstructions" else role
 
 
 def _of_role(given: Population, split: str, role: str) -> Population:

@@ -44,7 +44,23 @@ REFUSALS = {
 }
 """Codes of refusals, by name; a number is never given to another one."""
 
-WARNINGS: dict[str, str] = {}
+WARNINGS = {
+    "few-heldout": "W001",  # too few held-out runs to judge, or to say how far apart runs lie
+    "no-heldout": "W002",
+    "few-from-scratch": "W003",  # a single training run, and nothing independent to compare with
+    "no-task": "W004",
+    "no-symmetry": "W005",  # plain L2: reordered copies look new
+    "repeated-samples": "W006",
+    "few-starts": "W007",  # several samples begin from one starting checkpoint
+    "unused-noise-source": "W008",
+    "related-runs": "W009",  # checkpoints of several names come from one run
+    "other-recipe": "W010",  # held-out runs differ from training runs
+    "failed-heldout": "W011",  # some work far worse than the others
+    "missing-reconstructions": "W012",  # a codec made the samples, and nothing else went through it
+    "codec-costs": "W013",  # networks work worse after the codec
+    "codec-differs": "W014",  # it gives held-out runs back better or worse than training runs
+    "failed-after-codec": "W015",  # some held-out runs work far worse after it
+}
 """Codes of warnings and notes, by name; a number is never given to another one."""
 
 

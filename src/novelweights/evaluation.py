@@ -325,10 +325,12 @@ def stand_ins(
     """Training and held-out checkpoints through a lossy codec, and what the noise baseline starts
     from; nothing where the audit takes the checkpoints themselves."""
     found: dict[str, Population | None] = {}
-    reference = fitted.as_reference(train)
-    if reference is not train:
-        found["reference"] = reference
-        found["heldout_reference"] = fitted.as_reference(heldout) if heldout is not None else None
+    back = fitted.as_reference(train)
+    if back is not train:
+        found["reconstructions"] = back
+        found["heldout_reconstructions"] = (
+            fitted.as_reference(heldout) if heldout is not None else None
+        )
     if isinstance(fitted, DrawsFromSome):
         found["noise_from"] = fitted.as_reference(fitted.parents(train))
     return found

@@ -124,7 +124,7 @@ def audit(
     layout: Layout | None = None,
     runs: Sequence[str] | None = None,
     heldout_runs: Sequence[str] | None = None,
-    reference: Checkpoints | None = None,
+    reconstructions: Checkpoints | None = None,
     heldout_reconstructions: Checkpoints | None = None,
     noise_from: Checkpoints | None = None,
     from_scratch: Checkpoints | None = None,
@@ -149,8 +149,8 @@ def audit(
         layout: What the columns of matrices are; see `population`.
         runs: Run of each training checkpoint, where runs have several.
         heldout_runs: The same of held-out checkpoints.
-        reference: The training checkpoints through the generator's lossy codec, row by row.
-        heldout_reference: The held-out checkpoints through the same.
+        reconstructions: The training checkpoints through the generator's lossy codec, row by row.
+        heldout_reconstructions: The held-out checkpoints through the same.
         noise_from: What the noise baseline adds noise to; None: the training checkpoints.
         from_scratch: Independently trained networks, as a yardstick.
         seed: Root of all randomness.
@@ -178,7 +178,10 @@ def audit(
     if heldout is not None:
         fresh = population_like(trained, heldout, role="heldout", layout=meant, runs=heldout_runs)
         roles["heldout"] = (heldout, fresh)
-    further = {"reference": reference, "heldout-reference": heldout_reconstructions}
+    further = {
+        "reconstructions": reconstructions,
+        "heldout-reconstructions": heldout_reconstructions,
+    }
     further |= {"noise-from": noise_from, "from-scratch": from_scratch}
     for role, checkpoints in further.items():
         if checkpoints is not None:

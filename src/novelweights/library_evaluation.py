@@ -103,7 +103,7 @@ def evaluate(
     if isinstance(fitted, HasLoss):
         provenance = Provenance(
             method=name,
-            has_codec="reference" in through_codec,
+            has_codec="reconstructions" in through_codec,
             parameters=fitted.parameters,
             values_in_training=trained.weights.numel(),
             gap=final_gap(fitted, trained, fresh) if fresh is not None and len(fresh) else None,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from novelweights.auditing.result import AuditResult, DistanceInfo, Measurements, Planted, Quantity
+from novelweights.errors import Note
 from novelweights.tasks.task import Measure
 
 ACCURACY = Measure("accuracy", "%", higher_is_better=True)
@@ -87,7 +88,7 @@ def invented_result(
     distance: float | Sequence[float] = 10.0,
     sources: Sequence[float] | np.ndarray = (0.2, 0.15, 0.1),
     quality: float | Sequence[float] = 95.0,
-    ranks: Mapping[str, float | Sequence[float]] | None = None,
+    p_values: Mapping[str, float | Sequence[float]] | None = None,
     quantities: Mapping[str, tuple[float, float | None, float | None]] | None = None,
     layer_rows: Sequence[int] = (0, 0),
     layer_distance: float = 5.0,
@@ -101,7 +102,7 @@ def invented_result(
     """
     names = [*RANKS, *(TASK_RANKS if task else ())]
     near = np.where(np.asarray(distance) < 10.0, 1 / (n_heldout + 1), ORDINARY)
-    given = {"distance_near": near} | dict(ranks or {})
+    given = {"distance_near": near} | dict(p_values or {})
     assert set(given) <= set(names)
     numbers = {**QUANTITIES, **(quantities or {})}
     assert set(numbers) == set(QUANTITIES)
@@ -120,7 +121,7 @@ def invented_result(
         heldout=invented_findings("heldout", n_heldout, quality=fresh_quality) if heldout else None,
         baselines={"Gaussian": invented_findings("Gaussian", 4)} if task else {},
         baseline_notes={"Gaussian": "one per parameter"} if task else {},
-        ranks={
+        p_values={
             name: np.broadcast_to(np.asarray(given.get(name, ORDINARY), dtype=float), n).copy()
             for name in names
         },
@@ -135,7 +136,7 @@ def invented_result(
         layers=("hidden", "out"),
         controls=controls or {},
         n_runs=n_runs,
-        warnings=("by hand",),
+        warnings=(Note("no-task", "by hand"),),
         about={"architecture": "none", "training": {"n": n_heldout}},
     )
 
@@ -143,9 +144,9 @@ def invented_result(
 def invented_control(
     n: int = 20,
     *,
-    wanted: tuple[str, ...] = ("replica",),
+    expected: tuple[str, ...] = ("replica",),
     distance: float | Sequence[float] = 1.0,
-    ranks: Mapping[str, float | Sequence[float]] | None = None,
+    p_values: Mapping[str, float | Sequence[float]] | None = None,
     can_veto: bool = True,
     noise: float | None = None,
     n_chance: int | None = None,
@@ -155,12 +156,14 @@ def invented_control(
         (*RANKS, *TASK_RANKS), ORDINARY
     )
     values["distance_near"] = np.where(np.asarray(distance) < 10.0, 1e-6, ORDINARY)
-    values |= dict(ranks or {})
+    values |= dict(p_values or {})
     return Planted(
-        label=f"planted {'or '.join(wanted)}",
-        found=invented_findings("controls", n, distance=distance, sources=(0.9, 0.05, 0.05)),
-        ranks={k: np.broadcast_to(np.asarray(v, dtype=float), n).copy() for k, v in values.items()},
-        wanted=wanted,
+        label=f"planted {'or '.join(expected)}",
+        measured=invented_findings("controls", n, distance=distance, sources=(0.9, 0.05, 0.05)),
+        p_values={
+            k: np.broadcast_to(np.asarray(v, dtype=float), n).copy() for k, v in values.items()
+        },
+        expected=expected,
         can_veto=can_veto,
         noise=noise,
         n_chance=n_chance,

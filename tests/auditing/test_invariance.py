@@ -164,11 +164,11 @@ def test_the_order_of_held_out_runs_changes_no_rank(case):
         TASK.novelty,
     )
     order = torch.randperm(9, generator=seeded(case.seed)).numpy()
-    before, after = null.ranks(made), null.select(order).ranks(made)
+    before, after = null.p_values(made), null.select(order).p_values(made)
     assert set(before) == set(after)
     assert {"direction_near", "mixture_near", "layers_all_near", "quality_low"} <= set(before)
-    for name, ranks in before.items():
-        np.testing.assert_array_equal(ranks, after[name], err_msg=name)
+    for name, p_values in before.items():
+        np.testing.assert_array_equal(p_values, after[name], err_msg=name)
 
 
 @pytest.mark.usefixtures("quick")
@@ -188,8 +188,8 @@ def test_the_order_of_all_three_populations_only_reorders_an_audit():
         before, after = getattr(plain, name).select(order), getattr(mixed, name)
         assert before.names == after.names
         assert_same(before, after, but=ROWS)
-    for name, ranks in plain.ranks.items():
-        np.testing.assert_array_equal(ranks[orders[2]], mixed.ranks[name], err_msg=name)
+    for name, p_values in plain.p_values.items():
+        np.testing.assert_array_equal(p_values[orders[2]], mixed.p_values[name], err_msg=name)
     assert plain.table()["nearest_run"][orders[2]].tolist() == mixed.table()["nearest_run"].tolist()
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from refused import noted
 from tiny import ALIGNMENT, NETWORK, drawn, move, named, quick  # noqa: F401
 
 from novelweights.auditing.judge.criteria import Verdict
@@ -34,10 +35,17 @@ SAMPLES = named(REFERENCE.weights[[3, 0, 17]], "generated")
 """What a generator that copies gives: training checkpoints as its codec decodes them."""
 
 
-def prepared(train=TRAIN, heldout=HELDOUT, reference=None, heldout_reconstructions=None, **options):
+def prepared(
+    train=TRAIN, heldout=HELDOUT, reconstructions=None, heldout_reconstructions=None, **options
+):
     given = {"generated": SAMPLES, "symmetry": NETWORK.symmetry, **options}
     return prepare(
-        train, given["generated"], heldout, given["symmetry"], reference, heldout_reconstructions
+        train,
+        given["generated"],
+        heldout,
+        given["symmetry"],
+        reconstructions,
+        heldout_reconstructions,
     )
 
 
@@ -49,8 +57,8 @@ def reconstructed_audit(samples=SAMPLES, heldout=HELDOUT, **options):
         symmetry=NETWORK.symmetry,
         n_controls=0,
         **{
-            "reference": REFERENCE,
-            "heldout_reference": HELDOUT_REFERENCE if heldout is not None else None,
+            "reconstructions": REFERENCE,
+            "heldout_reconstructions": HELDOUT_REFERENCE if heldout is not None else None,
             **options,
         },
     )
@@ -113,7 +121,7 @@ def test_of_the_reconstructions_too_only_the_last_step_of_each_run_counts():
 
 def test_records_are_those_of_the_checkpoints_not_of_the_reconstructions():
     anonymous = named(REFERENCE.weights, "reconstruction", step=0)
-    given = prepared(reference=anonymous, heldout_reconstructions=HELDOUT_REFERENCE)
+    given = prepared(reconstructions=anonymous, heldout_reconstructions=HELDOUT_REFERENCE)
     assert given.train.records.run.tolist() == TRAIN.records.run.tolist()
     assert given.train.records.step.tolist() == [7] * 24
 
@@ -122,7 +130,7 @@ def test_reconstructions_with_parameters_in_another_order_are_put_in_order():
     layout = WeightLayout(tuple(sorted(NETWORK.layout.shapes)))
     assert layout != NETWORK.layout
     given = prepared(
-        reference=REFERENCE.in_order_of(layout),
+        reconstructions=REFERENCE.in_order_of(layout),
         heldout_reconstructions=HELDOUT_REFERENCE.in_order_of(layout),
     )
     assert torch.equal(given.train.weights, REFERENCE.weights)
@@ -138,7 +146,7 @@ def test_all_steps_of_held_out_runs_come_through_the_codec():
         HELDOUT.info,
     )
     given = prepared(
-        heldout=steps, reference=REFERENCE, heldout_reconstructions=through_codec(steps)
+        heldout=steps, reconstructions=REFERENCE, heldout_reconstructions=through_codec(steps)
     )
     assert torch.equal(given.heldout.weights, HELDOUT_REFERENCE.weights)
     assert torch.equal(given.every_step.weights, through_codec(steps).weights)
@@ -162,35 +170,35 @@ def refused(match, **options):
 
 def test_a_wrong_number_of_reconstructions_is_named():
     refused(
-        "reference: expected one reconstruction for each of the 24 train checkpoints.*got 23",
-        reference=REFERENCE.select(slice(0, 23)),
+        "reconstructions: expected one reconstruction for each of the 24 train checkpoints.*got 23",
+        reconstructions=REFERENCE.select(slice(0, 23)),
         heldout_reconstructions=HELDOUT_REFERENCE,
     )
     refused(
-        "heldout-reference: expected one .* 24 heldout checkpoints.*got 0",
-        reference=REFERENCE,
+        "heldout-reconstructions: expected one .* 24 heldout checkpoints.*got 0",
+        reconstructions=REFERENCE,
         heldout_reconstructions=HELDOUT_REFERENCE.select([]),
     )
 
 
 def test_only_one_of_the_two_is_refused_with_the_flag_to_add():
-    refused("add --heldout-reference", reference=REFERENCE)
-    refused("add --reference", heldout_reconstructions=HELDOUT_REFERENCE)
+    refused("add --heldout-reconstructions", reconstructions=REFERENCE)
+    refused("add --reconstructions", heldout_reconstructions=HELDOUT_REFERENCE)
 
 
 def test_reconstructions_of_held_out_runs_that_are_not_there_are_refused():
     refused(
-        "heldout-reference: expected one reconstruction for each of the 0 heldout",
+        "heldout-reconstructions: expected one reconstruction for each of the 0 heldout",
         heldout=None,
-        reference=REFERENCE,
+        reconstructions=REFERENCE,
         heldout_reconstructions=HELDOUT_REFERENCE,
     )
 
 
-@pytest.mark.parametrize("role", ["reference", "heldout_reference"])
+@pytest.mark.parametrize("role", ["reconstructions", "heldout_reconstructions"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_infinite_reconstructions_are_named_with_their_row(role, value):
-    given = {"reference": REFERENCE, "heldout_reference": HELDOUT_REFERENCE}
+    given = {"reconstructions": REFERENCE, "heldout_reconstructions": HELDOUT_REFERENCE}
     broken = given[role].weights.clone()
     broken[5, 2] = value
     given[role] = replace(given[role], weights=broken)
@@ -201,8 +209,8 @@ def test_reconstructions_of_other_networks_are_refused():
     layout = OneHiddenMLP(5, 3, 3).layout
     other = Population(torch.zeros(24, layout.size), layout, TRAIN.records)
     refused(
-        "train and reference hold different networks",
-        reference=other,
+        "train and reconstructions hold different networks",
+        reconstructions=other,
         heldout_reconstructions=HELDOUT_REFERENCE,
     )
 
@@ -212,7 +220,7 @@ def test_a_symmetry_that_cannot_be_exact_is_said_to_be_left_out():
     assert prepared().distance.symmetry == "permutations and sign flips of the 4 hidden neurons"
     plain = prepared(symmetry=None)
     assert (plain.alignment, plain.distance.symmetry) == (None, "none")
-    assert any("No symmetry was declared" in text for text in plain.warnings)
+    assert noted(plain.warnings, "no-symmetry")
 
 
 def test_moved_copies_through_a_codec_are_found():

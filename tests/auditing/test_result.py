@@ -30,7 +30,7 @@ def test_a_result_survives_json(options):
         assert_same(result.heldout, again.heldout)
     for name in ("quantities", "distance", "quality", "novelty", "warnings", "about"):
         assert getattr(again, name) == getattr(result, name), name
-    assert again.ranks.keys() == result.ranks.keys()
+    assert again.p_values.keys() == result.p_values.keys()
     assert json.dumps(again.to_json()) == text
 
 

@@ -254,8 +254,8 @@ def test_copies_with_wild_statistics_are_replicas_and_fresh_networks_are_not():
     assert "replica" not in origins[5:]
     assert result.distance.name.startswith(WITHOUT_STATISTICS)
     assert result.heldout is not None
-    for key in ("copies", "copies_moved", "copies_noise_0.1"):
-        planted = result.controls[key].found.distance
+    for key in ("copies", "copies_permuted", "copies_noise_0.1"):
+        planted = result.controls[key].measured.distance
         assert (planted < 0.2 * np.median(result.heldout.distance)).all()
 
 

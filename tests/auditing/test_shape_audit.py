@@ -80,10 +80,10 @@ def test_fields_without_a_surface_are_broken_far_and_counted(task: FieldShapes) 
     assert share.lower < 0.75 < share.upper
     assert all(verdicts.checkpoints[i].works is False for i in range(15))
     assert all(verdicts.checkpoints[i].works for i in range(15, N))
-    worst, nearest = result.ranks["quality_low"], result.ranks["similarity_high"]
+    worst, nearest = result.p_values["quality_low"], result.p_values["similarity_high"]
     assert (worst[:15] == worst.min()).all()
     assert (nearest[15], nearest[:15].min()) == (nearest.min(), 1.0)
-    assert (result.ranks["similarity_low"][:15] == 1 / 31).all()
+    assert (result.p_values["similarity_low"][:15] == 1 / 31).all()
     told = result.quantity("minimum_matching_distance_generated")
     assert told.n == 5  # all sets are cut to the fields with a surface of the smallest
     clouds = task.behave(replace(TRAIN, weights=fresh[15:], records=sampled_records(5))).numpy()

@@ -7,6 +7,7 @@ import numpy as np
 import planted
 import pytest
 import torch
+from refused import noted
 
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.verdict import judge
@@ -133,9 +134,9 @@ def test_a_generator_of_fresh_runs_is_novel(fresh_result):
 
 def test_ranks_of_fresh_runs_are_spread_evenly(fresh_result):
     for name in ("distance_near", "cosine_near", "quality_low", "similarity_high"):
-        ranks = fresh_result.ranks[name]
-        assert 0.4 < ranks.mean() < 0.6, name
-        assert (ranks <= 0.05).mean() < 0.12, name
+        p_values = fresh_result.p_values[name]
+        assert 0.4 < p_values.mean() < 0.6, name
+        assert (p_values <= 0.05).mean() < 0.12, name
 
 
 def test_a_tenth_of_copies_is_found_and_its_share_bounded(digits_zoo):
@@ -210,7 +211,7 @@ def test_moved_copies_are_missed_without_the_declared_symmetry_and_it_says_so(sm
     weights = planted.moved(small, planted.copies(small, N, rng=seeded(1)), rng=seeded(2))
     result = small_audit(small, weights, symmetry=None)
     assert judge(result).counts()["replica"] == 0
-    assert any("No symmetry was declared" in warning for warning in result.warnings)
+    assert noted(result.warnings, "no-symmetry")
     assert judge(small_audit(small, weights)).counts()["replica"] == N
 
 
@@ -221,7 +222,7 @@ def test_without_held_out_runs_the_audit_is_exploratory_and_never_novel(small):
     result = small_audit(small, planted.copies(small, 60, rng=seeded(1)), heldout=None)
     assert judge(result).population.origin is Verdict.REPLICA
     assert judge(result).population.sentence.startswith("Exploratory")
-    assert any("No held-out runs" in warning for warning in result.warnings)
+    assert noted(result.warnings, "no-heldout")
     assert result.heldout is None
 
 
@@ -241,7 +242,7 @@ def test_one_sample_and_identical_samples_are_audited(small):
     assert judge(one).population.origin is Verdict.UNDECIDED  # by chance once in 25 times
     same = small_audit(small, small.training.weights[:1].expand(30, -1).contiguous())
     assert judge(same).population.origin is Verdict.REPLICA
-    assert any("29 of the 30 generated" in warning for warning in same.warnings)
+    assert noted(same.warnings, "repeated-samples", "29 of the 30 ")
 
 
 def test_moving_every_network_at_random_changes_no_declared_distance(small):
@@ -268,8 +269,8 @@ def test_the_order_of_the_samples_does_not_matter(small):
     weights = torch.cat([planted.copies(small, 10, rng=seeded(1)), small.fresh.weights[:10]])
     one, other = small_audit(small, weights), small_audit(small, weights.flip(0))
     np.testing.assert_array_equal(one.generated.distance, other.generated.distance[::-1])
-    for name, ranks in one.ranks.items():
-        np.testing.assert_array_equal(ranks, other.ranks[name][::-1])
+    for name, p_values in one.p_values.items():
+        np.testing.assert_array_equal(p_values, other.p_values[name][::-1])
 
 
 def test_the_same_seed_gives_the_same_result(small):
@@ -399,7 +400,7 @@ def test_few_held_out_runs_are_warned_about(small):
     result = small_audit(
         replace(small, heldout=small.heldout.select(slice(0, 19))), small.fresh.weights[:5]
     )
-    assert any("Only 19 held-out runs" in warning for warning in result.warnings)
+    assert noted(result.warnings, "few-heldout", "19 held-out runs")
     assert judge(result).population.origin is Verdict.UNDECIDED
 
 

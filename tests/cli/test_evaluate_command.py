@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 from novelweights.cli.main import app
 from novelweights.evaluation_summary import summarize
 from novelweights.generators.store import model_digest
-from novelweights.studies.steering.page import write_steering
-from novelweights.studies.steering.summary import Steering
+from novelweights.studies.steering.samples import Steering
+from novelweights.studies.steering.store import write_steering
 from novelweights.studies.steering.summary import summarize as summarize_steering
 
 

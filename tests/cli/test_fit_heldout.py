@@ -69,7 +69,13 @@ def test_samples_carry_the_gap_to_an_audit(zoos: Path, tmp_path: Path) -> None:
     assert len(made_by.gap.history) == 5 * 4
     assert replace(made_by.gap, history=()) == GeneralizationGap.from_json(described["gap"])
     keys = [quantity.key for quantity in gap_quantities(made_by)]
-    assert keys == ["own_gap_5", "own_gap_20", "own_gap_50", "own_gap_80", "parameters_over_values"]
+    assert keys == [
+        "generalization_gap_5",
+        "generalization_gap_20",
+        "generalization_gap_50",
+        "generalization_gap_80",
+        "parameters_over_values",
+    ]
 
 
 def test_baselines_have_no_gap_and_say_so(zoos: Path, tmp_path: Path) -> None:

@@ -430,7 +430,7 @@ def test_what_was_saved_is_loaded_again(trajectories, tmp_path, settings):
     assert file.read_bytes() == other.read_bytes()
 
 
-def test_memorization_opens_its_own_gap(trajectories, tmp_path):
+def test_memorization_opens_a_generalization_gap(trajectories, tmp_path):
     training, heldout = trajectories(), trajectories(seed=9, split="heldout")
     settings = replace(QUICK, width=64, layers=2, steps=300, permute=False)
     fitted = settings.fit(training, rng=seeded(1), workspace=Workspace(tmp_path, watch=heldout))

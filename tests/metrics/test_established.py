@@ -5,7 +5,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu
 from sklearn.cluster import KMeans
 
-from novelweights.metrics.established import data_copying_test, measures_in_common_use
+from novelweights.metrics.established import data_copying_test, established_measures
 
 
 def draw(n, d, *, seed):
@@ -35,7 +35,7 @@ def brute_force(train, generated):
 def test_measures_of_a_checkpoint_are_those_of_brute_force(m, noise):
     train = draw(m, 5, seed=0)
     generated = train[torch.arange(30) % m] + noise * draw(30, 5, seed=1)
-    found = measures_in_common_use(train, None, generated, rng=numpy_rng())
+    found = established_measures(train, None, generated, rng=numpy_rng())
     ratio, calibrated, authentic = brute_force(train, generated)
     np.testing.assert_allclose(found.ratio, ratio, rtol=1e-12)
     np.testing.assert_allclose(found.calibrated_l2, calibrated, rtol=1e-12)
@@ -163,7 +163,7 @@ def test_planted_origins_are_flagged_or_missed_as_simulated(
 ):
     """Source: facts A.9; the shares have the tolerance of 200 checkpoints and another zoo."""
     train, _ = gaussian_zoo
-    found = measures_in_common_use(train, None, planted(train, kind), rng=numpy_rng())
+    found = established_measures(train, None, planted(train, kind), rng=numpy_rng())
     shares = found.shares()
     assert found.ratio.mean() == pytest.approx(distance_ratio, abs=0.01)
     assert shares["ratio_rule"] == pytest.approx(ratio_rule, abs=0.03)
@@ -174,7 +174,7 @@ def test_planted_origins_are_flagged_or_missed_as_simulated(
 @pytest.mark.parametrize("kind", ["copy + 0.2 sigma", "copy + 0.5 sigma", "midpoint of 2"])
 def test_copies_and_averages_are_closer_to_training(gaussian_zoo, kind):
     train, heldout = gaussian_zoo
-    found = measures_in_common_use(train, heldout, planted(train, kind), rng=numpy_rng())
+    found = established_measures(train, heldout, planted(train, kind), rng=numpy_rng())
     assert found.closer is not None
     assert found.closer.share == found.closer.equal_sizes == 1
     assert found.closer.score == found.closer.score_equal_sizes == 0
@@ -184,7 +184,7 @@ def test_copies_and_averages_are_closer_to_training(gaussian_zoo, kind):
 
 def test_fresh_draws_are_as_close_to_heldout_checkpoints(gaussian_zoo):
     train, heldout = gaussian_zoo
-    found = measures_in_common_use(train, heldout, planted(train, "fresh draw"), rng=numpy_rng())
+    found = established_measures(train, heldout, planted(train, "fresh draw"), rng=numpy_rng())
     assert found.closer is not None
     assert found.closer.share == pytest.approx(0.5, abs=0.1)
     assert found.closer.score > 0.8
@@ -225,7 +225,7 @@ def direct_share(train, heldout, generated):
 
 def test_few_heldout_checkpoints_make_fresh_draws_look_closer_unless_sizes_are_equal():
     train, heldout, generated = draw(500, 3, seed=0), draw(100, 3, seed=1), draw(400, 3, seed=2)
-    found = measures_in_common_use(train, heldout, generated, rng=numpy_rng()).closer
+    found = established_measures(train, heldout, generated, rng=numpy_rng()).closer
     assert found is not None
     assert found.share == direct_share(train, heldout, generated)
     assert found.share == pytest.approx(5 / 6, abs=0.06)
@@ -235,7 +235,7 @@ def test_few_heldout_checkpoints_make_fresh_draws_look_closer_unless_sizes_are_e
         "100 held-out for 500 training checkpoints: "
         "the larger population is closer more often, copies or not"
     )
-    swapped = measures_in_common_use(heldout, train, generated, rng=numpy_rng()).closer
+    swapped = established_measures(heldout, train, generated, rng=numpy_rng()).closer
     assert swapped is not None
     assert swapped.share == pytest.approx(1 / 6, abs=0.06)
     assert swapped.score == 1
@@ -246,14 +246,14 @@ def test_few_heldout_checkpoints_make_fresh_draws_look_closer_unless_sizes_are_e
 @pytest.mark.parametrize(("h", "warned"), [(4, True), (5, False), (10, False)])
 def test_fewer_heldout_than_half_the_training_checkpoints_are_warned_of(h, warned):
     weights = draw(10, 3, seed=0)
-    found = measures_in_common_use(weights, weights[:h], weights, rng=numpy_rng()).closer
+    found = established_measures(weights, weights[:h], weights, rng=numpy_rng()).closer
     assert found is not None
     assert (found.note is not None) == warned
 
 
 def test_a_checkpoint_as_near_to_both_populations_is_not_closer_to_training():
     train = draw(10, 3, seed=0)
-    found = measures_in_common_use(train, train.clone(), train, rng=numpy_rng()).closer
+    found = established_measures(train, train.clone(), train, rng=numpy_rng()).closer
     assert found is not None
     assert found.share == found.equal_sizes == 0
 
@@ -261,11 +261,11 @@ def test_a_checkpoint_as_near_to_both_populations_is_not_closer_to_training():
 def test_copies_of_duplicated_checkpoints_are_copies_to_every_measure():
     once = draw(20, 6, seed=0)
     train = torch.cat([once, once])
-    found = measures_in_common_use(train, None, once, rng=numpy_rng())
+    found = established_measures(train, None, once, rng=numpy_rng())
     assert (found.ratio == 0).all()
     assert (found.calibrated_l2 == 0).all()
     assert set(found.shares().values()) == {1.0}
-    near = measures_in_common_use(train, None, once + 1e-3, rng=numpy_rng())
+    near = established_measures(train, None, once + 1e-3, rng=numpy_rng())
     np.testing.assert_allclose(near.ratio, 1)  # the known blind spot of the ratio rule
     assert near.shares() == {"ratio_rule": 0, "calibrated_l2": 1, "not_authentic": 0}
 
@@ -279,7 +279,7 @@ def test_copies_are_no_nearer_than_heldout_copies_of_the_same_checkpoints():
 def test_training_checkpoints_that_are_all_equal_give_numbers_and_no_c_t():
     train = draw(1, 4, seed=0).expand(60, 4).contiguous()
     generated = torch.cat([train[:30], draw(30, 4, seed=1)])
-    found = measures_in_common_use(train, draw(60, 4, seed=2), generated, rng=numpy_rng())
+    found = established_measures(train, draw(60, 4, seed=2), generated, rng=numpy_rng())
     for flagged in (found.flags()["ratio_rule"], found.flags()["calibrated_l2"], ~found.authentic):
         assert flagged.tolist() == [True] * 30 + [False] * 30
     assert found.data_copying == (None, None, "3 cells need as many different training checkpoints")
@@ -287,7 +287,7 @@ def test_training_checkpoints_that_are_all_equal_give_numbers_and_no_c_t():
 
 def test_without_heldout_checkpoints_measures_that_need_them_are_missing():
     weights = draw(30, 4, seed=0)
-    found = measures_in_common_use(weights, None, weights, rng=numpy_rng())
+    found = established_measures(weights, None, weights, rng=numpy_rng())
     assert found.data_copying == (None, None, "no held-out checkpoints")
     assert found.closer is None
 
@@ -295,7 +295,7 @@ def test_without_heldout_checkpoints_measures_that_need_them_are_missing():
 def test_one_generated_checkpoint_and_two_training_ones_are_enough():
     train = torch.tensor([[0.0, 0.0], [4.0, 0.0]])
     heldout = torch.tensor([[1.0, 5.0]])
-    found = measures_in_common_use(train, heldout, torch.tensor([[1.0, 0.0]]), rng=numpy_rng())
+    found = established_measures(train, heldout, torch.tensor([[1.0, 0.0]]), rng=numpy_rng())
     assert found.ratio.tolist() == pytest.approx([1 / 3])
     assert found.calibrated_l2.tolist() == pytest.approx([1 / (0.5 * 2)])
     assert found.authentic.tolist() == [False]  # 1 away, its nearest is 4 from the other
@@ -321,12 +321,12 @@ def test_cells_too_empty_for_c_t_are_a_reason_not_an_error():
 def test_the_same_seed_gives_the_same_numbers_and_row_order_changes_none_of_a_checkpoint():
     train, heldout, generated = (draw(n, 80, seed=n) for n in (120, 50, 90))
     first, again = (
-        measures_in_common_use(train, heldout, generated, rng=numpy_rng()) for _ in range(2)
+        established_measures(train, heldout, generated, rng=numpy_rng()) for _ in range(2)
     )
     assert first.data_copying == again.data_copying
     assert first.closer == again.closer
     order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
-    shuffled = measures_in_common_use(train[order], heldout, generated, rng=numpy_rng())
+    shuffled = established_measures(train[order], heldout, generated, rng=numpy_rng())
     np.testing.assert_array_equal(shuffled.ratio, first.ratio)
     np.testing.assert_allclose(shuffled.calibrated_l2, first.calibrated_l2, rtol=1e-12)
     np.testing.assert_array_equal(shuffled.authentic, first.authentic)
@@ -340,13 +340,13 @@ def test_too_few_checkpoints_and_nan_are_mistakes():
         (weights, weights, weights[:0]),
     ):
         with pytest.raises(ValueError, match="wanted at least 2 training"):
-            measures_in_common_use(*populations, rng=numpy_rng())
+            established_measures(*populations, rng=numpy_rng())
     broken = weights.clone()
     broken[3, 1] = float("nan")
     for i in range(3):
         populations = [weights, weights, weights]
         populations[i] = broken
         with pytest.raises(ValueError, match="finite"):
-            measures_in_common_use(*populations, rng=numpy_rng())
+            established_measures(*populations, rng=numpy_rng())
         with pytest.raises(ValueError, match="finite"):
             data_copying_test(*populations, rng=numpy_rng())

@@ -10,6 +10,7 @@ import numpy as np
 from synthetic_verdicts import gap_told, quantities, verdicts_of
 
 from novelweights.auditing.result import AuditResult, DistanceInfo, Measurements, Planted
+from novelweights.errors import Note
 from novelweights.tasks.task import Measure
 
 KINDS = ("copies", "novel", "mosaic", "withheld", "one_run", "bare")
@@ -73,7 +74,7 @@ def write_run(folder: Path, kind: str = "copies", *, n: int = 200, prefix: str =
         }
         if baselines
         else {},
-        ranks={} if heldout is None else _ranks(generated, heldout),
+        p_values={} if heldout is None else _ranks(generated, heldout),
         layers=() if is_bare else LAYERS,
         controls={} if heldout is None else _controls(rng, heldout, kind),
         n_runs=1 if kind == "one_run" else 300,
@@ -85,7 +86,9 @@ def write_run(folder: Path, kind: str = "copies", *, n: int = 200, prefix: str =
         ),
         quality=None if is_bare else Measure("accuracy", "%", True),
         novelty=None if is_bare else Measure("maximum similarity", "", False),
-        warnings=() if is_novel else ("the training runs share one recipe; others were not tried",),
+        warnings=()
+        if is_novel
+        else (Note("other-recipe", "the training runs share one recipe; others were not tried"),),
         about={
             "generator": "diffusion over weights, 3.6M parameters",
             "architecture": "MLP 64-10-10, 760 weights",
@@ -212,34 +215,34 @@ def _without_task(found: Measurements) -> None:
 
 
 def _ranks(generated: Measurements, heldout: Measurements) -> dict[str, np.ndarray]:
-    ranks = {}
+    p_values = {}
     for name, attribute in RANKS.items():
         mine, theirs = getattr(generated, attribute), getattr(heldout, attribute)
         near = mine[:, None] <= theirs if "cosine" in attribute else mine[:, None] >= theirs
-        ranks[f"{name}_near"] = (1 + near.sum(axis=1)) / (len(heldout) + 1)
-        ranks[f"{name}_far"] = (1 + (~near).sum(axis=1)) / (len(heldout) + 1)
-    ranks["direction_near"] = np.minimum(ranks["cosine_near"], ranks["recentred_near"])
-    ranks["mixture_near"] = np.minimum(ranks["hull_near"], ranks["pca_near"])
+        p_values[f"{name}_near"] = (1 + near.sum(axis=1)) / (len(heldout) + 1)
+        p_values[f"{name}_far"] = (1 + (~near).sum(axis=1)) / (len(heldout) + 1)
+    p_values["direction_near"] = np.minimum(p_values["cosine_near"], p_values["recentred_near"])
+    p_values["mixture_near"] = np.minimum(p_values["hull_near"], p_values["pca_near"])
     assert generated.layer_cosine is not None
     assert heldout.layer_cosine is not None
     for name, extreme in (("layers_any", np.max), ("layers_all", np.min)):
         mine, theirs = (extreme(found.layer_cosine, axis=1) for found in (generated, heldout))
         near = (mine[:, None] <= theirs).sum(axis=1)
-        ranks[f"{name}_near"] = (1 + near) / (len(heldout) + 1)
-    ranks["quality_low"] = np.linspace(0.1, 1, len(generated))
-    ranks["similarity_high"] = np.linspace(0.2, 1, len(generated))
-    return ranks
+        p_values[f"{name}_near"] = (1 + near) / (len(heldout) + 1)
+    p_values["quality_low"] = np.linspace(0.1, 1, len(generated))
+    p_values["similarity_high"] = np.linspace(0.2, 1, len(generated))
+    return p_values
 
 
 def _controls(rng: np.random.Generator, heldout: Measurements, kind: str) -> dict[str, Planted]:
     """Checkpoints of known origin; which verdicts they get is in `control_verdicts`."""
 
-    def plant(label: str, distance: float, cosine: float, *wanted: str, **more: Any) -> Planted:
+    def plant(label: str, distance: float, cosine: float, *expected: str, **more: Any) -> Planted:
         share = distance / 17.8
         quality, novelty = 95.3 - 30 * share**2, 0.98 - 0.6 * share
         found = _findings(rng, label, 40, max(distance, 0.2), cosine, rng_quality=quality)
         found = replace(found, novelty=rng.normal(novelty, 0.01, 40).clip(0, 1))
-        return Planted(label, found, _ranks(found, heldout), wanted, **more)
+        return Planted(label, found, _ranks(found, heldout), expected, **more)
 
     noise = "a training checkpoint plus isotropic noise of this length over the median distance"
     ladder = {

@@ -1,4 +1,4 @@
-"""What invented audits say of their numbers: quantities, verdicts, and a generator's own gap."""
+"""What invented audits say of their numbers: quantities, verdicts, a generalization gap."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ def quantities(
             n,
             "Share of generated checkpoints whose nearest distance is below 1/3 of the second.",
             unit="share",
-            group="common use",
+            group="established",
         ),
         Quantity(
             "gap_500",
@@ -77,7 +77,7 @@ def quantities(
             0.18,
             0.24,
             0.95,
-            group="own gap",
+            group="generalization gap",
         ),
     )
 
@@ -149,9 +149,9 @@ def control_verdicts(result: AuditResult, kind: str) -> tuple[ControlVerdict, ..
         wrong |= {"average_2": 40, "permuted": 12}
     told = []
     for key, planted in result.controls.items():
-        n, missed = len(planted.found), wrong.get(key, 0)
+        n, missed = len(planted.measured), wrong.get(key, 0)
         counts = dict.fromkeys(map(str, Verdict), 0)
-        counts[planted.wanted[0]] = n - missed
+        counts[planted.expected[0]] = n - missed
         counts["interpolation" if key == "heldout" else "undecided"] += missed
         told.append(
             ControlVerdict(
@@ -159,12 +159,12 @@ def control_verdicts(result: AuditResult, kind: str) -> tuple[ControlVerdict, ..
                 label=planted.label,
                 n=n,
                 right=n - missed,
-                wanted=planted.wanted,
+                expected=planted.expected,
                 counts=counts,
                 passed=missed <= 0.1 * n,
                 can_veto=planted.can_veto,
                 noise=planted.noise,
-                distance=float(np.median(planted.found.distance)) / 17.8,
+                distance=float(np.median(planted.measured.distance)) / 17.8,
                 note=planted.note,
             )
         )

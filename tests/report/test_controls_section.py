@@ -27,7 +27,7 @@ def test_every_control_is_shown_with_what_it_was_judged(runs: dict[str, Path], k
         right = f"{control['right']} of {control['n']}"
         assert re.search(f"{re.escape(control['label'])} .*?{state} {right} ", text)
         for name, count in control["counts"].items():
-            wrong = "" if name in control["wanted"] else " (wrong)"
+            wrong = "" if name in control["expected"] else " (wrong)"
             assert not count or f"{name} {count}{wrong}" in text
     assert "Copies with noise of up to 0.50 of a fresh run's distance" in text
     assert "False alarms: 2 of 100 are wrongly called replica or interpolation" in text

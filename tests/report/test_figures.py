@@ -117,7 +117,7 @@ def test_one_checkpoint_or_equal_distances_can_be_drawn(copies: AuditResult):
     }
     one["neighbor_distances"] = np.zeros((1, 3))  # an exact copy
     result = replace(copies, generated=replace(found, **one), heldout=None)
-    result = replace(result, ranks={}, controls={})
+    result = replace(result, p_values={}, controls={})
     assert "generated, n = 1, median 0" in draw(result, {})["distances"].alt
 
 
@@ -131,22 +131,22 @@ def test_layers_of_copies_are_of_one_run_and_those_of_mosaics_are_not(
 
 
 def test_layers_are_pale_where_a_fresh_run_is_as_near(mosaic: AuditResult):
-    ranks = {**mosaic.ranks, "layers_all_near": np.ones(200)}
-    figure, alt = draw_layers(replace(mosaic, ranks=ranks))
+    p_values = {**mosaic.p_values, "layers_all_near": np.ones(200)}
+    figure, alt = draw_layers(replace(mosaic, p_values=p_values))
     assert "beyond fresh runs: 0" in alt
     cells = figure.axes[0].images[0].get_array()
     full = draw_layers(mosaic)[0].axes[0].images[0].get_array()
     assert cells is not None
     assert full is not None
     assert (np.asarray(cells) > np.asarray(full)).any()
-    unranked = draw_layers(replace(mosaic, ranks={}))[0].axes[0].images[0].get_array()
+    unranked = draw_layers(replace(mosaic, p_values={}))[0].axes[0].images[0].get_array()
     assert np.array_equal(np.asarray(unranked), np.asarray(full))
 
 
 def test_runs_without_a_color_differ_in_shade_within_a_checkpoint(copies: AuditResult):
     found = copies.generated.select(np.arange(3))
     rows = np.array([[0, 0], [1, 2], [3, 4]])  # a copy and two mosaics, each run once or twice
-    result = replace(copies, generated=replace(found, layer_rows=rows), ranks={})
+    result = replace(copies, generated=replace(found, layer_rows=rows), p_values={})
     image = draw_layers(result)[0].axes[0].images[0].get_array()
     cells = np.asarray(image)
     order = np.argsort(found.distance, kind="stable").tolist()
@@ -201,9 +201,9 @@ def test_one_run_is_shown_below_the_band_of_fresh_runs(one_run: RunFolder):
     assert draw_distances(one_run.result, few_runs=True)[0].axes[0].get_xscale() == "log"
 
 
-def test_own_gap_is_drawn_where_the_samples_tell_of_it(
+def test_generalization_gap_is_drawn_where_the_samples_tell_of_it(
     bare: AuditResult, drawn: dict[str, Drawing]
 ):
-    assert "1,000 steps" in drawn["own_gap"].alt
+    assert "1,000 steps" in drawn["generalization_gap"].alt
     for about in ({}, {"generated": None}, {"generated": {"settings": 3}}):
-        assert "own_gap" not in draw(replace(bare, about=about), {})
+        assert "generalization_gap" not in draw(replace(bare, about=about), {})

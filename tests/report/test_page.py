@@ -36,7 +36,7 @@ def test_page_states_the_verdict_and_every_quantity(runs: dict[str, Path], kind:
         shown = "not available" if value is None else with_unit(value, quantity["unit"])
         assert f"{quantity['label']} {shown}" in text
     for warning in data["warnings"]:
-        assert warning in text
+        assert warning["text"] in text
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,7 +96,7 @@ def test_page_says_what_a_bare_audit_cannot_say(runs: dict[str, Path]):
 def test_figures_are_written_as_svg_and_png(runs: dict[str, Path]):
     names = {path.name for path in (runs["copies"] / "figures").iterdir()}
     stems = ("distances", "cosines", "weights", "trade_off", "trade_off_zoom", "regions")
-    stems += ("nearest", "sources", "made_of", "layers", "controls", "own_gap")
+    stems += ("nearest", "sources", "made_of", "layers", "controls", "generalization_gap")
     assert names == {f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "png")}
     assert page_of(runs["copies"]).count("<svg role=") == len(stems)
 
@@ -226,7 +226,10 @@ def test_a_headline_says_where_only_reconstructions_were_compared(
 
 def test_groups_of_numbers_have_their_own_tables(runs: dict[str, Path]):
     text = text_of(page_of(runs["copies"]))
-    own, common = text.index("The generator's own gap"), text.index("Measures in common use")
+    own, common = (
+        text.index("The generator's generalization gap"),
+        text.index("Established measures"),
+    )
     assert text.index("The numbers") < own < common < text.index("How each number is defined")
     assert own < text.index("Loss, held-out less training, t = 250") < common
     assert common < text.index("Ratio rule, share below 1/3")
@@ -239,7 +242,7 @@ def test_numbers_of_an_unknown_group_are_not_lost(run: Path):
     build_report(run)
     text = text_of(page_of(run))
     assert all(quantity["label"] in text for quantity in quantities)
-    assert "Measures in common use" not in text
+    assert "Established measures" not in text
 
 
 def test_kinds_of_interpolation_are_shown(runs: dict[str, Path]):

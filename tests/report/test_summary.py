@@ -122,7 +122,9 @@ def test_what_limits_the_audit_is_told_beside_the_verdict(folder: Path) -> None:
     page = written(folder)
     warning = "the training runs share one recipe; others were not tried"
     assert f"Keep in mind:\n\n- {warning}\n\n## What was run" in page
-    assert json.loads((folder / "summary.json").read_text())["warnings"] == [warning]
+    assert json.loads((folder / "summary.json").read_text())["warnings"] == [
+        {"code": "other-recipe", "text": warning}
+    ]
     run = read_run_folder(folder / "audit")
     quiet = replace(run, result=replace(run.result, warnings=()))
     assert "Keep in mind" not in markdown(summary({"": quiet}, EVALUATION))

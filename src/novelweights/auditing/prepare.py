@@ -11,7 +11,7 @@ from novelweights.auditing.judge.recognition import one_of_each_run
 from novelweights.auditing.one_run.from_scratch import ROLE as SCRATCH_ROLE
 from novelweights.auditing.one_run.from_scratch import same_parts
 from novelweights.auditing.result import DistanceInfo
-from novelweights.errors import InputError, count
+from novelweights.errors import InputError, Note, count
 from novelweights.metrics.alignment import Alignment
 from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.chain import symmetry_of_layout
@@ -61,7 +61,7 @@ class Prepared:
     whole: Alignment | None
     """Of whole checkpoints."""
     distance: DistanceInfo
-    warnings: tuple[str, ...]
+    warnings: tuple[Note, ...]
 
 
 def prepare(
@@ -69,7 +69,7 @@ def prepare(
     generated: Population,
     heldout: Population | None,
     symmetry: NeuronSymmetry | None,
-    reference: Population | None,
+    reconstructions: Population | None,
     heldout_reconstructions: Population | None,
     noise_from: Population | None = None,
     from_scratch: Population | None = None,
@@ -84,12 +84,14 @@ def prepare(
     scratch = same_parts(from_scratch, train.layout) if from_scratch is not None else None
     roles = {"train": train, "generated": generated, "heldout": heldout, "noise-from": noise_from}
     _check({**roles, SCRATCH_ROLE: scratch})
-    stands_in = _reconstructed(train, reference, "reference", "train")
+    stands_in = _reconstructed(train, reconstructions, "reconstructions", "train")
     fresh_stands_in = _reconstructed(
-        heldout, heldout_reconstructions, "heldout-reference", "heldout"
+        heldout, heldout_reconstructions, "heldout-reconstructions", "heldout"
     )
-    if (reference is None) != (heldout_reconstructions is None) and heldout is not None:
-        missing = "heldout-reference" if heldout_reconstructions is None else "reference"
+    if (reconstructions is None) != (heldout_reconstructions is None) and heldout is not None:
+        missing = (
+            "heldout-reconstructions" if heldout_reconstructions is None else "reconstructions"
+        )
         raise InputError(
             f"{missing}: expected training and held-out checkpoints through the same codec, or "
             f"neither; add --{missing}"
@@ -120,7 +122,7 @@ def prepare(
     if fresh is not None and heldout is not None and fresh_rows is not None:
         fresh_ones = fresh.select(fresh_rows)
         heldout_originals = None if fresh is heldout else heldout.select(fresh_rows)
-    has_more, is_decoded = len(rows) < len(train), reference is not None
+    has_more, is_decoded = len(rows) < len(train), reconstructions is not None
     return Prepared(
         train=compared.select(rows),
         generated=generated,
@@ -189,7 +191,7 @@ def _check(roles: Mapping[str, Population | None]) -> None:
 
 def _declared(
     train: Population, symmetry: NeuronSymmetry | None, alignment: Alignment | None
-) -> tuple[DistanceInfo, list[str]]:
+) -> tuple[DistanceInfo, list[Note]]:
     """The distance of this audit."""
     plain = "L2" if train.layout.learned is train.layout else WITHOUT_STATISTICS
     if alignment is None and symmetry is not None:
@@ -206,7 +208,7 @@ def _declared(
                 f" Names and shapes do not tell it: {why}. Name the network (--network) or a file "
                 "with its table (--symmetry)."
             )
-        return info, [told]
+        return info, [Note("no-symmetry", told)]
     text = alignment.describe()
     name = f"{plain}, minimized over {text}"
     form = CanonicalForm.of(train.layout, symmetry)

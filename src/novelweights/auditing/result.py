@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from novelweights.errors import Note
 from novelweights.tasks.task import Measure
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 TSNE_GROUPS = ("training", "heldout", "generated", "average of 16", "Gaussian", "noise")
 """Kinds of points in the map of weights of an audit of one run, by their number there."""
 
@@ -37,8 +38,8 @@ class Quantity:
     """Confidence level of [lower, upper]."""
     unit: str = ""
     group: str = ""
-    """Which table of the report it stands in: "" (the audit's own), "common use", "own gap", "one
-    run"."""
+    """Which table of the report it stands in: "" (the audit's own), "established",
+    "generalization gap", "one run"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +151,10 @@ class Planted:
 
     label: str
     """For people, e.g. "copies + noise of 0.25"."""
-    found: Measurements
-    ranks: Mapping[str, np.ndarray]
-    """As `AuditResult.ranks`, for these checkpoints."""
-    wanted: tuple[str, ...]
+    measured: Measurements
+    p_values: Mapping[str, np.ndarray]
+    """As `AuditResult.p_values`, for these checkpoints."""
+    expected: tuple[str, ...]
     """The verdicts that are right for them."""
     can_veto: bool = False
     """Whether the audit withholds its verdict when these are misjudged."""
@@ -202,7 +203,7 @@ class AuditResult:
     """noise (matched novelty), average of 2, average of 16, Gaussian."""
     baseline_notes: Mapping[str, str]
     """How each baseline was made, e.g. the noise found, or why it could not be matched."""
-    ranks: Mapping[str, np.ndarray]
+    p_values: Mapping[str, np.ndarray]
     """Per generated checkpoint, its place among held-out runs, each in (0, 1]:
     distance, cosine, hull, pca and similarity from both sides (`_near`, `_far`, or `_high`,
     `_low`), quality_low, canonical_near (distance in canonical form), twin_near (nearest other
@@ -230,7 +231,7 @@ class AuditResult:
     n_runs: int | None = None
     """Independent training runs, as recognized; below 3 nothing can be identified. None: as many
     as training checkpoints."""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
     from_scratch: Measurements | None = None
     """Independently trained networks against the training checkpoints: distances, and the quality
     that their records tell."""
@@ -275,13 +276,13 @@ class AuditResult:
             "all_training": self.all_training,
             "n_runs": self.n_runs,
             "controls": {key: _planted_json(planted) for key, planted in self.controls.items()},
-            "warnings": list(self.warnings),
+            "warnings": [vars(note) for note in self.warnings],
             "training": _findings_json(self.training),
             "heldout": _findings_json(self.heldout) if self.heldout else None,
             "generated": _findings_json(self.generated),
             "baselines": {key: _findings_json(found) for key, found in self.baselines.items()},
             "baseline_notes": dict(self.baseline_notes),
-            "ranks": {key: _list(values) for key, values in self.ranks.items()},
+            "p_values": {key: _list(values) for key, values in self.p_values.items()},
             **self._beside_json(),
         }
 
@@ -315,7 +316,7 @@ class AuditResult:
             heldout=_findings(heldout) if heldout else None,
             baselines={key: _findings(found) for key, found in data["baselines"].items()},
             baseline_notes=data["baseline_notes"],
-            ranks=_ranks(data["ranks"]),
+            p_values=_ranks(data["p_values"]),
             layers=tuple(data["layers"]),
             training_rows=None if rows is None else np.array(rows, dtype=np.int64),
             counted=None if data["counted"] is None else np.array(data["counted"], dtype=bool),
@@ -326,7 +327,7 @@ class AuditResult:
             distance=DistanceInfo(**data["distance"]),
             quality=Measure(**data["quality"]) if data["quality"] else None,
             novelty=Measure(**data["novelty"]) if data["novelty"] else None,
-            warnings=tuple(data["warnings"]),
+            warnings=tuple(Note(**note) for note in data["warnings"]),
             from_scratch=_findings(scratch) if scratch else None,
             heldout_steps=_all_steps(steps) if steps else None,
             about=data["about"],
@@ -366,7 +367,7 @@ class AuditResult:
             values = getattr(found, name)
             if values is not None:
                 columns[name] = values.astype(np.int64) if values.dtype == np.bool_ else values
-        columns |= {f"p_{name}": values for name, values in self.ranks.items()}
+        columns |= {f"p_{name}": values for name, values in self.p_values.items()}
         return pd.DataFrame(columns)
 
 
@@ -453,16 +454,16 @@ def _ranks(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
 def _planted_json(planted: Planted) -> dict[str, Any]:
     return {
         **vars(planted),
-        "found": _findings_json(planted.found),
-        "ranks": {key: _list(values) for key, values in planted.ranks.items()},
-        "wanted": list(planted.wanted),
+        "measured": _findings_json(planted.measured),
+        "p_values": {key: _list(values) for key, values in planted.p_values.items()},
+        "expected": list(planted.expected),
     }
 
 
 def _planted(data: Mapping[str, Any]) -> Planted:
     changed = {
-        "found": _findings(data["found"]),
-        "ranks": _ranks(data["ranks"]),
-        "wanted": tuple(data["wanted"]),
+        "measured": _findings(data["measured"]),
+        "p_values": _ranks(data["p_values"]),
+        "expected": tuple(data["expected"]),
     }
     return Planted(**{**data, **changed})

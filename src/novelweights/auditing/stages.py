@@ -23,7 +23,7 @@ from novelweights.auditing.judge.statistics import rank_low
 from novelweights.auditing.judge.verdict import judge_checkpoints
 from novelweights.auditing.judge.warnings import audit_warnings
 from novelweights.auditing.measure.coverage import coverage, coverage_quantities
-from novelweights.auditing.measure.established import common_use_quantities
+from novelweights.auditing.measure.established import established_quantities
 from novelweights.auditing.measure.generalization_gap import gap_quantities
 from novelweights.auditing.measure.leakage import refuse_leaks
 from novelweights.auditing.measure.measurements import (
@@ -47,7 +47,7 @@ from novelweights.auditing.one_run.from_scratch import (
 from novelweights.auditing.one_run.measure import all_steps, beside_baselines, one_run_quantities
 from novelweights.auditing.prepare import Prepared, prepare
 from novelweights.auditing.result import AuditResult, Measurements, Quantity
-from novelweights.metrics.established import measures_in_common_use
+from novelweights.metrics.established import established_measures
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import shares_initialization
 from novelweights.seeding import numpy_rng_for, rng_for
@@ -91,7 +91,7 @@ def audit(
     heldout: Population | None = None,
     task: Task | None = None,
     symmetry: NeuronSymmetry | None = None,
-    reference: Population | None = None,
+    reconstructions: Population | None = None,
     heldout_reconstructions: Population | None = None,
     noise_from: Population | None = None,
     from_scratch: Population | None = None,
@@ -109,9 +109,9 @@ def audit(
         task: Judges behavior; without it the audit says what it cannot say.
         symmetry: Moves that count as no difference; None is plain L2. Running statistics count for
             what networks do, and for no distance.
-        reference: The training checkpoints as the generator's lossy codec gives them back, row by
-            row; generated checkpoints are then compared with these.
-        heldout_reference: The held-out checkpoints through the same codec.
+        reconstructions: The training checkpoints as the generator's lossy codec gives them back,
+            row by row; generated checkpoints are then compared with these.
+        heldout_reconstructions: The held-out checkpoints through the same codec.
         noise_from: What the noise baseline adds noise to; None: the training checkpoints that are
             compared. For a generator that draws from some of them, those, through its codec if it
             has one (paper, appendix C.2).
@@ -132,7 +132,7 @@ def audit(
         generated,
         heldout,
         symmetry,
-        reference,
+        reconstructions,
         heldout_reconstructions,
         noise_from,
         from_scratch,
@@ -173,7 +173,7 @@ def audit(
             every_step = given.all_training.learned
             steps = nearest(generated.learned, every_step, alignment=alignment)
             made = replace(made, step_distance=steps.distances[:, 0], step_rows=steps.rows[:, 0])
-    with clock.stage("ranks among fresh runs"):
+    with clock.stage("p-values among held-out runs"):
         scored = made
         if fresh is None:  # against all training runs but one, as each run is against the others
             scored = measure(
@@ -187,9 +187,9 @@ def audit(
         gross = made.distance <= DEFAULT_CRITERIA.gross_copy * spacing  # no matter of chance
         first = first_of_equals(generated.learned, spacing)
         counted = first | gross
-        ranks = null.ranks(scored)
+        p_values = null.p_values(scored)
         if heldout is not None and min(len(heldout), len(generated)) > 1:
-            ranks["twin_near"] = _twin_ranks(generated, heldout, compared, seed)
+            p_values["twin_near"] = _twin_p_values(generated, heldout, compared, seed)
     with clock.stage("controls"):
         controls = {}
         if n_controls and not is_one_run:
@@ -206,8 +206,8 @@ def audit(
                 noise_from=given.noise_from,
                 through_codec=before is not None,
             )
-    with clock.stage("measures in common use"):
-        common = measures_in_common_use(
+    with clock.stage("established measures"):
+        common = established_measures(
             train.learned,
             heldout.learned if heldout is not None else None,
             generated.learned,
@@ -221,7 +221,7 @@ def audit(
             scored=scored,
             has_heldout=fresh is not None,
             n_training=len(train),
-            ranks=ranks,
+            p_values=p_values,
             counted=counted,
             quality=quality,
             novelty=task.novelty if task is not None else None,
@@ -232,7 +232,7 @@ def audit(
         )
         numbers = quantities(evidence, rng=numpy_rng_for(seed, "bootstrap"))
         if not is_one_run:
-            numbers += tuple(_coverage(scored, ranks, null.fresh, train, evidence.quality))
+            numbers += tuple(_coverage(scored, p_values, null.fresh, train, evidence.quality))
         if scratch is not None:
             numbers += tuple(from_scratch_quantities(scratch, quality, seed=seed))
         if is_one_run:
@@ -243,7 +243,7 @@ def audit(
         if isinstance(task, ShapeTask):
             rng = numpy_rng_for(seed, "bootstrap", "shapes")
             numbers += tuple(shape_quantities(task, behaved, rng=rng))
-        numbers += (*common_use_quantities(common), *gap_quantities(generated.info.provenance))
+        numbers += (*established_quantities(common), *gap_quantities(generated.info.provenance))
         if before is not None:
             numbers += beside_originals(
                 generated,
@@ -272,7 +272,7 @@ def audit(
         heldout=fresh,
         baselines=baselines,
         baseline_notes=notes,
-        ranks=ranks,
+        p_values=p_values,
         quantities=numbers,
         distance=given.distance,
         quality=evidence.quality,
@@ -313,7 +313,7 @@ def _all_names(train: Population, *, n_measured: int) -> list[str] | None:
     return None if n_measured == len(train) else runs
 
 
-def _twin_ranks(
+def _twin_p_values(
     generated: Population, heldout: Population, reference: NearestIndex, seed: int
 ) -> np.ndarray:
     """Distance to the nearest other sample, ranked among that between held-out runs.
@@ -357,13 +357,13 @@ def _yardstick(
 
 def _coverage(
     scored: Measurements,
-    ranks: Mapping[str, np.ndarray],
+    p_values: Mapping[str, np.ndarray],
     fresh: Measurements,
     train: Population,
     quality: Measure | None,
 ) -> list[Quantity]:
     """How many training checkpoints the replicas among the samples reproduce, and could."""
-    judged = judge_checkpoints(scored, ranks, fresh, list(map(str, train.records.run)), quality)
+    judged = judge_checkpoints(scored, p_values, fresh, list(map(str, train.records.run)), quality)
     copies = np.array([verdict.origin is Verdict.REPLICA for verdict in judged])
     return coverage_quantities(coverage(scored.neighbor_rows[copies, 0], len(train)))
 

@@ -239,7 +239,7 @@ def audit(
         Path | None,
         typer.Option(help="New runs of the same recipe; the training folder's own, if it has any."),
     ] = None,
-    reference: Annotated[
+    reconstructions: Annotated[
         Path | None,
         typer.Option(help="Training checkpoints through the generator's lossy codec, row by row."),
     ] = None,
@@ -316,8 +316,8 @@ def audit(
         "train": (train, "train"),
         "generated": (generated, "generated"),
         "heldout": (heldout, "heldout"),
-        "reference": (reference, "train"),
-        "heldout-reference": (heldout_reconstructions, "heldout"),
+        "reconstructions": (reconstructions, "train"),
+        "heldout-reconstructions": (heldout_reconstructions, "heldout"),
         "noise-from": (noise_from, "train"),
         "from-scratch": (from_scratch, "train"),
     }
@@ -345,8 +345,8 @@ def audit(
             heldout=given.get("heldout"),
             task=judge,
             symmetry=table,
-            reference=given.get("reference"),
-            heldout_reconstructions=given.get("heldout-reference"),
+            reconstructions=given.get("reconstructions"),
+            heldout_reconstructions=given.get("heldout-reconstructions"),
             noise_from=given.get("noise-from"),
             from_scratch=given.get("from-scratch"),
             command="novelweights audit "

@@ -1,7 +1,7 @@
 """`novelweights reconstruct`: what a generator's lossy codec does to checkpoints."""
 
 import shutil
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from novelweights.generators.generator import GivesBack
     from novelweights.weights.population import Population
 
-PARTS = {"train": "reference", "heldout": "heldout_reference", "parents": "noise_from"}
+PARTS = {"train": "reconstructions", "heldout": "heldout_reconstructions", "parents": "noise_from"}
 """Population folders of `--write`, and what `audit` takes each for."""
 
 
@@ -68,10 +68,8 @@ def reconstruct(
     from novelweights.seeding import numpy_rng_for, rng_for
     from novelweights.studies.reconstruction.measure import reconstruct as run_reconstruct
     from novelweights.studies.reconstruction.measure import some_runs
-    from novelweights.studies.reconstruction.page import (
-        build_reconstruction_report,
-        write_reconstruction,
-    )
+    from novelweights.studies.reconstruction.page import build_reconstruction_report
+    from novelweights.studies.reconstruction.store import write_reconstruction
     from novelweights.studies.reconstruction.summary import summarize
     from novelweights.tasks import make_task
     from novelweights.weights.population import weights_digest
@@ -113,7 +111,7 @@ def reconstruct(
     judge = make_task(name, every.shared)
     symmetry = training.info.symmetry or (own.symmetry if own else None)
     with progress_bar() as tell:
-        pairs = run_reconstruct(
+        found = run_reconstruct(
             fitted,
             training,
             judge,
@@ -123,7 +121,7 @@ def reconstruct(
             heldout=heldout,
             progress=lambda done, total: tell("reconstructing", done, total),
         )
-    summary = summarize(pairs, rng=numpy_rng_for(seed, "reconstruct", "bootstrap"))
+    summary = summarize(found, rng=numpy_rng_for(seed, "reconstruct", "bootstrap"))
     inputs = {"training": describe_input(population, training)}
     if heldout is not None:
         inputs["heldout"] = describe_input(population, heldout)
@@ -146,9 +144,9 @@ def reconstruct(
         "flipped_groups": sorted(symmetry.sign_groups) if symmetry else [],
         **{key: value for key, value in manifest.items() if key not in ("seconds", "settings")},
     }
-    paper = _printed(method, summary.quantities)
+    paper = _printed(method, {estimate.key for estimate in summary.estimates})
     with new_folder(output, kind="reconstruction.json", overwrite=overwrite) as temporary:
-        write_reconstruction(temporary, pairs, summary, about, paper=paper)
+        write_reconstruction(temporary, found, summary, about, paper=paper)
         build_reconstruction_report(temporary)
     if write is not None:
         through = stand_ins(fitted, every, unseen)
@@ -197,7 +195,7 @@ def _write(parts: "Mapping[str, Population | None]", folder: Path, overwrite: bo
     say(f"reconstructions: for `novelweights audit` add {' '.join(told)}")
 
 
-def _printed(method: str, keys: Container[str]) -> dict[str, Any] | None:
+def _printed(method: str, keys: set[str]) -> dict[str, Any] | None:
     """What the paper prints of these numbers of the method, as plain text."""
     from novelweights.reproduce.reported import REPORTED
 

@@ -1,4 +1,4 @@
-"""Memorization measures in common use elsewhere, to be shown beside ours; never the verdict.
+"""Established measures of memorization, to be shown beside ours; never the verdict.
 
 Ratio rule, calibrated L2, authenticity, the data-copying test C_T and the DCR share, all under
 plain L2, as they are published and used: nothing is aligned, so a copy with permuted neurons
@@ -64,8 +64,8 @@ class CloserShare(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class CommonUse:
-    """What measures in common use say of n generated checkpoints."""
+class EstablishedMeasures:
+    """What established measures say of n generated checkpoints."""
 
     ratio: Float[np.ndarray, " n"]
     """d1 / d2, in [0, 1]: distance to the nearest over that to the second nearest."""
@@ -90,13 +90,13 @@ class CommonUse:
         return {name: float(flagged.mean()) for name, flagged in self.flags().items()}
 
 
-def measures_in_common_use(
+def established_measures(
     train: Float[Tensor, "m d"],
     heldout: Float[Tensor, "h d"] | None,
     generated: Float[Tensor, "n d"],
     *,
     rng: np.random.Generator,
-) -> CommonUse:
+) -> EstablishedMeasures:
     """Every measure of this file, from exact plain L2 distances.
 
     - Ratio rule: d1 / d2 < 1/3, the distances to the nearest and second nearest training
@@ -140,7 +140,7 @@ def measures_in_common_use(
     else:
         data_copying = data_copying_test(train, heldout, generated, rng=rng)
         closer = _closer_share(train, heldout, generated, rng)
-    return CommonUse(
+    return EstablishedMeasures(
         ratio=_ratio(first, second),
         calibrated_l2=_ratio(first, CALIBRATION_ALPHA * near.distances.mean(axis=1)),
         authentic=first > _isolation(train, near.rows[:, 0]),

@@ -19,7 +19,7 @@ SHOWN = {
     "copies_noise_0.25": "copies + noise of 0.25",
     "copies_noise_0.5": "copies + noise of 0.5",
     "copies_noise_1": "copies + noise of 1",
-    "copies_moved": "copies, neurons moved",
+    "copies_permuted": "copies, neurons moved",
     "average_2": "averages of 2",
     "average_4": "averages of 4",
     "average_16": "averages of 16",

@@ -23,7 +23,7 @@ class Segment:
 
     kind: str
     count: int
-    is_wanted: bool
+    is_expected: bool
 
 
 class ControlRow(NamedTuple):
@@ -98,7 +98,7 @@ def false_alarms_told(verdict: StoredVerdict, result: AuditResult) -> str:
 
 def legs_of(result: AuditResult) -> list[str]:
     """What may name a checkpoint in this audit: direction, mixture, layers."""
-    return [leg for leg, name in LEGS.items() if name in result.ranks]
+    return [leg for leg, name in LEGS.items() if name in result.p_values]
 
 
 def has_noise_ladder(verdict: StoredVerdict) -> bool:
@@ -142,11 +142,11 @@ def draw_controls(verdict: StoredVerdict, result: AuditResult) -> tuple[Figure, 
 
 def _segments(control: ControlVerdict) -> list[Segment]:
     segments = [
-        Segment(kind, control.counts[kind], kind in control.wanted)
+        Segment(kind, control.counts[kind], kind in control.expected)
         for kind in map(str, Verdict)
         if control.counts.get(kind)
     ]
-    return sorted(segments, key=lambda segment: not segment.is_wanted)
+    return sorted(segments, key=lambda segment: not segment.is_expected)
 
 
 def _rungs(verdict: StoredVerdict) -> list[ControlVerdict]:

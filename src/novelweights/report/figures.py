@@ -94,7 +94,7 @@ def draw(
             figures["made_of"] = draw_made_of(result)
         gap = draw_gap(_settings(result.about.get("generated")))
         if gap is not None:
-            figures["own_gap"] = gap
+            figures["generalization_gap"] = gap
         return {name: finish(*drawn) for name, drawn in figures.items()}
 
 

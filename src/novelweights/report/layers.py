@@ -65,11 +65,11 @@ def draw_layers(result: AuditResult) -> tuple[Figure, str]:
 
 def _beyond(result: AuditResult) -> Bool[np.ndarray, " n"]:
     """Where every layer is nearer to training than all fresh runs'; all, if it was not ranked."""
-    ranks = result.ranks.get("layers_all_near")
-    if ranks is None:
+    p_values = result.p_values.get("layers_all_near")
+    if p_values is None:
         return np.ones(len(result.generated), dtype=bool)
     fresh = result.heldout if result.heldout is not None else result.training
-    return ranks <= 1 / (len(fresh) + 1) + 1e-9
+    return p_values <= 1 / (len(fresh) + 1) + 1e-9
 
 
 def _cells(

@@ -73,7 +73,7 @@ FIGURE_NAMES = (
     "nearest",
     "sources",
     "made_of",
-    "own_gap",
+    "generalization_gap",
 )
 
 
@@ -128,7 +128,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
     withheld_by = () if too_little else verdict.withheld_by  # with too little all controls fail
     headlines = HEADLINES_THROUGH_CODEC if result.through_codec else HEADLINES
     headline = WITHHELD if withheld_by else headlines[verdict.origin]
-    quantities = {"": [], "common use": [], "own gap": [], ONE_RUN: []}
+    quantities = {"": [], "established": [], "generalization gap": [], ONE_RUN: []}
     for quantity in result.quantities:
         quantities[quantity.group if quantity.group in quantities else ""].append(quantity)
     return {
@@ -180,8 +180,8 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "false_alarms_told": controls.false_alarms_told(verdict, result),
         "has_ladder": has_ladder(result),
         "quantities": tables.quantity_rows(quantities[""]),
-        "common_use": tables.quantity_rows(quantities["common use"]),
-        "own_gap": tables.quantity_rows(quantities["own gap"]),
+        "established": tables.quantity_rows(quantities["established"]),
+        "generalization_gap": tables.quantity_rows(quantities["generalization gap"]),
         "one_run": one_run_tables(quantities[ONE_RUN]),
         "not_made": [
             (key, note)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, ControlVerdict, Verdict
-from novelweights.auditing.result import TSNE_GROUPS, AuditResult, Measurements
+from novelweights.auditing.result import SCHEMA_VERSION, TSNE_GROUPS, AuditResult, Measurements
 from novelweights.errors import InputError
 from novelweights.files import read_json
 from novelweights.report.shape_pairs import FLOAT_SHAPE_ARRAYS, SHAPE_ARRAYS, shape_pairs
@@ -132,6 +132,12 @@ def read_run_folder(folder: Path) -> RunFolder:
         )
     audit_path, table_path = folder / "audit.json", folder / "checkpoints.csv"
     audit = _json(audit_path)
+    if audit.get("schema_version") == SCHEMA_VERSION - 1:
+        raise InputError(
+            f"{audit_path}: written by an earlier version; bring it to this one with "
+            f"`python -m novelweights.report.migrate {folder}`",
+            "wrong-version",
+        )
     result = _parsed(audit_path, "the result of an audit", lambda: _result(audit))
     verdict = _parsed(audit_path, "a verdict", lambda: _verdict(audit["verdict"], result))
     checkpoints = _parsed(table_path, "a table of checkpoints", lambda: _table(table_path))
@@ -191,7 +197,7 @@ def _result(data: Mapping[str, Any]) -> AuditResult:
         raise ValueError("'n_runs' is not a count")
     populations = {"training": result.training, "generated": result.generated}
     populations |= dict(result.baselines)
-    populations |= {f"control {key}": c.found for key, c in result.controls.items()}
+    populations |= {f"control {key}": c.measured for key, c in result.controls.items()}
     if result.heldout is not None:
         populations["heldout"] = result.heldout
     if result.from_scratch is not None:
@@ -200,9 +206,9 @@ def _result(data: Mapping[str, Any]) -> AuditResult:
         raise ValueError("heldout_steps: distances and cosines are not as many")
     for key, found in populations.items():
         _check(key, found, len(result.training_names), len(result.layers))
-    _check_ranks(result.ranks, len(result.generated))
+    _check_p_values(result.p_values, len(result.generated))
     for planted in result.controls.values():
-        _check_ranks(planted.ranks, len(planted.found))
+        _check_p_values(planted.p_values, len(planted.measured))
     return result
 
 
@@ -223,10 +229,10 @@ def _check(key: str, found: Measurements, n_training: int, n_layers: int) -> Non
             raise ValueError(f"{key}: {name} beyond the {n_training} training checkpoints")
 
 
-def _check_ranks(ranks: Mapping[str, np.ndarray], n: int) -> None:
-    for name, values in ranks.items():
+def _check_p_values(p_values: Mapping[str, np.ndarray], n: int) -> None:
+    for name, values in p_values.items():
         if values.shape != (n,):
-            raise ValueError(f"ranks {name!r}: {values.shape} for {n} rows")
+            raise ValueError(f"p_values {name!r}: {values.shape} for {n} rows")
 
 
 def _verdict(data: Mapping[str, Any], result: AuditResult) -> StoredVerdict:
@@ -249,7 +255,7 @@ def _control(data: Mapping[str, Any], result: AuditResult) -> ControlVerdict:
         label=str(data["label"]),
         n=int(data["n"]),
         right=int(data["right"]),
-        wanted=tuple(str(Verdict(kind)) for kind in data["wanted"]),
+        expected=tuple(str(Verdict(kind)) for kind in data["expected"]),
         counts={str(Verdict(kind)): int(count) for kind, count in data["counts"].items()},
         passed=bool(data["passed"]),
         can_veto=bool(data["can_veto"]),
@@ -259,7 +265,7 @@ def _control(data: Mapping[str, Any], result: AuditResult) -> ControlVerdict:
     )
     if control.key not in result.controls:
         raise KeyError(f"controls, {control.key}")
-    n = len(result.controls[control.key].found)
+    n = len(result.controls[control.key].measured)
     if not control.n == n == sum(control.counts.values()) or not 0 <= control.right <= n:
         raise ValueError(f"control {control.key!r}: its counts do not fit its {n} checkpoints")
     return control
@@ -310,8 +316,8 @@ def _plot_data(path: Path, result: AuditResult) -> dict[str, np.ndarray]:
         if values.dtype.kind not in ("f" if key in FLOATS else "iu"):
             raise ValueError(f"{key} holds {values.dtype}")
         for axis, size in zip(shape, values.shape, strict=True):
-            wanted = axis if isinstance(axis, int) else sizes.setdefault(axis, size)
-            if size != wanted:
+            known = axis if isinstance(axis, int) else sizes.setdefault(axis, size)
+            if size != known:
                 raise ValueError(f"{key} has shape {values.shape}, which does not fit")
     for partners in PLOT_PARTNERS:
         if 0 < sum(key in arrays for key in partners) < len(partners):

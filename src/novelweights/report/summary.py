@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from novelweights.auditing.measure.generalization_gap import GROUP as OWN_GAP
+from novelweights.auditing.measure.generalization_gap import GROUP as GAP
 from novelweights.auditing.one_run.distances import DISTANCES
 from novelweights.auditing.one_run.measure import GROUP as ONE_RUN
 from novelweights.auditing.result import AuditResult, Quantity
@@ -20,7 +20,7 @@ from novelweights.report.summary_page import AUDIT, PRINTED_FACTS, markdown
 from novelweights.report.tables import codec_told
 
 SUMMARY_PAGE, SUMMARY_DATA = "summary.md", "summary.json"
-SCHEMA_VERSION = 1
+SUMMARY_SCHEMA = 2
 NUMBERS = (
     "mean_quality_generated",
     "mean_quality_training",
@@ -49,7 +49,7 @@ NUMBERS = (
     "advantage_over_noise",
     "copied_share",
 )
-"""Quantities of the audit in the summary, in this order; the generator's own gap follows."""
+"""Quantities of the audit in the summary, in this order; the generalization gap follows."""
 ONE_RUN_NUMBERS = (
     "mean_quality_training",
     "mean_quality_generated",
@@ -168,7 +168,7 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
     run, paper = runs[first], evaluation.paper or {}
     result, told = run.result, _told(run, paper)
     data = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": SUMMARY_SCHEMA,
         "command": run.manifest.command,
         "settings": dict(evaluation.settings),
         "data": result.about.get("data"),
@@ -228,7 +228,7 @@ def _told(run: RunFolder, paper: Mapping[str, Sequence[str]]) -> dict[str, Any]:
             "sentence": verdict.sentence,
             "counts": {str(kind): n for kind, n in verdict.counts.items()},
         },
-        "warnings": list(result.warnings),
+        "warnings": [vars(note) for note in result.warnings],
         "numbers": [
             {
                 "key": quantity.key,
@@ -288,6 +288,6 @@ def _shown(result: AuditResult) -> list[Quantity]:
     keys = ONE_RUN_NUMBERS if is_one_run else NUMBERS
     shown = [known[key] for key in keys if key in known]
     generalization_gap = [
-        q for q in result.quantities if q.group == OWN_GAP and q.key.startswith("own_gap")
+        q for q in result.quantities if q.group == GAP and q.key.startswith("generalization_gap")
     ]
     return shown + generalization_gap

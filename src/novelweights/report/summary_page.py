@@ -79,8 +79,9 @@ def _verdict(one: Mapping[str, Any]) -> list[str]:
 def _warnings(several: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader of the verdict must know, as on the audit's page; once if it is of all."""
     told = []
-    for warning in dict.fromkeys(text for one in several for text in one["warnings"]):
-        whose = [one["sampler"] for one in several if warning in one["warnings"]]
+    texts = {one["sampler"]: [note["text"] for note in one["warnings"]] for one in several}
+    for warning in dict.fromkeys(text for mine in texts.values() for text in mine):
+        whose = [sampler for sampler, mine in texts.items() if warning in mine]
         of = "" if len(whose) == len(several) else f"{' and '.join(whose)}: "
         told.append(f"- {of}{_text(warning)}")
     return ["Keep in mind:", "\n".join(told)] if told else []

@@ -128,7 +128,7 @@ def _ladder(result: AuditResult) -> Float[np.ndarray, "n 2"]:
         (planted for planted in result.controls.values() if planted.noise is not None),
         key=lambda planted: planted.noise or 0.0,
     )
-    points = [_points(planted.found) for planted in rungs]
+    points = [_points(planted.measured) for planted in rungs]
     medians = [np.median(p, axis=0) for p in points if len(p)]
     return np.array(medians).reshape(-1, 2)
 

@@ -26,7 +26,7 @@ from novelweights.weights.population import Population, Records
 
 N = 40
 SPACING = 3.0
-VETO = {"copies", "copies_noise_0.1", "copies_moved", "average_2", "heldout"}
+VETO = {"copies", "copies_noise_0.1", "copies_permuted", "average_2", "heldout"}
 """DESIGN section 5."""
 
 
@@ -206,7 +206,7 @@ def test_decoys_are_finished_runs_shrunk_and_runs_stopped_early(planter):
     assert (nearest(plants["shrunk"].weights, SHRINK * ends).distances == 0).all()
     means = plants["early"].weights.mean(dim=1).numpy()
     assert set(np.round(means).tolist()) == {30.0, 60.0}
-    assert all(plant.wanted == NOT_ACCUSED for plant in plants.values())
+    assert all(plant.expected == NOT_ACCUSED for plant in plants.values())
     assert not any(plant.can_veto for plant in plants.values())
 
 
@@ -295,11 +295,11 @@ def test_what_may_veto_is_judged_rightly_on_a_real_zoo(measured):
 
 def test_measured_controls_lie_where_they_were_planted(measured):
     controls, judged = measured
-    assert (controls["copies"].found.distance == 0).all()
-    assert (controls["copies_moved"].found.distance == 0).all()
-    assert (controls["copies_moved"].found.raw_distance > 1).all()
-    assert (controls["copies_rescaled"].found.distance > 0.5).all()  # disguised
-    assert (controls["copies_rescaled"].found.canonical_distance < 1e-4).all()
+    assert (controls["copies"].measured.distance == 0).all()
+    assert (controls["copies_permuted"].measured.distance == 0).all()
+    assert (controls["copies_permuted"].measured.raw_distance > 1).all()
+    assert (controls["copies_rescaled"].measured.distance > 0.5).all()  # disguised
+    assert (controls["copies_rescaled"].measured.canonical_distance < 1e-4).all()
     assert judged["copies_rescaled"].right == 20
     for noise in NOISES:
         # the median of 20 lengths of 760 Gaussians: four deviations of a length, one over
@@ -322,7 +322,7 @@ def tiny_controls(n=3, **options):
 @pytest.mark.usefixtures("quick")
 def test_without_a_symmetry_nothing_is_moved_or_aligned():
     controls, _ = tiny_controls(symmetry=None)
-    assert vetoes(controls) == VETO - {"copies_moved"}
+    assert vetoes(controls) == VETO - {"copies_permuted"}
     assert not any("moved" in key or "aligned" in key for key in controls)
 
 
@@ -333,7 +333,7 @@ def test_without_held_out_runs_nothing_is_made_of_them_and_copies_are_seen():
     assert not {"heldout", "shrunk", "early", "one_layer"} & set(controls)
     # a run is left out for each control: if it could be the copied one, of 60 copies 2.5 would be
     # missed, and none only in 8 of 100 trials
-    for key in ("copies", "copies_noise_0.1", "copies_moved"):
+    for key in ("copies", "copies_noise_0.1", "copies_permuted"):
         assert judged[key].right == 20, key
 
 
@@ -353,4 +353,4 @@ def test_no_controls_are_planted_where_none_are_wanted():
 @pytest.mark.usefixtures("quick")
 def test_a_control_of_one_checkpoint_is_measured():
     controls, _ = tiny_controls(n=1)
-    assert {len(planted.found) for key, planted in controls.items() if key != "heldout"} == {1}
+    assert {len(planted.measured) for key, planted in controls.items() if key != "heldout"} == {1}

@@ -50,7 +50,7 @@ def null(n=N, seed=0, **columns):
 def test_every_leg_accuses_fresh_runs_as_often_as_a_single_test(leg):
     """Several measures make one leg, yet one run of n + 1 lies beyond n others."""
     beyond = [
-        (null(seed=2 * seed).ranks(findings(N, 2 * seed + 1))[f"{leg}_near"] <= 1 / (N + 1))
+        (null(seed=2 * seed).p_values(findings(N, 2 * seed + 1))[f"{leg}_near"] <= 1 / (N + 1))
         for seed in range(60)
     ]
     share = np.mean(beyond)
@@ -58,19 +58,19 @@ def test_every_leg_accuses_fresh_runs_as_often_as_a_single_test(leg):
 
 
 def test_a_leg_sees_what_one_of_its_measures_sees():
-    ranks = null().ranks(findings(5, 1, sparse_ratio=np.full(5, 0.1)))
-    assert (ranks["sparse_near"] == 1 / (N + 1)).all()
-    assert (ranks["mixture_near"] == 1 / (N + 1)).all()
-    assert (ranks["raw_mixture_near"] > 1 / (N + 1)).any()
-    ranks = null().ranks(findings(5, 1, cosine=np.full(5, 0.99)))
-    assert (ranks["cosine_near"] == 1 / (N + 1)).all()
+    p_values = null().p_values(findings(5, 1, sparse_ratio=np.full(5, 0.1)))
+    assert (p_values["sparse_near"] == 1 / (N + 1)).all()
+    assert (p_values["mixture_near"] == 1 / (N + 1)).all()
+    assert (p_values["raw_mixture_near"] > 1 / (N + 1)).any()
+    p_values = null().p_values(findings(5, 1, cosine=np.full(5, 0.99)))
+    assert (p_values["cosine_near"] == 1 / (N + 1)).all()
 
 
 def test_a_heavy_tail_in_one_measure_does_not_hide_the_others():
     wild = np.full(N, 0.3)
     wild[0] = 1000.0  # one fresh run far out in one measure
-    ranks = null(recentred_cosine=wild).ranks(findings(5, 1, cosine=np.full(5, 0.99)))
-    assert (ranks["direction_near"] <= 2 / (N + 1)).all()
+    p_values = null(recentred_cosine=wild).p_values(findings(5, 1, cosine=np.full(5, 0.99)))
+    assert (p_values["direction_near"] <= 2 / (N + 1)).all()
 
 
 def test_a_shrunk_run_is_compared_with_runs_shrunk_as_much():
@@ -80,23 +80,23 @@ def test_a_shrunk_run_is_compared_with_runs_shrunk_as_much():
         norm=fresh.norm / 2,
         neighbor_distances=fresh.neighbor_distances / 2,
     )
-    ranks = null().ranks(half)
-    assert (ranks["distance_near"] == 1 / (N + 1)).mean() > 0.9
-    assert (ranks["matched_distance_near"] == 1 / (N + 1)).mean() < 0.1
-    assert (ranks["unmatched_hull_distance_near"] == 1 / (N + 1)).mean() > 0.9
-    assert (ranks["hull_distance_near"] == 1 / (N + 1)).mean() < 0.1
+    p_values = null().p_values(half)
+    assert (p_values["distance_near"] == 1 / (N + 1)).mean() > 0.9
+    assert (p_values["matched_distance_near"] == 1 / (N + 1)).mean() < 0.1
+    assert (p_values["unmatched_hull_distance_near"] == 1 / (N + 1)).mean() > 0.9
+    assert (p_values["hull_distance_near"] == 1 / (N + 1)).mean() < 0.1
 
 
 def test_ranks_of_single_measures_are_counts():
     fresh, found = findings(N, 0), findings(7, 1)
-    ranks = NullDistribution(fresh, ladder(fresh), None, None, None).ranks(found)
+    p_values = NullDistribution(fresh, ladder(fresh), None, None, None).p_values(found)
     for j in range(7):
         nearer = (fresh.distance <= found.distance[j]).sum()
-        assert ranks["distance_near"][j] == (1 + nearer) / (N + 1)
+        assert p_values["distance_near"][j] == (1 + nearer) / (N + 1)
         more = (fresh.cosine >= found.cosine[j]).sum()
-        assert ranks["cosine_near"][j] == (1 + more) / (N + 1)
-    assert not any(name.startswith("raw_hull") for name in ranks)
-    np.testing.assert_array_equal(ranks["raw_mixture_near"], ranks["mixture_near"])
+        assert p_values["cosine_near"][j] == (1 + more) / (N + 1)
+    assert not any(name.startswith("raw_hull") for name in p_values)
+    np.testing.assert_array_equal(p_values["raw_mixture_near"], p_values["mixture_near"])
 
 
 def test_a_leg_is_what_a_loop_over_checkpoints_says():
@@ -106,7 +106,7 @@ def test_a_leg_is_what_a_loop_over_checkpoints_says():
     parts["recentred"] = (found.recentred_cosine, fresh.recentred_cosine)
     matched = -measure.ladder.distance_at(found.norm)
     own = -measure.ladder.distance_at(fresh.norm)
-    ranks = measure.ranks(found)["direction_near"]
+    p_values = measure.p_values(found)["direction_near"]
     for j in range(6):
         scores, fresh_scores = [], []
         for ours, theirs in parts.values():
@@ -120,7 +120,7 @@ def test_a_leg_is_what_a_loop_over_checkpoints_says():
         middles, tops = np.median(own, axis=0), np.sort(own, axis=0)[-3:].mean(axis=0)
         fresh_scores.append((-fresh.distance - middles) / (tops - middles))
         as_near = (np.max(fresh_scores, axis=0) >= max(scores)).sum()
-        assert ranks[j] == (1 + as_near) / (N + 1)
+        assert p_values[j] == (1 + as_near) / (N + 1)
 
 
 def test_who_is_past_every_fresh_run_in_the_only_measure_is_past_them_in_its_leg():
@@ -129,27 +129,27 @@ def test_who_is_past_every_fresh_run_in_the_only_measure_is_past_them_in_its_leg
     cosine[0] = 0.97  # a twin of a training run among the fresh ones
     fresh = null(layer_cosine=cosine)
     copy = findings(3, 1, layer_cosine=np.ones((3, 2)))
-    assert (fresh.ranks(copy)["layers_all_near"] == 1 / (N + 1)).all()
-    assert (fresh.ranks(copy)["layers_any_near"] == 1 / (N + 1)).all()
+    assert (fresh.p_values(copy)["layers_all_near"] == 1 / (N + 1)).all()
+    assert (fresh.p_values(copy)["layers_any_near"] == 1 / (N + 1)).all()
 
 
 def test_measures_that_are_missing_are_left_out():
     bare = {name: None for name in ("pca_residual", "raw_pca_residual", "recentred_cosine")}
-    ranks = null(**bare).ranks(findings(5, 1))
-    assert "pca_near" not in ranks
-    assert "recentred_near" not in ranks
-    assert {"direction_near", "mixture_near"} <= set(ranks)
-    ranks = null().ranks(findings(5, 1, recentred_cosine=None))
-    assert "recentred_near" not in ranks
-    assert "direction_near" in ranks
+    p_values = null(**bare).p_values(findings(5, 1))
+    assert "pca_near" not in p_values
+    assert "recentred_near" not in p_values
+    assert {"direction_near", "mixture_near"} <= set(p_values)
+    p_values = null().p_values(findings(5, 1, recentred_cosine=None))
+    assert "recentred_near" not in p_values
+    assert "direction_near" in p_values
     assert set(MIXTURE) <= set(MEASURES)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_few_or_equal_fresh_runs_give_finite_ranks(n):
     same = dict.fromkeys(("cosine", "recentred_cosine"), np.full(n, 0.3))
-    ranks = null(n, **same).ranks(findings(4, 1))
-    for values in ranks.values():
+    p_values = null(n, **same).p_values(findings(4, 1))
+    for values in p_values.values():
         assert ((values > 0) & (values <= 1)).all()
 
 
@@ -159,10 +159,10 @@ def test_where_more_is_worse_or_more_is_newer_ranks_turn_round():
     newer = Measure("distance to training", "", higher_is_better=True)
     turned = NullDistribution(fresh, ladder(fresh), None, distance, newer)
     found = findings(2, 1, quality=np.array([-1.0, 2.0]), novelty=np.array([-1.0, 2.0]))
-    ranks = turned.ranks(found)
-    np.testing.assert_allclose(ranks["quality_low"], [1, 1 / (N + 1)])
-    np.testing.assert_allclose(ranks["similarity_high"], [1 / (N + 1), 1])
-    np.testing.assert_allclose(ranks["similarity_low"], [1, 1 / (N + 1)])
-    ranks = null(quality=fresh.quality, novelty=fresh.novelty).ranks(found)
-    np.testing.assert_allclose(ranks["quality_low"], [1 / (N + 1), 1])
-    np.testing.assert_allclose(ranks["similarity_high"], [1, 1 / (N + 1)])
+    p_values = turned.p_values(found)
+    np.testing.assert_allclose(p_values["quality_low"], [1, 1 / (N + 1)])
+    np.testing.assert_allclose(p_values["similarity_high"], [1 / (N + 1), 1])
+    np.testing.assert_allclose(p_values["similarity_low"], [1, 1 / (N + 1)])
+    p_values = null(quality=fresh.quality, novelty=fresh.novelty).p_values(found)
+    np.testing.assert_allclose(p_values["quality_low"], [1 / (N + 1), 1])
+    np.testing.assert_allclose(p_values["similarity_high"], [1, 1 / (N + 1)])

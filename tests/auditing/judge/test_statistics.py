@@ -32,9 +32,9 @@ def test_ranks_are_counts_of_the_held_out_values_beyond(numpy_rng):
 
 def test_a_rank_of_a_fresh_value_is_a_p_value(numpy_rng):
     pool = numpy_rng.random((20_000, 20))
-    ranks = np.array([rank_low(row[:1], row[1:])[0] for row in pool[:4000]])
+    p_values = np.array([rank_low(row[:1], row[1:])[0] for row in pool[:4000]])
     for size in (0.05, 0.2, 0.5):
-        assert np.mean(ranks <= size) == pytest.approx(size, abs=4 * np.sqrt(size / 4000))
+        assert np.mean(p_values <= size) == pytest.approx(size, abs=4 * np.sqrt(size / 4000))
 
 
 @pytest.mark.parametrize(

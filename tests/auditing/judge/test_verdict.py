@@ -33,15 +33,15 @@ def test_a_gross_copy_with_one_source_is_a_replica():
     farther = invented_result(distance=5.01, sources=ONE_SOURCE)
     assert only(farther).origin is Verdict.UNDECIDED  # nearer than every fresh run, unexplained
     as_fresh = {"distance_near": INSIDE}
-    result = invented_result(distance=5.0, sources=ONE_SOURCE, ranks=as_fresh)
+    result = invented_result(distance=5.0, sources=ONE_SOURCE, p_values=as_fresh)
     assert only(result).origin is not Verdict.REPLICA  # some fresh run comes as near
 
 
 def test_a_direction_beyond_fresh_runs_with_one_source_is_a_replica():
     far = {"direction_near": BEYOND}
-    assert only(invented_result(ranks=far, sources=ONE_SOURCE)).origin is Verdict.REPLICA
+    assert only(invented_result(p_values=far, sources=ONE_SOURCE)).origin is Verdict.REPLICA
     near = {"direction_near": INSIDE}
-    assert only(invented_result(ranks=near, sources=ONE_SOURCE)).origin is Verdict.NOVEL
+    assert only(invented_result(p_values=near, sources=ONE_SOURCE)).origin is Verdict.NOVEL
 
 
 @pytest.mark.parametrize(
@@ -61,61 +61,61 @@ def test_one_source_dominates_or_it_is_a_mixture(sources, is_one):
 
 
 def test_better_explained_by_mixtures_than_fresh_runs_is_an_interpolation():
-    beyond = only(invented_result(ranks={"mixture_near": BEYOND}))
+    beyond = only(invented_result(p_values={"mixture_near": BEYOND}))
     assert (beyond.origin, beyond.kind) == (Verdict.INTERPOLATION, "average")
-    assert only(invented_result(ranks={"mixture_near": INSIDE})).origin is Verdict.NOVEL
-    noisy_copy = invented_result(ranks={"mixture_near": BEYOND}, sources=ONE_SOURCE)
+    assert only(invented_result(p_values={"mixture_near": INSIDE})).origin is Verdict.NOVEL
+    noisy_copy = invented_result(p_values={"mixture_near": BEYOND}, sources=ONE_SOURCE)
     assert only(noisy_copy).origin is Verdict.REPLICA
 
 
 def test_of_a_broken_network_only_the_mixtures_of_what_is_not_aligned_count():
-    aligned = invented_result(ranks={"mixture_near": BEYOND}, quality=10.0)
+    aligned = invented_result(p_values={"mixture_near": BEYOND}, quality=10.0)
     assert only(aligned).origin is Verdict.BROKEN
     raw = {"mixture_near": BEYOND, "raw_mixture_near": BEYOND}
-    assert only(invented_result(ranks=raw, quality=10.0)).origin is Verdict.INTERPOLATION
-    assert only(invented_result(ranks={"raw_mixture_near": BEYOND})).origin is Verdict.NOVEL
+    assert only(invented_result(p_values=raw, quality=10.0)).origin is Verdict.INTERPOLATION
+    assert only(invented_result(p_values={"raw_mixture_near": BEYOND})).origin is Verdict.NOVEL
 
 
 def test_layers_from_different_runs_beyond_fresh_runs_are_a_mosaic():
-    ranks = {"layers_all_near": BEYOND, "layers_any_near": BEYOND}
-    mosaic = only(invented_result(ranks=ranks, layer_rows=(0, 1)))
+    p_values = {"layers_all_near": BEYOND, "layers_any_near": BEYOND}
+    mosaic = only(invented_result(p_values=p_values, layer_rows=(0, 1)))
     assert (mosaic.origin, mosaic.kind) == (Verdict.INTERPOLATION, "mosaic")
     assert "training-0 and training-1" in mosaic.reason
     one_source = invented_result(
-        ranks=ranks, layer_rows=(0, 1), sources=ONE_SOURCE, distance=1.0, layer_distance=1.0
+        p_values=p_values, layer_rows=(0, 1), sources=ONE_SOURCE, distance=1.0, layer_distance=1.0
     )
     assert only(one_source).kind == "mosaic"
-    agree = invented_result(ranks=ranks, layer_rows=(1, 1))
+    agree = invented_result(p_values=p_values, layer_rows=(1, 1))
     assert (only(agree).origin, only(agree).kind) == (Verdict.UNDECIDED, "partial copy")
     disagree = invented_result(layer_rows=(0, 1))
     assert only(disagree).origin is Verdict.NOVEL
 
 
 def test_a_mixture_is_called_a_mosaic_only_where_every_layer_is_a_copy():
-    ranks = {"layers_all_near": BEYOND, "mixture_near": BEYOND}
-    assert only(invented_result(ranks=ranks, layer_rows=(0, 1))).kind == "average"
-    copied = invented_result(ranks=ranks, layer_rows=(0, 1), layer_distance=2.0)
+    p_values = {"layers_all_near": BEYOND, "mixture_near": BEYOND}
+    assert only(invented_result(p_values=p_values, layer_rows=(0, 1))).kind == "average"
+    copied = invented_result(p_values=p_values, layer_rows=(0, 1), layer_distance=2.0)
     assert only(copied).kind == "mosaic"
 
 
 def test_one_layer_beyond_fresh_runs_is_a_partial_copy_and_not_novel():
-    partial = only(invented_result(ranks={"layers_any_near": BEYOND}, layer_rows=(0, 1)))
+    partial = only(invented_result(p_values={"layers_any_near": BEYOND}, layer_rows=(0, 1)))
     assert (partial.origin, partial.kind) == (Verdict.UNDECIDED, "partial copy")
     assert "one layer" in partial.reason
 
 
 def test_copy_goes_before_mixture_and_both_before_broken():
     legs = ("raw_mixture_near", "mixture_near", "direction_near", "distance_near")
-    ranks = dict.fromkeys(legs, BEYOND)
-    result = invented_result(ranks=ranks, sources=ONE_SOURCE, quality=10.0)
+    p_values = dict.fromkeys(legs, BEYOND)
+    result = invented_result(p_values=p_values, sources=ONE_SOURCE, quality=10.0)
     assert only(result).origin is Verdict.REPLICA
     assert only(result).works is False
-    result = invented_result(ranks=ranks, quality=10.0)
+    result = invented_result(p_values=p_values, quality=10.0)
     assert only(result).origin is Verdict.INTERPOLATION
 
 
 def test_near_without_a_reason_is_undecided_before_broken():
-    result = invented_result(ranks={"distance_near": BEYOND}, quality=10.0)
+    result = invented_result(p_values={"distance_near": BEYOND}, quality=10.0)
     assert only(result).origin is Verdict.UNDECIDED
     assert "shrunk" in only(result).reason
 
@@ -165,10 +165,10 @@ def test_margins_without_percent_do_not_hang_on_the_unit(scale):
 )
 def test_extreme_on_any_side_is_not_novel(leg):
     # of 300 held-out runs two lie further out: inside, but not in the central 98 %
-    extreme = invented_result(n_heldout=300, ranks={leg: 3 / 301})
+    extreme = invented_result(n_heldout=300, p_values={leg: 3 / 301})
     assert only(extreme).origin is Verdict.UNDECIDED
     assert leg.replace("_", " ") in only(extreme).reason
-    ordinary = invented_result(n_heldout=300, ranks={leg: 4 / 301})
+    ordinary = invented_result(n_heldout=300, p_values={leg: 4 / 301})
     assert only(ordinary).origin is Verdict.NOVEL
 
 
@@ -184,7 +184,7 @@ def rescaled(share, lower=None, ratio=0.3, near=BEYOND):
     """Samples as far as fresh runs are, and in canonical form at a share of their distance."""
     result = invented_result()
     result = dataclasses.replace(
-        result, ranks={**result.ranks, "canonical_near": np.full(len(result.generated), near)}
+        result, p_values={**result.p_values, "canonical_near": np.full(len(result.generated), near)}
     )
     n, n_fresh = len(result.generated), len(result.heldout)
     found = dataclasses.replace(
@@ -222,7 +222,7 @@ def test_copies_in_canonical_form(share, options, origin):
 
 
 def test_low_quality_alone_is_judged_by_its_margin_not_by_rank():
-    result = invented_result(n_heldout=300, ranks={"quality_low": 1 / 301}, quality=94.0)
+    result = invented_result(n_heldout=300, p_values={"quality_low": 1 / 301}, quality=94.0)
     assert only(result).origin is Verdict.NOVEL
 
 
@@ -285,11 +285,11 @@ def test_mixtures_need_one_more_because_they_have_two_chances():
     )
     assert judge(copied).population.origin is Verdict.REPLICA
     beyond = {"mixture_near": some(100, 6, 1 / 101, 0.5)}
-    assert judge(invented_result(100, n_heldout=100, ranks=beyond)).population.origin is (
+    assert judge(invented_result(100, n_heldout=100, p_values=beyond)).population.origin is (
         Verdict.NOVEL
     )
     beyond = {"mixture_near": some(100, 12, 1 / 101, 0.5)}
-    assert judge(invented_result(100, n_heldout=100, ranks=beyond)).population.origin is (
+    assert judge(invented_result(100, n_heldout=100, p_values=beyond)).population.origin is (
         Verdict.INTERPOLATION
     )
 
@@ -300,7 +300,7 @@ def test_the_more_frequent_origin_names_the_population():
         n_heldout=100,
         distance=some(100, 60, 1.0, 10.0),
         sources=np.where(some(100, 60, 1, 0)[:, None], ONE_SOURCE, (0.2, 0.15, 0.1)),
-        ranks={"mixture_near": 1 / 101},
+        p_values={"mixture_near": 1 / 101},
     )
     population = judge(result).population
     assert population.origin is Verdict.REPLICA
@@ -342,11 +342,11 @@ def test_every_open_leg_keeps_a_population_from_being_novel(key, number):
 
 def test_a_population_is_novel_only_if_most_of_it_is_one_by_one():
     odd = {"cosine_far": some(100, 45, 1 / 31, 0.5)}
-    population = judge(invented_result(100, ranks=odd)).population
+    population = judge(invented_result(100, p_values=odd)).population
     assert population.origin is Verdict.UNDECIDED
     assert "only 55 of 100 checkpoints are novel one by one" in population.would_decide[0]
     fewer = {"cosine_far": some(100, 30, 1 / 31, 0.5)}
-    assert judge(invented_result(100, ranks=fewer)).population.origin is Verdict.NOVEL
+    assert judge(invented_result(100, p_values=fewer)).population.origin is Verdict.NOVEL
 
 
 def test_a_copy_of_a_step_that_is_not_the_last_is_a_replica_and_near_one_is_not_novel():
@@ -361,7 +361,7 @@ def test_a_copy_of_a_step_that_is_not_the_last_is_a_replica_and_near_one_is_not_
 
 def test_samples_that_repeat_another_are_no_further_evidence():
     result = invented_result(
-        100, n_heldout=100, ranks={"mixture_near": some(100, 50, 1 / 101, 0.5)}
+        100, n_heldout=100, p_values={"mixture_near": some(100, 50, 1 / 101, 0.5)}
     )
     assert judge(result).population.origin is Verdict.INTERPOLATION
     once = dataclasses.replace(result, counted=np.arange(100) >= 49)
@@ -371,10 +371,10 @@ def test_samples_that_repeat_another_are_no_further_evidence():
 
 
 def test_a_network_that_works_badly_may_be_a_mixture_and_an_untrained_one_not():
-    ranks = {"mixture_near": BEYOND}
-    assert only(invented_result(ranks=ranks, quality=48.0)).origin is Verdict.INTERPOLATION
-    assert only(invented_result(ranks=ranks, quality=47.0)).origin is Verdict.BROKEN
-    assert only(invented_result(ranks=ranks, task=False)).origin is Verdict.UNDECIDED
+    p_values = {"mixture_near": BEYOND}
+    assert only(invented_result(p_values=p_values, quality=48.0)).origin is Verdict.INTERPOLATION
+    assert only(invented_result(p_values=p_values, quality=47.0)).origin is Verdict.BROKEN
+    assert only(invented_result(p_values=p_values, task=False)).origin is Verdict.UNDECIDED
 
 
 def test_one_failed_fresh_run_does_not_lower_what_works():
@@ -449,7 +449,7 @@ def test_copies_of_reconstructions_are_not_called_copies_of_checkpoints():
 
 
 def test_mixtures_of_reconstructions_are_not_called_mixtures_of_checkpoints():
-    mixed = invented_result(20, ranks={"mixture_near": BEYOND})
+    mixed = invented_result(20, p_values={"mixture_near": BEYOND})
     words = "mixtures of training checkpoints"
     assert f"{words} as the codec" in judge(through_codec(mixed)).population.sentence
     assert f"{words} (share" in judge(mixed).population.sentence
@@ -504,9 +504,9 @@ def test_a_misjudged_control_that_can_veto_withholds_the_verdict():
 
 def test_fresh_runs_may_be_accused_as_often_as_chance_does():
     def judged(accused):
-        ranks = {"mixture_near": some(50, accused, 1 / 51, 0.5)}
+        p_values = {"mixture_near": some(50, accused, 1 / 51, 0.5)}
         fresh = invented_control(
-            50, wanted=("novel", "undecided"), distance=10.0, ranks=ranks, n_chance=50
+            50, expected=("novel", "undecided"), distance=10.0, p_values=p_values, n_chance=50
         )
         return judge(invented_result(controls={"heldout": fresh})).controls[0]
 

@@ -1,4 +1,4 @@
-"""The measures in common use as quantities of an audit."""
+"""Established measures as quantities of an audit."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ from scipy.stats import binomtest
 from tiny import NETWORK, drawn, named, quick  # noqa: F401
 
 from novelweights.auditing.judge.verdict import judge
-from novelweights.auditing.measure.established import GROUP, common_use_quantities
+from novelweights.auditing.measure.established import GROUP, established_quantities
 from novelweights.auditing.stages import audit
-from novelweights.metrics.established import CloserShare, CommonUse, DataCopying
+from novelweights.metrics.established import CloserShare, DataCopying, EstablishedMeasures
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -25,7 +25,7 @@ def found(n=10, flagged=(2, 5, 7), **options):
         "closer": CloserShare(0.7, 0.6, None),
         **options,
     }
-    return CommonUse(
+    return EstablishedMeasures(
         ratio=np.where(few, 0.1, 0.9),
         calibrated_l2=np.where(some, 0.5, 1.5),
         authentic=~more,
@@ -34,7 +34,7 @@ def found(n=10, flagged=(2, 5, 7), **options):
 
 
 def by_key(use):
-    quantities = common_use_quantities(use)
+    quantities = established_quantities(use)
     assert all(quantity.group == GROUP and quantity.definition for quantity in quantities)
     return {quantity.key: quantity for quantity in quantities}
 

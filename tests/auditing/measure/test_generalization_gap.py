@@ -18,21 +18,21 @@ def made_by(*levels: GapLevel, timesteps: int = 500) -> Provenance:
 def test_the_gap_is_a_ratio_with_limits_per_noise_level():
     first, second, size = gap_quantities(made_by(LEVEL, GapLevel(**{**vars(LEVEL), "timestep": 9})))
     assert [first.key, second.key, size.key] == [
-        "own_gap_25",
-        "own_gap_9",
+        "generalization_gap_25",
+        "generalization_gap_9",
         "parameters_over_values",
     ]
     assert (first.value, first.lower, first.upper, first.level) == (4.0, 3.0, 5.0, 0.95)
     assert (first.n, size.value) == (96, 3.0)
     assert "noise level 5%" in first.label
     assert "64 training runs (0.1)" in first.definition
-    assert {first.group, second.group, size.group} == {"own gap"}
+    assert {first.group, second.group, size.group} == {"generalization gap"}
 
 
 def test_an_autoencoder_has_a_reconstruction_loss_and_no_noise_level():
     level = GapLevel(0, 0.1, 0.2, (None,) * 3, (2.0, 1.5, 2.5))
     [found, _] = gap_quantities(made_by(level, timesteps=1))
-    assert found.key == "own_gap_0"
+    assert found.key == "generalization_gap_0"
     assert "Reconstruction loss" in found.label
     assert "noise" not in found.label + found.definition
     assert (found.value, found.lower, found.upper) == (2.0, 1.5, 2.5)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from refused import noted
 from tiny import NETWORK, drawn, named, quick, task  # noqa: F401
 
 from novelweights.auditing.judge.recognition import other_recipe
@@ -41,7 +42,7 @@ def audited(samples, through=ruined, **options):
         TRAIN,
         named(samples, "generated"),
         **{"heldout": HELDOUT, "task": JUDGE, "n_controls": 0, **options},
-        reference=through(TRAIN),
+        reconstructions=through(TRAIN),
         heldout_reconstructions=through(options.get("heldout", HELDOUT)),
     )
 
@@ -73,8 +74,7 @@ def test_samples_that_work_only_like_ruined_runs_are_not_called_novel(result):
     assert any("work worse than before it" in one.reason for one in verdicts.checkpoints)
     assert any("training before the codec" in text for text in verdicts.population.would_decide)
     assert any("through the codec, " in text for text in verdicts.population.reasons)
-    [warning] = [text for text in result.warnings if "codec costs quality" in text]
-    assert "before it" in warning
+    assert noted(result.warnings, "codec-costs")
 
 
 def test_without_a_task_only_the_distance_is_told():
@@ -82,7 +82,7 @@ def test_without_a_task_only_the_distance_is_told():
     keys = {quantity.key for quantity in told.quantities}
     assert "median_distance_generated_originals" in keys
     assert not keys & {"mean_quality_originals", "quality_difference_originals"}
-    assert not any("codec" in text for text in told.warnings)
+    assert not any("codec" in note.code for note in told.warnings)
 
 
 def test_without_a_codec_nothing_of_it_is_told():
@@ -126,7 +126,7 @@ def test_held_out_runs_are_not_called_leaked_because_a_codec_blurs():
         named(drawn(4, 3), "generated"),
         heldout=apart[1],
         n_controls=0,
-        reference=blurred(apart[0]),
+        reconstructions=blurred(apart[0]),
         heldout_reconstructions=blurred(apart[1]),
     )
     assert result.heldout is not None
@@ -196,16 +196,15 @@ def overfitted(population):
 
 def test_what_a_codec_spoils_is_no_other_recipe():
     told = audited(-trained(24, 3), through=overfitted)
-    assert not any("same recipe" in text or "remove" in text.lower() for text in told.warnings)
-    [warning] = [text for text in told.warnings if "gives held-out runs back worse" in text]
-    for found in (told.heldout, told.training):
-        assert f"{found.quality.mean():.4g}%" in warning
+    assert not {note.code for note in told.warnings} & {"other-recipe", "failed-heldout"}
+    means = [f"{found.quality.mean():.4g}%" for found in (told.heldout, told.training)]
+    assert noted(told.warnings, "codec-differs", "worse", *means)
     assert told.quantity("recipe_p_value").value > 0.001
     assert told.quantity("recipe_p_value").n == 48
     assert "before the codec" in told.quantity("recipe_p_value").definition
     assert not any("same recipe" in text for text in judge(told).population.would_decide)
     after = (told.training.quality, told.heldout.quality, told.quality)
-    assert any("in quality" in text for text in other_recipe(TRAIN, HELDOUT, *after))
+    assert noted(other_recipe(TRAIN, HELDOUT, *after), "other-recipe", "quality")
 
 
 def test_another_recipe_is_seen_though_the_codec_gives_all_back_alike():
@@ -216,7 +215,7 @@ def test_another_recipe_is_seen_though_the_codec_gives_all_back_alike():
         return population.with_weights(weights, split="reconstruction")
 
     told = audited(trained(4, 3), through=alike, heldout=longer)
-    assert any("differ from training runs in the norm" in text for text in told.warnings)
+    assert noted(told.warnings, "other-recipe", "norm")
     assert told.quantity("recipe_p_value").value < 0.001
     assert any("same recipe" in text for text in judge(told).population.would_decide)
 
@@ -229,9 +228,8 @@ def test_held_out_runs_that_fail_after_the_codec_alone_are_no_failed_trainings()
         return population.with_weights(weights, split="reconstruction")
 
     told = audited(trained(4, 3), through=some_spoiled)
-    [warning] = [text for text in told.warnings if "far worse" in text]
-    assert warning.startswith("2 held-out runs work far worse than the others after the codec, 0")
-    assert "emove" not in warning
+    assert noted(told.warnings, "failed-after-codec", "2 held-out runs", "0 before")
+    assert not noted(told.warnings, "failed-heldout")
 
 
 # --- samples of a generator with a codec -------------------------------------------------------
@@ -242,17 +240,17 @@ def test_samples_of_a_generator_with_a_codec_ask_for_a_reference(made_by):
     samples = named(trained(4, 3), "generated")
     samples = replace(samples, info=replace(samples.info, provenance=made_by))
     bare = audit(TRAIN, samples, heldout=HELDOUT, n_controls=0)
-    asks = any("--heldout-reference" in text for text in bare.warnings)
-    assert asks is (bool(made_by and made_by.has_codec))
+    asks = noted(bare.warnings, "missing-reconstructions", "--heldout-reconstructions")
+    assert bool(asks) is (bool(made_by and made_by.has_codec))
     given = audit(
         TRAIN,
         samples,
         heldout=HELDOUT,
         n_controls=0,
-        reference=ruined(TRAIN),
+        reconstructions=ruined(TRAIN),
         heldout_reconstructions=ruined(HELDOUT),
     )
-    assert not any("--heldout-reference" in text for text in given.warnings)
+    assert not noted(given.warnings, "missing-reconstructions")
 
 
 def test_who_shares_an_initialization_is_asked_of_the_checkpoints_themselves():
@@ -268,7 +266,7 @@ def test_who_shares_an_initialization_is_asked_of_the_checkpoints_themselves():
             heldout=apart[1],
             symmetry=NETWORK.symmetry,
             n_controls=0,
-            reference=through[0],
+            reconstructions=through[0],
             heldout_reconstructions=through[1],
         ).about["shared_initialization"]
         for through in ((None, None), tuple(map(narrow, apart)))

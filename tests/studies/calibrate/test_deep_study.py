@@ -37,7 +37,7 @@ def folder(request, tmp_path_factory):
     folder, name = tmp_path_factory.mktemp("deep"), request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(zoos.SCALES, "deep", SMALL)
-        patch.setattr(repetitions, "WHOLE", ("copies_moved",))
+        patch.setattr(repetitions, "WHOLE", ("copies_permuted",))
         patch.setattr(plants, "NOISES", (0.25,))
         patch.setitem(zoos.ZOOS, name, replace(zoos.ZOOS[name], recipe=RECIPES[name]))
         calibrate(folder, scale="deep", zoos=[name])
@@ -63,14 +63,14 @@ def test_copies_are_found_wherever_they_were_moved(study):
     distances = {kind.key: kind.distance for kind in zoo.kinds}
     assert not zoo.is_exact
     assert 0.02 < zoo.certified < 1
-    for kind in ("copies", "copies_moved"):
+    for kind in ("copies", "copies_permuted"):
         assert outcomes[kind].verdicts["replica"] == 1.0, kind
         assert distances[kind] < 1e-5
     for kind in ("average_2", "average_4_aligned", "mosaic", "mosaic_aligned"):
         assert outcomes[kind].verdicts["novel"] == 0.0, kind
     assert distances["average_2_aligned"] < distances["average_2"]
     [judged] = zoo.populations
-    assert (judged.kind, judged.verdicts["replica"]) == ("copies_moved", 1)
+    assert (judged.kind, judged.verdicts["replica"]) == ("copies_permuted", 1)
     shares = [row.share for row in zoo.shares if (row.leg, row.copies) == ("replica", "copies")]
     assert shares == sorted(set(shares))  # with few samples, several shares are one count
     assert {alarm.leg for alarm in zoo.false_alarms} == {*repetitions.LEGS, "accused"}

@@ -60,7 +60,7 @@ def test_copies_and_mixtures_are_found_and_fresh_runs_mostly_not(study):
     [zoo] = study.zoos
     found = {(o.kind, o.n_heldout): o for o in zoo.outcomes}
     for n in (24, 40):
-        for kind in ("copies", "copies_moved", "copies_noise_0.25", "average_2", "mosaic"):
+        for kind in ("copies", "copies_permuted", "copies_noise_0.25", "average_2", "mosaic"):
             assert found[kind, n].found == 1.0, kind
         assert found["fresh", n].found < 0.3
         assert found["copies", n].verdicts["replica"] == 1.0
@@ -80,7 +80,7 @@ def test_every_kind_has_its_noise_distance_quality_and_other_measures(study):
         "calibrated_l2": 1.0,
         "not_authentic": 1.0,
     }
-    assert kinds["copies_moved"].others["ratio_rule"] == 0.0  # plain L2 does not see them
+    assert kinds["copies_permuted"].others["ratio_rule"] == 0.0  # plain L2 does not see them
     assert kinds["early"].label == "fresh runs stopped after 25% of their epochs"
     assert 90 < kinds["fresh"].quality < 99
 

@@ -50,7 +50,7 @@ class Plant(NamedTuple):
     key: str
     label: str
     weights: Float[Tensor, "n d"]
-    wanted: tuple[str, ...]
+    expected: tuple[str, ...]
     """Verdicts that are right for them."""
     can_veto: bool = False
     noise: float | None = None
@@ -99,7 +99,7 @@ class Planter:
         rows = pick_rows(len(self.training), n, rng=rng)
         weights = self._moved(self.training[rows], rng)
         parents = rows[:, None].numpy()
-        return [Plant("copies_moved", f"{self._how} copies", weights, COPY, True, None, parents)]
+        return [Plant("copies_permuted", f"{self._how} copies", weights, COPY, True, None, parents)]
 
     def rescaled(self, n: int) -> list[Plant]:
         """Copies moved by random elements of the declared group, and by its continuous moves."""
@@ -309,8 +309,8 @@ def measured_controls(
         controls[plant.key] = Planted(
             plant.label,
             mine,
-            null.ranks(mine),
-            plant.wanted,
+            null.p_values(mine),
+            plant.expected,
             plant.can_veto,
             plant.noise,
         )
@@ -321,7 +321,7 @@ def measured_controls(
         controls["heldout"] = Planted(
             "held-out runs, half judged by the other half",
             mine,
-            null.select(others).ranks(mine),
+            null.select(others).p_values(mine),
             NOT_ACCUSED,
             can_veto=True,
             n_chance=len(others),

@@ -124,7 +124,7 @@ class ControlVerdict:
     n: int
     right: int
     """How many were judged rightly."""
-    wanted: tuple[str, ...]
+    expected: tuple[str, ...]
     """The verdicts that are right."""
     counts: dict[str, int]
     """Checkpoints per verdict."""

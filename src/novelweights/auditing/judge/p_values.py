@@ -85,27 +85,27 @@ class NullDistribution:
             self, fresh=self.fresh.select(rows), ladder=self.ladder.select(rows), raw_ladder=raw
         )
 
-    def ranks(self, found: Measurements) -> dict[str, np.ndarray]:
+    def p_values(self, found: Measurements) -> dict[str, np.ndarray]:
         """Ranks of checkpoints among the fresh runs, each in (0, 1]; small is extreme.
 
         Args:
             found: Checkpoints measured against the same training checkpoints.
 
         Returns:
-            By name, as in `AuditResult.ranks`; measures that either side lacks are left out.
+            By name, as in `AuditResult.p_values`; measures that either side lacks are left out.
         """
-        ranks, fresh = {}, self.fresh
+        p_values, fresh = {}, self.fresh
         for name in self._measures:
             sides = self._both_sides(found, name)
             if sides is None:
                 continue
-            ranks[f"{name}_near"] = sides[0]
+            p_values[f"{name}_near"] = sides[0]
             if name in ("distance", "cosine", "hull", "pca"):
-                ranks[f"{name}_far"] = sides[1]
+                p_values[f"{name}_far"] = sides[1]
         for leg, parts in self._legs.items():
             known = [partial(self._scores, name=part) for part in parts if self._has(found, part)]
             if known:
-                [ranks[f"{leg}_near"]] = self._in_blocks(found, known, np.maximum)
+                [p_values[f"{leg}_near"]] = self._in_blocks(found, known, np.maximum)
         for suffix, column, near in (("", "layer_cosine", 1), ("_distance", "layer_distance", -1)):
             layers = [
                 partial(self._layer_scores, column=column, near=near, layer=layer)
@@ -113,17 +113,17 @@ class NullDistribution:
             ]
             if layers:
                 nearest, farthest = self._in_blocks(found, layers, np.maximum, np.minimum)
-                ranks[f"layers_any{suffix}_near"] = nearest
-                ranks[f"layers_all{suffix}_near"] = farthest
+                p_values[f"layers_any{suffix}_near"] = nearest
+                p_values[f"layers_all{suffix}_near"] = farthest
         if self.quality and found.quality is not None and fresh.quality is not None:
             low = rank_low if self.quality.higher_is_better else rank_high
-            ranks["quality_low"] = low(found.quality, fresh.quality)
+            p_values["quality_low"] = low(found.quality, fresh.quality)
         if self.novelty and found.novelty is not None and fresh.novelty is not None:
             sides = rank_high(found.novelty, fresh.novelty), rank_low(found.novelty, fresh.novelty)
             if self.novelty.higher_is_better:  # a distance: the least is the most alike
                 sides = sides[::-1]
-            ranks["similarity_high"], ranks["similarity_low"] = sides
-        return ranks
+            p_values["similarity_high"], p_values["similarity_low"] = sides
+        return p_values
 
     @property
     def _measures(self) -> dict[str, _Measure]:
@@ -163,15 +163,15 @@ class NullDistribution:
     ) -> list[Float[np.ndarray, " m"]]:
         """Ranks of the scores of several measures, combined in each way given, block by block."""
         n, m = len(self.fresh), len(found)
-        ranks = [np.empty(m) for _ in combine]
+        p_values = [np.empty(m) for _ in combine]
         for start in range(0, m, BLOCK):
             rows = np.arange(start, min(start + BLOCK, m))
             block = found.select(rows)
             fresh_scores, scores = zip(*(part(block) for part in parts), strict=True)
-            for out, how in zip(ranks, combine, strict=True):
+            for out, how in zip(p_values, combine, strict=True):
                 as_near = reduce(how, fresh_scores) >= reduce(how, scores)
                 out[rows] = (1 + as_near.sum(axis=0)) / (n + 1)
-        return ranks
+        return p_values
 
     def _scores(self, found: Measurements, name: str) -> Scores:
         """How far on the near side lie the fresh runs, beside each checkpoint, and each of those.

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.judge.statistics import nearer_probability
 from novelweights.auditing.judge.verdict import working
-from novelweights.errors import count
+from novelweights.errors import Note, count
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import LINKED, related_groups, reordered_twins, run_spacing
@@ -24,7 +24,7 @@ N_SPACING = 64
 
 def one_of_each_run(
     train: Population, heldout: Population | None, alignment: Alignment | None
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+) -> tuple[np.ndarray, np.ndarray, list[Note]]:
     """Rows of one checkpoint of each run, where the records name more runs than there are.
 
     Checkpoints far nearer to each other than runs are to runs (steps of one run under other
@@ -44,7 +44,7 @@ def one_of_each_run(
         scale = float(np.median(near.distances))
     else:
         scale = run_spacing(train.learned)
-    told: list[str] = []
+    told: list[Note] = []
     kept: list[np.ndarray] = []
     for role, population in (("training", train), ("held-out", heldout)):
         n = 0 if population is None else len(population)
@@ -56,11 +56,12 @@ def one_of_each_run(
                 twins = reordered_twins(left, alignment, radius=TWINS * scale)
                 rows = rows[_last_of_each(twins)]
         if len(rows) < n:
-            told.append(
+            text = (
                 f"{n} {role} checkpoints with different names come from {len(rows)} "
                 "runs, or are near-duplicates: they lie far nearer to each other than independent "
                 "runs do. One of each counts; `novelweights lint` lists them."
             )
+            told.append(Note("related-runs", text))
         kept.append(rows)
     return kept[0], kept[1], told
 
@@ -91,7 +92,7 @@ def other_recipe(
     trained: Float[np.ndarray, " n"] | None,
     fresh: Float[np.ndarray, " h"] | None,
     quality: Measure | None,
-) -> list[str]:
+) -> list[Note]:
     """Warnings where held-out runs are visibly no runs of the training recipe.
 
     The last checkpoint of each training run counts, also where all steps of few runs are compared.
@@ -103,36 +104,39 @@ def other_recipe(
         fresh: The same of the held-out runs.
         quality: What quality is; None: not known.
     """
-    told, rows = [], last_of_each_run(train.records)
+    warnings, rows = list[Note](), last_of_each_run(train.records)
     train, trained = train.select(rows), None if trained is None else trained[rows]
 
     def compare(what: str, ours: np.ndarray, theirs: np.ndarray) -> None:
         p_value = nearer_probability(ours, theirs)[1]
         if p_value < DEFAULT_CRITERIA.recipe_p_value:
-            told.append(
+            text = (
                 f"Held-out runs differ from training runs in {what} (medians "
                 f"{np.median(theirs):.4g} and {np.median(ours):.4g}, rank test p = "
                 f"{p_value:.1g}): are they of the same recipe? If not, near and far mean "
                 "something else."
             )
+            warnings.append(Note("other-recipe", text))
 
     if fresh is not None and quality is not None:
         failed = len(fresh) - len(working(fresh, quality))
         if failed:
-            told.append(
+            text = (
                 f"{count(failed, 'held-out run')} work far worse than the others: "
                 "training that failed? They do not count for what works; remove them."
             )
+            warnings.append(Note("failed-heldout", text))
     compare("the norm of their weights", _norms(train.learned), _norms(heldout.learned))
     if trained is not None and fresh is not None:
         compare("quality", trained, fresh)
     steps = [np.asarray(population.records.step) for population in (train, heldout)]
     if all((step > 0).any() for step in steps) and np.median(steps[0]) != np.median(steps[1]):
-        told.append(
+        text = (
             f"Held-out runs were trained for {np.median(steps[1]):.0f} steps, training runs for "
             f"{np.median(steps[0]):.0f}: expected the same recipe."
         )
-    return told
+        warnings.append(Note("other-recipe", text))
+    return warnings
 
 
 def _norms(weights: Float[torch.Tensor, "n d"]) -> Float[np.ndarray, " n"]:

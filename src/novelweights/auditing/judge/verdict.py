@@ -74,7 +74,7 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
     else:
         checkpoints = judge_checkpoints(
             result.generated,
-            result.ranks,
+            result.p_values,
             fresh,
             names,
             quality,
@@ -100,7 +100,7 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
 
 def judge_checkpoints(
     found: Measurements,
-    ranks: Mapping[str, np.ndarray],
+    p_values: Mapping[str, np.ndarray],
     fresh: Measurements,
     training_names: Sequence[str],
     quality: Measure | None,
@@ -113,7 +113,7 @@ def judge_checkpoints(
 
     Args:
         found: The checkpoints, measured.
-        ranks: Their places among fresh runs, as `NullDistribution.ranks` gives them.
+        p_values: Their places among fresh runs, as `NullDistribution.p_values` gives them.
         fresh: Those fresh runs, measured.
         training_names: Run of each training checkpoint.
         quality: The task's measure, None without a task.
@@ -129,7 +129,7 @@ def judge_checkpoints(
     beyond = 1 / ((n_fresh or len(fresh)) + 1) + 1e-12
     usual = max(float(np.median(fresh.distance)), 1e-300)
     canonical = _canonical_shares(found, fresh)
-    columns = {name: values.tolist() for name, values in ranks.items()}
+    columns = {name: values.tolist() for name, values in p_values.items()}
     copied_layers = np.zeros(len(found), dtype=bool)
     if found.layer_distance is not None and fresh.layer_distance is not None:
         radius = criteria.gross_copy * np.median(fresh.layer_distance, axis=0)
@@ -139,7 +139,7 @@ def judge_checkpoints(
     verdicts = []
     for j, distance in enumerate(found.distance.tolist()):
         case = _Case(
-            ranks={name: values[j] for name, values in columns.items()},
+            p_values={name: values[j] for name, values in columns.items()},
             beyond=beyond,
             share=distance / usual,
             least_share=float(found.distance_lower[j]) / usual,
@@ -220,7 +220,7 @@ class _Canonical:
 class _Case:
     """One checkpoint: its ranks and what else the rules ask for."""
 
-    ranks: Mapping[str, float]
+    p_values: Mapping[str, float]
     beyond: float
     """A rank of at most this is past every fresh run."""
     share: float
@@ -244,7 +244,7 @@ class _Case:
 
     def is_beyond(self, leg: str) -> bool:
         """Whether it lies past every fresh run on this leg; a leg that is missing shows nothing."""
-        return self.ranks.get(leg, 1.0) <= self.beyond
+        return self.p_values.get(leg, 1.0) <= self.beyond
 
 
 def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
@@ -307,7 +307,7 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
     odd = [
         name.replace("_", " ")
         for name in NOVEL_LEGS
-        if case.ranks.get(name, 1.0) <= max(criteria.two_sided, case.beyond)
+        if case.p_values.get(name, 1.0) <= max(criteria.two_sided, case.beyond)
     ]
     if odd:
         return says(Verdict.UNDECIDED, f"unlike fresh runs: {', '.join(odd)}")
@@ -328,10 +328,16 @@ def _judge_control(
 ) -> ControlVerdict:
     """What the rules say of checkpoints of known origin, and whether they are right."""
     judged = judge_checkpoints(
-        planted.found, planted.ranks, fresh, names, quality, criteria, n_fresh=planted.n_chance
+        planted.measured,
+        planted.p_values,
+        fresh,
+        names,
+        quality,
+        criteria,
+        n_fresh=planted.n_chance,
     )
     origins = [str(verdict.origin) for verdict in judged]
-    n, right = len(origins), sum(origin in planted.wanted for origin in origins)
+    n, right = len(origins), sum(origin in planted.expected for origin in origins)
     if planted.n_chance is None:
         passed = right >= criteria.control_share * n
     else:  # the most extreme of fresh runs are beyond the others by chance
@@ -342,11 +348,13 @@ def _judge_control(
         label=planted.label,
         n=n,
         right=right,
-        wanted=planted.wanted,
+        expected=planted.expected,
         counts={str(kind): origins.count(str(kind)) for kind in Verdict},
         passed=passed,
         can_veto=planted.can_veto,
         noise=planted.noise,
-        distance=float(np.median(planted.found.distance) / max(np.median(fresh.distance), 1e-300)),
+        distance=float(
+            np.median(planted.measured.distance) / max(np.median(fresh.distance), 1e-300)
+        ),
         note=planted.note,
     )

@@ -3,19 +3,21 @@
 Who is whose copy is asked in `leakage.py`, of which recipe runs are in `recognition.py`.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Bool
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import Measurements
-from novelweights.errors import count
+from novelweights.errors import Note, count
 from novelweights.tasks.task import Task
 
 
 def audit_warnings(
     given: Prepared, first: Bool[np.ndarray, " n"], fresh: Measurements | None, task: Task | None
-) -> list[str]:
+) -> Iterator[Note]:
     """What weakens this audit, and what to give it next time.
 
     Args:
@@ -24,80 +26,88 @@ def audit_warnings(
         fresh: The held-out runs, measured; None: there are none.
         task: Judges behavior.
     """
-    generated, warnings = given.generated, []
-    needed, n_fresh = DEFAULT_CRITERIA.min_heldout_runs, 0 if fresh is None else len(fresh)
-    if given.n_runs < DEFAULT_CRITERIA.min_runs and n_fresh < needed:
-        warnings.append(_few_heldout(n_fresh, given.n_runs))
-    elif fresh is None:
-        warnings.append(
-            "No held-out runs were given: training runs stand in, each against the others. The "
-            "numbers are exploratory and the verdict is never novel. Train new runs of the same "
-            "recipe and give them with --heldout."
+    generated, n_fresh = given.generated, 0 if fresh is None else len(fresh)
+    is_one_run = given.n_runs < DEFAULT_CRITERIA.min_runs
+    yield from _about_heldout(n_fresh, given.n_runs, is_one_run=is_one_run)
+    n_scratch = 0 if given.from_scratch is None else len(given.from_scratch)
+    if is_one_run and n_scratch < 2:
+        yield Note(
+            "few-from-scratch",
+            f"{'Only one network' if n_scratch else 'No networks'} trained from scratch: give some "
+            "with --from-scratch, since nothing else here shows how far apart independently "
+            "trained networks lie.",
         )
-    elif n_fresh < needed:
-        warnings.append(
-            f"Only {n_fresh} held-out runs; at least {needed} are needed for a verdict, "
-            "100 to name single checkpoints."
-        )
-    if given.n_runs < DEFAULT_CRITERIA.min_runs:
-        n_scratch = 0 if given.from_scratch is None else len(given.from_scratch)
-        if n_scratch < 2:
-            told = "No networks" if n_scratch == 0 else "Only one network"
-            warnings.append(
-                f"{told} trained from scratch: give some with --from-scratch, since nothing else "
-                "here shows how far apart independently trained networks lie."
-            )
     if not first.all():
-        warnings.append(
+        yield Note(
+            "repeated-samples",
             f"{(~first).sum()} of the {len(first)} generated checkpoints repeat another one "
             "(nearly): those that are no copies of training checkpoints count as no further "
-            "evidence."
+            "evidence.",
         )
     starts = generated.records.scores.get("start_row", np.empty(0))
     n_starts = len(np.unique(starts[np.isfinite(starts)]))
     if 0 < n_starts < len(generated):
-        warnings.append(
+        yield Note(
+            "few-starts",
             f"{len(generated)} samples begin from only {count(n_starts, 'starting checkpoint')}: "
             "samples from one start are no independent evidence, so intervals are too narrow. "
-            "Sample from more starts (a zoo with more --start-runs)."
+            "Sample from more starts (a zoo with more --start-runs).",
         )
     if task is None:
-        warnings.append(
+        yield Note(
+            "no-task",
             "No task was given: whether the generated networks work, and whether they behave "
             "differently, is not known, so broken ones cannot be told from others and nothing is "
             "called novel. Name one with --task, or give your network and labelled examples "
-            "(--network, --data)."
+            "(--network, --data).",
         )
         if given.noise_from is not None:
-            warnings.append(
+            yield Note(
+                "unused-noise-source",
                 "What noise is added to (--noise-from) was given without a task and is not used: "
-                "the noise baseline is matched by behavior."
+                "the noise baseline is matched by behavior.",
             )
     made_by = generated.info.provenance
     if made_by is not None and made_by.has_codec and given.originals is None:
-        warnings.append(
+        yield Note(
+            "missing-reconstructions",
             "The samples come from a generator with a lossy codec and are compared with "
             "checkpoints that have not gone through it: what it does to all networks is taken for "
             "copying or novelty. Give training and held-out checkpoints through it with "
-            "--reference and --heldout-reference."
+            "--reconstructions and --heldout-reconstructions.",
         )
-    return warnings
 
 
-def _few_heldout(n_heldout: int, n_runs: int) -> str:
-    """What held-out runs show beside steps of too few training runs, and what they cannot."""
+def _about_heldout(n_heldout: int, n_runs: int, *, is_one_run: bool) -> Iterator[Note]:
+    """That there are too few held-out runs, or none: what they would show."""
+    needed, code = DEFAULT_CRITERIA.min_heldout_runs, "few-heldout" if n_heldout else "no-heldout"
+    if n_heldout >= needed:
+        return
     whose = "the training run" if n_runs == 1 else f"the {n_runs} training runs"
-    told = (
-        f"No held-out runs were given, so nothing here shows how far a fresh run of the recipe "
-        f"lies from {whose}. Train new runs of the same recipe and give them with --heldout: they "
-        "show this"
+    no_verdict = (
+        f"They lead to no verdict, since that needs at least {DEFAULT_CRITERIA.min_runs} training "
+        "runs."
     )
-    if n_heldout:
-        told = (
+    if is_one_run and n_heldout:
+        text = (
             f"Only {count(n_heldout, 'held-out run')} to show how far a fresh run of the recipe "
-            f"lies from {whose}; more show it more exactly"
+            f"lies from {whose}; more show it more exactly. {no_verdict}"
         )
-    return (
-        f"{told}. They lead to no verdict, since that needs at least {DEFAULT_CRITERIA.min_runs} "
-        "training runs."
-    )
+    elif is_one_run:
+        text = (
+            f"No held-out runs were given, so nothing here shows how far a fresh run of the recipe "
+            f"lies from {whose}. Train new runs of the same recipe and give them with --heldout: "
+            f"they show this. {no_verdict}"
+        )
+    elif n_heldout:
+        text = (
+            f"Only {n_heldout} held-out runs; at least {needed} are needed for a verdict, "
+            "100 to name single checkpoints."
+        )
+    else:
+        text = (
+            "No held-out runs were given: training runs stand in, each against the others. The "
+            "numbers are exploratory and the verdict is never novel. Train new runs of the same "
+            "recipe and give them with --heldout."
+        )
+    yield Note(code, text)

@@ -1,13 +1,13 @@
-"""The measures in common use as numbers of a report: beside ours, never part of the verdict."""
+"""Established measures as numbers of a report: beside ours, never part of the verdict."""
 
 from novelweights.auditing.judge.statistics import clopper_pearson
 from novelweights.auditing.result import Quantity
-from novelweights.metrics.established import CommonUse
+from novelweights.metrics.established import EstablishedMeasures
 
-GROUP = "common use"
+GROUP = "established"
 
 
-def common_use_quantities(found: CommonUse) -> list[Quantity]:
+def established_quantities(found: EstablishedMeasures) -> list[Quantity]:
     """Shares flagged by each measure, C_T and the DCR share, with their definitions."""
     n = len(found.ratio)
     texts = {

@@ -11,7 +11,7 @@ from typing import Any
 from novelweights.auditing.result import Quantity
 from novelweights.weights.provenance import GapLevel, GeneralizationGap, Provenance
 
-GROUP = "own gap"
+GROUP = "generalization gap"
 
 
 def gap_in(settings: Mapping[str, Any]) -> GeneralizationGap | None:
@@ -40,7 +40,7 @@ def _quantity(gap: GeneralizationGap, level: GapLevel) -> Quantity:
     _, lower, upper = level.ratio
     has_limits = None not in (gap.confidence, lower, upper)
     return Quantity(
-        key=f"own_gap_{level.timestep}",
+        key=f"generalization_gap_{level.timestep}",
         label=label,
         value=level.loss_heldout / level.loss_train,
         lower=lower if has_limits else None,

@@ -16,7 +16,7 @@ from novelweights.auditing.judge.statistics import bootstrap, mean, median, near
 from novelweights.auditing.judge.verdict import working
 from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import Quantity
-from novelweights.errors import count
+from novelweights.errors import Note, count
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest
 from novelweights.tasks.task import Measure, Task
@@ -80,7 +80,7 @@ def recipe_warnings(
     trained: Float[np.ndarray, " m"] | None,
     fresh: Float[np.ndarray, " h"] | None,
     quality: Measure | None,
-) -> list[str]:
+) -> list[Note]:
     """Whether held-out runs are of another recipe before the codec, or differ only after it.
 
     Args:
@@ -111,7 +111,7 @@ def _scores(population: Population, task: Task | None) -> Float[np.ndarray, " n"
 
 def _given_back_otherwise(
     before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], quality: Measure
-) -> list[str]:
+) -> list[Note]:
     """That training and held-out runs work alike before the codec and differently after it."""
     (_, p_before), (_, p_after) = (nearer_probability(*pair) for pair in (before, after))
     if not p_after < DEFAULT_CRITERIA.recipe_p_value <= p_before:
@@ -120,22 +120,24 @@ def _given_back_otherwise(
         [f"{float(mean(values)):.4g}{quality.unit}" for values in pair] for pair in (before, after)
     )
     is_worse = (mean(after[1]) < mean(after[0])) == quality.higher_is_better
-    return [
+    text = (
         f"The codec gives held-out runs back {'worse' if is_worse else 'better'} than training "
         f"runs: mean {quality.name} {fresh} and {trained} after it, {fresh_before} and "
         f"{trained_before} before. Samples are compared with both as it gives them back."
-    ]
+    )
+    return [Note("codec-differs", text)]
 
 
-def _failed_after(before: np.ndarray, after: np.ndarray, quality: Measure) -> list[str]:
+def _failed_after(before: np.ndarray, after: np.ndarray, quality: Measure) -> list[Note]:
     """That more held-out runs work far worse than the others than did before the codec."""
     n_before, n = (len(values) - len(working(values, quality)) for values in (before, after))
     if n <= n_before:
         return []
-    return [
+    text = (
         f"{count(n, 'held-out run')} work far worse than the others after the codec, {n_before} "
         "before it: they do not count for what works."
-    ]
+    )
+    return [Note("failed-after-codec", text)]
 
 
 def beside_originals(
@@ -249,7 +251,7 @@ def _quantity(
 
 def costs_of_codec(
     numbers: Iterable[Quantity], quality: Measure | None, margin: float
-) -> list[str]:
+) -> list[Note]:
     """A warning where networks surely work worse after the codec than before it, else nothing.
 
     Args:
@@ -268,7 +270,8 @@ def costs_of_codec(
         return []
     unit = quality.unit
     told = f"mean {quality.name} {before.value:.4g}{unit} before it, {after.value:.4g}{unit} after"
-    return [
+    text = (
         f"The generator's codec costs quality (training checkpoints: {told}). Samples are compared "
         "with training and held-out checkpoints after it: to work means here to work like these."
-    ]
+    )
+    return [Note("codec-costs", text)]

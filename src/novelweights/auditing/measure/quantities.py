@@ -45,7 +45,7 @@ class Evidence:
     has_heldout: bool
     n_training: int
     """Training checkpoints in all."""
-    ranks: dict[str, np.ndarray]
+    p_values: dict[str, np.ndarray]
     counted: np.ndarray
     """False for generated checkpoints that repeat another: no further evidence."""
     quality: Measure | None
@@ -259,9 +259,11 @@ def _shares(evidence: Evidence) -> list[Quantity]:
             "in every layer by itself more aligned with a training checkpoint than fresh runs",
         ),
     ):
-        if rank not in evidence.ranks:
+        if rank not in evidence.p_values:
             continue
-        share = share_beyond(int((evidence.ranks[rank] <= beyond)[evidence.counted].sum()), m, n_h)
+        share = share_beyond(
+            int((evidence.p_values[rank] <= beyond)[evidence.counted].sum()), m, n_h
+        )
         found.append(
             Quantity(
                 key=key,
@@ -278,8 +280,8 @@ def _shares(evidence: Evidence) -> list[Quantity]:
                 unit=SHARE_UNIT,
             )
         )
-    if "twin_near" in evidence.ranks:
-        near = int((evidence.ranks["twin_near"] <= beyond).sum())
+    if "twin_near" in evidence.p_values:
+        near = int((evidence.p_values["twin_near"] <= beyond).sum())
         twins = share_beyond(near, len(evidence.generated), n_h)
         found.append(
             Quantity(

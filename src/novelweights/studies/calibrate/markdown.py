@@ -192,7 +192,7 @@ def _zoo(zoo: ZooResult) -> Iterable[str]:
         "Share of the checkpoints that each flags as copies, and the three-sample test C_T of the "
         "kind as a whole (below -3 is read as copying). All take plain L2, as they are published."
     )
-    yield _common_use(zoo)
+    yield _established(zoo)
     yield "### False alarms on fresh runs"
     yield _false_alarms(zoo)
     yield "### Copied share: mean estimate, and mean limits, for exact copies among fresh runs"
@@ -239,7 +239,7 @@ def _outcomes(zoo: ZooResult) -> str:
     return f"{note}\n\n{_table(head, rows)}"
 
 
-def _common_use(zoo: ZooResult) -> str:
+def _established(zoo: ZooResult) -> str:
     n = _sizes(zoo)[0]
     ours = {o.kind: o.found for o in zoo.outcomes if o.n_heldout == n}
     rows = [

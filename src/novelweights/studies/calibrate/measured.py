@@ -22,7 +22,7 @@ from novelweights.auditing.measure.measurements import (
 )
 from novelweights.auditing.result import Measurements
 from novelweights.metrics.alignment import Alignment
-from novelweights.metrics.established import measures_in_common_use
+from novelweights.metrics.established import established_measures
 from novelweights.seeding import numpy_rng_for
 from novelweights.studies.calibrate.plants import plants
 from novelweights.studies.calibrate.pool import Pool, Tell, load_arrays, save_arrays
@@ -130,7 +130,7 @@ def measure_zoo(
         rows = slice(start, start + len(some))
         start = rows.stop
         kinds.append(
-            Kind(plant.key, plant.label, plant.wanted, plant.noise, rows, flags, data_copying)
+            Kind(plant.key, plant.label, plant.expected, plant.noise, rows, flags, data_copying)
         )
     tell(f"{stage}, kinds", len(made), len(made))
     names = reference.layers.names if reference.layers is not None else ()
@@ -191,7 +191,7 @@ def _others(
 ) -> tuple[Bool[np.ndarray, "n 3"], float]:
     """What measures in common use say of one kind."""
     if not path.exists():
-        said = measures_in_common_use(
+        said = established_measures(
             pool.training[index].learned,
             pool.heldout.learned,
             like(pool.heldout, plant.weights).learned,

@@ -32,7 +32,7 @@ SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.5)
 """Copied shares of mixtures of fresh runs and copies."""
 SHARE_LEGS = ("distance", "direction", "replica")
 """By what a copied share is estimated: as the audit's quantities do, and its verdict."""
-WHOLE = (COPIES, "copies_noise_0.5", "copies_moved", "average_2", "mosaic", "shrunk", "early")
+WHOLE = (COPIES, "copies_noise_0.5", "copies_permuted", "average_2", "mosaic", "shrunk", "early")
 """Planted kinds that are also judged as a population."""
 
 
@@ -42,7 +42,7 @@ class Audited:
 
     null: NullDistribution
     found: Measurements
-    ranks: dict[str, np.ndarray]
+    p_values: dict[str, np.ndarray]
     verdicts: tuple[CheckpointVerdict, ...]
     rows: dict[str, slice]
     """By kind."""
@@ -62,8 +62,8 @@ class Audited:
         if leg == "replica":
             origins = [verdict.origin for verdict in self.verdicts[self.rows[kind]]]
             return np.array([origin is Verdict.REPLICA for origin in origins])
-        ranks = self.ranks[f"{leg}_near"][self.rows[kind]]
-        return ranks <= r / (self.n_heldout + 1) + 1e-12
+        p_values = self.p_values[f"{leg}_near"][self.rows[kind]]
+        return p_values <= r / (self.n_heldout + 1) + 1e-12
 
     def accused(self, kind: str) -> np.ndarray:
         """Which checkpoints of a kind are called replicas or interpolations."""
@@ -161,13 +161,13 @@ def audit_rows(
     """Rank and judge rows of every kind among some of the held-out runs."""
     found = measured.planted.select(np.concatenate(list(drawn.values())))
     null = measured.null.select(heldout)
-    ranks = null.ranks(found)
+    p_values = null.p_values(found)
     names = measured.training.names
-    verdicts = judge_checkpoints(found, ranks, null.fresh, names, quality)
+    verdicts = judge_checkpoints(found, p_values, null.fresh, names, quality)
     ends = np.cumsum([len(rows) for rows in drawn.values()]).tolist()
     starts = [0, *ends[:-1]]
     places = {kind: slice(*ends) for kind, *ends in zip(drawn, starts, ends, strict=True)}
-    return Audited(null, found, ranks, verdicts, places)
+    return Audited(null, found, p_values, verdicts, places)
 
 
 def alarms(audited: Audited) -> Float[np.ndarray, " rates"]:
@@ -213,7 +213,7 @@ def _judge_population(
     """The verdict on checkpoints of one kind together."""
     rows = audited.rows[kind]
     generated = audited.found.select(np.arange(rows.start, rows.stop))
-    ranks = {name: values[rows] for name, values in audited.ranks.items()}
+    p_values = {name: values[rows] for name, values in audited.p_values.items()}
     heldout = audited.null.fresh
     evidence = Evidence(
         training=measured.training,
@@ -222,7 +222,7 @@ def _judge_population(
         scored=generated,
         has_heldout=True,
         n_training=len(measured.training),
-        ranks=ranks,
+        p_values=p_values,
         counted=np.ones(len(generated), dtype=bool),
         quality=quality,
         novelty=novelty,
@@ -234,7 +234,7 @@ def _judge_population(
         heldout=heldout,
         baselines={},
         baseline_notes={},
-        ranks=ranks,
+        p_values=p_values,
         quantities=quantities(evidence, rng=rng),
         distance=DistanceInfo("aligned L2", is_exact=measured.is_exact, symmetry="of the zoo"),
         quality=quality,

@@ -36,7 +36,7 @@ def groups_of(kinds: Iterable[KindInfo]) -> dict[str, list[str]]:
         "honest decoys": ["shrunk", "early"],
         "copies": [],
         "noisier copies": [],
-        "moved copies": ["copies_moved"],
+        "moved copies": ["copies_permuted"],
         "averages": [f"average_{of}" for of in (2, 4)],
         "aligned averages": [f"average_{of}_aligned" for of in (2, 4)],
         "averages of 16": ["average_16", "average_16_aligned"],
