@@ -5,6 +5,27 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+from novelweights.report.page import FIGURE_NAMES, render
+from novelweights.report.run_folder import RunFolder, read_run_folder
+from novelweights.report.style import Drawing
+
+BLANK = Drawing("<svg ></svg>", b"", "")
+
+
+def blanks(run: RunFolder) -> dict[str, Drawing]:
+    """Figures that cost nothing, where only the text of a page counts."""
+    if not run.plot_data:
+        return dict.fromkeys(("distances", "cosines", "nearest"), BLANK)
+    of_one_run = ("densities", "densities_raw", "densities_all", "narrow", "map")
+    names = [name for name in FIGURE_NAMES if name not in of_one_run and "shapes" not in name]
+    return dict.fromkeys(names, BLANK)
+
+
+def write_draft(folder: Path) -> None:
+    """The page of a run folder with blank figures."""
+    run = read_run_folder(folder)
+    (folder / "report.html").write_text(render(run, blanks(run)))
+
 
 def page_of(folder: Path) -> str:
     return (folder / "report.html").read_text()

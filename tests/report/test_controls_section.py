@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pages import page_of, text_of, unbalanced
+from pages import blanks, page_of, text_of, unbalanced, write_draft
 from synthetic import KINDS, edit_json
 
 from novelweights.report.controls import draw_controls, has_noise_ladder, noise_told
-from novelweights.report.figures import draw
-from novelweights.report.page import WITHHELD, build_report, render
+from novelweights.report.page import WITHHELD, render
 from novelweights.report.run_folder import read_run_folder
 from novelweights.report.tables import PlainTable
 
@@ -56,7 +55,7 @@ def test_too_few_fresh_runs_are_not_blamed_on_the_controls(runs: dict[str, Path]
     verdict = json.loads((folder / "audit.json").read_text())["verdict"]
     verdict["criteria"]["min_heldout_runs"] = 101
     edit_json(folder / "audit.json", verdict=verdict)
-    build_report(folder)
+    write_draft(folder)
     assert "This audit cannot decide" in text_of(page_of(folder))
     assert WITHHELD not in text_of(page_of(folder))
 
@@ -78,11 +77,11 @@ def test_largest_noise_is_told(runs: dict[str, Path], noise: float | None, said:
 def test_calibration_is_shown_only_where_there_is_one(runs: dict[str, Path]):
     run = read_run_folder(runs["bare"])
     table = PlainTable("On 8 zoos of known truth.", ["planted", "found"], [["copies", "99%"]])
-    page = render(run, draw(run.result, {}), table)
+    page = render(run, blanks(run), table)
     assert "How often are audits like this right? On 8 zoos of known truth." in text_of(page)
     assert "copies 99%" in text_of(page)
     assert unbalanced(page) == []
-    assert "How often are audits" not in text_of(render(run, draw(run.result, {})))
+    assert "How often are audits" not in text_of(render(run, blanks(run)))
 
 
 def test_detection_is_drawn_against_noise(runs: dict[str, Path]):

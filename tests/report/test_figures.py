@@ -89,6 +89,7 @@ def test_close_up_only_where_outliers_hide_the_rest(copies: AuditResult):
     assert not needs_zoom(without)
 
 
+@pytest.mark.integration
 def test_equal_input_gives_equal_bytes_and_well_formed_svg(
     copies: AuditResult, drawn: dict[str, Drawing]
 ):
@@ -98,6 +99,7 @@ def test_equal_input_gives_equal_bytes_and_well_formed_svg(
         assert drawing.png.startswith(b"\x89PNG")
 
 
+@pytest.mark.integration
 def test_odd_names_do_not_break_a_figure(copies: AuditResult):
     names = list(copies.training.names)
     nearest = copies.generated.neighbor_rows[:, 0]
@@ -108,6 +110,7 @@ def test_odd_names_do_not_break_a_figure(copies: AuditResult):
     assert {"nearest", "layers", "made_of"} <= set(drawn)
 
 
+@pytest.mark.integration
 def test_one_checkpoint_or_equal_distances_can_be_drawn(copies: AuditResult):
     found = copies.generated
     one = {

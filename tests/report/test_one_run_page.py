@@ -29,6 +29,7 @@ from novelweights.report.summary import Evaluation, summary
 from novelweights.report.summary_page import markdown
 from novelweights.reproduce.reported import REPORTED
 
+pytestmark = pytest.mark.integration
 HOLDS, FAILS, OPEN = Outcome.HOLDS, Outcome.FAILS, Outcome.OPEN
 LOOK, FARTHER, FRESH, PREDICT, ALIKE, NOISE, BETTER, MEAN, AVERAGES, GAUSSIAN, NARROW = range(11)
 ONE_RUN_FIGURES = {"densities", "densities_raw", "densities_all", "narrow", "map"}

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import page_of, text_of, unbalanced
+from pages import blanks, page_of, text_of, unbalanced, write_draft
 from synthetic import KINDS, edit_json, write_run
 
 from novelweights.auditing.judge.criteria import Criteria
 from novelweights.auditing.result import Quantity
-from novelweights.report.figures import draw
 from novelweights.report.page import MAX_ROWS, NOT_IDENTIFIABLE, build_report, render
 from novelweights.report.run_folder import read_run_folder
 from novelweights.report.tables import column_meanings, number, percent, with_unit
@@ -54,6 +53,15 @@ def test_page_needs_no_network_and_is_well_formed(runs: dict[str, Path], kind: s
     assert unbalanced(page) == []
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_page_of_every_kind_is_well_formed_with_its_figures(runs: dict[str, Path], kind: str):
+    build_report(runs[kind])
+    test_page_needs_no_network_and_is_well_formed(runs, kind)
+    figures = list((runs[kind] / "figures").glob("*.svg"))
+    assert len(figures) == page_of(runs[kind]).count("<svg role=") > 2
+
+
 def test_page_shows_provenance_and_every_threshold(runs: dict[str, Path]):
     text = text_of(page_of(runs["copies"]))
     manifest = json.loads((runs["copies"] / "manifest.json").read_text())
@@ -76,7 +84,7 @@ def test_verdict_without_heldout_runs_is_marked_exploratory(run: Path):
     verdict = json.loads((run / "audit.json").read_text())["verdict"]
     verdict["population"]["origin"] = "replica"
     edit_json(run / "audit.json", verdict=verdict)
-    build_report(run)
+    write_draft(run)
     assert "replica, exploratory" in text_of(page_of(run))
 
 
@@ -101,6 +109,7 @@ def test_figures_are_written_as_svg_and_png(runs: dict[str, Path]):
     assert page_of(runs["copies"]).count("<svg role=") == len(stems)
 
 
+@pytest.mark.integration
 def test_rebuilding_gives_identical_bytes(runs: dict[str, Path], tmp_path: Path):
     folder = Path(shutil.copytree(runs["copies"], tmp_path / "elsewhere"))
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -111,6 +120,7 @@ def test_rebuilding_gives_identical_bytes(runs: dict[str, Path], tmp_path: Path)
     assert after == before
 
 
+@pytest.mark.integration
 def test_figures_that_no_longer_apply_are_removed(runs: dict[str, Path], tmp_path: Path):
     folder = Path(shutil.copytree(runs["copies"], tmp_path / "run"))
     (folder / "plot_data.npz").unlink()
@@ -122,7 +132,7 @@ def test_figures_that_no_longer_apply_are_removed(runs: dict[str, Path], tmp_pat
 def test_page_says_why_decision_regions_are_left_out(runs: dict[str, Path], tmp_path: Path):
     folder = Path(shutil.copytree(runs["copies"], tmp_path / "run"))
     run = read_run_folder(folder)
-    drawings = draw(run.result, run.plot_data, run.verdict)
+    drawings = blanks(run)
     without = {name: drawing for name, drawing in drawings.items() if name != "regions"}
     np.savez(folder / "plot_data.npz", inputs_without_regions=np.array(150_528))
     large = text_of(render(read_run_folder(folder), without))
@@ -135,6 +145,7 @@ def test_page_says_why_decision_regions_are_left_out(runs: dict[str, Path], tmp_
         assert (missing in text_of(text)) == is_missing
 
 
+@pytest.mark.integration
 def test_many_checkpoints_stay_below_two_megabytes(tmp_path: Path):
     folder = write_run(tmp_path / "run", n=1000)
     path = build_report(folder)
@@ -145,6 +156,7 @@ def test_many_checkpoints_stay_below_two_megabytes(tmp_path: Path):
     assert table.count('class="tag"') == MAX_ROWS
 
 
+@pytest.mark.integration
 def test_names_with_html_characters_are_escaped(tmp_path: Path):
     folder = write_run(tmp_path / "run", n=30, prefix='<script>alert("1")</script>&')
     edit_json(
@@ -168,7 +180,7 @@ def test_one_run_is_not_identifiable(runs: dict[str, Path], tmp_path: Path):
         assert NOT_IDENTIFIABLE not in text_of(page_of(runs[kind]))
     folder = Path(shutil.copytree(runs["one_run"], tmp_path / "run"))
     edit_json(folder / "audit.json", heldout=None, n_runs=2)
-    build_report(folder)
+    write_draft(folder)
     assert ", of 2 runs" in text_of(page_of(folder))
     assert "would show how far independent networks lie" in text_of(page_of(folder))
 
@@ -186,7 +198,7 @@ def test_initialization_of_the_runs_is_told(runs: dict[str, Path]):
 
 def test_initialization_is_not_told_where_the_audit_is_silent(run: Path):
     edit_json(run / "audit.json", about={})
-    build_report(run)
+    write_draft(run)
     assert "initialization" not in text_of(page_of(run))
 
 
@@ -200,8 +212,7 @@ def test_that_reconstructions_are_compared_is_told_with_what_the_codec_costs(
     )
     about = {**run.result.about, "through_codec": True}
     told = replace(run.result, quantities=(*run.result.quantities, *numbers), about=about)
-    drawings = draw(told, run.plot_data, run.verdict)
-    text = text_of(render(replace(run, result=told), drawings))
+    text = text_of(render(replace(run, result=told), blanks(run)))
     assert (
         "Training and held-out checkpoints are compared as the generator's codec gives them back: "
         "the mean accuracy of training checkpoints is then 51.2%, before the codec 65.2%." in text
@@ -217,8 +228,7 @@ def test_a_headline_says_where_only_reconstructions_were_compared(
     run = read_run_folder(runs[name])
     told = replace(run.result, about={**run.result.about, "through_codec": True})
     headlines = [
-        text_of(render(replace(run, result=result), draw(result, run.plot_data, run.verdict)))
-        for result in (told, run.result)
+        text_of(render(replace(run, result=result), blanks(run))) for result in (told, run.result)
     ]
     words = "The generator copies its training checkpoints as its codec gives them back"
     assert [words in text for text in headlines] == [name == "copies", False]
@@ -239,7 +249,7 @@ def test_numbers_of_an_unknown_group_are_not_lost(run: Path):
     data = json.loads((run / "audit.json").read_text())
     quantities = [quantity | {"group": "new"} for quantity in data["quantities"]]
     edit_json(run / "audit.json", quantities=quantities)
-    build_report(run)
+    write_draft(run)
     text = text_of(page_of(run))
     assert all(quantity["label"] in text for quantity in quantities)
     assert "Established measures" not in text

@@ -149,6 +149,7 @@ def test_pairs_come_back_as_they_were_stored():
     assert shape_pairs({}) == {}
 
 
+@pytest.mark.integration
 def test_the_page_shows_shapes_where_classifiers_have_regions(shapes: Path):
     page = page_of(shapes)
     text = text_of(page)
@@ -176,6 +177,7 @@ def test_pages_without_shapes_have_no_section_and_no_script_for_them(runs: dict[
     assert "Uint16Array" not in page
 
 
+@pytest.mark.integration
 def test_alternative_texts_name_pairs_distances_and_missing_surfaces(shapes: Path):
     run = read_run_folder(shapes)
     pair = shape_pairs(run.plot_data)["random"][1]
@@ -188,6 +190,7 @@ def test_alternative_texts_name_pairs_distances_and_missing_surfaces(shapes: Pat
     assert drawn == draw(run.result, run.plot_data, run.verdict)
 
 
+@pytest.mark.integration
 def test_a_run_of_empty_fields_can_be_drawn(shapes: Path, tmp_path: Path):
     folder = Path(shutil.copytree(shapes, tmp_path / "run"))
     _save(folder, shape_arrays([(NOTHING, NOTHING)] * 17))

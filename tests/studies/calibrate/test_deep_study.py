@@ -14,6 +14,8 @@ from novelweights.studies.calibrate.study import calibrate
 from novelweights.zoos.cnn_training import AdamRecipe
 from novelweights.zoos.training import Recipe
 
+pytestmark = pytest.mark.integration
+
 SMALL = replace(
     TINY, populations=1, training_runs=8, heldout_runs=20, fresh_runs=3, planted=2, n_heldout=(20,)
 )

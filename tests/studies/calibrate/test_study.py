@@ -170,6 +170,7 @@ def test_wrong_limits_and_too_many_alarms_are_told_as_missed(study):
     assert len(one_above.misses) == 1
 
 
+@pytest.mark.integration
 def test_interrupted_study_goes_on_and_ends_with_the_same_bytes(tmp_path, tiny):
     whole = calibrate(tmp_path / "whole", scale="smoke")
     [judged] = whole.zoos[0].populations
@@ -202,6 +203,7 @@ def test_damaged_work_is_told_by_name(tmp_path, tiny):
         make_pool(zoo, sizes, 0, tmp_path, lambda *now: None)
 
 
+@pytest.mark.integration
 def test_shared_runs_start_together_and_independent_ones_do_not(tmp_path, tiny):
     pools = {
         name: make_pool(zoos.ZOOS[name], TINY, 0, tmp_path / name, lambda *now: None)
