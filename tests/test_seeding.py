@@ -1,9 +1,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import torch
 
-from novelweights.seeding import numpy_rng_for, rng_for, seed_for
+from novelweights.seeding import Draws, numpy_rng_for, rng_for, seed_for
 
 
 def test_a_seed_is_the_same_on_every_machine():
@@ -60,3 +61,24 @@ def test_drawing_leaves_the_global_stream_alone():
     before = torch.get_rng_state()
     torch.randn(5, generator=rng_for(0, "a"))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_raw_draws_are_the_same_everywhere():
+    assert Draws("test").below(1000, 5).tolist() == [855, 367, 102, 37, 9]
+    assert Draws("test").chosen(3, 10).tolist() == [0, 2, 8]
+    assert Draws("other").below(1000, 5).tolist() != Draws("test").below(1000, 5).tolist()
+
+
+def test_every_number_below_its_limit_is_as_likely():
+    counts = np.bincount(Draws("test").below(7, 70_000), minlength=7)
+    assert np.abs(counts - 10_000).max() < 400  # about four deviations
+    limits = np.array([1, 5, 1000])
+    assert all((Draws(str(i)).below(limits, 3) < limits).all() for i in range(20))
+
+
+def test_chosen_numbers_differ_and_ascend():
+    numbers = Draws("test").chosen(600, 1000)
+    assert (np.diff(numbers) > 0).all()
+    assert numbers[0] >= 0
+    assert numbers[-1] < 1000
+    assert Draws("test").chosen(10, 10).tolist() == list(range(10))

@@ -23,3 +23,10 @@ def programs(tmp_path, monkeypatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
     return folder
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    """An empty cache folder."""
+    monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path))
+    return tmp_path

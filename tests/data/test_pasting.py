@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from true_formats import some_images
 
-from novelweights.data.draws import Draws
 from novelweights.data.pasting import OPAQUE, Placements, pasted, reduced
+from novelweights.seeding import Draws
 
 GRAY = np.full((1, 32, 32, 3), 90, np.uint8)
 RED = (200, 20, 10)

@@ -4,13 +4,12 @@ from PIL import Image
 from true_formats import some_images
 
 from novelweights.data.pixels import (
-    Moments,
     centre_crop,
-    channel_rows,
     gray,
-    gray_rows,
+    gray_middle,
+    moments,
+    normalized,
     resized,
-    standardized,
     standardized_each,
 )
 
@@ -29,11 +28,13 @@ def test_crop_is_the_middle():
     assert centre_crop(gray(IMAGES), 10).shape == (5, 10, 10)
 
 
-def test_gray_rows_lie_between_minus_one_and_one():
+def test_gray_middles_lie_between_minus_one_and_one():
     levels = np.array([0, 255, 51], np.uint8)[:, None, None, None]
-    rows = gray_rows(np.broadcast_to(levels, (3, 32, 32, 3)))
+    middle = gray_middle(np.broadcast_to(levels, (3, 32, 32, 3)))
+    assert middle.shape == (3, 28, 28, 1)
+    rows = normalized(middle, 0.5, 0.5)
     assert rows.dtype == np.float32
-    assert np.array_equal(rows, np.broadcast_to([[-1.0], [1.0], [-0.6]], (3, 784)).astype("f4"))
+    assert np.array_equal(rows[:, 5, 9, 0], np.array([-1.0, 1.0, -0.6], np.float32))
 
 
 def test_resized_covers_the_whole_image_and_keeps_its_mean():
@@ -43,11 +44,6 @@ def test_resized_covers_the_whole_image_and_keeps_its_mean():
     expected = (np.arange(28) + 0.5) * 96 / 28 - 0.5
     assert np.abs(small[1, 1:-1, 5, 2] - expected[1:-1]).max() <= 0.51
     assert np.array_equal(resized(small), small)
-
-
-def test_rows_hold_channel_after_channel():
-    rows = channel_rows(IMAGES)
-    assert np.array_equal(rows[3].reshape(3, 32, 32)[1], IMAGES[3, ..., 1])
 
 
 def test_each_patch_is_standardized_by_itself():
@@ -68,23 +64,16 @@ def test_patch_without_contrast_becomes_zeros():
 
 
 def test_moments_are_those_of_all_pixels():
-    moments = Moments.of(IMAGES)
+    means, deviations, words = moments(IMAGES)
     pixels = IMAGES / 255
-    assert moments.means == pytest.approx(pixels.mean((0, 1, 2)))
-    assert moments.deviations == pytest.approx(pixels.std((0, 1, 2)))
-    rows = standardized(IMAGES, moments)
-    assert np.allclose(
-        rows,
-        channel_rows_of((pixels - moments.means) / moments.deviations),
-        atol=1e-5,
+    assert means == pytest.approx(pixels.mean((0, 1, 2)))
+    assert deviations == pytest.approx(pixels.std((0, 1, 2)))
+    assert [float(word) for word in words.split() if word[0].isdigit()] == pytest.approx(
+        [*means, *deviations], abs=5e-5
     )
-    assert str(Moments((0.5, 1 / 3), (0.25, 1.0))) == "mean 0.5000 0.3333 std 0.2500 1.0000"
 
 
 def test_moments_of_one_color_divide_by_something():
-    flat = np.full((2, 28, 28, 3), 200, np.uint8)
-    assert not standardized(flat, Moments.of(flat)).any()
-
-
-def channel_rows_of(pixels):
-    return pixels.transpose(0, 3, 1, 2).reshape(len(pixels), -1)
+    means, deviations, _ = moments(np.full((2, 28, 28, 3), 200, np.uint8))
+    assert means == pytest.approx([200 / 255] * 3)
+    assert deviations == pytest.approx([1 / 255] * 3)

@@ -1,16 +1,18 @@
 import numpy as np
 import pytest
 import torch
-from photos import needs_photos
+from refused import refused
 
 from novelweights.data import substitutes
-from novelweights.data.draws import Draws
-from novelweights.data.images import DATA, load_data
+from novelweights.data.image_data import standardized
+from novelweights.data.images import DATA, load_data, load_pixels
 from novelweights.data.installed import mnist_5k, mnist_5k_trains
-from novelweights.data.substitutes import allowed_columns, on_photos, random_crops
+from novelweights.data.substitutes import allowed_columns, on_photos, photo_patches, random_crops
 from novelweights.errors import InputError
+from novelweights.seeding import Draws
 
 DIGITS_SHA256 = "37166123d220fa1f43a21bd65a5afa7f627be7045f6f3aaf3293ab944c2da2e9"
+PIXELS_SHA256 = "cdbb73b7411b23c2f06f2bfa131540d138683e28815b48057801b5f8fa0797d2"
 PATCHES_SHA256 = "50dbe9f33cf4da2e9384afe24f0c5a808ace92fd336cc7e325a7bfdbced92465"
 RAMP = np.broadcast_to(np.arange(320, dtype=np.uint16)[None, :, None], (40, 320, 3))
 
@@ -38,7 +40,6 @@ def test_digits_on_photo_have_the_shape_and_scale_of_svhn(digits_on_photo):
     assert data.test_y.bincount().tolist() == [100] * 10
 
 
-@needs_photos
 def test_photo_patches_are_the_same_bytes_everywhere_and_standardized():
     data = load_data("photo-patch-10")
     assert data.sha256 == PATCHES_SHA256
@@ -54,12 +55,32 @@ def test_photo_patches_are_the_same_bytes_everywhere_and_standardized():
     assert torch.isfinite(data.test_x).all()
 
 
+def test_photo_patches_as_bytes_are_the_same_everywhere_with_one_mean_and_contrast():
+    data = load_pixels("photo-patch-10")
+    assert data.sha256 == PIXELS_SHA256
+    assert np.bincount(data.train_y).tolist() == [600] * 10
+    assert np.bincount(data.test_y).tolist() == [150] * 10
+    means, deviations = data.train.mean((1, 2)), data.train.std((1, 2))
+    assert np.abs(np.median(means) - 128) < 0.5
+    assert np.abs(np.median(deviations) - 40) < 1
+    assert (np.abs(means - 128) < 6).all()  # rounding, and what was clipped
+    some = slice(None, None, 10)
+    crops = photo_patches()["train"][0][some].astype(float)
+    scaled = (crops - crops.mean((1, 2), keepdims=True)) * 40
+    contrast = crops.std((1, 2), keepdims=True)
+    clear = (contrast > 2).all((1, 2, 3))
+    expected = (scaled[clear] / contrast[clear] + 128).clip(0, 255)
+    assert np.abs(data.train[some][clear] - expected).max() < 0.51
+    inputs = standardized(data.train[:1000], data.mean, data.std)
+    assert inputs.mean().abs() < 0.05
+
+
 def test_without_scikit_image_the_patches_say_what_to_install(monkeypatch):
     def missing(name):
-        raise InputError(f"{name}: run `pip install scikit-image`")
+        raise InputError(name, "not-installed")
 
     monkeypatch.setattr(substitutes, "read_photo", missing)
-    with pytest.raises(InputError, match="pip install scikit-image"):
+    with refused("not-installed", "china.jpg"):
         load_data("photo-patch-10")
 
 

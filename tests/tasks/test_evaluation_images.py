@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from novelweights.data.augment import resized_center
-from novelweights.data.pixel_data import PixelData, standardized
+from novelweights.data.image_data import PixelData, standardized
 from novelweights.networks.resnet import ResNet18
 from novelweights.tasks.evaluation_images import evaluation_images
 

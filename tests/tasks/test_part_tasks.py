@@ -8,8 +8,8 @@ import torch
 
 from novelweights import tasks
 from novelweights.audit_run import task_for
-from novelweights.data import pixel_sets
-from novelweights.data.pixel_data import PixelData
+from novelweights.data import images
+from novelweights.data.image_data import PixelData
 from novelweights.errors import InputError
 from novelweights.networks.parts import LAST_TWO_NORMALIZATIONS, PartOfNetwork, shared_state
 from novelweights.networks.resnet import ResNet18
@@ -41,7 +41,7 @@ def data(monkeypatch):
         std=(0.25, 0.2, 0.3),
         classes=5,
     )
-    monkeypatch.setitem(pixel_sets.PIXELS, DATA_NAME, lambda: made)
+    monkeypatch.setitem(images.PIXELS, DATA_NAME, lambda: made)
     monkeypatch.setitem(tasks.RESNETS, DATA_NAME, NETWORK)
     return made
 

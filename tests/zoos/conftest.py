@@ -2,8 +2,8 @@ import pytest
 from toy_pixels import NETWORK, toy
 
 from novelweights import tasks
-from novelweights.data import pixel_sets
-from novelweights.data.pixel_data import PixelData
+from novelweights.data import images
+from novelweights.data.image_data import PixelData
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -15,7 +15,7 @@ def few_channels(sound_convolutions: None) -> None:
 def toy_set(monkeypatch: pytest.MonkeyPatch) -> PixelData:
     """The toy set by its name, for zoos and tasks."""
     data = toy()
-    monkeypatch.setitem(pixel_sets.PIXELS, "toy", lambda: data)
+    monkeypatch.setitem(images.PIXELS, "toy", lambda: data)
     monkeypatch.setitem(tasks.RESNETS, "toy", NETWORK)
     monkeypatch.setitem(tasks.PART_TASKS, "toy-resnet18-bn", "toy")
     return data

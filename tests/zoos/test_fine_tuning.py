@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 from toy_pixels import BASE, NETWORK, TUNED
 
-from novelweights.data.pixel_data import PixelData
+from novelweights.data.image_data import PixelData
 from novelweights.errors import InputError
 from novelweights.networks.parts import LAST_TWO_NORMALIZATIONS
 from novelweights.readers import read_checkpoints

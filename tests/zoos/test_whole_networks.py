@@ -8,7 +8,7 @@ import pytest
 import torch
 from toy_pixels import BASE, NETWORK, WHOLE
 
-from novelweights.data.pixel_data import PixelData
+from novelweights.data.image_data import PixelData
 from novelweights.errors import InputError
 from novelweights.seeding import rng_for
 from novelweights.tasks import RESNETS, TASKS

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from novelweights.data.pixel_data import PixelData
+from novelweights.data.image_data import PixelData
 from novelweights.networks.resnet import ResNet18
 from novelweights.zoos import ZOOS
 from novelweights.zoos.fine_tuning import FineTuning

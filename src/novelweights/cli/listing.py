@@ -74,7 +74,7 @@ def _data() -> Rows:
     from novelweights.data.cut_paste import CUT_PASTE, STAMPS
     from novelweights.data.fetch import FETCHABLE
     from novelweights.data.images import DATA
-    from novelweights.data.user_files import CIFAR_100, LOADERS
+    from novelweights.data.user_files import USER_SETS
     from novelweights.shapes.real_airplanes import SETS
     from novelweights.shapes.shape_sets import SHAPE_SETS, SHAPENET
 
@@ -85,7 +85,7 @@ def _data() -> Rows:
         told |= dict.fromkeys(packages, f"what {name} is made of, no set of its own")
         told[name] = "shapes; needs `novelweights data fetch`"
     own = "needs files of your own in the cache folder"
-    told |= dict.fromkeys([*LOADERS, CIFAR_100.name], own)
+    told |= dict.fromkeys(USER_SETS, own)
     told[SHAPENET] = f"shapes; {own}"
     told[CUT_PASTE] = f"needs `novelweights data fetch {STAMPS}`"
     told[STAMPS] = f"what {CUT_PASTE} is made of, no set of its own"

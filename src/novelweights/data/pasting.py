@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from numba import njit
 
-from novelweights.data.draws import Draws
+from novelweights.seeding import Draws
 
 STAMP_SIDE = 64  # pixels of the longer side of a cut-out before it is pasted
 OPAQUE = 255 * 255  # full color times full opacity

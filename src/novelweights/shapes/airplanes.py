@@ -13,8 +13,8 @@ from scipy.special import ndtr, ndtri
 from skimage.measure import marching_cubes
 from torch import Tensor
 
-from novelweights.data.draws import Draws
 from novelweights.errors import InputError, unknown_name
+from novelweights.seeding import Draws
 from novelweights.shapes.airplane_classes import CLASSES, COLUMNS, AirplaneClass, Range
 from novelweights.shapes.airplane_frame import GRID
 from novelweights.shapes.airplane_shape import signed_distance

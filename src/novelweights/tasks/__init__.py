@@ -7,8 +7,7 @@ from functools import partial
 from torch import Tensor
 
 from novelweights import plugins
-from novelweights.data.images import load_data
-from novelweights.data.pixel_sets import load_pixels
+from novelweights.data.images import load_data, load_pixels
 from novelweights.errors import InputError, unknown_name
 from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
 from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 
 from novelweights.data.augment import resized_center
-from novelweights.data.image_data import ImageData
-from novelweights.data.pixel_data import PixelData, standardized
+from novelweights.data.image_data import ImageData, PixelData, standardized
 from novelweights.networks.resnet import ResNet18
 
 RESIZED_TO = {32: 32, 224: 256}

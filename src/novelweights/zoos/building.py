@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from novelweights.data.pixel_sets import load_pixels
+from novelweights.data.images import load_pixels
 from novelweights.zoos import fine_tuning, independent_runs, neural_fields, whole_networks
 from novelweights.zoos.fine_tuning import FineTuning
 from novelweights.zoos.independent_runs import IndependentRuns

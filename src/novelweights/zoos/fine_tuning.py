@@ -18,9 +18,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from novelweights.data.image_data import ImageData
-from novelweights.data.pixel_data import PixelData
-from novelweights.data.pixel_sets import load_pixels
+from novelweights.data.image_data import ImageData, PixelData
+from novelweights.data.images import load_pixels
 from novelweights.errors import InputError
 from novelweights.files import replacing, require_new
 from novelweights.networks.parts import (

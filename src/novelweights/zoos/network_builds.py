@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from novelweights.data.pixel_data import PixelData
+from novelweights.data.image_data import PixelData
 from novelweights.errors import InputError
 from novelweights.networks.resnet import ResNet18
 

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from novelweights.data.augment import rand_augment, random_resized_crop
-from novelweights.data.image_data import ImageData
-from novelweights.data.pixel_data import PixelData, standardized
+from novelweights.data.image_data import ImageData, PixelData, standardized
 from novelweights.errors import InputError
 from novelweights.files import replacing
 from novelweights.networks.resnet import (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from novelweights.data.pixel_sets import load_pixels
+from novelweights.data.images import load_pixels
 from novelweights.files import require_new
 from novelweights.networks.resnet import ResNet18
 from novelweights.tasks.classification import loss_and_accuracy
