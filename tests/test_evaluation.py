@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from novelweights.audit_run import audit_to_folder
+from novelweights.pipeline import evaluate_method
 
 from novelweights import evaluation, evaluation_folder
-from novelweights.audit_run import audit_to_folder
 from novelweights.errors import InputError
-from novelweights.evaluation import evaluate_method
 from novelweights.readers import read_checkpoints
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from novelweights.library import symmetry_given, task_given
 from planted import runs
 from torch import Tensor, nn
 
@@ -25,7 +26,6 @@ from novelweights.data.images import ImageData
 from novelweights.files import read_json
 from novelweights.generators import hyperdiffusion
 from novelweights.generators.baselines import AddNoise
-from novelweights.library import symmetry_given, task_given
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.tasks.classification import Classification
 from novelweights.weights.perturb import average_rows

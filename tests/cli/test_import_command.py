@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 from killed import run_killed
+from novelweights.cli.reading import size_in_bytes
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from novelweights.cli.main import app
-from novelweights.cli.reading import size_in_bytes
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.readers import read_checkpoints

@@ -7,14 +7,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from novelweights.pipeline import stand_ins
+from novelweights.pipeline_summary import _reconstruction
 from test_commands import fails, run
 
 from novelweights.auditing.stages import audit
 from novelweights.cli.reconstruct import PARTS
-from novelweights.evaluation import stand_ins
-from novelweights.evaluation_summary import _study
 from novelweights.files import require_new
+from novelweights.generators.calling import reconstructed
 from novelweights.generators.store import load_fitted, model_digest
+from novelweights.pipeline_summary import _study
 from novelweights.readers import read_checkpoints
 from novelweights.reproduce.reported import REPORTED
 from novelweights.seeding import rng_for
@@ -167,7 +169,7 @@ def test_written_reconstructions_give_the_audit_inside_an_evaluation(
     train, heldout = (read_checkpoints(chain / "zoo", split=s) for s in ("train", "heldout"))
     fitted, _ = load_fitted(chain / "model")
     task, generated = make_task("digits"), fitted.sample(9, rng=rng_for(0))
-    inside: dict[str, Any] = dict(stand_ins(fitted, train, heldout))
+    inside: dict[str, Any] = dict(reconstructed(fitted, train, heldout))
     outside: dict[str, Any] = {
         role: read_checkpoints(written / part, split="heldout" if part == "heldout" else "train")
         for part, role in PARTS.items()

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from novelweights.pipeline import fit_to_folder
 
 from novelweights.errors import InputError
-from novelweights.evaluation import fit_to_folder
 from novelweights.generators import make_generator
 from novelweights.generators.baselines import AddNoise
 from novelweights.generators.hyperdiffusion import HyperDiffusion

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from novelweights.pipeline import fit_to_folder
 from partial_networks import norms_layout, walk_of_norms
 
 from novelweights.errors import InputError
-from novelweights.evaluation import fit_to_folder
 from novelweights.generators.generator import FittedGenerator, WeightGenerator
 from novelweights.generators.p_diff import SCALES, FittedPDiff, PDiff
 from novelweights.generators.parts.diffusion import denoising_errors, noise_predicting_scheduler

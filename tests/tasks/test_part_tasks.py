@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from novelweights import tasks
-from novelweights.audit_run import task_for
 from novelweights.data import images
 from novelweights.data.image_data import PixelData
 from novelweights.errors import InputError

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from novelweights.cli.options import Overwrite, Seed
 from novelweights.cli.show import progress_bar, say
 from novelweights.errors import InputError
 
@@ -40,7 +41,7 @@ def reconstruct(
             min=1, max=5000, help="At most so many training runs, and as many held-out ones."
         ),
     ] = 200,
-    seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
+    seed: Seed = 0,
     write: Annotated[
         Path | None,
         typer.Option(
@@ -48,9 +49,7 @@ def reconstruct(
             "train, heldout, and parents (those the generator draws from)."
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what the same command wrote before.")
-    ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """What does a generator's codec lose, and does it see that moved neurons are the same network?
 
@@ -58,13 +57,13 @@ def reconstruct(
     page; of p-diff the reconstructions of all training checkpoints, for `novelweights audit` to
     measure as if they were generated: what its samples owe to the codec alone.
     """
-    from novelweights.audit_run import describe_input
     from novelweights.auditing.run_folder import describe_run
-    from novelweights.evaluation import stand_ins
     from novelweights.files import new_folder, require_new
+    from novelweights.generators.calling import reconstructed
     from novelweights.generators.generator import GivesBack
     from novelweights.generators.store import load_fitted, model_digest, training_digest
-    from novelweights.readers import heldout_rows, read_checkpoints
+    from novelweights.inputs import describe_input
+    from novelweights.readers import open_checkpoints
     from novelweights.seeding import numpy_rng_for, rng_for
     from novelweights.studies.reconstruction.measure import reconstruct as run_reconstruct
     from novelweights.studies.reconstruction.measure import some_runs
@@ -86,15 +85,16 @@ def reconstruct(
             raise InputError(f"--write {write}: expected a folder outside of {output}")
         for part in PARTS:
             require_new(write / part, kind="population.json", overwrite=overwrite)
-    every = read_checkpoints(population, split="train")
+    opened = open_checkpoints(population)
+    every = opened.of_split("train")
     training = some_runs(every, networks, rng=rng_for(seed, "reconstruct", "training"))
     fitted_to = training_digest(model)
     is_of_fit = None if fitted_to is None else fitted_to == weights_digest(every)
     if is_of_fit is False:
         say(f"{population}: these are not the checkpoints it was fitted to")
     heldout, unseen = None, None
-    if heldout_rows(population):
-        unseen = read_checkpoints(population, split="heldout")
+    if opened.n_heldout:
+        unseen = opened.of_split("heldout")
         heldout = some_runs(unseen, networks, rng=rng_for(seed, "reconstruct", "heldout"))
         say(f"networks: {len(training)} training and {len(heldout)} held-out runs")
     else:
@@ -110,7 +110,7 @@ def reconstruct(
         )
     judge = make_task(name, every.shared)
     symmetry = training.info.symmetry or (own.symmetry if own else None)
-    with progress_bar() as tell:
+    with progress_bar() as progress:
         found = run_reconstruct(
             fitted,
             training,
@@ -119,7 +119,7 @@ def reconstruct(
             symmetry=symmetry,
             rng=rng_for(seed, "reconstruct", "moves"),
             heldout=heldout,
-            progress=lambda done, total: tell("reconstructing", done, total),
+            progress=lambda done, total: progress("reconstructing", done, total),
         )
     summary = summarize(found, rng=numpy_rng_for(seed, "reconstruct", "bootstrap"))
     inputs = {"training": describe_input(population, training)}
@@ -149,7 +149,7 @@ def reconstruct(
         write_reconstruction(temporary, found, summary, about, paper=paper)
         build_reconstruction_report(temporary)
     if write is not None:
-        through = stand_ins(fitted, every, unseen)
+        through = reconstructed(fitted, every, unseen)
         _write({part: through.get(role) for part, role in PARTS.items()}, write, overwrite)
     say(summary.sentence)
     say(f"page: {output / 'report.html'}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from novelweights.cli.options import Output, Overwrite, Seed
 from novelweights.cli.show import progress_bar, say
 from novelweights.errors import InputError
 
@@ -19,7 +20,7 @@ def steer(
     start: Annotated[
         Path, typer.Option(help="Checkpoints to begin from (split start), with their losses.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")],
+    output: Output,
     task: Annotated[
         str,
         typer.Option(help="Measures loss: `novelweights ls tasks`; auto: the generator's own."),
@@ -31,16 +32,14 @@ def steer(
     starts: Annotated[
         int, typer.Option(min=1, help="Starts to ask, the first ones; all if there are fewer.")
     ] = 16,
-    seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what the same command wrote before.")
-    ] = False,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Does the prompt set the loss of what a generator makes? Writes a run folder with a page."""
-    from novelweights.audit_run import describe_input
     from novelweights.auditing.run_folder import describe_run
     from novelweights.files import new_folder, require_new
     from novelweights.generators.store import load_fitted, model_digest
+    from novelweights.inputs import describe_input
     from novelweights.readers import read_starts
     from novelweights.seeding import numpy_rng_for, rng_for
     from novelweights.studies.steering.page import build_steering_report
@@ -64,7 +63,7 @@ def steer(
     if len(begin) < starts:
         say(f"starts: {len(begin)} found in {start}, all are used")
     grid = prompt_grid(*fitted.loss_range, prompts)
-    with progress_bar() as tell:
+    with progress_bar() as progress:
         steering = run_steer(
             fitted,
             begin,
@@ -72,7 +71,7 @@ def steer(
             prompts=grid,
             n_starts=starts,
             rng=rng_for(seed, "steer"),
-            progress=lambda done, total: tell("sampling", done, total),
+            progress=lambda done, total: progress("sampling", done, total),
         )
     summary = summarize(steering, rng=numpy_rng_for(seed, "steer", "bootstrap"))
     manifest = describe_run(
