@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from typer.testing import CliRunner, Result
 
 import novelweights
-from novelweights import audit_run, plugins
+from novelweights import api, plugins
 from novelweights.auditing import stages
 from novelweights.cli.main import app
 from novelweights.errors import InputError
@@ -93,7 +93,7 @@ def test_template_is_listed_fitted_sampled_and_audited(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pages and controls have tests of their own
-    monkeypatch.setattr(audit_run, "build_report", lambda folder: None)
+    monkeypatch.setattr(api, "build_report", lambda folder: None)
     monkeypatch.setattr(stages, "measured_controls", lambda *given: {})
     told = listed("generators")["template-components"]
     assert told == "a Gaussian along the leading principal components; scales: default, flat"

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
-from novelweights import audit_run, evaluation
+from novelweights import api, pipeline
 from novelweights.cli.main import app
 from novelweights.readers import read_checkpoints
 from novelweights.seeding import rng_for
@@ -168,7 +168,7 @@ def test_demo_runs_at_smoke_scale_and_resumes(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "audit_to_folder", interrupted)
+        patch.setattr(pipeline, "audited", interrupted)
         fails(*words, says="interrupted", code=130)
     before = (tmp_path / "d" / "model" / "denoiser.safetensors").stat().st_mtime_ns
     fails(*words, says="--resume")
@@ -307,7 +307,7 @@ def test_full_disk_is_one_line_and_loses_nothing(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
 
-    monkeypatch.setattr(audit_run, "write_run", full)
+    monkeypatch.setattr(api, "write_run", full)
     fails(
         *("audit", "--train", chain / "zoo", "--generated", chain / "samples"),
         *("-o", chain / "run", "--overwrite"),

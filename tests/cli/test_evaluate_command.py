@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from novelweights.pipeline_summary import summarize
 from typer.testing import CliRunner, Result
 
 from novelweights.cli.main import app
 from novelweights.generators.store import model_digest
+from novelweights.pipeline_summary import summarize
 from novelweights.studies.steering.samples import Steering
 from novelweights.studies.steering.store import write_steering
 from novelweights.studies.steering.summary import summarize as summarize_steering

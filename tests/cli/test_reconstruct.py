@@ -7,8 +7,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from novelweights.pipeline import stand_ins
-from novelweights.pipeline_summary import _reconstruction
 from test_commands import fails, run
 
 from novelweights.auditing.stages import audit

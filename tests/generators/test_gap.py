@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from novelweights.pipeline import fit_to_folder
 
 from novelweights.errors import InputError
 from novelweights.generators import make_generator
@@ -23,6 +22,7 @@ from novelweights.generators.parts.gap import (
     watched_timesteps,
 )
 from novelweights.generators.parts.training import Workspace
+from novelweights.pipeline import fit_to_folder
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, Records
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from novelweights.pipeline import fit_to_folder
 from partial_networks import norms_layout, walk_of_norms
 
 from novelweights.errors import InputError
@@ -16,6 +15,7 @@ from novelweights.generators.parts.gap import HasLoss, final_gap
 from novelweights.generators.parts.latent_stages import AutoencoderStage, DiffusionStage
 from novelweights.generators.parts.training import Workspace
 from novelweights.generators.store import load_fitted, save_fitted
+from novelweights.pipeline import fit_to_folder
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, Records
 

@@ -10,6 +10,7 @@ from novelweights import tasks
 from novelweights.data import images
 from novelweights.data.image_data import PixelData
 from novelweights.errors import InputError
+from novelweights.inputs import task_of
 from novelweights.networks.parts import LAST_TWO_NORMALIZATIONS, PartOfNetwork, shared_state
 from novelweights.networks.resnet import ResNet18
 from novelweights.tasks import classification, make_task
@@ -163,12 +164,12 @@ def test_a_task_of_parts_needs_their_rest(data, population):
 
 def test_a_population_brings_the_rest_to_its_task(data, population):
     for name in ("auto", TASK_NAME):
-        task = task_for(population, name)
+        task = task_of(name, population)
         assert torch.equal(
             task.behave(population).long(),
             whole_outputs(population, task.data.test_x).argmax(dim=2),
         )
-    assert task_for(population, "none") is None
+    assert task_of("none", population) is None
     for name in ("auto", TASK_NAME):
         with pytest.raises(InputError, match="needs its rest"):
-            task_for(replace(population, shared=None), name)
+            task_of(name, replace(population, shared=None))
