@@ -51,18 +51,16 @@ def reconstruct(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """What does a generator's codec lose, and does it see that moved neurons are the same network?
+    """What does a generator's codec lose, and does it see that a permuted copy is the same network?
 
     For generators that sample through a lossy codec. Of hyper-representations a run folder with a
     page; of p-diff the reconstructions of all training checkpoints, for `novelweights audit` to
     measure as if they were generated: what its samples owe to the codec alone.
     """
-    from novelweights.auditing.run_folder import describe_run
     from novelweights.files import new_folder, require_new
     from novelweights.generators.calling import reconstructed
     from novelweights.generators.generator import GivesBack
     from novelweights.generators.store import load_fitted, model_digest, training_digest
-    from novelweights.inputs import describe_input
     from novelweights.readers import open_checkpoints
     from novelweights.seeding import numpy_rng_for, rng_for
     from novelweights.studies.reconstruction.measure import reconstruct as run_reconstruct
@@ -100,13 +98,12 @@ def reconstruct(
     else:
         say(f"networks: {len(training)} training runs; no held-out runs in {population}")
     own: Any = getattr(fitted, "info", None)
-    name = task
-    if task == "auto":
-        name = training.info.task or (own.task if own else None) or "none"
-    if name == "none":
+    name = training.info.task or (own.task if own else None) if task == "auto" else task
+    if name in (None, "none"):
         raise InputError(
-            f"{population}: {'names no task' if task == 'auto' else 'task none'}; expected one "
-            "that knows errors, name it with --task (`novelweights ls tasks`)"
+            f"{population}: expected a task that knows errors, got none; name it with --task "
+            "(`novelweights ls tasks`)",
+            "wrong-option",
         )
     judge = make_task(name, every.shared)
     symmetry = training.info.symmetry or (own.symmetry if own else None)
@@ -122,17 +119,6 @@ def reconstruct(
             progress=lambda done, total: progress("reconstructing", done, total),
         )
     summary = summarize(found, rng=numpy_rng_for(seed, "reconstruct", "bootstrap"))
-    inputs = {"training": describe_input(population, training)}
-    if heldout is not None:
-        inputs["heldout"] = describe_input(population, heldout)
-    manifest = describe_run(
-        command=f"novelweights reconstruct {model} --population {population} -o {output} "
-        f"--task {task} --networks {networks} --seed {seed}",
-        settings={"networks": networks},
-        seed=seed,
-        inputs=inputs,
-        seconds={},
-    )
     about = {
         "model": str(model),
         "model_sha256": model_digest(model),
@@ -142,7 +128,13 @@ def reconstruct(
         "architecture": training.info.architecture,
         "reordered_groups": sorted(symmetry.sizes(training.layout)) if symmetry else [],
         "flipped_groups": sorted(symmetry.sign_groups) if symmetry else [],
-        **{key: value for key, value in manifest.items() if key not in ("seconds", "settings")},
+        **_manifest(
+            f"novelweights reconstruct {model} --population {population} -o {output} "
+            f"--task {task} --networks {networks} --seed {seed}",
+            population,
+            {"training": training, "heldout": heldout},
+            seed=seed,
+        ),
     }
     paper = _printed(method, {estimate.key for estimate in summary.estimates})
     with new_folder(output, kind="reconstruction.json", overwrite=overwrite) as temporary:
@@ -155,8 +147,24 @@ def reconstruct(
     say(f"page: {output / 'report.html'}")
 
 
+def _manifest(
+    command: str, path: Path, roles: "Mapping[str, Population | None]", *, seed: int
+) -> dict[str, Any]:
+    """Command, seed, inputs and versions."""
+    from novelweights.auditing.run_folder import describe_run
+    from novelweights.inputs import describe_input
+
+    inputs = {
+        role: describe_input(path, population)
+        for role, population in roles.items()
+        if population is not None
+    }
+    manifest = describe_run(command=command, settings={}, seed=seed, inputs=inputs, seconds={})
+    return {key: value for key, value in manifest.items() if key not in ("seconds", "settings")}
+
+
 def _give_back(fitted: "GivesBack", population: Path, output: Path, *, overwrite: bool) -> None:
-    """Write what the codec makes of all training checkpoints, and tell how near the mean it is."""
+    """Write what the codec makes of all training checkpoints, and say how near the mean it is."""
     from novelweights.files import require_new
     from novelweights.readers import read_checkpoints
     from novelweights.weights.writer import save_population
@@ -182,17 +190,17 @@ def _give_back(fitted: "GivesBack", population: Path, output: Path, *, overwrite
 
 
 def _write(parts: "Mapping[str, Population | None]", folder: Path, overwrite: bool) -> None:
-    """Write reconstructions as population folders, and tell how an audit takes them."""
+    """Write reconstructions as population folders, and say how an audit takes them."""
     from novelweights.weights.writer import save_population
 
-    told = []
+    options = []
     for part, population in parts.items():
         if population is not None:
             save_population(population, folder / part, overwrite=overwrite)
-            told.append(f"--{PARTS[part].replace('_', '-')} {folder / part}")
+            options.append(f"--{PARTS[part].replace('_', '-')} {folder / part}")
         elif (folder / part).exists():  # of an earlier call; it would be taken for one of this
             shutil.rmtree(folder / part)
-    say(f"reconstructions: for `novelweights audit` add {' '.join(told)}")
+    say(f"reconstructions: for `novelweights audit` add {' '.join(options)}")
 
 
 def _printed(method: str, keys: set[str]) -> dict[str, Any] | None:

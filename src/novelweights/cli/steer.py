@@ -27,10 +27,10 @@ def steer(
     ] = "auto",
     prompts: Annotated[
         int,
-        typer.Option(min=2, help="Losses to ask for, over the range seen in training; 0 on top."),
+        typer.Option(min=2, help="Losses to prompt with, over those seen in training; 0 on top."),
     ] = 12,
     starts: Annotated[
-        int, typer.Option(min=1, help="Starts to ask, the first ones; all if there are fewer.")
+        int, typer.Option(min=1, help="Starts to use, the first ones; all if there are fewer.")
     ] = 16,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -101,13 +101,13 @@ def steer(
     say(f"page: {output / 'report.html'}")
 
 
-def with_settings(fitted: Any, method: str, **wanted: Any) -> Any:
+def with_settings(fitted: Any, method: str, **values: Any) -> Any:
     """A fitted generator with some of its settings changed; None leaves one as it is.
 
     Raises:
         InputError: It has no such setting, or cannot have that value.
     """
-    chosen = {name: value for name, value in wanted.items() if value is not None}
+    chosen = {name: value for name, value in values.items() if value is not None}
     if not chosen:
         return fitted
     settings: Any = getattr(fitted, "settings", None)
@@ -115,7 +115,7 @@ def with_settings(fitted: Any, method: str, **wanted: Any) -> Any:
     for name, value in chosen.items():
         if name not in own:
             raise InputError(
-                f"--{name}: {method} takes none; expected a generator that is asked for a loss, "
+                f"--{name}: {method} takes none; expected a generator prompted with a loss, "
                 "as g-pt is. Leave the flag out"
             )
         if not math.isfinite(value):
