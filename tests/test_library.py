@@ -149,7 +149,7 @@ def test_state_dicts_and_files_give_the_same_numbers(tmp_path: Path) -> None:
     for role in ("training", "generated", "heldout"):  # where they were read is told
         assert numbers["about"][role].pop("recipe") != theirs["about"][role].pop("recipe")
     assert numbers == theirs
-    assert read.inputs["train"]["path"] == str(tmp_path / "train")
+    assert read.origins["train"]["path"] == str(tmp_path / "train")
     assert {k: v["sha256"] for k, v in held.inputs.items()} == {
         k: v["sha256"] for k, v in read.inputs.items()
     }
@@ -248,7 +248,7 @@ def test_population_of_several_splits_gives_each_role_its_rows(tmp_path: Path) -
         ({"train": "nowhere"}, "nowhere: expected checkpoints"),
         ({"task": "digit"}, "unknown task 'digit'"),
         ({"layout": {"a": 1}}, "layout: expected a WeightLayout"),
-        ({"symmetry": NETWORK.module()}, "symmetry: expected an input of the network"),
+        ({"symmetry": NETWORK.module()}, "network: expected an input of it"),
         ({"symmetry": "mlp-64-10-10-relu"}, "expected the network of these checkpoints"),
         ({"symmetry": "table.json"}, "table.json: expected auto, none or a symmetry file"),
         (

@@ -258,4 +258,6 @@ def plan(train: Checkpoints, *, heldout_runs: int | None = None, samples: int = 
         if heldout_runs is None and opened.n_heldout:
             heldout_runs = len(set(opened.of_split("heldout").records.run))
         train = opened
-    return plan_for(load(train), HELDOUT_RUNS if heldout_runs is None else heldout_runs, samples)
+    return plan_for(
+        load(train, role="train"), HELDOUT_RUNS if heldout_runs is None else heldout_runs, samples
+    )

@@ -52,7 +52,7 @@ FORMS = (
 def load(
     checkpoints: Checkpoints,
     *,
-    role: str = "train",
+    role: str | None = None,
     layout: Layout | None = None,
     runs: Sequence[str] | None = None,
 ) -> Population:
@@ -63,7 +63,7 @@ def load(
             rows of this role. Weights are kept as float32; integer buffers and running statistics
             of state dicts and networks are no weights, unless the layout names them.
         role: train, heldout, generated, start (or another of `audit`): what messages call the
-            checkpoints, and their split.
+            checkpoints, and their split. None: all rows; checkpoints in memory are train.
         layout: Parameters of a matrix (none: one parameter, "weights"), or which of those of state
             dicts are meant, in which order.
         runs: Names of the training runs, one for each checkpoint, where one run has several: these
@@ -74,7 +74,7 @@ def load(
             or `runs` has another length.
     """
     meant = None if layout is None else meant_layout(layout)
-    split = SPLITS.get(role, role)
+    split, role = None if role is None else SPLITS.get(role, role), role or "train"
     if isinstance(checkpoints, OpenedCheckpoints):
         found = checkpoints.of_split(split)
     elif isinstance(checkpoints, str | Path):
