@@ -150,8 +150,8 @@ def test_state_dicts_and_files_give_the_same_numbers(tmp_path: Path) -> None:
         assert numbers["about"][role].pop("recipe") != theirs["about"][role].pop("recipe")
     assert numbers == theirs
     assert read.origins["train"]["path"] == str(tmp_path / "train")
-    assert {k: v["sha256"] for k, v in held.inputs.items()} == {
-        k: v["sha256"] for k, v in read.inputs.items()
+    assert {k: v["sha256"] for k, v in held.origins.items()} == {
+        k: v["sha256"] for k, v in read.origins.items()
     }
 
 

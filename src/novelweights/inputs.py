@@ -117,7 +117,7 @@ class AuditInputs:
             heldout=self.heldout,
             task=self.task,
             symmetry=self.symmetry,
-            reference=self.reconstructions,
+            reconstructions=self.reconstructions,
             heldout_reconstructions=self.heldout_reconstructions,
             noise_from=self.noise_from,
             from_scratch=self.from_scratch,
