@@ -109,7 +109,7 @@ def meant_layout(layout: Layout) -> WeightLayout:
     )
 
 
-def _of_role(given: Population, split: str, role: str) -> Population:
+def _of_role(given: Population, split: str | None, role: str) -> Population:
     """The rows of a split, where a population tells splits apart."""
     rows = rows_of_role(given.records.split, split, role)
     return given if rows is None or rows.all() else given.select(rows)

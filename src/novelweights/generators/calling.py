@@ -48,7 +48,7 @@ def reconstructed(
 ) -> dict[str, Population]:
     """Training and held-out checkpoints through a lossy codec, and what the noise baseline starts
     from; nothing where the audit takes the checkpoints themselves."""
-    found: dict[str, Population] = {}
+    found: dict[str, Population | None] = {}
     if not isinstance(fitted, HasReference):
         return found
     reference = fitted.as_reference(train)
