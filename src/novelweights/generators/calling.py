@@ -45,7 +45,7 @@ def fitted_and_sampled(
 
 def reconstructed(
     fitted: Any, train: Population, heldout: Population | None
-) -> dict[str, Population]:
+) -> dict[str, Population | None]:
     """Training and held-out checkpoints through a lossy codec, and what the noise baseline starts
     from; nothing where the audit takes the checkpoints themselves."""
     found: dict[str, Population | None] = {}
