@@ -280,7 +280,7 @@ def target_of(options: Options, say: Say) -> Target | None:
         if shape is not None:
             found = found.shaped(tuple(example_of(shape).shape[1:]))
         shape = "x".join(map(str, found.example_shape))
-        say(f"{data}: {found.told}")
+        say(f"{data}: {found.described}")
     if isinstance(network, str):
         module, own = network_and_example(network, shape)
         return Target(network, module, own if example is None else example, found)

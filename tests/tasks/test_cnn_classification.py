@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from refused import refused
 
 from novelweights.data.images import ImageData
-from novelweights.errors import InputError
 from novelweights.networks.mlp import MNIST_MLP
 from novelweights.networks.small_cnn import COLOR_CNN, GRAY_CNN, SmallCNN
 from novelweights.tasks import classification
@@ -62,7 +62,7 @@ def test_parameters_may_be_in_any_order_but_must_be_the_networks(task, populatio
     renamed = WeightLayout(tuple((f"net.{name}", shape) for name, shape in shapes))
     for layout in (renamed, COLOR_CNN.layout, MNIST_MLP.layout, WeightLayout(shapes[:4])):
         other = Population(torch.zeros(1, layout.size), layout, sampled_records(1))
-        with pytest.raises(InputError, match="name the task that fits"):
+        with refused("other-network", "tiny", layout.size):
             task.behave(other)
     with pytest.raises(ValueError, match="does not fit"):
         Classification("tiny", COLOR_CNN, task.data)

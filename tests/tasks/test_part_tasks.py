@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from refused import refused
 
 from novelweights import tasks
 from novelweights.data import images
@@ -148,17 +149,17 @@ def test_parameters_may_be_in_any_order_but_must_be_the_parts(data, population):
     assert torch.equal(task.behave(shuffled), task.behave(population))
     for layout in (NETWORK.layout, WeightLayout(population.layout.shapes[:2])):
         other = Population(torch.zeros(1, layout.size), layout, sampled_records(1))
-        with pytest.raises(InputError, match="name the task that fits"):
+        with refused("other-network", TASK_NAME, layout.size):
             task.behave(other)
 
 
 def test_a_task_of_parts_needs_their_rest(data, population):
-    with pytest.raises(InputError, match=r"needs its rest.*shared\.safetensors.*zoo build"):
+    with refused("not-found", TASK_NAME, "shared.safetensors"):
         make_task(TASK_NAME)
     shared = {**population.shared, "fc.bias": torch.zeros(6)}
-    with pytest.raises(InputError, match=r"fc\.bias is 6, expected 5"):
+    with pytest.raises(InputError, match=r"fc\.bias"):
         make_task(TASK_NAME, shared)
-    with pytest.raises(InputError, match="did you mean"):
+    with refused("unknown-name", TASK_NAME):
         make_task(TASK_NAME.replace("patch", "path"), population.shared)
 
 
@@ -171,5 +172,5 @@ def test_a_population_brings_the_rest_to_its_task(data, population):
         )
     assert task_of("none", population) is None
     for name in ("auto", TASK_NAME):
-        with pytest.raises(InputError, match="needs its rest"):
+        with refused("not-found", TASK_NAME):
             task_of(name, replace(population, shared=None))
