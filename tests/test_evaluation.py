@@ -20,6 +20,7 @@ from novelweights.zoos import find_zoo
 from novelweights.zoos.building import build
 
 
+@pytest.mark.integration
 def test_network_with_two_hidden_layers_is_audited_between_two_bounds(tmp_path: Path) -> None:
     layout = WeightLayout((("a", (3, 4)), ("b", (3, 3)), ("c", (2, 3))))
     symmetry = NeuronSymmetry({"a": ("g", None), "b": ("h", "g"), "c": (None, "h")})
@@ -47,6 +48,7 @@ def test_network_with_two_hidden_layers_is_audited_between_two_bounds(tmp_path: 
     assert "The distance is that of the best alignment found, an upper bound" in page
 
 
+@pytest.mark.integration
 def test_g_pt_is_evaluated_on_trajectories_and_an_interrupted_call_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +91,7 @@ def test_g_pt_is_evaluated_on_trajectories_and_an_interrupted_call_goes_on(
     assert data["generator"]["values_in_training"] == 3 * compared == 3 * 20 * 760
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("method", "more", "says"),
     [
@@ -108,6 +111,7 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("more", "says"),
     [
@@ -136,6 +140,7 @@ def test_what_is_refused_leaves_a_finished_evaluation_as_it_was(
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+@pytest.mark.integration
 def test_a_task_of_which_the_data_are_missing_leaves_it_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +154,7 @@ def test_a_task_of_which_the_data_are_missing_leaves_it_too(
     assert (tmp_path / "evaluation.json").read_text() == "{}"
 
 
+@pytest.mark.integration
 def test_networks_from_scratch_are_checked_before_the_fit_and_may_be_added_later(
     tmp_path: Path,
 ) -> None:
@@ -177,6 +183,7 @@ def test_networks_from_scratch_are_checked_before_the_fit_and_may_be_added_later
         go(resume=True, from_scratch=tmp_path / "wide")
 
 
+@pytest.mark.integration
 def test_seconds_add_up_only_where_a_stage_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +196,7 @@ def test_seconds_add_up_only_where_a_stage_goes_on(
     assert json.loads((tmp_path / "stages.json").read_text())["seconds"] == {"fit": 8, "audit": 5}
 
 
+@pytest.mark.integration
 def test_a_lossy_codec_stands_in_for_training_and_held_out_runs(
     make_population: Callable[..., Population],
 ) -> None:

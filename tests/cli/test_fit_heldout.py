@@ -7,19 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from commands import run
 
 from novelweights import pipeline
 from novelweights.auditing.measure.generalization_gap import gap_quantities
-from novelweights.cli.main import app
 from novelweights.readers import read_checkpoints
 from novelweights.weights.provenance import GeneralizationGap
 
 SMOKE = ("--scale", "smoke", "--steps", 5, "--width", 16)
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")
