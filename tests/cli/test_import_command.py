@@ -5,9 +5,9 @@ import pytest
 import torch
 from commands import done
 from killed import run_killed
-from novelweights.cli.reading import size_in_bytes
 from safetensors.torch import save_file
 
+from novelweights.cli.options import size_in_bytes
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.readers import read_checkpoints
