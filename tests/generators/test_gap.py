@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from novelweights.errors import InputError
+from novelweights.evaluation import fit_to_folder
 from novelweights.generators import make_generator
 from novelweights.generators.baselines import AddNoise
 from novelweights.generators.hyperdiffusion import HyperDiffusion
@@ -22,7 +23,6 @@ from novelweights.generators.parts.gap import (
     watched_timesteps,
 )
 from novelweights.generators.parts.training import Workspace
-from novelweights.pipeline import fit_to_folder
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, Records
 

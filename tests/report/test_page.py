@@ -12,11 +12,11 @@ from pages import blanks, page_of, text_of, unbalanced, write_draft
 from synthetic import KINDS, edit_json, write_run
 
 from novelweights.auditing.judge.criteria import Criteria
+from novelweights.auditing.measures import SHOWN, label_of
 from novelweights.auditing.result import Quantity
 from novelweights.report.page import MAX_ROWS, NOT_IDENTIFIABLE, build_report, render
 from novelweights.report.run_folder import read_run_folder
 from novelweights.report.tables import column_meanings, number, percent, with_unit
-from novelweights.report.texts import CRITERIA, JUDGING, RANKS
 
 MEBIBYTE = 1 << 20
 
@@ -72,7 +72,7 @@ def test_page_shows_provenance_and_every_threshold(runs: dict[str, Path]):
     assert "scikit-learn digits, in place of MNIST" in text
     for threshold in fields(Criteria):
         assert f"{threshold.name} " in text
-        assert CRITERIA[threshold.name] in text
+        assert threshold.metadata["meaning"] in text
 
 
 def test_baselines_that_could_not_be_made_are_named(runs: dict[str, Path]):
@@ -262,20 +262,20 @@ def test_kinds_of_interpolation_are_shown(runs: dict[str, Path]):
     assert "verdict works name" in text_of(page_of(runs["copies"]))  # no column without a kind
 
 
-def test_only_ranks_that_judge_are_columns(runs: dict[str, Path]):
+def test_only_p_values_that_judge_are_columns(runs: dict[str, Path]):
     page = page_of(runs["copies"])
-    heads = re.findall(r'<th scope="col"[^>]*>rank: ([^<]*)</th>', page)
-    assert heads == [RANKS[name] for name in JUDGING]
+    heads = re.findall(r'<th scope="col"[^>]*>p-value: ([^<]*)</th>', page)
+    assert heads == [label_of(name) for name in SHOWN]
     described = text_of(page)
-    assert "p_sparse_near rank among fresh runs: sparse mixture, near" in described
+    assert "p_sparse_near p-value among fresh runs: sparse mixture, near" in described
     assert "pca_residual share of the norm" in described
 
 
 def test_columns_are_described_even_if_new():
     assert column_meanings(["name", "p_new_near", "norm", "p_pca_far"]) == [
-        ("p_new_near", "rank among fresh runs: new near"),
+        ("p_new_near", "p-value among fresh runs: new near"),
         ("norm", "distance from the training mean"),
-        ("p_pca_far", "rank among fresh runs: principal components, far"),
+        ("p_pca_far", "p-value among fresh runs: principal components, far"),
     ]
 
 

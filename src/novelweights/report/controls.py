@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from novelweights.auditing.judge.criteria import ControlVerdict, Verdict
+from novelweights.auditing.measures import ACCUSING
 from novelweights.auditing.result import AuditResult
 from novelweights.report.run_folder import StoredVerdict
 from novelweights.report.style import PANEL, TEAL, VERDICT_COLORS
 from novelweights.report.tables import number, percent
-from novelweights.report.texts import LEGS
 
 ACCUSED = (Verdict.REPLICA, Verdict.INTERPOLATION)
 PASS, BLIND, VETO = "pass", "blind spot", "withholds the verdict"
@@ -87,7 +87,7 @@ def false_alarms_told(verdict: StoredVerdict, result: AuditResult) -> str:
         if others is None or not control.n:
             continue
         accused = _accused(control)
-        expected = control.n * len(legs_of(result)) / (others + 1)
+        expected = control.n * len(accusing_tests(result)) / (others + 1)
         told.append(
             f"False alarms: {accused} of {control.n:,} {'is' if accused == 1 else 'are'} wrongly "
             f"called replica or interpolation ({control.label}; about {number(expected, 2)} "
@@ -96,9 +96,9 @@ def false_alarms_told(verdict: StoredVerdict, result: AuditResult) -> str:
     return " ".join(told)
 
 
-def legs_of(result: AuditResult) -> list[str]:
+def accusing_tests(result: AuditResult) -> list[str]:
     """What may name a checkpoint in this audit: direction, mixture, layers."""
-    return [leg for leg, name in LEGS.items() if name in result.p_values]
+    return [test for test, name in ACCUSING.items() if name in result.p_values]
 
 
 def has_noise_ladder(verdict: StoredVerdict) -> bool:

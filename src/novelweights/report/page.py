@@ -122,7 +122,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
     nearest_first = sorted(run.checkpoints, key=lambda row: float(row["distance"]))
     manifest = run.manifest
     null = result.heldout or result.training
-    legs = controls.legs_of(result)
+    accusing = controls.accusing_tests(result)
     few_runs = verdict.has_few_runs(result)
     too_little = few_runs or len(null) < verdict.criteria["min_heldout_runs"]
     withheld_by = () if too_little else verdict.withheld_by  # with too little all controls fail
@@ -204,9 +204,9 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "seconds": [(stage, tables.number(s)) for stage, s in manifest.seconds.items()],
         "total_seconds": tables.number(sum(manifest.seconds.values())),
         "csv_columns": tables.column_meanings(run.checkpoints[0] if run.checkpoints else ()),
-        "legs": legs,
+        "accusing": accusing,
         "n_fresh": len(null),
-        "by_chance": tables.number(len(legs) * len(result.generated) / (1 + len(null)), 2),
+        "by_chance": tables.number(len(accusing) * len(result.generated) / (1 + len(null)), 2),
     }
 
 

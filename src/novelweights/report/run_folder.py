@@ -128,8 +128,7 @@ def read_run_folder(folder: Path) -> RunFolder:
     if not folder.is_dir():
         raise InputError(
             f"{folder}: expected a run folder, it is not there; "
-            "name the folder that `novelweights audit` wrote with -o",
-            "not-found",
+            "name the folder that `novelweights audit` wrote with -o"
         )
     audit_path, table_path = folder / "audit.json", folder / "checkpoints.csv"
     audit = _json(audit_path)
@@ -145,8 +144,7 @@ def read_run_folder(folder: Path) -> RunFolder:
     if len(checkpoints) != len(result.generated):
         raise InputError(
             f"{table_path}: expected the {len(result.generated)} checkpoints of audit.json, "
-            f"got {len(checkpoints)}; {REMEDY}",
-            "other-rows",
+            f"got {len(checkpoints)}; {REMEDY}"
         )
     manifest_path, plot_path = folder / "manifest.json", folder / "plot_data.npz"
     manifest = _json(manifest_path)
@@ -163,11 +161,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         data = read_json(path)
     except InputError as error:
-        raise InputError(f"{error}; {REMEDY}", error.code) from error
+        raise InputError(f"{error}; {REMEDY}") from error
     if not isinstance(data, dict):
-        raise InputError(
-            f"{path}: expected a JSON object, got {type(data).__name__}; {REMEDY}", "damaged"
-        )
+        raise InputError(f"{path}: expected a JSON object, got {type(data).__name__}; {REMEDY}")
     return data
 
 
@@ -176,13 +172,9 @@ def _parsed(path: Path, expected: str, parse: Callable[[], T]) -> T:
     try:
         return parse()
     except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: expected this file, it is not there; {REMEDY}", "not-found"
-        ) from error
+        raise InputError(f"{path}: expected this file, it is not there; {REMEDY}") from error
     except KeyError as error:
-        raise InputError(
-            f"{path}: expected {expected}, got no entry {error}; {REMEDY}", "damaged"
-        ) from error
+        raise InputError(f"{path}: expected {expected}, got no entry {error}; {REMEDY}") from error
     except (
         TypeError,
         ValueError,
@@ -193,8 +185,7 @@ def _parsed(path: Path, expected: str, parse: Callable[[], T]) -> T:
         zipfile.BadZipFile,
     ) as error:
         raise InputError(
-            f"{path}: expected {expected}, got something else ({error}); {REMEDY}",
-            "damaged",
+            f"{path}: expected {expected}, got something else ({error}); {REMEDY}"
         ) from error
 
 

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from novelweights.auditing.judge.criteria import MEANING_OF_THRESHOLDS
+from novelweights.auditing.measures import SHOWN, label_of
 from novelweights.auditing.result import AllSteps, AuditResult, Quantity
-from novelweights.report.texts import COLUMNS, CRITERIA, JUDGING, RANKS
+from novelweights.report.texts import COLUMNS
 
 MISSING = "\u2013"
 WITH_RUNS = ("training", "heldout", "from_scratch")
@@ -60,7 +62,7 @@ class Column(NamedTuple):
 
     title: str
     kind: str
-    """"number", "text" or "rank"; the page styles by it."""
+    """"number", "text" or "p-value"; the page styles by it."""
     cells: list[str]
 
 
@@ -231,10 +233,10 @@ def checkpoint_columns(rows: Sequence[Mapping[str, str]], result: AuditResult) -
     if "overlap" in present:
         cells = [percent(_float(row["overlap"])) for row in rows]
         columns.append(Column("overlap", "number", cells))
-    for name in JUDGING:
+    for name in SHOWN:
         if f"p_{name}" in present:
             cells = [_fixed(row[f"p_{name}"], 3) for row in rows]
-            columns.append(Column(f"rank: {RANKS[name]}", "rank", cells))
+            columns.append(Column(f"p-value: {label_of(name)}", "p-value", cells))
     columns.append(Column("reason", "text", [row["reason"] for row in rows]))
     return columns
 
@@ -243,9 +245,9 @@ def column_meanings(names: Iterable[str]) -> list[tuple[str, str]]:
     """Name and meaning of those columns of checkpoints.csv whose names do not say it."""
     told = []
     for name in names:
-        rank = name.removeprefix("p_")
-        if rank != name:
-            told.append((name, f"rank among fresh runs: {RANKS.get(rank, rank.replace('_', ' '))}"))
+        p_value = name.removeprefix("p_")
+        if p_value != name:
+            told.append((name, f"p-value among fresh runs: {label_of(p_value)}"))
         elif name in COLUMNS:
             told.append((name, COLUMNS[name]))
     return told
@@ -257,7 +259,7 @@ def criteria_rows(criteria: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     for key, value in criteria.items():
         is_range = isinstance(value, list | tuple)
         text = " to ".join(map(plain, value)) if is_range else plain(value)
-        rows.append((key, text, CRITERIA.get(key, "")))
+        rows.append((key, text, MEANING_OF_THRESHOLDS.get(key, "")))
     return rows
 
 

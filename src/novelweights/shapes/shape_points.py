@@ -35,11 +35,13 @@ class OccupancyPoints:
     n_near: int
 
 
-def inside_airplane(
-    parameters: Float64[Tensor, " k"], points: Float32[np.ndarray, "n 3"]
-) -> Bool[np.ndarray, " n"]:
+def inside_of_airplane(parameters: Float64[Tensor, " k"]) -> IsInside:
     """Which points lie inside of a procedural airplane: exact, by its signed distance."""
-    return (signed_distance(parameters[None], torch.from_numpy(points))[0] < 0).numpy()
+
+    def is_inside(points: np.ndarray) -> np.ndarray:
+        return (signed_distance(parameters[None], torch.from_numpy(points))[0] < 0).numpy()
+
+    return is_inside
 
 
 def occupancy_points(

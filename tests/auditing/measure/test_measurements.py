@@ -158,7 +158,7 @@ def test_hull_ratios_lie_between_zero_and_one_and_are_one_for_copies():
 def test_hull_distances_are_ratio_times_distance(alignment):
     compared = reference_of(alignment=alignment)
     found = measure("generated", QUERIES, compared)
-    direct = find_sources(QUERIES.weights, compared.alignable).hull_distance
+    direct = find_sources(QUERIES.weights, compared.movable).hull_distance
     fresh = found.distance > 0
     np.testing.assert_allclose(found.hull_distance[fresh], direct[fresh], rtol=1e-6)
     raw = find_sources(QUERIES.weights, compared.raw).hull_distance
@@ -200,7 +200,7 @@ def test_a_ladder_holds_what_shrinking_by_hand_gives(alignment):
         others = TRAIN.weights if alignment is None else aligned_to(run, TRAIN.weights, alignment)
         mu = others.double().mean(dim=0)
         steps = torch.stack([mu + factor * (run - mu) for factor in SHRINK_FACTORS]).float()
-        sources = find_sources(steps, compared.alignable)
+        sources = find_sources(steps, compared.movable)
         order = sources.norm.argsort()
         near = nearest(steps, TRAIN.weights, alignment=alignment).distances[:, 0]
         # two ways to the same float32 steps: they differ by their rounding
@@ -216,16 +216,13 @@ def test_matched_at_its_own_norm_a_run_has_its_own_numbers(alignment):
     found = measure("heldout", fresh, compared)
     ladder = ladder_of(fresh, compared, aligned=alignment is not None)
     own = np.arange(9)
-    for at, values in (
-        (ladder.distance_at, found.distance),
-        (ladder.hull_distance_at, found.hull_distance),
-        (ladder.hull_ratio_at, found.hull_ratio),
-    ):
+    for column in ("distance", "hull_distance", "hull_ratio"):
         # a norm that is rounded differently lies between two rungs, 1e-7 from one of them
-        np.testing.assert_allclose(at(found.norm)[own, own], values, rtol=1e-5)
+        matched = ladder.at(found.norm, column)[own, own]
+        np.testing.assert_allclose(matched, getattr(found, column), rtol=1e-5)
     raw = ladder_of(fresh, compared, aligned=False)
     np.testing.assert_allclose(
-        raw.hull_ratio_at(found.raw_norm)[own, own], found.raw_hull_ratio, rtol=1e-5
+        raw.at(found.raw_norm, "hull_ratio")[own, own], found.raw_hull_ratio, rtol=1e-5
     )
 
 
@@ -234,10 +231,10 @@ def test_a_ladder_is_linear_between_its_rungs_and_constant_beyond():
         np.array([[1.0, 2.0, 4.0]]), np.array([[5.0, 6.0, 8.0]]), np.array([[0.0, 3.0, 8.0]])
     )
     norms = np.array([0.5, 1.0, 1.5, 3.0, 9.0])
-    assert ladder.distance_at(norms).tolist() == [[5, 5, 5.5, 7, 8]]
-    assert ladder.hull_distance_at(norms).tolist() == [[0, 0, 1.5, 5.5, 8]]
-    assert ladder.hull_ratio_at(norms).tolist() == [[0, 0, 0.25, 0.75, 1]]
-    assert ladder.select(np.array([0, 0])).distance_at(norms).shape == (2, 5)
+    assert ladder.at(norms, "distance").tolist() == [[5, 5, 5.5, 7, 8]]
+    assert ladder.at(norms, "hull_distance").tolist() == [[0, 0, 1.5, 5.5, 8]]
+    assert ladder.at(norms, "hull_ratio").tolist() == [[0, 0, 0.25, 0.75, 1]]
+    assert ladder.select(np.array([0, 0])).at(norms, "distance").shape == (2, 5)
 
 
 def test_ladders_of_many_runs_are_made_in_blocks(monkeypatch):

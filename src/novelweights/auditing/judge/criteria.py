@@ -4,7 +4,7 @@ The defaults follow the trials on real zoos (DESIGN section 5); the paper states
 every one here is ours, and a report prints them all.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -33,53 +33,90 @@ MEANING = {
 }
 
 
+def _threshold(default: Any, meaning: str) -> Any:
+    """A field of `Criteria` with what it decides, as reports print it."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
 @dataclass(frozen=True)
 class Criteria:
     """Thresholds of the verdict. Source: ours, from trials on real zoos of digit classifiers."""
 
-    min_heldout_runs: int = 20
-    """Fewer held-out runs than this: undecided."""
-    gross_copy: float = 0.5
-    """Nearest distance at most this share of the median held-out distance, and below all of them:
-    a gross copy."""
-    exact_copy: float = 0.01
-    """Equal to a training checkpoint, also to a step that is not a run's last: at most this."""
-    rescaled_ratio: float = 0.5
-    """A gross copy in canonical form is one run's if the next nearest is farther than its nearest
-    over this."""
-    dominant_weight: float = 0.4
-    """Largest hull weight of a checkpoint with one source is at least this ..."""
-    runner_up: float = 1 / 3
-    """... and the second at most this share of it."""
-    two_sided: float = 0.01
-    """A measure is like a fresh run's if its rank is above this on both sides."""
-    quality_margin: float = 2.0
-    """Worse than the worst held-out quality by more than this (percentage points): broken."""
-    trained_share: float = 0.5
-    """Mixtures of aligned runs count for networks of at least this share of the median held-out
-    quality (where less is better, at most it over this); of others only mixtures as they are."""
-    max_share: float = 0.05
-    """Population novel: upper limits of the shares by distance, direction, mixture and layers at
-    most this."""
-    distance_ratio: tuple[float, float] = (0.9, 1.1)
-    """Population novel: interval of median distance, generated over held-out, inside this."""
-    mean_quality_margin: float = 1.0
-    """Population novel: interval of the difference of mean quality inside plus or minus this
-    (percentage points)."""
-    relative_margin: float = 0.1
-    """Both margins where quality is not in percent: this share of the median held-out quality."""
-    novel_share: float = 0.5
-    """Population novel: lower limit of the share of checkpoints that are novel above this."""
-    recipe_p_value: float = 0.001
-    """Population novel: the rank test of held-out against training distances is not below this."""
-    broken_share: float = 0.5
-    """Population broken: lower limit of the broken share above this."""
-    min_runs: int = 3
-    """Fewer independent training runs than this: not identifiable."""
-    control_share: float = 0.9
-    """A control passes if at least this share of it is judged rightly ..."""
-    control_p_value: float = 0.001
-    """... and fresh runs pass unless chance alone accuses so many with less than this p-value."""
+    min_heldout_runs: int = _threshold(20, "Fewer held-out runs than this: undecided.")
+    gross_copy: float = _threshold(
+        0.5,
+        "Nearest distance at most this share of the median held-out distance, and below all of "
+        "them: a gross copy.",
+    )
+    exact_copy: float = _threshold(
+        0.01,
+        "Equal to a training checkpoint, also to a step that is not a run's last: distance at most "
+        "this share of the median held-out distance.",
+    )
+    rescaled_ratio: float = _threshold(
+        0.5,
+        "In canonical form, a gross copy is one run's if its nearest distance is at most this "
+        "share of the next.",
+    )
+    dominant_weight: float = _threshold(
+        0.4,
+        "One source: the largest weight in the mixture of training checkpoints is at least "
+        "this ...",
+    )
+    runner_up: float = _threshold(1 / 3, "... and the second at most this share of the largest.")
+    two_sided: float = _threshold(
+        0.01, "A measure is like a fresh run's if its p-value is above this on both sides."
+    )
+    quality_margin: float = _threshold(
+        2.0,
+        "Worse than the worst held-out quality by more than this, in percentage points: broken.",
+    )
+    trained_share: float = _threshold(
+        0.5,
+        "Mixtures of aligned runs count for networks with at least this share of the median "
+        "held-out quality (where less is better, at most it over this); of others only mixtures "
+        "as they are.",
+    )
+    max_share: float = _threshold(
+        0.05,
+        "Population novel: the upper limits of the shares by distance, direction, mixture and "
+        "layers are at most this.",
+    )
+    distance_ratio: tuple[float, float] = _threshold(
+        (0.9, 1.1),
+        "Population novel: the interval of the median distance, generated over held-out, lies "
+        "inside this range.",
+    )
+    mean_quality_margin: float = _threshold(
+        1.0,
+        "Population novel: the interval of the difference of mean quality lies within plus or "
+        "minus this, in percentage points.",
+    )
+    relative_margin: float = _threshold(
+        0.1,
+        "Both margins where quality is not in percent: this share of the median held-out quality.",
+    )
+    novel_share: float = _threshold(
+        0.5,
+        "Population novel: the lower limit of the share of checkpoints that are novel is above "
+        "this.",
+    )
+    recipe_p_value: float = _threshold(
+        0.001,
+        "Population novel: the p-value of held-out against training distances is not below this.",
+    )
+    broken_share: float = _threshold(
+        0.5, "Population broken: the lower limit of the broken share is above this."
+    )
+    min_runs: int = _threshold(3, "Fewer independent training runs than this: not identifiable.")
+    control_share: float = _threshold(
+        0.9, "A control passes if at least this share of it is judged rightly ..."
+    )
+    control_p_value: float = _threshold(
+        0.001,
+        "... and fresh runs pass unless chance alone would accuse so many with less than this "
+        "p-value.",
+    )
 
     def margin_of_one(self, quality: Measure, fresh: Float[np.ndarray, " n"]) -> float:
         """By how much one checkpoint may be worse than the worst fresh run, in quality's unit."""
@@ -98,8 +135,7 @@ class Criteria:
 
 
 DEFAULT_CRITERIA = Criteria()
-N_LEGS = 3
-"""Ways in which a fresh run can be accused by chance: direction, mixture, layers."""
+MEANING_OF_THRESHOLDS = {one.name: str(one.metadata["meaning"]) for one in fields(Criteria)}
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""Where a checkpoint lies among fresh runs: one rank per measure, and one per leg of the verdict.
+"""Where a checkpoint lies among fresh runs: one p-value per measure, and one per test.
 
-A leg that rests on several measures (a mixture shows in any of eight) is one number: each measure
+A test that rests on several measures (a mixture shows in any of eight) is one number: each measure
 is standardized by all fresh runs and the checkpoint itself, the most extreme counts, and that
-number is ranked among the same number of fresh runs. So a leg accuses fresh runs about as often as
-a single test, without correction. Source: ours (DESIGN section 5); ranks among exchangeable runs
-are conformal p-values.
+number is placed among the same number of fresh runs. So a test accuses fresh runs about as often as
+a single measure would, without correction. Source: ours (DESIGN section 5); places among
+exchangeable runs are conformal p-values.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,58 +16,22 @@ from jaxtyping import Float
 
 from novelweights.auditing.judge.statistics import rank_high, rank_low
 from novelweights.auditing.measure.measurements import Ladder
+from novelweights.auditing.measures import ALL_MEASURES, COMBINED, Nearness
 from novelweights.auditing.result import Measurements
 from novelweights.tasks.task import Measure
 
 N_EXTREME = 3
 """A measure's scale is how far this many most extreme runs lie from the median."""
 BLOCK = 512
-"""Checkpoints ranked at a time."""
-DIRECTION = ("cosine", "recentred", "matched_distance")
-MIXTURE = ("hull", "hull_distance", "sparse", "pca")
-UNMATCHED = ("unmatched_hull", "unmatched_hull_distance")
-"""The hull without regard to the norm: shrunk honest runs lie near it too, so it accuses nobody,
-but who lies there is not called novel; noisy mixtures do where norms differ widely."""
-
+"""Checkpoints compared at a time."""
 
 Scores = tuple[Float[np.ndarray, "n _"], Float[np.ndarray, " m"]]
 """Of the fresh runs (one column, or a column beside each checkpoint), and of the checkpoints."""
 
 
-@dataclass(frozen=True)
-class _Measure:
-    column: str
-    near: int
-    """+1 where large values are near training, -1 where small ones are."""
-    at_norm: Callable[[Ladder, np.ndarray], np.ndarray] | None = None
-    """The measure of fresh runs at other norms, for those that shrinking changes."""
-    is_raw: bool = False
-
-
-MEASURES = {
-    "distance": _Measure("distance", -1),
-    "matched_distance": _Measure("distance", -1, Ladder.distance_at),
-    "cosine": _Measure("cosine", 1),
-    "recentred": _Measure("recentred_cosine", 1),
-    "hull": _Measure("hull_ratio", -1, Ladder.hull_ratio_at),
-    "raw_hull": _Measure("raw_hull_ratio", -1, Ladder.hull_ratio_at, is_raw=True),
-    "hull_distance": _Measure("hull_distance", -1, Ladder.hull_distance_at),
-    "raw_hull_distance": _Measure("raw_hull_distance", -1, Ladder.hull_distance_at, is_raw=True),
-    "unmatched_hull": _Measure("hull_ratio", -1),
-    "raw_unmatched_hull": _Measure("raw_hull_ratio", -1, is_raw=True),
-    "unmatched_hull_distance": _Measure("hull_distance", -1),
-    "raw_unmatched_hull_distance": _Measure("raw_hull_distance", -1, is_raw=True),
-    "sparse": _Measure("sparse_ratio", -1),
-    "raw_sparse": _Measure("raw_sparse_ratio", -1, is_raw=True),
-    "canonical": _Measure("canonical_distance", -1),
-    "pca": _Measure("pca_residual", -1),
-    "raw_pca": _Measure("raw_pca_residual", -1, is_raw=True),
-}
-
-
 @dataclass(frozen=True, eq=False)
 class NullDistribution:
-    """Fresh runs, among which checkpoints are ranked."""
+    """Fresh runs, with which checkpoints are compared."""
 
     fresh: Measurements
     ladder: Ladder
@@ -86,7 +50,7 @@ class NullDistribution:
         )
 
     def p_values(self, found: Measurements) -> dict[str, np.ndarray]:
-        """Ranks of checkpoints among the fresh runs, each in (0, 1]; small is extreme.
+        """Of checkpoints among the fresh runs, each in (0, 1]; small is extreme.
 
         Args:
             found: Checkpoints measured against the same training checkpoints.
@@ -94,27 +58,35 @@ class NullDistribution:
         Returns:
             By name, as in `AuditResult.p_values`; measures that either side lacks are left out.
         """
-        p_values, fresh = {}, self.fresh
-        for name in self._measures:
-            sides = self._both_sides(found, name)
-            if sides is None:
-                continue
-            p_values[f"{name}_near"] = sides[0]
-            if name in ("distance", "cosine", "hull", "pca"):
-                p_values[f"{name}_far"] = sides[1]
-        for leg, parts in self._legs.items():
-            known = [partial(self._scores, name=part) for part in parts if self._has(found, part)]
-            if known:
-                [p_values[f"{leg}_near"]] = self._in_blocks(found, known, np.maximum)
-        for suffix, column, near in (("", "layer_cosine", 1), ("_distance", "layer_distance", -1)):
-            layers = [
-                partial(self._layer_scores, column=column, near=near, layer=layer)
-                for layer in range(self._n_layers(found))
+        p_values = {}
+        measures = {name: m for name, m in self._measures.items() if self._has(found, m.column)}
+        for name, measure in measures.items():
+            near, far = self._both_sides(found, measure)
+            p_values[f"{name}_near"] = near
+            if measure.has_far:
+                p_values[f"{name}_far"] = far
+        for test in COMBINED:
+            parts = [
+                partial(self._scores, name=name)
+                for name, measure in measures.items()
+                if measure.test == test or (test == "raw_mixture" and self._is_raw_mixture(measure))
             ]
-            if layers:
+            if parts:
+                [p_values[f"{test}_near"]] = self._in_blocks(found, parts, np.maximum)
+        for suffix, column, near in (("", "layer_cosine", 1), ("_distance", "layer_distance", -1)):
+            if self._has(found, column):
+                layers = [
+                    partial(self._layer_scores, column=column, near=near, layer=layer)
+                    for layer in range(getattr(found, column).shape[1])
+                ]
                 nearest, farthest = self._in_blocks(found, layers, np.maximum, np.minimum)
                 p_values[f"layers_any{suffix}_near"] = nearest
                 p_values[f"layers_all{suffix}_near"] = farthest
+        return p_values | self._of_behavior(found)
+
+    def _of_behavior(self, found: Measurements) -> dict[str, np.ndarray]:
+        """How low quality is, and how like and unlike training checkpoints behavior is."""
+        p_values, fresh = {}, self.fresh
         if self.quality and found.quality is not None and fresh.quality is not None:
             low = rank_low if self.quality.higher_is_better else rank_high
             p_values["quality_low"] = low(found.quality, fresh.quality)
@@ -125,34 +97,17 @@ class NullDistribution:
             p_values["similarity_high"], p_values["similarity_low"] = sides
         return p_values
 
-    @property
-    def _measures(self) -> dict[str, _Measure]:
+    @cached_property
+    def _measures(self) -> dict[str, Nearness]:
         """Those that differ here."""
         raw = self.raw_ladder is not None
-        return {name: m for name, m in MEASURES.items() if raw or not m.is_raw}
+        return {name: m for name, m in ALL_MEASURES.items() if raw or not m.is_raw}
 
-    @property
-    def _legs(self) -> dict[str, tuple[str, ...]]:
-        def raw(parts: tuple[str, ...]) -> tuple[str, ...]:
-            return parts if self.raw_ladder is None else tuple(f"raw_{name}" for name in parts)
+    def _is_raw_mixture(self, measure: Nearness) -> bool:
+        return measure.test == "mixture" and measure.is_raw == (self.raw_ladder is not None)
 
-        def both(parts: tuple[str, ...]) -> tuple[str, ...]:
-            return tuple(dict.fromkeys((*parts, *raw(parts))))
-
-        return {
-            "direction": DIRECTION,
-            "mixture": both(MIXTURE),
-            "raw_mixture": raw(MIXTURE),
-            "unmatched_mixture": both(UNMATCHED),
-        }
-
-    def _n_layers(self, found: Measurements) -> int:
-        ours, theirs = found.layer_cosine, self.fresh.layer_cosine
-        return 0 if ours is None or theirs is None else ours.shape[1]
-
-    def _has(self, found: Measurements, name: str) -> bool:
+    def _has(self, found: Measurements, column: str) -> bool:
         """Whether both sides were measured."""
-        column = MEASURES[name].column
         return getattr(found, column) is not None and getattr(self.fresh, column) is not None
 
     def _in_blocks(
@@ -161,7 +116,7 @@ class NullDistribution:
         parts: Sequence[Callable[[Measurements], Scores]],
         *combine: np.ufunc,
     ) -> list[Float[np.ndarray, " m"]]:
-        """Ranks of the scores of several measures, combined in each way given, block by block."""
+        """p-values of the scores of several measures, combined in each way given, in blocks."""
         n, m = len(self.fresh), len(found)
         p_values = [np.empty(m) for _ in combine]
         for start in range(0, m, BLOCK):
@@ -176,14 +131,14 @@ class NullDistribution:
     def _scores(self, found: Measurements, name: str) -> Scores:
         """How far on the near side lie the fresh runs, beside each checkpoint, and each of those.
 
-        All are standardized by the fresh runs and the checkpoint together, so that none has a
-        yardstick of its own. Measures that depend on the norm are standardized at the norm of each:
+        All are standardized by the fresh runs and the checkpoint together, so that all have one
+        null distribution. Measures that depend on the norm are standardized at the norm of each:
         a checkpoint by the fresh runs at its norm and itself, a fresh run by all at its own norm.
         """
-        measure = MEASURES[name]
+        measure = self._measures[name]
         ours = measure.near * getattr(found, measure.column)
         theirs = measure.near * getattr(self.fresh, measure.column)
-        others = self._at_norm(found, name)
+        others = self._at_norm(found, measure)
         if others is None:
             return _scores_together(theirs, ours)
         middle, scale = _scale(measure.near * others, ours)
@@ -198,20 +153,19 @@ class NullDistribution:
     @cached_property
     def _at_own_norm(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Per measure that depends on the norm: median and scale at the norm of every fresh run."""
-        found = {}
-        for name, measure in self._measures.items():
-            others = self._at_norm(self.fresh, name)
-            if others is not None:
-                found[name] = _scale(measure.near * others, None)
-        return found
+        others = {name: self._at_norm(self.fresh, one) for name, one in self._measures.items()}
+        return {
+            name: _scale(self._measures[name].near * values, None)
+            for name, values in others.items()
+            if values is not None
+        }
 
-    def _both_sides(self, found: Measurements, name: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Rank of one measure on the near and on the far side."""
-        measure = MEASURES[name]
+    def _both_sides(
+        self, found: Measurements, measure: Nearness
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """p-values of one measure on the near and on the far side."""
         ours, theirs = getattr(found, measure.column), getattr(self.fresh, measure.column)
-        if ours is None or theirs is None:
-            return None
-        others = self._at_norm(found, name)
+        others = self._at_norm(found, measure)
         if others is None:
             low, high = rank_low(ours, theirs), rank_high(ours, theirs)
         else:
@@ -221,15 +175,14 @@ class NullDistribution:
             )
         return (high, low) if measure.near > 0 else (low, high)
 
-    def _at_norm(self, found: Measurements, name: str) -> Float[np.ndarray, "n m"] | None:
+    def _at_norm(self, found: Measurements, measure: Nearness) -> Float[np.ndarray, "n m"] | None:
         """The measure of every fresh run if it had the norm of each checkpoint found."""
-        measure = MEASURES[name]
         norm, ladder = found.norm, self.ladder
         if measure.is_raw:
             norm, ladder = found.raw_norm, self.raw_ladder
-        if measure.at_norm is None or norm is None or ladder is None:
+        if not measure.at_norm or norm is None or ladder is None:
             return None
-        return measure.at_norm(ladder, norm)
+        return ladder.at(norm, measure.column.removeprefix("raw_"))
 
 
 def _scores_together(theirs: Float[np.ndarray, " n"], ours: Float[np.ndarray, " m"]) -> Scores:

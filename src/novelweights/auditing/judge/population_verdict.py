@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from novelweights.auditing.judge.criteria import (
     DEFAULT_CRITERIA,
-    N_LEGS,
     CheckpointVerdict,
     ControlVerdict,
     Criteria,
@@ -18,6 +17,7 @@ from novelweights.auditing.judge.criteria import (
 )
 from novelweights.auditing.judge.planning import limits_beside
 from novelweights.auditing.judge.statistics import clopper_pearson, share_beyond
+from novelweights.auditing.measures import ACCUSING, SHARES
 from novelweights.auditing.result import AuditResult, Quantity
 from novelweights.errors import count
 
@@ -73,7 +73,7 @@ def judge_population(
     # a fresh run has three chances to be named interpolation (mixture, layers, direction with
     # several sources), so there the third most extreme fresh run is the yardstick; hardly any has
     # one source, so for replicas the first is
-    legs = {Verdict.REPLICA: 1, Verdict.INTERPOLATION: N_LEGS}
+    legs = {Verdict.REPLICA: 1, Verdict.INTERPOLATION: len(ACCUSING)}
     shares = {kind: share_beyond(counts[kind], n, len(fresh), r=r) for kind, r in legs.items()}
     shown = sorted(
         (kind for kind, share in shares.items() if share.lower > 0),
@@ -240,7 +240,7 @@ def reasons_of(result: AuditResult) -> list[str]:
 
 
 def _share_quantities(result: AuditResult) -> list[Quantity]:
-    keys = ("copied_share", "aligned_share", "mixed_share", "mosaic_share")
+    keys = {share.key for share in SHARES.values()}
     return [quantity for quantity in result.quantities if quantity.key in keys]
 
 

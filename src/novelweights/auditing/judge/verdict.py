@@ -16,7 +16,6 @@ from jaxtyping import Float
 from novelweights.auditing.judge.criteria import (
     DEFAULT_CRITERIA,
     MEANING,
-    N_LEGS,
     CheckpointVerdict,
     ControlVerdict,
     Criteria,
@@ -31,26 +30,12 @@ from novelweights.auditing.judge.population_verdict import (
     why_withheld,
 )
 from novelweights.auditing.judge.statistics import share_beyond
+from novelweights.auditing.measures import ACCUSING, OF_NOVEL
 from novelweights.auditing.result import AuditResult, Measurements, Planted
 from novelweights.tasks.task import Measure
 
 FAILED = 10
 """A fresh run this many interquartile ranges below the lower quartile of quality has failed."""
-NOVEL_LEGS = (
-    "distance_near",
-    "distance_far",
-    "direction_near",
-    "cosine_far",
-    "mixture_near",
-    "unmatched_mixture_near",
-    "hull_far",
-    "pca_far",
-    "layers_any_near",
-    "twin_near",
-    "similarity_high",
-    "similarity_low",
-)
-"""Ranks that must be those of a fresh run before a checkpoint is called novel."""
 
 
 def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdicts:
@@ -242,9 +227,9 @@ class _Case:
     through_codec: bool
     """Whether training checkpoints are what a lossy codec gives back."""
 
-    def is_beyond(self, leg: str) -> bool:
-        """Whether it lies past every fresh run on this leg; a leg that is missing shows nothing."""
-        return self.p_values.get(leg, 1.0) <= self.beyond
+    def is_beyond(self, test: str) -> bool:
+        """Whether it lies past every fresh run by this test; one that is missing shows nothing."""
+        return self.p_values.get(test, 1.0) <= self.beyond
 
 
 def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
@@ -306,7 +291,7 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
         )
     odd = [
         name.replace("_", " ")
-        for name in NOVEL_LEGS
+        for name in OF_NOVEL
         if case.p_values.get(name, 1.0) <= max(criteria.two_sided, case.beyond)
     ]
     if odd:
@@ -341,7 +326,7 @@ def _judge_control(
     if planted.n_chance is None:
         passed = right >= criteria.control_share * n
     else:  # the most extreme of fresh runs are beyond the others by chance
-        chance = share_beyond(n - right, n, planted.n_chance, r=N_LEGS)
+        chance = share_beyond(n - right, n, planted.n_chance, r=len(ACCUSING))
         passed = chance.p_value >= criteria.control_p_value
     return ControlVerdict(
         key=key,

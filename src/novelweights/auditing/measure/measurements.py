@@ -15,7 +15,7 @@ from novelweights.metrics.frame import Frame
 from novelweights.metrics.layers import Layers
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.sources import (
-    Alignable,
+    Movable,
     find_directions,
     find_sources,
     shrunk_towards_mean,
@@ -59,9 +59,9 @@ class NearestIndex:
         return cls(training, learned, task, behavior, alignment)
 
     @cached_property
-    def alignable(self) -> Alignable:
+    def movable(self) -> Movable:
         """Ready to be aligned."""
-        return Alignable.of(self.training.learned, self.alignment)
+        return Movable.of(self.training.learned, self.alignment)
 
     @cached_property
     def canonical(self) -> "Canonical | None":
@@ -72,10 +72,9 @@ class NearestIndex:
         return None if form is None else Canonical.of(form, self.training.weights)
 
     @cached_property
-    def raw(self) -> Alignable:
+    def raw(self) -> Movable:
         """As they are."""
-        weights = self.training.learned
-        return self.alignable if self.alignment is None else Alignable.of(weights, None)
+        return self.movable if self.alignment is None else Movable.of(self.training.learned, None)
 
     @cached_property
     def frame(self) -> Frame:
@@ -154,25 +153,22 @@ class Ladder:
     hull_distances: Float[np.ndarray, "n factors"]
     """To the convex hull of the training checkpoints."""
 
-    def distance_at(self, norms: Float[np.ndarray, " m"]) -> Float[np.ndarray, "n m"]:
-        """The distance every run would have at other norms; constant beyond the ladder."""
-        return self._at(norms, self.distances)
+    def at(self, norms: Float[np.ndarray, " m"], column: str) -> Float[np.ndarray, "n m"]:
+        """What every run would have at other norms; constant beyond the ladder.
 
-    def hull_distance_at(self, norms: Float[np.ndarray, " m"]) -> Float[np.ndarray, "n m"]:
-        """The same for the distance to the hull."""
-        return self._at(norms, self.hull_distances)
-
-    def hull_ratio_at(self, norms: Float[np.ndarray, " m"]) -> Float[np.ndarray, "n m"]:
-        """The same for their ratio."""
-        return self._at(norms, hull_ratio(self.hull_distances, self.distances))
+        Args:
+            norms: Of checkpoints.
+            column: distance, hull_distance or hull_ratio.
+        """
+        values = {"distance": self.distances, "hull_distance": self.hull_distances}.get(column)
+        if values is None:
+            values = hull_ratio(self.hull_distances, self.distances)
+        pairs = zip(self.norms, values, strict=True)
+        return np.stack([np.interp(norms, known, curve) for known, curve in pairs])
 
     def select(self, rows: np.ndarray) -> "Ladder":
         """The ladders of some runs."""
         return Ladder(self.norms[rows], self.distances[rows], self.hull_distances[rows])
-
-    def _at(self, norms: np.ndarray, values: np.ndarray) -> np.ndarray:
-        pairs = zip(self.norms, values, strict=True)
-        return np.stack([np.interp(norms, known, curve) for known, curve in pairs])
 
 
 def measure(
@@ -204,7 +200,7 @@ def measure(
     if reference.alignment is not None:
         raw = nearest(queries, trained, k=1, exclude=exclude)
     if only_near:
-        directions = find_directions(queries, reference.alignable, exclude=exclude)
+        directions = find_directions(queries, reference.movable, exclude=exclude)
         space = {"cosine": directions.cosine, "norm": directions.norm}
     else:
         distances = near.distances[:, 0], raw.distances[:, 0]
@@ -238,7 +234,7 @@ def _mixtures(
     exclude: Bool[np.ndarray, "n m"] | None,
 ) -> dict[str, np.ndarray]:
     """Direction, hull and sparse reconstruction, aligned and raw."""
-    sources = find_sources(queries, reference.alignable, exclude=exclude)
+    sources = find_sources(queries, reference.movable, exclude=exclude)
     plain = sources
     if reference.alignment is not None:
         plain = find_sources(queries, reference.raw, exclude=exclude)
@@ -333,7 +329,7 @@ def ladder_of(
     mixing anything, so a generated checkpoint is compared with fresh runs of its own norm: each is
     shrunk towards the mean by several factors, aligned and measured again.
     """
-    prepared = reference.alignable if aligned else reference.raw
+    prepared = reference.movable if aligned else reference.raw
     n_factors = len(SHRINK_FACTORS)
     found: list[list[np.ndarray]] = []
     for start in range(0, len(fresh), HELDOUT_BLOCK):

@@ -21,6 +21,7 @@ from novelweights.auditing.judge.statistics import (
     share_beyond,
     smallest_detectable,
 )
+from novelweights.auditing.measures import SHARES
 from novelweights.auditing.one_run.words import of_one_run, without_limits
 from novelweights.auditing.result import Measurements, Quantity
 from novelweights.metrics.agreement import expected_iou
@@ -230,39 +231,11 @@ def _shares(evidence: Evidence) -> list[Quantity]:
     n_h, m = len(evidence.null), int(evidence.counted.sum())
     beyond = 1 / (n_h + 1) + 1e-12
     found = []
-    for key, rank, label, text in (
-        (
-            "copied_share",
-            "distance_near",
-            "Copied share, by distance",
-            "nearer to a training checkpoint than every fresh run",
-        ),
-        (
-            "aligned_share",
-            "direction_near",
-            "Copied share, by direction",
-            "more aligned with a training checkpoint (scale-free nearness, plain or recentred) "
-            "than every fresh run",
-        ),
-        (
-            "mixed_share",
-            "mixture_near",
-            "Share in the span of training",
-            "better explained by training checkpoints together than every fresh run: by distance "
-            "to their convex hull at equal norm, by 16 of them, or by their principal components, "
-            "aligned or as they are (mixtures; copies lie there too)",
-        ),
-        (
-            "mosaic_share",
-            "layers_all_near",
-            "Share with every layer near",
-            "in every layer by itself more aligned with a training checkpoint than fresh runs",
-        ),
-    ):
-        if rank not in evidence.p_values:
+    for test, (key, label, text) in SHARES.items():
+        if test not in evidence.p_values:
             continue
         share = share_beyond(
-            int((evidence.p_values[rank] <= beyond)[evidence.counted].sum()), m, n_h
+            int((evidence.p_values[test] <= beyond)[evidence.counted].sum()), m, n_h
         )
         found.append(
             Quantity(

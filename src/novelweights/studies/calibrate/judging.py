@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from novelweights.auditing.judge.criteria import N_LEGS, Verdict
+from novelweights.auditing.judge.criteria import Verdict
+from novelweights.auditing.measures import ACCUSING
 from novelweights.metrics.alignment import Alignment
 from novelweights.studies.calibrate.false_alarms import intervals, pool_errors
 from novelweights.studies.calibrate.measured import OTHERS, Kind, Measured
@@ -116,7 +117,7 @@ def _false_alarms(
     lower, upper = intervals(rates, resampled)
     rows = []
     for j, (leg, r) in enumerate(alarm_names()):
-        nominal = (N_LEGS if leg == "accused" else r) / (n_heldout + 1)
+        nominal = (len(ACCUSING) if leg == "accused" else r) / (n_heldout + 1)
         rows.append(
             FalseAlarm(
                 leg=leg,

@@ -87,8 +87,7 @@ def make_pool(zoo: CalibrationZoo, sizes: Sizes, seed: int, folder: Path, tell: 
             if not weights.isfinite().all():
                 raise InputError(
                     f"{zoo.name}: expected finite weights, but training diverged; lower the "
-                    f"learning rate {zoo.recipe.learning_rate}",
-                    "not-finite",
+                    f"learning rate {zoo.recipe.learning_rate}"
                 )
             save_arrays(path, {"weights": weights.numpy()})
         return torch.from_numpy(load_arrays(path)["weights"])
@@ -134,6 +133,5 @@ def load_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
             return dict(stored)
     except (OSError, ValueError, EOFError) as problem:
         raise InputError(
-            f"{path}: expected arrays, it is damaged ({problem}); delete it and run again",
-            "damaged",
+            f"{path}: expected arrays, it is damaged ({problem}); delete it and run again"
         ) from problem

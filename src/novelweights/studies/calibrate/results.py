@@ -173,8 +173,7 @@ def read_calibration(path: Path) -> Calibration:
     except (KeyError, TypeError, ValueError) as problem:
         raise InputError(
             f"{path}: expected the results of `novelweights calibrate`, got something else "
-            f"({problem}); run it again",
-            "damaged",
+            f"({problem}); run it again"
         ) from problem
 
 

@@ -57,20 +57,15 @@ def calibrate(
     sizes = find_sizes(scale)
     if repetitions is not None:
         if repetitions < 2:
-            raise InputError(
-                f"expected at least 2 repetitions, got {repetitions}; give more", "wrong-option"
-            )
+            raise InputError(f"expected at least 2 repetitions, got {repetitions}; give more")
         sizes = replace(sizes, repetitions=repetitions)
     chosen = find_zoos(zoos or DEFAULT_ZOOS[scale])
     if folder.is_file():
-        raise InputError(
-            f"{folder}: expected a folder to write to, it is a file; name another", "exists"
-        )
+        raise InputError(f"{folder}: expected a folder to write to, it is a file; name another")
     if not resume and folder.is_dir() and any(folder.iterdir()):
         raise InputError(
             f"{folder}: expected a new or empty folder, it holds files; name another with -o, or "
-            "add --resume to go on with the study in it",
-            "exists",
+            "add --resume to go on with the study in it"
         )
     for zoo in chosen:
         _claim(folder / WORK / zoo.name, zoo, sizes, seed)
@@ -114,8 +109,7 @@ def _claim(folder: Path, zoo: CalibrationZoo, sizes: Sizes, seed: int) -> None:
         if read_json(marker) != settings:
             raise InputError(
                 f"{folder}: a study with other settings is there; expected the same scale and "
-                "seed. Name another folder with -o",
-                "other-settings",
+                "seed. Name another folder with -o"
             )
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,180 @@
+"""The measures that are compared with held-out runs, and the tests made of them: one table.
+
+A new measure of nearness is one entry of `MEASURES` and one function that fills its column of
+`Measurements`; its p-values, their columns in checkpoints.csv and their words on the page follow.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """One way to lie near the training checkpoints."""
+
+    label: str
+    """For people."""
+    column: str
+    """Of `Measurements`."""
+    near: int
+    """+1 where large values are near training, -1 where small ones are."""
+    test: str = ""
+    """The test that it is a part of, by its name in `COMBINED`."""
+    at_norm: bool = False
+    """Whether fresh runs are compared at the checkpoint's norm, since shrinking changes it."""
+    has_far: bool = False
+    """Whether a checkpoint may be too far as well."""
+    has_raw: bool = False
+    """Whether it is measured again with nothing aligned."""
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether nothing is aligned."""
+        return self.column.startswith("raw_")
+
+
+MEASURES = {
+    "distance": Nearness("distance", "distance", -1, has_far=True),
+    "matched_distance": Nearness("distance at equal norm", "distance", -1, "direction", True),
+    "cosine": Nearness("cosine", "cosine", 1, "direction", has_far=True),
+    "recentred": Nearness("recentred cosine", "recentred_cosine", 1, "direction"),
+    "hull": Nearness("hull", "hull_ratio", -1, "mixture", True, has_far=True, has_raw=True),
+    "hull_distance": Nearness(
+        "distance to the hull", "hull_distance", -1, "mixture", True, has_raw=True
+    ),
+    "unmatched_hull": Nearness(
+        "hull at any norm", "hull_ratio", -1, "unmatched_mixture", has_raw=True
+    ),
+    "unmatched_hull_distance": Nearness(
+        "distance to the hull at any norm", "hull_distance", -1, "unmatched_mixture", has_raw=True
+    ),
+    "sparse": Nearness("sparse mixture", "sparse_ratio", -1, "mixture", has_raw=True),
+    "canonical": Nearness("distance in canonical form", "canonical_distance", -1),
+    "pca": Nearness(
+        "principal components", "pca_residual", -1, "mixture", has_far=True, has_raw=True
+    ),
+}
+"""Aligned by the declared symmetry; see `ALL_MEASURES`."""
+
+
+def _with_raw() -> dict[str, Nearness]:
+    found = {}
+    for name, one in MEASURES.items():
+        found[name] = one
+        if one.has_raw:
+            label, column = f"{one.label}, nothing aligned", f"raw_{one.column}"
+            found[f"raw_{name}"] = replace(one, label=label, column=column, has_far=False)
+    return found
+
+
+ALL_MEASURES = _with_raw()
+"""`MEASURES`, each followed by itself with nothing aligned where that is another measure."""
+
+COMBINED = ("direction", "mixture", "raw_mixture", "unmatched_mixture")
+"""Tests of several measures, of which the most extreme counts; `raw_mixture` is the part of
+`mixture` with nothing aligned. The hull without regard to the norm accuses nobody, since shrunk
+honest runs lie near it too, but who lies there is not called novel."""
+
+
+class Share(NamedTuple):
+    """The population's share of checkpoints that a test finds, beyond chance."""
+
+    key: str
+    label: str
+    text: str
+    """Which generated checkpoints these are."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """A p-value of every generated checkpoint, and what it counts for."""
+
+    __test__ = False  # no test of pytest
+
+    label: str
+    """For people: what is compared with fresh runs, and which side is extreme."""
+    accuses: str = ""
+    """How the page names it, if alone it may call a checkpoint a copy or a mixture."""
+    is_shown: bool = False
+    """Whether it stands on the page; all stand in checkpoints.csv."""
+    is_of_novel: bool = False
+    """Whether it must be that of a fresh run before a checkpoint is called novel."""
+    share: Share | None = None
+
+
+TESTS = {
+    "distance_near": Test(
+        "distance, near",
+        is_shown=True,
+        is_of_novel=True,
+        share=Share(
+            "copied_share",
+            "Copied share, by distance",
+            "nearer to a training checkpoint than every fresh run",
+        ),
+    ),
+    "direction_near": Test(
+        "direction, near",
+        accuses="direction",
+        is_shown=True,
+        is_of_novel=True,
+        share=Share(
+            "aligned_share",
+            "Copied share, by direction",
+            "more aligned with a training checkpoint (scale-free nearness, plain or recentred) "
+            "than every fresh run",
+        ),
+    ),
+    "mixture_near": Test(
+        "mixture, near",
+        accuses="mixture",
+        is_shown=True,
+        is_of_novel=True,
+        share=Share(
+            "mixed_share",
+            "Share in the span of training",
+            "better explained by training checkpoints together than every fresh run: by distance "
+            "to their convex hull at equal norm, by 16 of them, or by their principal components, "
+            "aligned or as they are (mixtures; copies lie there too)",
+        ),
+    ),
+    "layers_all_near": Test(
+        "all layers, near",
+        accuses="layers",
+        is_shown=True,
+        share=Share(
+            "mosaic_share",
+            "Share with every layer near",
+            "in every layer by itself more aligned with a training checkpoint than fresh runs",
+        ),
+    ),
+    "layers_any_near": Test("one layer, near", is_shown=True, is_of_novel=True),
+    "quality_low": Test("quality, low", is_shown=True),
+    "similarity_high": Test("similarity, high", is_shown=True, is_of_novel=True),
+    "similarity_low": Test("similarity, low", is_of_novel=True),
+    "twin_near": Test("nearest other sample, near", is_of_novel=True),
+    "raw_mixture_near": Test("mixture, nothing aligned, near"),
+    "unmatched_mixture_near": Test("hull at any norm, any of four, near", is_of_novel=True),
+    "layers_any_distance_near": Test("one layer, distance, near"),
+    "layers_all_distance_near": Test("all layers, distance, near"),
+} | {
+    f"{name}_far": Test(f"{one.label}, far", is_of_novel=True)
+    for name, one in MEASURES.items()
+    if one.has_far
+}
+"""By the name of the p-value. Those of single measures on the near side that are not here only
+stand in checkpoints.csv."""
+
+ACCUSING = {test.accuses: name for name, test in TESTS.items() if test.accuses}
+"""The tests that accuse; a fresh run has about one chance in (fresh runs + 1) for each."""
+SHARES = {name: test.share for name, test in TESTS.items() if test.share is not None}
+OF_NOVEL = tuple(name for name, test in TESTS.items() if test.is_of_novel)
+SHOWN = tuple(name for name, test in TESTS.items() if test.is_shown)
+
+
+def label_of(p_value: str) -> str:
+    """What a p-value compares with fresh runs, for people."""
+    if p_value in TESTS:
+        return TESTS[p_value].label
+    measure = ALL_MEASURES.get(p_value.removesuffix("_near"))
+    return p_value.replace("_", " ") if measure is None else f"{measure.label}, near"
