@@ -18,7 +18,7 @@ from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.stages import Clock, audit
 from novelweights.data.images import load_data
 from novelweights.metrics.alignment import Alignment
-from novelweights.metrics.sources import HULL_ROWS, Movable, find_sources
+from novelweights.metrics.sources import HULL_ROWS, Alignable, find_sources
 from novelweights.networks.mlp import MNIST_MLP
 from novelweights.tasks.classification import Classification
 from novelweights.weights.population import Population, PopulationInfo, Records
@@ -70,7 +70,7 @@ def _explained(training: torch.Tensor, queries: torch.Tensor) -> None:
         return [_by_scipy(queries[q], mine[q], training, features) for q in range(FEW)]
 
     def ours() -> list[tuple[float, float]]:
-        found = find_sources(queries, Movable.of(training, alignment))
+        found = find_sources(queries, Alignable.of(training, alignment))
         return list(zip(found.cosine.tolist(), found.hull_distance.tolist(), strict=True))
 
     ours()  # compiles

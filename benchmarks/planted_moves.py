@@ -15,9 +15,9 @@ from scipy.optimize import linear_sum_assignment
 
 from benchmarks.timing import take_turns
 from novelweights.metrics.alignment import Alignment, lower_bounds, pair_distances
+from novelweights.metrics.arrangement import identities
 from novelweights.metrics.descent import MAX_SWEEPS, descend
 from novelweights.metrics.neighbors import nearest
-from novelweights.metrics.symmetries import no_moves
 from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
 from novelweights.networks.network import TargetNetwork
 from novelweights.networks.resnet import ResNet18
@@ -83,7 +83,7 @@ def _speed() -> None:
     rest = np.square(arrangement.outside(queries[:SUBSET]) - arrangement.outside(training[:SUBSET]))
 
     def together() -> np.ndarray:
-        _, squared = descend(arrangement, x, y, (rows, rows), no_moves(SUBSET, arrangement))
+        _, squared = descend(arrangement, x, y, (rows, rows), identities(SUBSET, arrangement))
         return np.sqrt(squared + rest.sum(axis=1))
 
     def one_by_one() -> np.ndarray:

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from novelweights import evaluation, evaluation_folder
-from novelweights.audit_run import audit_to_folder
+from novelweights import pipeline, pipeline_folder
+from novelweights.api import audited
 from novelweights.errors import InputError
-from novelweights.evaluation import evaluate_method
+from novelweights.generators.calling import reconstructed
+from novelweights.inputs import AuditInputs
+from novelweights.pipeline import evaluate_method
 from novelweights.readers import read_checkpoints
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
@@ -18,6 +20,7 @@ from novelweights.zoos import find_zoo
 from novelweights.zoos.building import build
 
 
+@pytest.mark.integration
 def test_network_with_two_hidden_layers_is_audited_between_two_bounds(tmp_path: Path) -> None:
     layout = WeightLayout((("a", (3, 4)), ("b", (3, 3)), ("c", (2, 3))))
     symmetry = NeuronSymmetry({"a": ("g", None), "b": ("h", "g"), "c": (None, "h")})
@@ -31,22 +34,21 @@ def test_network_with_two_hidden_layers_is_audited_between_two_bounds(tmp_path: 
     train = runs("train", 8, 0)
     rng = torch.Generator().manual_seed(2)
     moved = random_transform(train.weights, layout, symmetry, rng=rng)
-    verdicts = audit_to_folder(
-        tmp_path / "run",
-        train,
-        train.with_weights(moved, split="generated"),
+    inputs = AuditInputs(
+        train=train,
+        generated=train.with_weights(moved, split="generated"),
         heldout=runs("heldout", 25, 1),
-        task=None,
         symmetry=symmetry,
-        command="test",
-        inputs={},
     )
-    assert verdicts.counts()["replica"] == 8
+    audit = audited(inputs, {}, command="test")
+    audit.write(tmp_path / "run")
+    assert audit.verdicts.counts()["replica"] == 8
     page = (tmp_path / "run" / "report.html").read_text()
     assert "permutations of 3 and 3 neurons" in page
     assert "The distance is that of the best alignment found, an upper bound" in page
 
 
+@pytest.mark.integration
 def test_g_pt_is_evaluated_on_trajectories_and_an_interrupted_call_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,7 +63,7 @@ def test_g_pt_is_evaluated_on_trajectories_and_an_interrupted_call_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "audit_to_folder", interrupted)
+        patch.setattr(pipeline, "audited", interrupted)
         with pytest.raises(KeyboardInterrupt):
             go()
     begun = json.loads((folder / "stages.json").read_text())["seconds"]
@@ -89,6 +91,7 @@ def test_g_pt_is_evaluated_on_trajectories_and_an_interrupted_call_goes_on(
     assert data["generator"]["values_in_training"] == 3 * compared == 3 * 20 * 760
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("method", "more", "says"),
     [
@@ -108,6 +111,7 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("more", "says"),
     [
@@ -136,19 +140,21 @@ def test_what_is_refused_leaves_a_finished_evaluation_as_it_was(
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+@pytest.mark.integration
 def test_a_task_of_which_the_data_are_missing_leaves_it_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(name: str) -> None:
         raise InputError(f"{name}: run `novelweights data fetch {name}`")
 
-    monkeypatch.setattr(evaluation, "make_task", missing)
+    monkeypatch.setattr(pipeline, "make_task", missing)
     (tmp_path / "evaluation.json").write_text("{}")
     with pytest.raises(InputError, match="data fetch digits"):
         evaluate_method(tmp_path, "noise", zoo="digits-mlp", overwrite=True)
     assert (tmp_path / "evaluation.json").read_text() == "{}"
 
 
+@pytest.mark.integration
 def test_networks_from_scratch_are_checked_before_the_fit_and_may_be_added_later(
     tmp_path: Path,
 ) -> None:
@@ -177,18 +183,20 @@ def test_networks_from_scratch_are_checked_before_the_fit_and_may_be_added_later
         go(resume=True, from_scratch=tmp_path / "wide")
 
 
+@pytest.mark.integration
 def test_seconds_add_up_only_where_a_stage_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(evaluation_folder.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(pipeline_folder.time, "perf_counter", lambda: now[0])
     for stage, goes_on in (("fit", True), ("audit", False)):
         for seconds in (3.0, 5.0):
-            with evaluation_folder.timed(tmp_path, stage, goes_on=goes_on):
+            with pipeline_folder.timed(tmp_path, stage, goes_on=goes_on):
                 now[0] += seconds
     assert json.loads((tmp_path / "stages.json").read_text())["seconds"] == {"fit": 8, "audit": 5}
 
 
+@pytest.mark.integration
 def test_a_lossy_codec_stands_in_for_training_and_held_out_runs(
     make_population: Callable[..., Population],
 ) -> None:
@@ -211,13 +219,13 @@ def test_a_lossy_codec_stands_in_for_training_and_held_out_runs(
             return training.select([2, 0])
 
     train, heldout = make_population(4), make_population(3, seed=1, split="heldout")
-    assert evaluation.stand_ins(Plain(), train, heldout) == {}
-    through = evaluation.stand_ins(Codec(), train, heldout)
+    assert reconstructed(Plain(), train, heldout) == {}
+    through = reconstructed(Codec(), train, heldout)
     assert "noise_from" not in through
     for key, original in (("reconstructions", train), ("heldout_reconstructions", heldout)):
         population = through[key]
         assert population is not None
         assert torch.equal(population.weights, original.weights.round())
-    parents = evaluation.stand_ins(Chooser(), train, None)["noise_from"]
+    parents = reconstructed(Chooser(), train, None)["noise_from"]
     assert parents is not None
     assert torch.equal(parents.weights, train.weights[[2, 0]].round())

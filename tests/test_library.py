@@ -17,7 +17,7 @@ from planted import runs
 from torch import Tensor, nn
 
 import novelweights as nw
-from novelweights import audit_run, library_evaluation
+from novelweights import api
 from novelweights.auditing import stages
 from novelweights.auditing.judge.statistics import bootstrap
 from novelweights.auditing.measure import quantities
@@ -25,7 +25,7 @@ from novelweights.data.images import ImageData
 from novelweights.files import read_json
 from novelweights.generators import hyperdiffusion
 from novelweights.generators.baselines import AddNoise
-from novelweights.library import symmetry_given, task_given
+from novelweights.inputs import AuditInputs, symmetry_of, target_of, task_of
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.tasks.classification import Classification
 from novelweights.weights.perturb import average_rows
@@ -75,7 +75,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bootstrap intervals of fewer draws, no controls, and no pages: they are tested there."""
     monkeypatch.setattr(stages, "measured_controls", lambda *given: {})
     monkeypatch.setattr(quantities, "bootstrap", partial(bootstrap, draws=50))
-    monkeypatch.setattr(audit_run, "build_report", lambda folder: None)
+    monkeypatch.setattr(api, "build_report", lambda folder: None)
 
 
 def test_copies_are_replicas_and_are_written_as_they_were_measured(tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ def test_state_dicts_and_files_give_the_same_numbers(tmp_path: Path) -> None:
     for role in ("training", "generated", "heldout"):  # where they were read is told
         assert numbers["about"][role].pop("recipe") != theirs["about"][role].pop("recipe")
     assert numbers == theirs
-    assert read.inputs["train"]["path"] == str(tmp_path / "train")
-    assert {k: v["sha256"] for k, v in held.inputs.items()} == {
-        k: v["sha256"] for k, v in read.inputs.items()
+    assert read.origins["train"]["path"] == str(tmp_path / "train")
+    assert {k: v["sha256"] for k, v in held.origins.items()} == {
+        k: v["sha256"] for k, v in read.origins.items()
     }
 
 
@@ -171,7 +171,7 @@ def test_state_dicts_and_files_give_the_same_numbers(tmp_path: Path) -> None:
     ],
 )
 def test_every_form_holds_the_same_checkpoints(form: Callable[[Tensor], object]) -> None:
-    found = nw.population(form(TRAIN))
+    found = nw.load(form(TRAIN))
     assert found.layout == NETWORK.layout
     assert torch.equal(found.weights, TRAIN)
     assert set(found.records.split) == {"train"}
@@ -183,26 +183,26 @@ def test_every_form_holds_the_same_checkpoints(form: Callable[[Tensor], object])
     "matrix", [TRAIN, TRAIN.numpy(), TRAIN.double(), TRAIN.clone().requires_grad_()]
 )
 def test_matrix_has_the_layout_that_is_meant(layout: object, matrix: object) -> None:
-    found = nw.population(matrix, layout=layout)
+    found = nw.load(matrix, layout=layout)
     assert found.layout == NETWORK.layout
     assert torch.equal(found.weights, TRAIN.detach())
 
 
 def test_matrix_without_a_layout_is_one_parameter() -> None:
-    assert nw.population(np.zeros((3, 7))).layout.shapes == (("weights", (7,)),)
+    assert nw.load(np.zeros((3, 7))).layout.shapes == (("weights", (7,)),)
 
 
 def test_runs_have_steps_in_their_order() -> None:
-    found = nw.population(TRAIN[:5], runs=["a", "b", "a", "a", "b"])
+    found = nw.load(TRAIN[:5], runs=["a", "b", "a", "a", "b"])
     assert list(found.records.run) == ["a", "b", "a", "a", "b"]
     assert list(found.records.step) == [0, 0, 1, 2, 1]
     with pytest.raises(nw.InputError, match="train: expected the run of each of 5 checkpoints"):
-        nw.population(TRAIN[:5], runs=["a"])
+        nw.load(TRAIN[:5], runs=["a"])
 
 
 def test_layout_chooses_and_orders_parameters() -> None:
     layout = nw.WeightLayout((("out.bias", (3,)), ("hidden.bias", (4,))))
-    found = nw.population(states(TRAIN), layout=layout)
+    found = nw.load(states(TRAIN), layout=layout)
     assert found.layout == layout
     where = NETWORK.layout.slices
     parts = [TRAIN[:, where["out.bias"]], TRAIN[:, where["hidden.bias"]]]
@@ -212,9 +212,9 @@ def test_layout_chooses_and_orders_parameters() -> None:
 
 def test_statistics_are_no_weights_unless_they_are_named() -> None:
     module = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
-    found = nw.population([module, module])
+    found = nw.load([module, module])
     assert [name for name, _ in found.layout.shapes] == ["0.weight", "0.bias", "1.weight", "1.bias"]
-    whole = nw.population([module, module], layout=module)
+    whole = nw.load([module, module], layout=module)
     assert ("1.running_var", (2,)) in whole.layout.shapes
 
 
@@ -224,9 +224,9 @@ def test_population_of_several_splits_gives_each_role_its_rows(tmp_path: Path) -
     both = nw.Population(TRAIN[:5], NETWORK.layout, records)
     save_population(both, tmp_path / "zoo")
     for given in (both, tmp_path / "zoo"):
-        assert torch.equal(nw.population(given).weights, TRAIN[:3])
-        assert torch.equal(nw.population(given, role="heldout").weights, TRAIN[3:5])
-    assert len(nw.read(tmp_path / "zoo")) == 5
+        assert torch.equal(nw.load(given).weights, TRAIN[:3])
+        assert torch.equal(nw.load(given, role="heldout").weights, TRAIN[3:5])
+    assert len(nw.load(tmp_path / "zoo")) == 5
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_population_of_several_splits_gives_each_role_its_rows(tmp_path: Path) -
         ({"train": "nowhere"}, "nowhere: expected checkpoints"),
         ({"task": "digit"}, "unknown task 'digit'"),
         ({"layout": {"a": 1}}, "layout: expected a WeightLayout"),
-        ({"symmetry": NETWORK.module()}, "symmetry: expected an input of the network"),
+        ({"symmetry": NETWORK.module()}, "network: expected an input of it"),
         ({"symmetry": "mlp-64-10-10-relu"}, "expected the network of these checkpoints"),
         ({"symmetry": "table.json"}, "table.json: expected auto, none or a symmetry file"),
         (
@@ -265,24 +265,25 @@ def test_what_does_not_fit_is_named_by_its_role(words: dict, says: str) -> None:
 
 def test_task_may_be_named_by_the_population_and_must_be_one() -> None:
     trained = runs(NETWORK, TRAIN, "train")
-    assert task_given("auto", trained) is None
-    assert task_given(None, trained) is None
+    assert task_of("auto", trained) is None
+    assert task_of(None, trained) is None
     named = replace(trained, info=replace(trained.info, task="digits"))
-    assert task_given("auto", named).name == "digits"
-    assert task_given("none", named) is None
+    assert task_of("auto", named).name == "digits"
+    assert task_of("none", named) is None
     with pytest.raises(nw.InputError, match="got OneHiddenMLP without quality"):
-        task_given(NETWORK, trained)
+        task_of(NETWORK, trained)
 
 
 def test_symmetry_is_derived_from_a_network() -> None:
-    trained = nw.population(TRAIN, layout=NETWORK.layout)
+    trained = nw.load(TRAIN, layout=NETWORK.layout)
     example = torch.zeros(2, 5)
-    table = symmetry_given(NETWORK.module(), example, trained, None)
+    target = target_of({"network": NETWORK.module(), "example": example}, print)
+    table = symmetry_of("auto", trained, None, target)
     assert table is not None
     assert list(table.sizes(NETWORK.layout).values()) == [4]
     assert table.sign_groups
-    assert symmetry_given("none", None, trained, None) is None
-    assert symmetry_given(NETWORK.symmetry, None, trained, None) == NETWORK.symmetry
+    assert symmetry_of("none", trained, None, target) is None
+    assert symmetry_of(NETWORK.symmetry, trained, None, None) == NETWORK.symmetry
 
 
 class Resampler:
@@ -296,10 +297,10 @@ class Resampler:
 
 
 def test_class_with_fit_and_sample_is_evaluated() -> None:
-    train = nw.population(states(TRAIN))
+    train = nw.load(states(TRAIN))
     audited = nw.evaluate(Resampler, train, heldout=HELDOUT, samples=6)
     assert audited.verdict is nw.Verdict.REPLICA
-    assert set(audited.inputs) == {"train", "generated", "heldout"}
+    assert set(audited.origins) == {"train", "generated", "heldout"}
     assert len(audited.to_dataframe()) == 6
 
 
@@ -308,18 +309,18 @@ class _Stopped(Exception):
 
 
 @pytest.fixture
-def given_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., audit_run.Given]:
+def given_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AuditInputs]:
     """What an evaluation would audit."""
 
-    def stop(given: audit_run.Given, inputs: dict, **words: object) -> None:
+    def stop(given: AuditInputs, inputs: dict, **words: object) -> None:
         raise _Stopped(given)
 
-    def evaluate(*given: object, **words: object) -> audit_run.Given:
+    def evaluate(*given: object, **words: object) -> AuditInputs:
         with pytest.raises(_Stopped) as stopped:
             nw.evaluate(*given, **words)
         return stopped.value.args[0]
 
-    monkeypatch.setattr(library_evaluation, "audited", stop)
+    monkeypatch.setattr(api, "audited", stop)
     return evaluate
 
 
@@ -338,14 +339,14 @@ def test_codec_of_a_generator_stands_in_for_its_checkpoints(given_of) -> None:
             return population.with_weights(population.weights.round(), split="train")
 
     given = given_of(Rounding(), TRAIN, heldout=HELDOUT, samples=5)
-    assert torch.equal(given.reference.weights, TRAIN.round())
+    assert torch.equal(given.reconstructions.weights, TRAIN.round())
     assert torch.equal(given.heldout_reconstructions.weights, HELDOUT.round())
-    assert given_of(Resampler(), TRAIN, samples=5).reference is None
+    assert given_of(Resampler(), TRAIN, samples=5).reconstructions is None
 
 
 def test_samples_of_a_generator_with_a_loss_carry_its_generalization_gap(given_of) -> None:
     settings = hyperdiffusion.SCALES["smoke"]
-    train, heldout = (nw.population(weights) for weights in (TRAIN, HELDOUT))
+    train, heldout = (nw.load(weights) for weights in (TRAIN, HELDOUT))
     given = given_of(settings, train, heldout=heldout, samples=2)
     made_by = given.generated.info.provenance
     assert made_by.method == "HyperDiffusion"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from novelweights import audit_run
+from novelweights import api
 from novelweights.auditing import stages
 from novelweights.auditing.judge.statistics import bootstrap
 from novelweights.auditing.measure import quantities
@@ -25,7 +25,7 @@ def test_python_runs_and_says_what_its_comments_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(audit_run, "build_report", lambda folder: None)
+    monkeypatch.setattr(api, "build_report", lambda folder: None)
     monkeypatch.setattr(stages, "measured_controls", lambda *given: {})
     monkeypatch.setattr(quantities, "bootstrap", partial(bootstrap, draws=50))
     code = "\n".join(blocks("python"))

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import done, run
 from torch import Tensor
 from torch.nn import functional as F
-from typer.testing import CliRunner, Result
 
 import novelweights
-from novelweights import audit_run, plugins
+from novelweights import api, plugins
 from novelweights.auditing import stages
-from novelweights.cli.main import app
 from novelweights.errors import InputError
 from novelweights.generators import make_generator, method_named
 from novelweights.networks.registered import NETWORKS, network_named
@@ -28,17 +27,6 @@ from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.writer import save_population
 
 TEMPLATE = Path(__file__).parents[1] / "examples" / "plugin-template"
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def done(*words: object) -> str:
-    """What a command that succeeds says."""
-    result = run(*words)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 def listed(what: str) -> dict[str, str]:
@@ -93,7 +81,7 @@ def test_template_is_listed_fitted_sampled_and_audited(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # pages and controls have tests of their own
-    monkeypatch.setattr(audit_run, "build_report", lambda folder: None)
+    monkeypatch.setattr(api, "build_report", lambda folder: None)
     monkeypatch.setattr(stages, "measured_controls", lambda *given: {})
     told = listed("generators")["template-components"]
     assert told == "a Gaussian along the leading principal components; scales: default, flat"

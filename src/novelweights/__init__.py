@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 if TYPE_CHECKING:
+    from novelweights.api import Audited, audit, evaluate, lint, load, plan
     from novelweights.auditing.judge.criteria import Verdict
-    from novelweights.checkpoints import population
     from novelweights.errors import InputError
     from novelweights.generators import Method
     from novelweights.generators.generator import FittedGenerator, WeightGenerator
-    from novelweights.library import Audited, audit
-    from novelweights.library_evaluation import evaluate
-    from novelweights.readers import read_checkpoints as read
     from novelweights.readers.source import Reader, Reading, Source
     from novelweights.tasks.task import Measure, Task
     from novelweights.weights.layout import WeightLayout
@@ -49,12 +46,13 @@ __all__ = [
     "__version__",
     "audit",
     "evaluate",
-    "population",
-    "read",
+    "lint",
+    "load",
+    "plan",
 ]
 
 _PLACES = {  # where each name is defined
-    "Audited": "library",
+    "Audited": "api",
     "FittedGenerator": "generators.generator",
     "InputError": "errors",
     "Measure": "tasks.task",
@@ -70,12 +68,12 @@ _PLACES = {  # where each name is defined
     "Verdict": "auditing.judge.criteria",
     "WeightGenerator": "generators.generator",
     "WeightLayout": "weights.layout",
-    "audit": "library",
-    "evaluate": "library_evaluation",
-    "population": "checkpoints",
-    "read": "readers",
+    "audit": "api",
+    "evaluate": "api",
+    "lint": "api",
+    "load": "api",
+    "plan": "api",
 }
-_CALLED_THERE = {"read": "read_checkpoints"}
 
 
 def __getattr__(name: str) -> Any:
@@ -84,7 +82,7 @@ def __getattr__(name: str) -> Any:
         return metadata.version("novelweights")
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_PLACES[name]}"), _CALLED_THERE.get(name, name))
+    found = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
     globals()[name] = found
     return found
 

@@ -1,4 +1,4 @@
-"""Checkpoints in whatever form a program holds them, as one population.
+"""Checkpoints in whatever form somebody holds them, as one population.
 
 Populations, paths, state dicts, networks, and matrices with a weight vector in each row. Messages
 name the role (train, generated, heldout), as those of the command line do.
@@ -13,33 +13,46 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 from novelweights.networks.symmetry_of import layout_of
-from novelweights.readers import (
-    heldout_rows,
-    read_checkpoints,
-    read_starts,
-    rows_of_role,
-)
+from novelweights.readers import OpenedCheckpoints, open_checkpoints, read_starts, rows_of_role
 from novelweights.readers.formats.state_dicts import chain_symmetry, learned
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
 
-Checkpoints = Population | str | Path | Tensor | np.ndarray | Mapping[str, Any] | Iterable[Any]
+Checkpoints = (
+    Population
+    | OpenedCheckpoints
+    | str
+    | Path
+    | Tensor
+    | np.ndarray
+    | Mapping[str, Any]
+    | Iterable[Any]
+)
 """A population; a path; a matrix (n, d); state dicts or networks, as a sequence or by run name."""
 Layout = WeightLayout | nn.Module | Mapping[str, Any]
 """What the columns of a matrix mean: a layout, or a network or state dict that has it."""
-
+SPLITS = {
+    "train": "train",
+    "generated": "generated",
+    "heldout": "heldout",
+    "reconstructions": "train",
+    "heldout_reconstructions": "heldout",
+    "noise_from": "train",
+    "from_scratch": "train",
+}
+"""The roles of an audit, and which rows of a population play each."""
 FORMS = (
     "a Population, a path, a matrix with a checkpoint in each row, a sequence of state dicts or "
     "networks, or a mapping from run names to them"
 )
 
 
-def population(
+def load(
     checkpoints: Checkpoints,
     *,
-    role: str = "train",
+    role: str | None = None,
     layout: Layout | None = None,
     runs: Sequence[str] | None = None,
 ) -> Population:
@@ -50,7 +63,7 @@ def population(
             rows of this role. Weights are kept as float32; integer buffers and running statistics
             of state dicts and networks are no weights, unless the layout names them.
         role: train, heldout, generated, start (or another of `audit`): what messages call the
-            checkpoints, and their split.
+            checkpoints, and their split. None: all rows; checkpoints in memory are train.
         layout: Parameters of a matrix (none: one parameter, "weights"), or which of those of state
             dicts are meant, in which order.
         runs: Names of the training runs, one for each checkpoint, where one run has several: these
@@ -61,12 +74,14 @@ def population(
             or `runs` has another length.
     """
     meant = None if layout is None else meant_layout(layout)
-    if isinstance(checkpoints, str | Path):
+    split, role = None if role is None else SPLITS.get(role, role), role or "train"
+    if isinstance(checkpoints, OpenedCheckpoints):
+        found = checkpoints.of_split(split)
+    elif isinstance(checkpoints, str | Path):
         path = Path(checkpoints)
-        is_start = role == "start"
-        found = read_starts(path) if is_start else read_checkpoints(path, split=split_of(role))
+        found = read_starts(path) if role == "start" else open_checkpoints(path).of_split(split)
     elif isinstance(checkpoints, Population):
-        found = _of_role(checkpoints, split_of(role), role)
+        found = _of_role(checkpoints, split, role)
     elif isinstance(checkpoints, Tensor | np.ndarray):
         found = _of_matrix(checkpoints, meant, role)
     else:
@@ -94,43 +109,7 @@ def meant_layout(layout: Layout) -> WeightLayout:
     )
 
 
-def population_like(
-    trained: Population,
-    checkpoints: Checkpoints,
-    *,
-    role: str,
-    layout: Layout | None = None,
-    runs: Sequence[str] | None = None,
-) -> Population:
-    """Checkpoints as a population; those in a matrix have the training checkpoints' layout, unless
-    another is given.
-
-    Raises:
-        InputError: As `population`.
-    """
-    is_matrix = isinstance(checkpoints, Tensor | np.ndarray)
-    meant = trained.layout if layout is None and is_matrix else layout
-    return population(checkpoints, role=role, layout=meant, runs=runs)
-
-
-def own_heldout(train: Checkpoints) -> Checkpoints | None:
-    """What holds the held-out runs that lie beside training checkpoints, None where none do."""
-    if isinstance(train, str | Path):
-        return train if heldout_rows(Path(train)) else None
-    if isinstance(train, Population):
-        split = train.records.split
-        return train if (split == "heldout").any() and (split == "train").any() else None
-    return None
-
-
-def split_of(role: str) -> str:
-    """Which rows of a population play a role."""
-    if role in ("reconstructions", "noise-from", "from-scratch"):
-        return "train"
-    return "heldout" if role == "heldout-reconstructions" else role
-
-
-def _of_role(given: Population, split: str, role: str) -> Population:
+def _of_role(given: Population, split: str | None, role: str) -> Population:
     """The rows of a split, where a population tells splits apart."""
     rows = rows_of_role(given.records.split, split, role)
     return given if rows is None or rows.all() else given.select(rows)
@@ -213,9 +192,9 @@ def _of_states(
         except InputError as error:
             faults.append(f"{names[row]}: {error}")
     if faults:
-        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise InputError(
-            f"{role}: {len(faults)} of {len(states)} checkpoints: {'; '.join(faults[:3])}{more}"
+            f"{role}: {len(faults)} of {len(states)} checkpoints: {first_few(faults, '; ')}",
+            "other-network",
         )
     # of parts of a network nothing is known: the rest would have to move along
     symmetry = chain_symmetry(states[0]) if set(listed) == set(first) else None

@@ -5,22 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from commands import fails, run
 
-from novelweights.cli.main import app
 from novelweights.readers import read_checkpoints
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def fails(*words: object, says: str) -> None:
-    result = run(*words)
-    assert result.exit_code == 2, result.output
-    [line] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert says in line
-    assert "Traceback" not in result.output
 
 
 @pytest.fixture(scope="module")

@@ -8,28 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import fails, run
 from safetensors.torch import save_file
-from typer.testing import CliRunner, Result
 
-from novelweights import audit_run, evaluation
-from novelweights.cli.main import app
+from novelweights import api, pipeline
 from novelweights.readers import read_checkpoints
 from novelweights.seeding import rng_for
 from novelweights.weights.symmetry import random_transform
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def fails(*words: object, says: str, code: int = 2) -> None:
-    """The command ends with one clear line and no traceback."""
-    result = run(*words)
-    assert result.exit_code == code, result.output
-    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1
-    assert says in lines[0]
-    assert "Traceback" not in result.output
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +49,7 @@ def test_audit_leaves_the_numbers_the_table_and_the_page(chain: Path) -> None:
     assert "copies its training checkpoints" in page
 
 
+@pytest.mark.integration
 def test_zoo_keeps_as_many_checkpoints_of_a_run_as_asked_for(tmp_path: Path) -> None:
     words = ("zoo", "build", "digits-mlp-steps", "-o", tmp_path / "zoo", "--runs", 2)
     words += ("--heldout-runs", 1)
@@ -95,12 +81,14 @@ def test_report_is_rebuilt_from_the_numbers_alone(chain: Path, tmp_path: Path) -
     assert (copied / "report.html").read_bytes() == page
 
 
+@pytest.mark.integration
 def test_fail_on_ends_with_code_1_only_for_the_named_verdicts(chain: Path, tmp_path: Path) -> None:
     words = ("audit", "--train", chain / "zoo", "--generated", chain / "samples")
     assert run(*words, "-o", tmp_path / "a", "--fail-on", "replica").exit_code == 1
     assert run(*words, "-o", tmp_path / "b", "--fail-on", "novel,broken").exit_code == 0
 
 
+@pytest.mark.integration
 def test_folder_of_state_dicts_is_audited(chain: Path, tmp_path: Path) -> None:
     samples = read_checkpoints(chain / "samples")
     (tmp_path / "states").mkdir()
@@ -114,6 +102,7 @@ def test_folder_of_state_dicts_is_audited(chain: Path, tmp_path: Path) -> None:
     assert "replica" in result.stdout
 
 
+@pytest.mark.integration
 def test_without_symmetry_and_task_the_page_says_what_is_missing(
     chain: Path, tmp_path: Path
 ) -> None:
@@ -130,6 +119,7 @@ def test_without_symmetry_and_task_the_page_says_what_is_missing(
     assert page.index("No task was given") < page.index("<h3>Verdict on each of the")
 
 
+@pytest.mark.integration
 def test_hyperdiffusion_is_fitted_from_flags(chain: Path, tmp_path: Path) -> None:
     result = run(
         *("fit", "hyperdiffusion", "--population", chain / "zoo", "-o", tmp_path / "m"),
@@ -158,6 +148,7 @@ def test_lists_name_what_there_is(what: str) -> None:
     assert len(result.stdout.splitlines()) >= 3
 
 
+@pytest.mark.integration
 def test_demo_runs_at_smoke_scale_and_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,7 +159,7 @@ def test_demo_runs_at_smoke_scale_and_resumes(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "audit_to_folder", interrupted)
+        patch.setattr(pipeline, "audited", interrupted)
         fails(*words, says="interrupted", code=130)
     before = (tmp_path / "d" / "model" / "denoiser.safetensors").stat().st_mtime_ns
     fails(*words, says="--resume")
@@ -233,6 +224,7 @@ def test_folder_without_the_role_asked_for_is_refused(chain: Path, tmp_path: Pat
     assert not out.exists()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["safetensors", "pt"])
 def test_moved_copies_are_found_whatever_order_a_format_keeps(
     chain: Path, tmp_path: Path, kind: str
@@ -261,6 +253,7 @@ def test_moved_copies_are_found_whatever_order_a_format_keeps(
         assert "verdict: replica. 30 of 30" in result.stdout
 
 
+@pytest.mark.integration
 def test_damaged_nan_and_foreign_checkpoints_are_refused(chain: Path, tmp_path: Path) -> None:
     zoo, out = chain / "zoo", tmp_path / "out"
 
@@ -290,6 +283,7 @@ def test_damaged_nan_and_foreign_checkpoints_are_refused(chain: Path, tmp_path: 
     assert not out.exists()
 
 
+@pytest.mark.integration
 def test_one_training_run_is_too_few(chain: Path, tmp_path: Path) -> None:
     single = tmp_path / "single"
     assert run("zoo", "build", "digits-mlp", "-o", single, "--runs", 1).exit_code == 0
@@ -307,7 +301,7 @@ def test_full_disk_is_one_line_and_loses_nothing(
     def full(*args: object, **kwargs: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
 
-    monkeypatch.setattr(audit_run, "write_run", full)
+    monkeypatch.setattr(api, "write_run", full)
     fails(
         *("audit", "--train", chain / "zoo", "--generated", chain / "samples"),
         *("-o", chain / "run", "--overwrite"),
@@ -317,6 +311,7 @@ def test_full_disk_is_one_line_and_loses_nothing(
     assert not list(chain.glob(".run.*"))
 
 
+@pytest.mark.integration
 def test_unfinished_zoo_asks_for_resume_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

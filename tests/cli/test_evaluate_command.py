@@ -6,18 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from commands import run
 
-from novelweights.cli.main import app
-from novelweights.evaluation_summary import summarize
 from novelweights.generators.store import model_digest
+from novelweights.pipeline_summary import summarize
 from novelweights.studies.steering.samples import Steering
 from novelweights.studies.steering.store import write_steering
 from novelweights.studies.steering.summary import summarize as summarize_steering
 
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")

@@ -7,19 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from commands import run
 
-from novelweights import evaluation
+from novelweights import pipeline
 from novelweights.auditing.measure.generalization_gap import gap_quantities
-from novelweights.cli.main import app
 from novelweights.readers import read_checkpoints
 from novelweights.weights.provenance import GeneralizationGap
 
 SMOKE = ("--scale", "smoke", "--steps", 5, "--width", 16)
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +112,9 @@ def test_the_demos_samples_tell_of_their_generator(
     def enough(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluation, "audit_to_folder", enough)
+    monkeypatch.setattr(pipeline, "audited", enough)
     with pytest.raises(KeyboardInterrupt):
-        evaluation.demo(tmp_path / "d", runs=8, heldout_runs=6, samples=3, scale="smoke")
+        pipeline.demo(tmp_path / "d", runs=8, heldout_runs=6, samples=3, scale="smoke")
     gap = read_checkpoints(tmp_path / "d" / "samples").info.provenance.gap
     assert gap is not None
     assert (gap.n_train, gap.n_heldout) == (8, 6)

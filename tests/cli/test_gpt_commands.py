@@ -4,16 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from commands import run
 from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from novelweights.cli.main import app
 from novelweights.readers import read_checkpoints
 from novelweights.weights.writer import save_population
 
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")

@@ -3,24 +3,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import done
 from killed import run_killed
 from safetensors.torch import save_file
-from typer.testing import CliRunner
 
-from novelweights.cli.main import app
-from novelweights.cli.reading import size_in_bytes
+from novelweights.cli.options import size_in_bytes
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.readers import read_checkpoints
 from novelweights.seeding import rng_for
 
 NETWORK = OneHiddenMLP(4, 3, 2)
-
-
-def run(*words: object, code: int = 0) -> str:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 def write_states(folder: Path, n: int, *, steps: int = 1) -> None:
@@ -38,7 +31,7 @@ def digests(folder: Path) -> dict[str, str]:
 def test_an_imported_population_says_the_same_and_what_was_recognized(tmp_path: Path) -> None:
     write_states(tmp_path / "files", 8, steps=4)
     words = ["import", "auto", tmp_path / "files", "-o", tmp_path / "p", "--split", "train"]
-    said = run(*words, "--task", "digits")
+    said = done(*words, "--task", "digits")
     assert "8 state dicts" in said
     assert "steps of 2 runs, by their names (seed0_step0: run seed0, step 0)" in said
     assert "8 checkpoints of 23 weights written" in said
@@ -48,8 +41,8 @@ def test_an_imported_population_says_the_same_and_what_was_recognized(tmp_path: 
     assert set(copy.records.split) == {"train"}
     assert copy.info.task == "digits"
     assert copy.info.symmetry is not None
-    assert "--overwrite" in run(*words, code=2)
-    run(*words, "--overwrite", "--steps", "last")
+    assert "--overwrite" in done(*words, code=2)
+    done(*words, "--overwrite", "--steps", "last")
     assert list(read_checkpoints(tmp_path / "p").records.step) == [3, 3]
 
 
@@ -68,7 +61,7 @@ def test_what_cannot_be_imported_is_told_in_one_line(
     tmp_path: Path, words: list[str], says: str, capsys: pytest.CaptureFixture
 ) -> None:
     write_states(tmp_path / "files", 40)
-    result = run("import", "auto", tmp_path / "files", "-o", tmp_path / "p", *words, code=2)
+    result = done("import", "auto", tmp_path / "files", "-o", tmp_path / "p", *words, code=2)
     [line] = [line for line in result.splitlines() if line.startswith("error:")]
     assert says in line
     assert not (tmp_path / "p").exists()
@@ -76,7 +69,7 @@ def test_what_cannot_be_imported_is_told_in_one_line(
 
 def test_an_unknown_format_is_told_with_those_that_are_known(tmp_path: Path) -> None:
     write_states(tmp_path / "files", 2)
-    said = run("import", "state-dict", tmp_path / "files", "-o", tmp_path / "p", code=2)
+    said = done("import", "state-dict", tmp_path / "files", "-o", tmp_path / "p", code=2)
     assert "did you mean 'state-dicts'" in said
 
 
@@ -95,7 +88,7 @@ def test_checkpoints_that_are_not_finite_are_named(tmp_path: Path) -> None:
         {"hidden.weight": torch.full((3, 4), torch.nan)} | dict(_rest()),
         tmp_path / "files" / "run3.safetensors",
     )
-    said = run("import", "auto", tmp_path / "files", "-o", tmp_path / "p", code=2)
+    said = done("import", "auto", tmp_path / "files", "-o", tmp_path / "p", code=2)
     assert "NaN or infinite weights in run3;" in said
 
 
@@ -110,12 +103,13 @@ source.BLOCK_BYTES = 2 * 4 * 23  # two checkpoints a block
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_an_import_that_is_killed_goes_on_and_ends_with_the_same_bytes(
     tmp_path: Path, kills: int
 ) -> None:
     write_states(tmp_path / "files", 10 * (kills + 2))
     words = ["import", "auto", tmp_path / "files", "--split", "train"]
-    run(*words, "-o", tmp_path / "whole")
+    done(*words, "-o", tmp_path / "whole")
     run_killed([*words, "-o", tmp_path / "killed", "--resume"], kills=kills, changes=SMALL_BLOCKS)
     assert digests(tmp_path / "killed") == digests(tmp_path / "whole")

@@ -7,6 +7,8 @@ from killed import run_killed
 from novelweights.zoos import find_zoo, independent_runs
 from novelweights.zoos.building import build
 
+pytestmark = pytest.mark.integration
+
 SMALL_BLOCKS = """
 import novelweights.zoos.building
 from novelweights.zoos import independent_runs

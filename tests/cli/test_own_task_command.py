@@ -70,11 +70,11 @@ def asked(monkeypatch) -> dict:
     """What the command asks of the audit, which does not run."""
     found = {}
 
-    def stop(*_populations, **options):
-        found.update(options)
+    def stop(inputs, origins, *, command, progress):
+        found.update(vars(inputs), command=command)
         raise InputError("stopped")
 
-    monkeypatch.setattr("novelweights.audit_run.audit_to_folder", stop)
+    monkeypatch.setattr("novelweights.api.audited", stop)
     return found
 
 
@@ -124,10 +124,10 @@ def test_what_does_not_go_together_is_refused_in_one_line(folder):
     np.savez("long.npz", x=np.zeros((2, 5)), y=np.array([0, 1]))
     data = ("--data", "test.npz")
     for options, words in (
-        (data, "expected --network beside --data"),
-        (("--task", "own_audit_task:Norms", *data), "expected --network beside --data"),
+        (data, "(--network) beside --data"),
+        (("--task", "own_audit_task:Norms", *data), "(--network) beside --data"),
         (NETWORK, "the network has no input_shape; add --input-shape"),
-        (("--input-shape", "4"), "expected the network it is of"),
+        (("--input-shape", "4"), "expected the network"),
         ((*NETWORK, *data, "--input-shape", "5"), "expected examples of 5 (--input-shape), got 4"),
         ((*NETWORK, "--data", "none.npz"), "there is none"),
         ((*NETWORK, "--data", "classes.npz"), "expected classes 0 to 2"),

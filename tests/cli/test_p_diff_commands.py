@@ -5,15 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import run
 from safetensors.torch import save_file
-from typer.testing import CliRunner, Result
 
-from novelweights.cli.main import app
 from novelweights.readers import read_checkpoints
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture

@@ -6,21 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import done
 from safetensors.torch import save_file
-from typer.testing import CliRunner
 
-from novelweights.cli.main import app
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.seeding import rng_for
 
 NETWORK = OneHiddenMLP(6, 5, 3)
 N = 24
-
-
-def run(*words: object, code: int = 0) -> str:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 def rows(label: str, n: int = N) -> torch.Tensor:
@@ -44,7 +37,7 @@ def test_copies_are_found_whatever_form_each_role_has(tmp_path: Path) -> None:
     train = write(tmp_path / "train", trained, "seed{i}_step900.pt")
     heldout = write(tmp_path / "heldout", fresh, "seed1{i:02}_step900.pt")
     np.save(tmp_path / "generated.npy", trained[:8].numpy())
-    said = run(
+    said = done(
         *("audit", "--train", train, "--heldout", heldout, "-o", tmp_path / "run"),
         *("--generated", tmp_path / "generated.npy"),
     )
@@ -67,12 +60,12 @@ def test_parts_of_networks_are_audited_by_the_parameters_that_are_named(tmp_path
         part = NETWORK.layout.unflatten(trained[i])["out.weight"].clone()
         save_file({"out.weight": part}, tmp_path / "made" / f"{i}.safetensors")
     words = ("audit", "--train", train, "--heldout", heldout, "--generated", tmp_path / "made")
-    said = run(*words, "--include", "out.weight", "-o", tmp_path / "run")
+    said = done(*words, "--include", "out.weight", "-o", tmp_path / "run")
     assert "1 of 4 parameters: out.weight" in said
     assert "verdict: replica" in said
     command = json.loads((tmp_path / "run" / "manifest.json").read_text())["command"]
     assert "--include 'out.weight'" in command
-    said = run(*words, "-o", tmp_path / "whole", code=2)
+    said = done(*words, "-o", tmp_path / "whole", code=2)
     assert "hold different networks" in said
 
 
@@ -91,7 +84,7 @@ def test_options_that_do_not_fit_are_told_in_one_line(
 ) -> None:
     train = write(tmp_path / "train", rows("train", 4), "{i}.safetensors")
     np.save(tmp_path / "g.npy", rows("train", 2).numpy())
-    said = run(
+    said = done(
         *("audit", "--train", train, "--generated", tmp_path / "g.npy"),
         *("-o", tmp_path / "run", *words),
         code=2,

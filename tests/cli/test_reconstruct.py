@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from test_commands import fails, run
+from commands import fails, run
 
 from novelweights.auditing.stages import audit
 from novelweights.cli.reconstruct import PARTS
-from novelweights.evaluation import stand_ins
-from novelweights.evaluation_summary import _study
 from novelweights.files import require_new
+from novelweights.generators.calling import reconstructed
 from novelweights.generators.store import load_fitted, model_digest
+from novelweights.pipeline_summary import _study
 from novelweights.readers import read_checkpoints
 from novelweights.reproduce.reported import REPORTED
 from novelweights.seeding import rng_for
@@ -63,6 +63,7 @@ def test_reconstruct_leaves_the_numbers_the_table_and_the_page(chain: Path) -> N
     assert "No neurons of these networks may change" in (chain / "run/report.html").read_text()
 
 
+@pytest.mark.integration
 def test_equal_seeds_give_equal_pairs_and_overwrite_replaces(chain: Path, tmp_path: Path) -> None:
     words = ("reconstruct", chain / "model", "--population", chain / "zoo", "-o", tmp_path / "run")
     again = run(*words)
@@ -81,6 +82,7 @@ def test_equal_seeds_give_equal_pairs_and_overwrite_replaces(chain: Path, tmp_pa
     assert "4 training runs, of which 8 are needed" in few.stdout
 
 
+@pytest.mark.integration
 def test_report_draws_a_reconstruction_run_again(chain: Path, tmp_path: Path) -> None:
     shutil.copytree(chain / "run", tmp_path / "run")
     page = tmp_path / "run" / "report.html"
@@ -90,6 +92,7 @@ def test_report_draws_a_reconstruction_run_again(chain: Path, tmp_path: Path) ->
     assert page.read_bytes() == before
 
 
+@pytest.mark.integration
 def test_what_cannot_be_reconstructed_ends_in_one_line(chain: Path, tmp_path: Path) -> None:
     def attempt(
         *words: object,
@@ -118,6 +121,7 @@ def test_what_cannot_be_reconstructed_ends_in_one_line(chain: Path, tmp_path: Pa
     attempt(population=tmp_path / "wide", says="hold different networks")
 
 
+@pytest.mark.integration
 def test_without_heldout_runs_or_a_task_of_its_own_a_population_is_taken(
     chain: Path, tmp_path: Path
 ) -> None:
@@ -139,6 +143,7 @@ def test_without_heldout_runs_or_a_task_of_its_own_a_population_is_taken(
     assert data["about"]["is_of_fit"] is False
 
 
+@pytest.mark.integration
 def test_of_an_older_model_it_is_not_known_what_it_was_fitted_to(
     chain: Path, tmp_path: Path
 ) -> None:
@@ -156,6 +161,7 @@ def test_of_an_older_model_it_is_not_known_what_it_was_fitted_to(
     assert "never saw" not in (tmp_path / "run/report.html").read_text()
 
 
+@pytest.mark.integration
 def test_written_reconstructions_give_the_audit_inside_an_evaluation(
     chain: Path, tmp_path: Path
 ) -> None:
@@ -167,7 +173,7 @@ def test_written_reconstructions_give_the_audit_inside_an_evaluation(
     train, heldout = (read_checkpoints(chain / "zoo", split=s) for s in ("train", "heldout"))
     fitted, _ = load_fitted(chain / "model")
     task, generated = make_task("digits"), fitted.sample(9, rng=rng_for(0))
-    inside: dict[str, Any] = dict(stand_ins(fitted, train, heldout))
+    inside: dict[str, Any] = dict(reconstructed(fitted, train, heldout))
     outside: dict[str, Any] = {
         role: read_checkpoints(written / part, split="heldout" if part == "heldout" else "train")
         for part, role in PARTS.items()
@@ -184,6 +190,7 @@ def test_written_reconstructions_give_the_audit_inside_an_evaluation(
     fails(*words[:-1], tmp_path / "other" / "in", "-o", tmp_path / "other", says="outside of")
 
 
+@pytest.mark.integration
 def test_an_evaluation_tells_what_the_reconstructions_of_its_model_show(
     chain: Path, tmp_path: Path
 ) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from commands import fails, run
 
-from novelweights.cli.main import app
 from novelweights.errors import InputError
 from novelweights.generators import sampled_by
 from novelweights.generators.generator import DrawsFromSome, HasSamplers
@@ -16,18 +15,10 @@ from novelweights.generators.store import load_fitted
 from novelweights.readers import read_checkpoints
 from novelweights.weights.writer import save_population
 
+pytestmark = pytest.mark.integration
+
 WORDS = ("evaluate", "hyper-representations", "--zoo", "digits-mlp-steps", "--scale", "smoke")
 SIZES = ("--runs", 20, "--heldout-runs", 20, "--checkpoints", 3, "-n", 8)
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def fails(*words: object, says: str) -> None:
-    result = run(*words)
-    assert result.exit_code == 2, result.output
-    assert says in result.stderr
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_commands import fails, run
+from commands import fails, run
 
 from novelweights.generators.store import model_digest
 from novelweights.readers import read_checkpoints
@@ -52,6 +52,7 @@ def test_steer_leaves_the_numbers_the_table_and_the_page(chain: Path) -> None:
     assert "digits" in (chain / "run" / "report.html").read_text()
 
 
+@pytest.mark.integration
 def test_equal_seeds_give_equal_samples_and_overwrite_replaces(chain: Path, tmp_path: Path) -> None:
     words = ("steer", chain / "model", "--start", chain / "zoo", "--prompts", 3)
     again = run(*words, "-o", tmp_path / "run", "--starts", 8)
@@ -68,6 +69,7 @@ def test_equal_seeds_give_equal_samples_and_overwrite_replaces(chain: Path, tmp_
     assert about["starts"] == 9
 
 
+@pytest.mark.integration
 def test_report_draws_a_steering_run_again(chain: Path, tmp_path: Path) -> None:
     shutil.copytree(chain / "run", tmp_path / "run")
     page = tmp_path / "run" / "report.html"
@@ -77,6 +79,7 @@ def test_report_draws_a_steering_run_again(chain: Path, tmp_path: Path) -> None:
     assert page.read_bytes() == before
 
 
+@pytest.mark.integration
 def test_what_cannot_be_steered_ends_in_one_line(chain: Path, tmp_path: Path) -> None:
     def attempt(
         *words: object,
@@ -114,6 +117,7 @@ def test_what_cannot_be_steered_ends_in_one_line(chain: Path, tmp_path: Path) ->
     assert few.exit_code == 2
 
 
+@pytest.mark.integration
 def test_sample_takes_a_prompt_and_recursions_where_the_generator_does(
     chain: Path, tmp_path: Path
 ) -> None:
@@ -133,6 +137,7 @@ def test_sample_takes_a_prompt_and_recursions_where_the_generator_does(
     assert told == [(0, 1), (0, 1), (1, 1), (0, 2)]
 
 
+@pytest.mark.integration
 def test_between_passes_the_true_loss_is_measured(
     chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +154,7 @@ def test_between_passes_the_true_loss_is_measured(
     assert measured == [3, 3]
 
 
+@pytest.mark.integration
 def test_generators_without_prompts_refuse_the_flags(chain: Path, tmp_path: Path) -> None:
     fitted = run("fit", "average", "--population", chain / "zoo", "-o", tmp_path / "m", "--of", 2)
     assert fitted.exit_code == 0, fitted.output

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import run
 from torch import nn
-from typer.testing import CliRunner, Result
 
-from novelweights.cli.main import app
 from novelweights.networks.declared import network_at
 from novelweights.networks.deep_mlp import DeepMLP
 from novelweights.weights.symmetry import NeuronSymmetry, random_transform
@@ -38,10 +37,6 @@ class Memory(nn.Module):
 
 number = 3
 """
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture

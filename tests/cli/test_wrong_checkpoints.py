@@ -44,6 +44,11 @@ ON_THE_COMMAND_LINE = [
 ]
 
 
+def some(i: int, kind: str) -> object:
+    """Every eighth is among the fast tests, and with it one of each kind of file."""
+    return pytest.param(kind, marks=[pytest.mark.integration] * (i % 8 > 0))
+
+
 @contextmanager
 def in_time() -> Iterator[None]:
     """An alarm instead of a test that waits for ever."""
@@ -102,7 +107,7 @@ def read(wrong: Wrong, output: Path) -> None:
         read_checkpoints(wrong.path, reading=wrong.reading)
 
 
-@pytest.mark.parametrize("kind", TABLE)
+@pytest.mark.parametrize("kind", [some(i, kind) for i, kind in enumerate(TABLE)])
 def test_a_wrong_input_is_refused_in_one_line_that_says_what_to_do(
     tmp_path: Path, kind: str
 ) -> None:
@@ -123,6 +128,7 @@ def test_a_wrong_input_is_refused_in_one_line_that_says_what_to_do(
     assert peak() - resident < allowed
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ON_THE_COMMAND_LINE)
 def test_the_command_line_tells_it_in_one_line_and_writes_nothing(
     tmp_path: Path, kind: str

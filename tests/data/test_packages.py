@@ -9,6 +9,7 @@ from refused import refused
 from novelweights.data import packages
 from novelweights.data.packages import read_installed, read_package
 
+pytestmark = pytest.mark.integration  # a program for each archive
 TOO_MANY = MAX_BYTES + 1
 OTHER = {**FILES, "labels": b"43"}
 

@@ -40,6 +40,7 @@ def test_digits_on_photo_have_the_shape_and_scale_of_svhn(digits_on_photo):
     assert data.test_y.bincount().tolist() == [100] * 10
 
 
+@pytest.mark.integration
 def test_photo_patches_are_the_same_bytes_everywhere_and_standardized():
     data = load_data("photo-patch-10")
     assert data.sha256 == PATCHES_SHA256
@@ -55,6 +56,7 @@ def test_photo_patches_are_the_same_bytes_everywhere_and_standardized():
     assert torch.isfinite(data.test_x).all()
 
 
+@pytest.mark.integration
 def test_photo_patches_as_bytes_are_the_same_everywhere_with_one_mean_and_contrast():
     data = load_pixels("photo-patch-10")
     assert data.sha256 == PIXELS_SHA256
@@ -157,6 +159,7 @@ def test_other_digits_stand_22_pixels_at_either_side():
     assert dark.tolist() == list(range(right + 6, right + 22))
 
 
+@pytest.mark.integration
 def test_no_test_digit_is_used_in_training(monkeypatch):
     used = {}
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from novelweights.errors import InputError
-from novelweights.evaluation import fit_to_folder
 from novelweights.generators import make_generator
 from novelweights.generators.baselines import AddNoise
 from novelweights.generators.hyperdiffusion import HyperDiffusion
@@ -23,6 +22,7 @@ from novelweights.generators.parts.gap import (
     watched_timesteps,
 )
 from novelweights.generators.parts.training import Workspace
+from novelweights.pipeline import fit_to_folder
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, Records
 

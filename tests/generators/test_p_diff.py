@@ -8,7 +8,6 @@ import torch
 from partial_networks import norms_layout, walk_of_norms
 
 from novelweights.errors import InputError
-from novelweights.evaluation import fit_to_folder
 from novelweights.generators.generator import FittedGenerator, WeightGenerator
 from novelweights.generators.p_diff import SCALES, FittedPDiff, PDiff
 from novelweights.generators.parts.diffusion import denoising_errors, noise_predicting_scheduler
@@ -16,6 +15,7 @@ from novelweights.generators.parts.gap import HasLoss, final_gap
 from novelweights.generators.parts.latent_stages import AutoencoderStage, DiffusionStage
 from novelweights.generators.parts.training import Workspace
 from novelweights.generators.store import load_fitted, save_fitted
+from novelweights.pipeline import fit_to_folder
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, Records
 

@@ -5,7 +5,7 @@ import torch
 from novelweights.metrics.alignment import Alignment, lower_bounds, pair_distances
 from novelweights.metrics.brackets import CANDIDATES, Framed
 from novelweights.metrics.neighbors import nearest
-from novelweights.metrics.sources import Movable, find_directions, find_sources
+from novelweights.metrics.sources import Alignable, find_directions, find_sources
 from novelweights.networks.deep_mlp import DeepMLP
 from novelweights.weights.symmetry import random_transform
 
@@ -73,13 +73,13 @@ def test_the_frame_is_made_again_when_the_reference_changes(reference):
 
 
 def test_sources_see_through_the_moves(reference, rng):
-    movable = Movable.of(reference, ALIGNMENT)
+    movable = Alignable.of(reference, ALIGNMENT)
     copies = moved_at_random(reference[:8], rng)
     found = find_sources(copies, movable)
     assert (found.rows[:, 0] == np.arange(8)).mean() >= 0.8
     assert np.median(found.weights[:, 0]) > 0.99
     assert np.median(found.cosine) > 0.99
-    plain = find_sources(copies, Movable.of(reference, None))
+    plain = find_sources(copies, Alignable.of(reference, None))
     assert np.median(plain.cosine) < 0.9
     directions = find_directions(copies, movable)
     assert np.allclose(directions.cosine, found.cosine)

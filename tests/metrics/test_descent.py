@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from novelweights.metrics.alignment import Alignment, aligned_to, lower_bounds, pair_distances
-from novelweights.metrics.arrangement import COUNTED, LENGTH, N_OTHER, Arrangement
+from novelweights.metrics.arrangement import Arrangement, identities, permuted, random_symmetries
 from novelweights.metrics.bounds import sorted_by_neuron, squared_bounds
 from novelweights.metrics.descent import descend
-from novelweights.metrics.symmetries import moved, no_moves, random_moves
 from novelweights.networks.deep_mlp import DeepMLP
 from novelweights.networks.small_cnn import GRAY_CNN
 from novelweights.weights.layout import WeightLayout
@@ -115,7 +114,7 @@ def test_moves_are_those_of_transform(name, rng):
     layout, symmetry = TABLES[name]
     arrangement = Arrangement(layout, symmetry)
     weights = torch.randn(6, layout.size, generator=rng)
-    moves = random_moves(6, arrangement, np.random.default_rng(0))
+    moves = random_symmetries(6, arrangement, np.random.default_rng(0))
     sizes = symmetry.sizes(layout)
     order = {g: torch.from_numpy(moves.order[:, i, :n]) for i, (g, n) in enumerate(sizes.items())}
     signs = {
@@ -123,24 +122,20 @@ def test_moves_are_those_of_transform(name, rng):
         for i, (variable, group) in enumerate(arrangement.signs)
     }
     expected = transform(weights, layout, symmetry, order, signs)
-    assert torch.equal(moved(arrangement, weights, moves), expected)
-    assert torch.equal(moved(arrangement, weights, no_moves(6, arrangement)), weights)
+    assert torch.equal(permuted(arrangement, weights, moves), expected)
+    assert torch.equal(permuted(arrangement, weights, identities(6, arrangement)), weights)
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_each_weight_is_counted_once(name):
     layout, symmetry = TABLES[name]
     arrangement = Arrangement(layout, symmetry)
-    counted = [arrangement.rest]
-    for n, begin, length, first, last in arrangement.rows.tolist():
-        rows = arrangement.index[begin : begin + n * length].reshape(n, length)
-        for segment in arrangement.segments[first:last]:
-            if segment[COUNTED]:
-                end = segment[0] + segment[N_OTHER] * segment[LENGTH]
-                counted.append(rows[:, segment[0] : end].flatten())
-    assert torch.cat(counted).sort().values.tolist() == list(range(layout.size))
-    ranges = [arrangement.index[start:end] for start, end in arrangement.counted]
-    assert torch.equal(torch.cat(ranges).sort().values, torch.cat(counted[1:]).sort().values)
+    index = arrangement.index.numpy()[None]
+    counted = [p.flatten() for segment, p in arrangement.parts(index) if segment.is_counted]
+    places = np.concatenate([arrangement.rest, *counted])
+    assert np.sort(places).tolist() == list(range(layout.size))
+    ranges = [index[0, start:end] for start, end in arrangement.tables.counted]
+    assert np.array_equal(np.sort(np.concatenate(ranges)), np.sort(np.concatenate(counted)))
 
 
 def test_a_descent_does_not_depend_on_the_pairs_beside_it(rng):
@@ -148,10 +143,10 @@ def test_a_descent_does_not_depend_on_the_pairs_beside_it(rng):
     weights = torch.randn(9, RELU.layout.size, generator=rng)
     rows = arrangement.by_neuron(weights)
     a, b = np.arange(8), np.arange(1, 9)
-    together, squared = descend(arrangement, rows, rows, (a, b), no_moves(8, arrangement))
+    together, squared = descend(arrangement, rows, rows, (a, b), identities(8, arrangement))
     for i in range(8):
         alone, one = descend(
-            arrangement, rows, rows, (a[i : i + 1], b[i : i + 1]), no_moves(1, arrangement)
+            arrangement, rows, rows, (a[i : i + 1], b[i : i + 1]), identities(1, arrangement)
         )
         assert one[0] == squared[i]
         assert (alone.order[0] == together.order[i]).all()
@@ -182,7 +177,7 @@ def test_bounds_do_not_change_with_the_order_of_neurons(rng):
 
 def test_tables_that_cannot_be_arranged_are_refused():
     layout = WeightLayout((("w", (2, 2, 2)),))
-    with pytest.raises(ValueError, match="moves nothing"):
+    with pytest.raises(ValueError, match="no group of neurons"):
         Arrangement(layout, NeuronSymmetry({"w": (None, None, None)}))
     with pytest.raises(ValueError, match="w counts neurons along more than two axes"):
         Arrangement(layout, NeuronSymmetry({"w": ("a", "b", "c")}))

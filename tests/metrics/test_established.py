@@ -339,7 +339,7 @@ def test_too_few_checkpoints_and_nan_are_mistakes():
         (weights, weights[:0], weights),
         (weights, weights, weights[:0]),
     ):
-        with pytest.raises(ValueError, match="wanted at least 2 training"):
+        with pytest.raises(ValueError, match="expected at least 2 training"):
             established_measures(*populations, rng=numpy_rng())
     broken = weights.clone()
     broken[3, 1] = float("nan")

@@ -217,11 +217,11 @@ def test_an_aligned_checkpoint_attains_the_aligned_distance(activation):
 
 def test_too_few_checkpoints_and_nan_are_mistakes(tiny_network):
     weights = draw(tiny_network, 4)
-    with pytest.raises(ValueError, match="5 neighbors wanted, only 4"):
+    with pytest.raises(ValueError, match="5 neighbors expected, only 4"):
         nearest(weights, weights, k=5)
     exclude = np.zeros((4, 4), dtype=bool)
     exclude[2, :2] = True
-    with pytest.raises(ValueError, match="3 neighbors wanted, only 2"):
+    with pytest.raises(ValueError, match="3 neighbors expected, only 2"):
         nearest(weights, weights, k=3, exclude=exclude)
     assert nearest(weights, weights, k=2, exclude=exclude).rows.shape == (4, 2)
     for bad in (float("nan"), float("inf")):
@@ -247,7 +247,7 @@ def test_alignment_says_what_it_does(tiny_network):
     many = Alignment(ResNet18(4, 32).layout, ResNet18(4, 32).symmetry)
     assert many.describe() == "permutations of 180 neurons in 12 groups"
     none = NeuronSymmetry({name: (None,) * len(s) for name, s in tiny_network.layout.shapes})
-    with pytest.raises(ValueError, match="moves nothing"):
+    with pytest.raises(ValueError, match="no group of neurons"):
         Alignment(tiny_network.layout, none)
     assert Alignment.of(tiny_network.layout, none) is None
     assert Alignment.of(tiny_network.layout, None) is None

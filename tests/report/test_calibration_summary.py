@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-import pytest
+from refused import refused
 
-from novelweights.errors import InputError
 from novelweights.report.calibration import COMMITTED, SHOWN, calibration_summary
 from novelweights.studies.calibrate.markdown import render_markdown
 from novelweights.studies.calibrate.results import read_calibration
@@ -44,7 +43,7 @@ def test_one_row_per_kind_and_one_column_per_zoo(tmp_path):
 def test_missing_results_are_no_table_and_foreign_ones_an_error(tmp_path):
     assert calibration_summary(tmp_path / "none.json") is None
     (tmp_path / "other.json").write_text("{}")
-    with pytest.raises(InputError, match="novelweights calibrate"):
+    with refused("damaged", "other.json"):
         calibration_summary(tmp_path / "other.json")
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from refused import refused
 
-from novelweights.errors import InputError
 from novelweights.report.run_folder import read_run_folder
 from novelweights.report.summary import Evaluation, summary, write_summary
 from novelweights.report.summary_page import markdown
@@ -253,7 +253,7 @@ def test_the_data_of_one_sampler_are_as_without_names(several: Path) -> None:
 
 
 def test_a_missing_audit_of_a_sampler_is_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match="audit-independent: expected a run folder"):
+    with refused("not-found", "audit-independent"):
         write_summary(folder, SEVERAL)
 
 
@@ -271,5 +271,5 @@ def test_that_reconstructions_are_compared_is_told(folder: Path) -> None:
 
 def test_damaged_audit_is_refused(folder: Path) -> None:
     (folder / "audit" / "audit.json").write_text("{}")
-    with pytest.raises(InputError, match=r"audit\.json"):
+    with refused("damaged", "audit.json"):
         write_summary(folder, EVALUATION)

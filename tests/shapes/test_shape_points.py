@@ -11,7 +11,7 @@ from novelweights.shapes.airplane_shape import signed_distance
 from novelweights.shapes.airplanes import airplane_mesh, draw
 from novelweights.shapes.mesh import Mesh, placed
 from novelweights.shapes.repaired_meshes import inside
-from novelweights.shapes.shape_points import OccupancyPoints, inside_of_airplane, occupancy_points
+from novelweights.shapes.shape_points import OccupancyPoints, inside_airplane, occupancy_points
 
 BOX = placed(CUBE)
 
@@ -26,7 +26,7 @@ def airplane():
 
 
 def test_points_of_an_airplane_are_near_it_and_judged_by_its_distance(airplane):
-    mesh, is_inside = airplane_mesh(airplane), inside_of_airplane(airplane)
+    mesh, is_inside = airplane_mesh(airplane), partial(inside_airplane, airplane)
     made = occupancy_points(mesh, is_inside, 7, n_near=4000, n_uniform=6000)
     assert made.points.shape == (10_000, 3)
     assert made.n_near == 4000

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from fields import FIELD, box, boxes
+from refused import refused
 
-from novelweights.errors import InputError
 from novelweights.metrics.point_clouds import chamfer
 from novelweights.networks.neural_field import OccupancyField
 from novelweights.tasks.shapes import POINTS, FieldShapes, cloud_of, judging_clouds
@@ -57,12 +57,12 @@ def test_a_field_without_a_surface_is_told_and_far_from_every_shape(task: FieldS
 def test_fields_of_another_width_are_refused(task: FieldShapes) -> None:
     layout = OccupancyField(width=4).layout
     other = Population(torch.zeros(2, layout.size), layout, sampled_records(2), PopulationInfo())
-    with pytest.raises(InputError, match="task boxes judges field-27-8-8-8-1"):
+    with refused("other-network", "boxes", "field-27-8-8-8-1"):
         task.behave(other)
 
 
 def test_a_field_that_is_not_finite_is_refused(task: FieldShapes) -> None:
-    with pytest.raises(InputError, match="finite logits"):
+    with refused("not-finite"):
         task.behave(of(box(HALF) * torch.nan))
 
 

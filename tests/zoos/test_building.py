@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from novelweights.cli.main import app
 from novelweights.errors import InputError
-from novelweights.evaluation import evaluate_method
+from novelweights.pipeline import evaluate_method
 from novelweights.tasks import PART_TASKS, WHOLE_TASKS
 from novelweights.weights.store import open_population
 from novelweights.zoos import ZOOS, independent_runs

@@ -1,15 +1,15 @@
 """`novelweights calibrate`: the audit judged on zoos of known truth."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from novelweights.cli.options import Output, Resume, Seed
 from novelweights.cli.show import progress_bar, say
 
 
 def calibrate(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    output: Output,
     scale: Annotated[
         str,
         typer.Option(
@@ -23,8 +23,8 @@ def calibrate(
     repetitions: Annotated[
         int | None, typer.Option(min=2, help="Audits per zoo and number of held-out runs.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    seed: Seed = 0,
+    resume: Resume = False,
 ) -> None:
     """How often is this audit right? Plants copies, mixtures and honest runs, and counts.
 
@@ -33,7 +33,7 @@ def calibrate(
     from novelweights.studies.calibrate.study import PAGE
     from novelweights.studies.calibrate.study import calibrate as run_study
 
-    with progress_bar() as tell:
+    with progress_bar() as progress:
         study = run_study(
             output,
             scale=scale,
@@ -41,7 +41,7 @@ def calibrate(
             repetitions=repetitions,
             seed=seed,
             resume=resume,
-            tell=tell,
+            tell=progress,
         )
     for line in study.wanted:
         say(f"{'met' if line.is_met else 'MISSED':6}  {line.text}: {line.reached}")

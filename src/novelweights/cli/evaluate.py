@@ -1,11 +1,49 @@
-"""`novelweights evaluate METHOD --zoo NAME`: fit, sample, audit and report in one call."""
+"""`novelweights evaluate METHOD --zoo NAME` and `demo`: zoo, fit, samples, audit in one call."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from novelweights.cli.show import progress_bar, say
+from novelweights.cli.options import (
+    HeldoutRuns,
+    KeptCheckpoints,
+    Output,
+    Overwrite,
+    Resume,
+    Runs,
+    Samples,
+    Seed,
+    StartRuns,
+)
+from novelweights.cli.show import progress_bar, say, say_verdict
+
+
+def demo(
+    output: Output = Path("novelweights-demo"),
+    runs: Annotated[int, typer.Option(min=3, help="Training runs.")] = 64,
+    heldout_runs: Annotated[int, typer.Option(min=1, help="Held-out runs.")] = 200,
+    samples: Samples = 200,
+    scale: Annotated[str, typer.Option(help="Settings of the generator.")] = "demo",
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """A zoo of digit classifiers, a weight diffusion, the audit and its page; minutes."""
+    from novelweights.pipeline import demo as run_demo
+
+    choices: dict[str, Any] = {"runs": runs, "heldout_runs": heldout_runs, "samples": samples}
+    choices |= {"scale": scale, "seed": seed}
+    with progress_bar() as progress:
+        verdicts = run_demo(
+            output,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+            command=f"novelweights demo{_flags(choices)} -o {output}",
+            **choices,
+        )
+    say_verdict(verdicts, output / "audit")
 
 
 def evaluate(
@@ -13,73 +51,60 @@ def evaluate(
         str, typer.Argument(help="Which generator: see `novelweights ls generators`.")
     ],
     zoo: Annotated[str, typer.Option(help="Which zoo: see `novelweights ls zoos`.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    output: Output,
     scale: Annotated[
         str | None, typer.Option(help="Settings of the generator. [the method's first]")
     ] = None,
-    runs: Annotated[
-        int | None, typer.Option(min=1, help="Training runs. [the zoo's own number]")
-    ] = None,
-    heldout_runs: Annotated[
-        int | None, typer.Option(min=0, help="Held-out runs, never learned from. [the zoo's own]")
-    ] = None,
-    checkpoints: Annotated[
-        int | None, typer.Option(min=1, help="Kept of each run. [the zoo's own number]")
-    ] = None,
-    start_runs: Annotated[
-        int | None,
-        typer.Option(min=0, help="Initializations of yet other runs, for g-pt. [the zoo's own]"),
-    ] = None,
+    runs: Runs = None,
+    heldout_runs: HeldoutRuns = None,
+    checkpoints: KeptCheckpoints = None,
+    start_runs: StartRuns = None,
     from_scratch: Annotated[
         Path | None,
         typer.Option(help="Independently trained networks to show beside, for p-diff."),
     ] = None,
-    samples: Annotated[
-        int, typer.Option("--samples", "-n", min=1, help="Checkpoints to generate.")
-    ] = 200,
-    seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what the same command wrote before.")
-    ] = False,
+    samples: Samples = 200,
+    seed: Seed = 0,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """A zoo, a generator fitted to it, its samples, the audit with its page, and a summary.
 
     `novelweights report` draws page and summary again.
     """
-    from novelweights.evaluation import evaluate_method
+    from novelweights.pipeline import evaluate_method
     from novelweights.report.summary import SUMMARY_PAGE
 
-    given = {
+    choices: dict[str, Any] = {
         "scale": scale,
         "runs": runs,
-        "heldout-runs": heldout_runs,
+        "heldout_runs": heldout_runs,
         "checkpoints": checkpoints,
-        "start-runs": start_runs,
-        "from-scratch": from_scratch,
+        "start_runs": start_runs,
+        "from_scratch": from_scratch,
+        "samples": samples,
+        "seed": seed,
     }
-    flags = "".join(f" --{flag} {value}" for flag, value in given.items() if value is not None)
-    with progress_bar() as tell:
+    with progress_bar() as progress:
         judged = evaluate_method(
             output,
             method,
             zoo=zoo,
-            scale=scale,
-            runs=runs,
-            heldout_runs=heldout_runs,
-            samples=samples,
-            checkpoints=checkpoints,
-            start_runs=start_runs,
-            from_scratch=from_scratch,
-            seed=seed,
             resume=resume,
             overwrite=overwrite,
-            tell=tell,
-            command=f"novelweights evaluate {method} --zoo {zoo}{flags} --samples {samples} "
-            f"--seed {seed} -o {output}",
+            progress=progress,
+            command=f"novelweights evaluate {method} --zoo {zoo}{_flags(choices)} -o {output}",
+            **choices,
         )
     for sampler, folder, verdicts in judged:
-        of = f" ({sampler})" if sampler else ""
-        say(f"verdict{of}: {verdicts.population.origin}. {verdicts.population.sentence}")
-        say(f"page: {folder / 'report.html'}")
+        say_verdict(verdicts, folder, of=sampler)
     say(f"summary: {output / SUMMARY_PAGE}")
+
+
+def _flags(choices: dict[str, Any]) -> str:
+    """Choices as options of the command, those that were made."""
+    return "".join(
+        f" --{name.replace('_', '-')} {value}"
+        for name, value in choices.items()
+        if value is not None
+    )

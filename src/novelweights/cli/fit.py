@@ -71,7 +71,7 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
         ),
         option("scale", str, first, f"Start from these settings: {', '.join(scales)}."),
         option("seed", int, 0, "Root of all randomness."),
-        option("resume", bool, False, "Go on with an unfinished fit."),
+        option("resume", bool, False, "Resume an interrupted run."),
         option("overwrite", bool, False, "Replace what the same command wrote before."),
     ]
     named = {
@@ -95,30 +95,35 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
         **given: Any,
     ) -> None:
         from novelweights.errors import unknown_name
-        from novelweights.evaluation import fit_to_folder
-        from novelweights.readers import heldout_rows, read_checkpoints
+        from novelweights.pipeline import fit_to_folder
+        from novelweights.readers import open_checkpoints, read_checkpoints
         from novelweights.weights.population import require_finite
 
         if scale not in scales:
             raise unknown_name(f"scale of {name}", scale, scales)
         chosen = {flag: value for flag, value in given.items() if value is not None}
         settings = replace(scales[scale], **chosen)
-        training = read_checkpoints(population, split="train")
+        opened = open_checkpoints(population)
+        training = opened.of_split("train")
         require_finite(training, str(population))
-        if heldout is None and heldout_rows(population):
-            heldout = population
-        fresh = read_checkpoints(heldout, split="heldout") if heldout is not None else None
-        with progress_bar() as tell:
+        unseen = None
+        if heldout is not None:
+            unseen = read_checkpoints(heldout, split="heldout")
+        elif opened.n_heldout:
+            unseen = opened.of_split("heldout")
+        with progress_bar() as progress:
             fit_to_folder(
                 output,
                 name,
                 settings,
                 training,
-                heldout=fresh,
+                heldout=unseen,
                 seed=seed,
                 resume=resume,
                 overwrite=overwrite,
-                progress=lambda done, total, loss: tell(f"fitting: loss {loss:.4g}", done, total),
+                progress=lambda done, total, loss: progress(
+                    f"fitting: loss {loss:.4g}", done, total
+                ),
             )
         say(f"{output}: {name} fitted to {len(training)} checkpoints")
 

@@ -4,6 +4,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -27,6 +29,13 @@ def say(text: str) -> None:
 def error(text: str) -> None:
     """One line about what went wrong."""
     print(f"error: {text}", file=sys.stderr, flush=True)
+
+
+def say_verdict(verdicts: Any, run: Path, *, of: str = "") -> None:
+    """The verdict on a population in one sentence, and where the page is."""
+    population = verdicts.population
+    say(f"verdict{f' ({of})' * bool(of)}: {population.origin}. {population.sentence}")
+    say(f"page: {run / 'report.html'}")
 
 
 @contextmanager

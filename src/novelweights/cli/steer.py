@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from novelweights.cli.options import Output, Overwrite, Seed
 from novelweights.cli.show import progress_bar, say
 from novelweights.errors import InputError
 
@@ -19,28 +20,26 @@ def steer(
     start: Annotated[
         Path, typer.Option(help="Checkpoints to begin from (split start), with their losses.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")],
+    output: Output,
     task: Annotated[
         str,
         typer.Option(help="Measures loss: `novelweights ls tasks`; auto: the generator's own."),
     ] = "auto",
     prompts: Annotated[
         int,
-        typer.Option(min=2, help="Losses to ask for, over the range seen in training; 0 on top."),
+        typer.Option(min=2, help="Losses to prompt with, over those seen in training; 0 on top."),
     ] = 12,
     starts: Annotated[
-        int, typer.Option(min=1, help="Starts to ask, the first ones; all if there are fewer.")
+        int, typer.Option(min=1, help="Starts to use, the first ones; all if there are fewer.")
     ] = 16,
-    seed: Annotated[int, typer.Option(help="Root of all randomness.")] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what the same command wrote before.")
-    ] = False,
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Does the prompt set the loss of what a generator makes? Writes a run folder with a page."""
-    from novelweights.audit_run import describe_input
     from novelweights.auditing.run_folder import describe_run
     from novelweights.files import new_folder, require_new
     from novelweights.generators.store import load_fitted, model_digest
+    from novelweights.inputs import describe_input
     from novelweights.readers import read_starts
     from novelweights.seeding import numpy_rng_for, rng_for
     from novelweights.studies.steering.page import build_steering_report
@@ -64,7 +63,7 @@ def steer(
     if len(begin) < starts:
         say(f"starts: {len(begin)} found in {start}, all are used")
     grid = prompt_grid(*fitted.loss_range, prompts)
-    with progress_bar() as tell:
+    with progress_bar() as progress:
         steering = run_steer(
             fitted,
             begin,
@@ -72,7 +71,7 @@ def steer(
             prompts=grid,
             n_starts=starts,
             rng=rng_for(seed, "steer"),
-            progress=lambda done, total: tell("sampling", done, total),
+            progress=lambda done, total: progress("sampling", done, total),
         )
     summary = summarize(steering, rng=numpy_rng_for(seed, "steer", "bootstrap"))
     manifest = describe_run(
@@ -102,13 +101,13 @@ def steer(
     say(f"page: {output / 'report.html'}")
 
 
-def with_settings(fitted: Any, method: str, **wanted: Any) -> Any:
+def with_settings(fitted: Any, method: str, **values: Any) -> Any:
     """A fitted generator with some of its settings changed; None leaves one as it is.
 
     Raises:
         InputError: It has no such setting, or cannot have that value.
     """
-    chosen = {name: value for name, value in wanted.items() if value is not None}
+    chosen = {name: value for name, value in values.items() if value is not None}
     if not chosen:
         return fitted
     settings: Any = getattr(fitted, "settings", None)
@@ -116,7 +115,7 @@ def with_settings(fitted: Any, method: str, **wanted: Any) -> Any:
     for name, value in chosen.items():
         if name not in own:
             raise InputError(
-                f"--{name}: {method} takes none; expected a generator that is asked for a loss, "
+                f"--{name}: {method} takes none; expected a generator prompted with a loss, "
                 "as g-pt is. Leave the flag out"
             )
         if not math.isfinite(value):

@@ -1,8 +1,9 @@
-"""The declared symmetry of a distance, and checkpoints moved by it to lie near another.
+"""The declared symmetry of a distance, and checkpoints permuted by it to lie near another.
 
-With one group of neurons (one hidden layer) the best move is one linear assignment, exact. With
+With one group of neurons (one hidden layer) the best order is one linear assignment, exact. With
 more it is found by descent (`metrics/descent.py`): what is reported then is a distance that some
-move achieves, and a bound that none can undercut (`metrics/bounds.py`). Source: ours (DESIGN 5).
+symmetry achieves, and a bound that none can undercut (`metrics/bounds.py`). Source: ours (DESIGN
+5).
 """
 
 from dataclasses import dataclass
@@ -10,20 +11,26 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from novelweights.metrics.arrangement import OTHER, Arrangement
+from novelweights.metrics.arrangement import (
+    NONE,
+    Arrangement,
+    Symmetries,
+    identities,
+    permuted,
+    random_symmetries,
+)
 from novelweights.metrics.assignment import assign
 from novelweights.metrics.bounds import sorted_by_neuron, squared_bounds
 from novelweights.metrics.descent import descend
-from novelweights.metrics.symmetries import Moves, moved, no_moves, random_moves
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.symmetry import NeuronSymmetry, transform
+from novelweights.weights.symmetry import NeuronSymmetry
 
 RESTARTS = 3
 """Random starts of a descent beside the identity, where no better start is known. Ours; planted
-moves of networks in `benchmarks/planted_moves.py` say what each start brings."""
+symmetries of networks in `benchmarks/planted_moves.py` say what each start brings."""
 PAIR_BYTES = 8 << 20
 """Pairs are measured in blocks that stay in the cache: five times as fast as from memory."""
 PAIRS_AT_ONCE = 1024
@@ -35,10 +42,10 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Alignment:
-    """Which moves of a network count as no difference: a distance is minimized over them.
+    """Which symmetries of a network count as no difference: a distance is minimized over them.
 
     Raises:
-        ValueError: The table moves nothing, or does not fit the layout.
+        ValueError: The table has no group of neurons, or does not fit the layout.
     """
 
     layout: WeightLayout
@@ -49,7 +56,7 @@ class Alignment:
 
     @classmethod
     def of(cls, layout: WeightLayout, symmetry: NeuronSymmetry | None) -> "Alignment | None":
-        """The alignment to a symmetry, None (plain L2) where none is declared or nothing moves."""
+        """The alignment to a symmetry, None (plain L2) where it has no groups."""
         if symmetry is None or not symmetry.sizes(layout):
             return None
         return cls(layout, symmetry)
@@ -61,9 +68,9 @@ class Alignment:
 
     @cached_property
     def is_exact(self) -> bool:
-        """Whether the minimum over the moves is found for certain: one group of neurons."""
-        is_alone = bool((self.arrangement.segments[:, OTHER] < 0).all())
-        return len(self.arrangement.groups) == 1 and is_alone and not self.symmetry.flips
+        """Whether the minimum over the symmetries is found for certain: one group of neurons."""
+        is_alone = bool((self.arrangement.tables.segments["other"] == NONE).all())
+        return len(self.arrangement.sizes) == 1 and is_alone and not self.symmetry.flips
 
     @property
     def flips(self) -> bool:
@@ -71,7 +78,7 @@ class Alignment:
         return bool(self.arrangement.signs)
 
     def on(self, layout: WeightLayout) -> "Alignment | None":
-        """The moves as they act on some of the parameters; None where they move none of these."""
+        """The symmetries as they act on some of the parameters; None where these have no groups."""
         if layout == self.layout:
             return self
         return Alignment.of(layout, self.symmetry.only(name for name, _ in layout.shapes))
@@ -84,24 +91,24 @@ class Alignment:
         Raises:
             ValueError: More groups than one.
         """
-        [group] = self.arrangement.groups
-        neurons = self.arrangement.sizes[group]
+        [neurons] = self.arrangement.sizes.values()
         by_neuron = weights[:, self.arrangement.index].reshape(len(weights), neurons, -1)
         return by_neuron, weights[:, self.arrangement.rest]
 
     def describe(self) -> str:
         """In words, for a report."""
-        moves = f"permutations{' and sign flips' if self.flips else ''}"
+        kinds = f"permutations{' and sign flips' if self.flips else ''}"
         sizes = list(self.arrangement.sizes.values())
         if len(sizes) == 1:
-            return f"{moves} of the {sizes[0]} hidden neurons"
+            return f"{kinds} of the {sizes[0]} hidden neurons"
         if len(sizes) > MANY_GROUPS:
-            return f"{moves} of {sum(sizes)} neurons in {len(sizes)} groups"
-        return f"{moves} of {', '.join(map(str, sizes[:-1]))} and {sizes[-1]} neurons"
+            return f"{kinds} of {sum(sizes)} neurons in {len(sizes)} groups"
+        return f"{kinds} of {', '.join(map(str, sizes[:-1]))} and {sizes[-1]} neurons"
 
 
 def alignment_of_learned(layout: WeightLayout, symmetry: NeuronSymmetry | None) -> Alignment | None:
-    """The alignment of what was learned (`WeightLayout.learned`), None where nothing moves.
+    """The alignment of what was learned (`WeightLayout.learned`), None where it has no
+    groups.
 
     Args:
         layout: Of whole checkpoints.
@@ -114,29 +121,42 @@ def alignment_of_learned(layout: WeightLayout, symmetry: NeuronSymmetry | None) 
 def aligned_to(
     target: Float[Tensor, " d"], reference: Float[Tensor, "m d"], alignment: Alignment
 ) -> Float[Tensor, "m d"]:
-    """Every reference checkpoint moved by the symmetry to lie as near to the target as it can.
+    """Every reference checkpoint permuted (and flipped) to lie as near to the target as it can.
 
     For one group of neurons only inner products of neurons decide the assignment, since their norms
     add the same to all. For more, the best of several descents.
     """
-    if not alignment.is_exact:
-        arrangement = alignment.arrangement
+    arrangement = alignment.arrangement
+    if alignment.is_exact:
+        mine, theirs = (alignment.features(weights)[0] for weights in (target[None], reference))
+        order, signs = best_orders(inner_products(mine[0], theirs), flips=alignment.flips)
+        flipped = np.empty((len(order), 0, 0)) if signs is None else signs[:, None].numpy()
+        best = Symmetries(order[:, None].numpy(), flipped.astype(np.int8))
+    else:
         x, y = arrangement.by_neuron(target[None]), arrangement.by_neuron(reference)
         pairs = np.zeros(len(y), np.int64), np.arange(len(y))
-        moves, _ = _best_of_starts(arrangement, x, y, pairs)
-        return moved(arrangement, reference, moves)
-    (fx, _), (fy, _) = alignment.features(target[None]), alignment.features(reference)
-    neurons, length = fx.shape[1:]
-    product = (fx[0] @ fy.reshape(-1, length).T).reshape(neurons, len(reference), neurons)
-    product = product.transpose(0, 1)  # (m, target neuron, reference neuron)
-    columns, _ = assign(-(product.abs() if alignment.flips else product).double().numpy())
-    index = torch.from_numpy(columns)
-    [group] = alignment.arrangement.groups
-    flips = None
-    if alignment.flips:
-        chosen = product.gather(2, index[:, :, None])[:, :, 0]
-        flips = {group: torch.where(chosen < 0, -1.0, 1.0).to(reference.dtype)}
-    return transform(reference, alignment.layout, alignment.symmetry, {group: index}, flips)
+        best, _ = _best_of_starts(arrangement, x, y, pairs)
+    return permuted(arrangement, reference, best)
+
+
+def inner_products(
+    mine: Float[Tensor, "neurons features"], theirs: Float[Tensor, "m neurons features"]
+) -> Float[Tensor, "m neurons neurons"]:
+    """Of every neuron of one network with every neuron of m others."""
+    m, n, length = theirs.shape
+    return (mine @ theirs.reshape(-1, length).T).reshape(n, m, n).transpose(0, 1)
+
+
+def best_orders(
+    products: Float[Tensor, "m neurons neurons"], *, flips: bool
+) -> tuple[Int[Tensor, "m neurons"], Float[Tensor, "m neurons"] | None]:
+    """The orders with the largest sum of inner products, and signs where neurons may flip."""
+    gain = products.abs() if flips else products
+    order = torch.from_numpy(assign(-gain.double().numpy())[0])
+    if not flips:
+        return order, None
+    chosen = products.gather(2, order[:, :, None])[:, :, 0]
+    return order, torch.where(chosen < 0, -1.0, 1.0).to(products.dtype)
 
 
 def pair_distances(
@@ -147,7 +167,7 @@ def pair_distances(
 ) -> Float[np.ndarray, " pairs"]:
     """Distance of a[i] and b[i], by direct differences in float64.
 
-    Exact, or for more than one group of neurons one that some move achieves.
+    Exact, or for more than one group of neurons one that some symmetry achieves.
 
     Source: paper, section 3.1 (plain L2, and L2 minimized over permutations for G.pt); sign flips
     for odd activations are ours.
@@ -175,7 +195,7 @@ def pair_distances(
 def lower_bounds(
     a: Float[Tensor, "pairs d"], b: Float[Tensor, "pairs d"], *, alignment: Alignment
 ) -> Float[np.ndarray, " pairs"]:
-    """What the distance of a[i] and b[i] cannot be less than, whatever the moves; certified.
+    """What the distance of a[i] and b[i] cannot be less than, under any symmetry; certified.
 
     The distance itself where it is exact.
     """
@@ -193,15 +213,15 @@ def _best_of_starts(
     x: Float[np.ndarray, "a entries"],
     y: Float[np.ndarray, "b entries"],
     pairs: tuple[np.ndarray, np.ndarray],
-) -> tuple[Moves, Float[np.ndarray, " p"]]:
-    """The best of a descent from the identity and some from random moves, pair by pair.
+) -> tuple[Symmetries, Float[np.ndarray, " p"]]:
+    """The best of a descent from the identity and some from random ones, pair by pair.
 
     The random starts are the same for all pairs, so that no pair's distance depends on others.
     """
     p, rng = len(pairs[0]), np.random.default_rng(SEED)
-    best, squared = descend(arrangement, x, y, pairs, no_moves(p, arrangement))
+    best, squared = descend(arrangement, x, y, pairs, identities(p, arrangement))
     for _ in range(RESTARTS):
-        start = random_moves(1, arrangement, rng).at(np.zeros(p, np.int64))
+        start = random_symmetries(1, arrangement, rng).at(np.zeros(p, np.int64))
         found, other = descend(arrangement, x, y, pairs, start)
         better = other < squared
         best.order[better], best.signs[better] = found.order[better], found.signs[better]

@@ -1,26 +1,91 @@
-"""Weights gathered by neuron, for networks with any number of groups of neurons.
+"""Weights gathered by neuron, and the symmetries of a network that act on them.
 
 A weight between two groups of neurons stands in the rows of both, so that the best order of one
-group, the others held, is a linear assignment over its rows. Source: ours.
+group, the others held, is a linear assignment over its rows. `weights/symmetry.py` transforms
+checkpoints one group after another; here thousands of symmetries are made, kept and applied by
+compiled loops. Source: ours.
 """
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int8, Shaped
+from numba import njit
 from torch import Tensor
 
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import AxisPart, NeuronSymmetry
 
 NONE = -1
-START, OTHER, N_OTHER, LENGTH, SIGN, OTHER_SIGN, COUNTED = range(7)
-"""Columns of `Arrangement.segments`; compiled loops use them too, as constants."""
-RUN_GROUP, RUN_SIGN, RUN_START, RUN_INNER, RUN_END, RUN_FIRST, RUN_LAST = range(7)
-"""Columns of `Arrangement.runs`."""
+
+
+class Segment(NamedTuple):
+    """Part of a group's rows; sorted by sign variable, and then those of no other group first."""
+
+    start: int
+    """In the row."""
+    other: int
+    """The other group whose neurons it holds, or NONE."""
+    n_other: int
+    """How many neurons of that group."""
+    length: int
+    """Weights for each of them."""
+    sign: int
+    """Sign variable of the row's neuron, or NONE."""
+    other_sign: int
+    """Of the other group's, or NONE."""
+    is_counted: int
+    """1 if distances count it here; 0: in the other group's rows."""
+
+
+class Group(NamedTuple):
+    """Neurons that may be reordered: a row each, of `length` entries."""
+
+    neurons: int
+    begin: int
+    """Entry at which its rows begin."""
+    length: int
+    first: int
+    """Its segments are `first` to `last`."""
+    last: int
+
+
+class Run(NamedTuple):
+    """Part of a group's rows with one sign variable."""
+
+    group: int
+    sign: int
+    """Or NONE."""
+    start: int
+    inner: int
+    """Where the weights begin that other groups order."""
+    end: int
+    first: int
+    """The segments of those weights are `first` to `last`."""
+    last: int
+
+
+class Tables(NamedTuple):
+    """An arrangement as compiled loops take it: records of `Group`, `Segment` and `Run`."""
+
+    groups: np.ndarray
+    segments: np.ndarray
+    runs: np.ndarray
+    touches: Bool[np.ndarray, "groups groups"]
+    """Whether weights lie between two groups, or between the neurons of one."""
+    counted: Int[np.ndarray, "ranges 2"]
+    """Ranges of the entries that distances count: each weight of a neuron once."""
+    places: Int[np.ndarray, " entries"]
+    """Place of each entry in the weight vector."""
+
+
+def _records(kind: type, rows: list) -> np.ndarray:
+    return np.array(rows, [(name, np.int64) for name in kind._fields])
 
 
 @dataclass(frozen=True)
@@ -37,11 +102,11 @@ class _Piece:
 
 @dataclass(frozen=True, eq=False)
 class Arrangement:
-    """Where the weights of each neuron lie, and which of them move with other neurons.
+    """Where the weights of each neuron lie, and which of them belong to other neurons too.
 
     Raises:
-        ValueError: The table does not fit the layout, moves nothing, or a parameter counts neurons
-            along more than two axes.
+        ValueError: The table does not fit the layout, has no group of neurons, or a parameter
+            counts neurons along more than two axes.
     """
 
     layout: WeightLayout
@@ -49,23 +114,18 @@ class Arrangement:
 
     def __post_init__(self) -> None:
         if not self.sizes:
-            raise ValueError("the symmetry moves nothing: there is no group of neurons")
+            raise ValueError("the symmetry has no group of neurons: it leaves all weights in place")
         _ = self._pieces
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Neurons by group, in the order of `groups`."""
+        """Neurons of each group."""
         return self.symmetry.sizes(self.layout)
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Names of the groups."""
-        return tuple(self.sizes)
 
     @cached_property
     def signs(self) -> tuple[tuple[str, str], ...]:
         """Sign variables, each with its group: of groups that may flip, then of flips."""
-        own = [(group, group) for group in self.groups if group in self.symmetry.sign_groups]
+        own = [(group, group) for group in self.sizes if group in self.symmetry.sign_groups]
         undone = [(name, flip.group) for name, flip in self.symmetry.flips.items()]
         return (*own, *undone)
 
@@ -86,85 +146,45 @@ class Arrangement:
         return free.nonzero()[:, 0]
 
     @cached_property
-    def rows(self) -> Int[np.ndarray, "groups 5"]:
-        """Of each group: neurons, where its rows begin, length of a row, its segments' range."""
-        table, start, first = [], 0, 0
-        for group, pieces in self._pieces.items():
-            n, length = self.sizes[group], sum(piece.places[0].numel() for piece in pieces)
-            table.append((n, start, length, first, first + len(pieces)))
-            start, first = start + n * length, first + len(pieces)
-        return np.array(table, dtype=np.int64)
-
-    @cached_property
-    def segments(self) -> Int[np.ndarray, "segments 7"]:
-        """Of each part of a row: see the columns above. In each group sorted by sign variable, and
-        of one variable those that hold no other group first.
-
-        START of it in the row, the OTHER group whose neurons it holds (or NONE) and how many,
-        LENGTH of one of these, the SIGN variable of the row's neuron and OTHER_SIGN of the other
-        group's (or NONE), and 1 if distances count it here (0: in the other group's rows).
-        """
-        numbers = {group: i for i, group in enumerate(self.groups)}
-        variables = {name: i for i, (name, _) in enumerate(self.signs)}
-        table = []
-        for pieces in self._pieces.values():
-            start = 0
-            for piece in pieces:
-                table.append(
-                    (
-                        start,
-                        NONE if piece.other is None else numbers[piece.other],
-                        piece.places.shape[1],
-                        piece.places.shape[2],
-                        NONE if piece.sign is None else variables[piece.sign],
-                        NONE if piece.other_sign is None else variables[piece.other_sign],
-                        int(piece.is_counted),
-                    )
-                )
-                start += piece.places[0].numel()
-        return np.array(table, dtype=np.int64)
-
-    @cached_property
-    def runs(self) -> Int[np.ndarray, "runs 7"]:
-        """Parts of rows with one sign variable: see the columns above.
-
-        The group, the sign variable (or NONE), where it STARTs in the row, where the weights that
-        other groups order begin in it (INNER), where it ENDs, and those weights' range of segments.
-        """
-        table = []
-        for group, (_, _, length, first, last) in enumerate(self.rows.tolist()):
-            bounds = [first, *range(first + 1, last), last]
-            for sign in dict.fromkeys(self.segments[first:last, SIGN].tolist()):
-                mine = [s for s in bounds[:-1] if self.segments[s, SIGN] == sign]
-                held = [s for s in mine if self.segments[s, OTHER] != NONE]
-                end = int(self.segments[mine[-1] + 1, START]) if mine[-1] + 1 < last else length
-                start = int(self.segments[mine[0], START])
-                inner = int(self.segments[held[0], START]) if held else end
-                some = (held[0], held[-1] + 1) if held else (last, last)
-                table.append((group, sign, start, inner, end, *some))
-        return np.array(table, dtype=np.int64)
-
-    @cached_property
-    def touches(self) -> Bool[np.ndarray, "groups groups"]:
-        """Whether weights lie between two groups, or between the neurons of one."""
-        found = np.zeros((len(self.groups),) * 2, bool)
-        for group, (_, _, _, first, last) in enumerate(self.rows.tolist()):
-            for other in self.segments[first:last, OTHER]:
-                if other != NONE:
-                    found[group, other] = True
-        return found
-
-    @cached_property
-    def counted(self) -> Int[np.ndarray, "ranges 2"]:
-        """Ranges of the entries that distances count: each weight of a neuron once."""
+    def tables(self) -> Tables:
+        """The arrangement for compiled loops."""
+        numbers = {None: NONE, **{group: i for i, group in enumerate(self.sizes)}}
+        variables = {None: NONE, **{name: i for i, (name, _) in enumerate(self.signs)}}
+        groups: list[Group] = []
+        segments: list[Segment] = []
+        runs: list[Run] = []
+        touches = np.zeros((len(self.sizes),) * 2, bool)
         is_counted = np.zeros(len(self.index) + 2, bool)
-        for n, start, length, first, last in self.rows.tolist():
-            row = np.repeat(
-                self.segments[first:last, COUNTED] == 1,
-                self.segments[first:last, N_OTHER] * self.segments[first:last, LENGTH],
-            )
-            is_counted[start + 1 : start + 1 + n * length] = np.tile(row, n)
-        return np.flatnonzero(np.diff(is_counted)).reshape(-1, 2)
+        begin = 0
+        for number, (group, pieces) in enumerate(self._pieces.items()):
+            first, start, row = len(segments), 0, []
+            for piece in pieces:
+                _, n_other, length = piece.places.shape
+                other, signs = numbers[piece.other], (piece.sign, piece.other_sign)
+                own, others = (variables[sign] for sign in signs)
+                part = Segment(start, other, n_other, length, own, others, int(piece.is_counted))
+                segments.append(part)
+                touches[number, other] |= other != NONE
+                row += [piece.is_counted] * (n_other * length)
+                start += n_other * length
+            n = self.sizes[group]
+            is_counted[begin + 1 : begin + 1 + n * start] = row * n
+            groups.append(Group(n, begin, start, first, len(segments)))
+            runs += _runs(number, segments, first)
+            begin += n * start
+        counted = np.flatnonzero(np.diff(is_counted)).reshape(-1, 2)
+        records = _records(Group, groups), _records(Segment, segments), _records(Run, runs)
+        return Tables(*records, touches, counted, self.index.numpy())
+
+    def parts(
+        self, entries: Shaped[np.ndarray, "n entries"]
+    ) -> Iterator[tuple[Segment, Shaped[np.ndarray, "n neurons others length"]]]:
+        """Every segment, and a view of its part of the rows of all neurons."""
+        for n, begin, length, first, last in self.tables.groups.tolist():
+            rows = entries[:, begin : begin + n * length].reshape(len(entries), n, length)
+            for segment in map(Segment._make, self.tables.segments[first:last].tolist()):
+                part = rows[:, :, segment.start : segment.start + segment.n_other * segment.length]
+                yield segment, part.reshape(len(entries), n, segment.n_other, segment.length)
 
     def by_neuron(self, weights: Float[Tensor, "n d"]) -> Float[np.ndarray, "n entries"]:
         """Checkpoints with their weights gathered by neuron, float32."""
@@ -177,7 +197,7 @@ class Arrangement:
     @cached_property
     def _pieces(self) -> dict[str, list[_Piece]]:
         """Each group's rows, piece by piece."""
-        found: dict[str, list[_Piece]] = {group: [] for group in self.groups}
+        found: dict[str, list[_Piece]] = {group: [] for group in self.sizes}
         undone = {p: name for name, flip in self.symmetry.flips.items() for p in flip.parameters}
         slices = self.layout.slices
         for name, shape in self.layout.shapes:
@@ -226,3 +246,97 @@ class Arrangement:
             _Piece(between, groups[0], signs[0], groups[1], signs[1]),
             _Piece(between.transpose(0, 1), groups[1], signs[1], groups[0], signs[0], False),
         ]
+
+
+def _runs(group: int, segments: list[Segment], first: int) -> Iterator[Run]:
+    """The runs of a group, whose segments are the last ones, from `first`."""
+    for sign, parts in itertools.groupby(segments[first:], lambda segment: segment.sign):
+        mine = list(parts)
+        held = [segment for segment in mine if segment.other != NONE]
+        first += len(mine)
+        end = mine[-1].start + mine[-1].n_other * mine[-1].length
+        inner = held[0].start if held else end
+        yield Run(group, sign, mine[0].start, inner, end, first - len(held), first)
+
+
+class Symmetries(NamedTuple):
+    """An element of the symmetry group for each of p pairs, padded to the largest group."""
+
+    order: Int[np.ndarray, "p groups largest"]
+    """The old index of each new neuron."""
+    signs: Int8[np.ndarray, "p signs largest"]
+    """+1 or -1 for each new neuron, by sign variable."""
+
+    def at(self, rows: Int[np.ndarray, " q"]) -> "Symmetries":
+        """Those of some pairs."""
+        return Symmetries(self.order[rows], self.signs[rows])
+
+
+def identities(p: int, arrangement: Arrangement) -> Symmetries:
+    """The identity, p times."""
+    largest = max(arrangement.sizes.values())
+    order = np.tile(np.arange(largest), (p, len(arrangement.sizes), 1))
+    return Symmetries(order, np.ones((p, len(arrangement.signs), largest), np.int8))
+
+
+def random_symmetries(p: int, arrangement: Arrangement, rng: np.random.Generator) -> Symmetries:
+    """p random elements of the group."""
+    order, signs = identities(p, arrangement)
+    for group, n in enumerate(arrangement.sizes.values()):
+        order[:, group, :n] = rng.random((p, n)).argsort(axis=1)
+    signs[:] = 2 * rng.integers(0, 2, signs.shape) - 1
+    return Symmetries(order, signs)
+
+
+def permuted(
+    arrangement: Arrangement, weights: Float[Tensor, "p d"], symmetries: Symmetries
+) -> Float[Tensor, "p d"]:
+    """Checkpoints with their neurons reordered and flipped, each by its own symmetry."""
+    out = weights.clone()
+    _permute(weights.numpy(), arrangement.tables, *symmetries, out.numpy())
+    return out
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _permute(
+    weights: np.ndarray, tables: Tables, order: np.ndarray, signs: np.ndarray, out: np.ndarray
+) -> None:  # pragma: no cover - compiled
+    index = tables.places
+    y, there = np.empty(len(index), weights.dtype), np.empty(len(index), weights.dtype)
+    for p in range(len(weights)):
+        for at in range(len(index)):
+            y[at] = weights[p, index[at]]
+        place(y, tables, order[p], signs[p], there)
+        for begin, end in tables.counted:
+            for at in range(begin, end):
+                out[p, index[at]] = there[at]
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def place(
+    y: np.ndarray, tables: Tables, order: np.ndarray, signs: np.ndarray, out: np.ndarray
+) -> None:  # pragma: no cover - compiled
+    """The entries of y, by neuron, where a symmetry takes them: those that distances count."""
+    for number in range(len(tables.groups)):
+        group = tables.groups[number]
+        for i in range(group.neurons):
+            mine = group.begin + i * group.length
+            yours = group.begin + order[number, i] * group.length
+            for part in tables.segments[group.first : group.last]:
+                if not part.is_counted:
+                    continue
+                own = np.float32(1 if part.sign < 0 else signs[part.sign, i])
+                for j in range(part.n_other):
+                    sign, source = own, yours + part.start + j * part.length
+                    if part.other >= 0:
+                        source = yours + part.start + order[part.other, j] * part.length
+                        if part.other_sign >= 0:
+                            sign = own * np.float32(signs[part.other_sign, j])
+                    to = mine + part.start + j * part.length
+                    if part.length == 1:  # a loop over one weight costs several times as much
+                        out[to] = sign * y[source]
+                    else:
+                        for c in range(part.length):
+                            out[to + c] = sign * y[source + c]

@@ -17,7 +17,7 @@ from novelweights.metrics.threads import compiled_loop
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _solve_from(
+def solve(
     cost: np.ndarray, columns: np.ndarray, prices: np.ndarray
 ) -> float:  # pragma: no cover - compiled
     """Assign row i to columns[i] at least total cost; returns the total.
@@ -84,18 +84,11 @@ def _solve_from(
     return total
 
 
-@njit(cache=True, nogil=True)
-@no_type_check
-def _solve(cost: np.ndarray, columns: np.ndarray) -> float:  # pragma: no cover - compiled
-    """The same from nothing."""
-    return _solve_from(cost, columns, np.zeros(cost.shape[0] + 1))
-
-
 @compiled_loop
 @no_type_check
 def _solve_all(costs: np.ndarray, columns: np.ndarray, totals: np.ndarray) -> None:
     for pair in prange(costs.shape[0]):
-        totals[pair] = _solve(costs[pair], columns[pair])
+        totals[pair] = solve(costs[pair], columns[pair], np.zeros(costs.shape[1] + 1))
 
 
 @compiled_loop
@@ -126,7 +119,7 @@ def _solve_promising(
             if bound[m] > best[k - 1] or not np.isfinite(bound[m]):
                 break
             work[:, :] = costs[q, m]
-            total = _solve(work, columns) + offset[q, m]
+            total = solve(work, columns, np.zeros(n + 1)) + offset[q, m]
             totals[q, m] = total
             upper = total + error[q, m]
             if upper < best[k - 1]:

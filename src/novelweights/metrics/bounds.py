@@ -3,8 +3,8 @@
 A weight between two groups of neurons is bounded from the side of either: two rows, the entries of
 each in any order, are no nearer than the sorted rows are. Shares of its square are given to the two
 sides, each group gets its own best assignment, and whatever the shares are, the sum of the
-assignments is at most the squared distance of any moves. Source: ours (the assignment of rows by
-their best inner orders is the bound of Gilmore 1962 and Lawler 1963 for quadratic assignment).
+assignments is at most the squared distance under any symmetry. Source: ours (the assignment of rows
+by their best inner orders is the bound of Gilmore 1962 and Lawler 1963 for quadratic assignment).
 """
 
 from typing import no_type_check
@@ -13,53 +13,14 @@ import numpy as np
 from jaxtyping import Float, Int
 from numba import njit, prange
 
-from novelweights.metrics.arrangement import (
-    COUNTED,
-    LENGTH,
-    N_OTHER,
-    OTHER,
-    OTHER_SIGN,
-    SIGN,
-    START,
-    Arrangement,
-)
-from novelweights.metrics.assignment import _solve_from
+from novelweights.metrics.arrangement import NONE, Arrangement, Segment, Tables
+from novelweights.metrics.assignment import solve
 from novelweights.metrics.threads import FEW, compiled_loop
 
 SHARES = (0.5, 1.0, 0.0)
 """Of a weight's square for the side that distances count; the best of these bounds is taken."""
 UNIT = 2.0**-24
 """Rounding of float32."""
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def _sort_rows(rows: np.ndarray, segments: np.ndarray, weights: np.ndarray) -> None:
-    """In every row, entries that belong to neurons of another group in ascending order."""
-    for group in range(len(rows)):
-        n, begin, length, first, last = rows[group]
-        for s in range(first, last):
-            if segments[s, OTHER] < 0:
-                continue
-            start, n_other, size = segments[s, START], segments[s, N_OTHER], segments[s, LENGTH]
-            entries = np.empty(n_other, np.float32)
-            for i in range(n):
-                at = begin + i * length + start
-                for c in range(size):
-                    for j in range(n_other):
-                        entries[j] = weights[at + j * size + c]
-                        if segments[s, OTHER_SIGN] >= 0:
-                            entries[j] = abs(entries[j])
-                    entries.sort()
-                    for j in range(n_other):
-                        weights[at + j * size + c] = entries[j]
-
-
-@njit(cache=True, nogil=True, parallel=True)
-@no_type_check
-def _sort_all(rows: np.ndarray, segments: np.ndarray, weights: np.ndarray) -> None:
-    for p in prange(len(weights)):
-        _sort_rows(rows, segments, weights[p])
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
@@ -81,47 +42,48 @@ def _apart(
 @njit(cache=True, nogil=True)
 @no_type_check
 def _other_sign(
-    y: np.ndarray, n: int, length: int, start: int, n_other: int, size: int, out: np.ndarray
+    y: np.ndarray, n: int, length: int, part: Segment, out: np.ndarray
 ) -> None:  # pragma: no cover - compiled
     """Sorted rows of the neurons with the other sign: turned round."""
     for i in range(n):
-        at = i * length + start
-        for j in range(n_other):
-            for c in range(size):
-                out[at + j * size + c] = -y[at + (n_other - 1 - j) * size + c]
+        at = i * length + part.start
+        for j in range(part.n_other):
+            for c in range(part.length):
+                source = at + (part.n_other - 1 - j) * part.length + c
+                out[at + j * part.length + c] = -y[source]
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
 def _bound(
-    x: np.ndarray, y: np.ndarray, rows: np.ndarray, segments: np.ndarray, shares: np.ndarray
+    x: np.ndarray, y: np.ndarray, tables: Tables, shares: np.ndarray
 ) -> float:  # pragma: no cover - compiled
     """The best bound of a squared distance, over the shares (options x segments)."""
     totals = np.zeros(len(shares))
-    for group in range(len(rows)):
-        n, begin, length, first, last = rows[group]
-        end = begin + n * length
-        mine, theirs = x[begin:end], y[begin:end]
+    for group in tables.groups:
+        n, length = group.neurons, group.length
+        end = group.begin + n * length
+        mine, theirs = x[group.begin : end], y[group.begin : end]
         turned = np.empty(0, np.float32)
         part, minus = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
         costs = np.zeros((len(shares), n, n))
-        s = first
-        while s < last:  # segments of one sign variable are neighbors
+        s = group.first
+        while s < group.last:  # segments of one sign variable are neighbors
             stop = s
-            while stop < last and segments[stop, SIGN] == segments[s, SIGN]:
+            while stop < group.last and tables.segments[stop].sign == tables.segments[s].sign:
                 stop += 1
             kept = np.zeros((len(shares), n, n))
             flipped = np.zeros((len(shares), n, n))
             for m in range(s, stop):
-                start, n_other = segments[m, START], segments[m, N_OTHER]
-                size = segments[m, LENGTH]
-                _apart(mine, theirs, n, length, start, n_other * size, part)
-                has_sign = segments[m, SIGN] >= 0 and segments[m, OTHER_SIGN] < 0
+                segment = tables.segments[m]
+                start, width = segment.start, segment.n_other * segment.length
+                _apart(mine, theirs, n, length, start, width, part)
+                has_sign = segment.sign >= 0 and segment.other_sign < 0
                 if has_sign:
                     if len(turned) == 0:
                         turned = np.empty(n * length, np.float32)
-                    _other_sign(theirs, n, length, start, n_other, size, turned)
-                    _apart(mine, turned, n, length, start, n_other * size, minus)
+                    _other_sign(theirs, n, length, segment, turned)
+                    _apart(mine, turned, n, length, start, width, minus)
                 for option in range(len(shares)):
                     share = shares[option, m]
                     for i in range(n):
@@ -134,7 +96,7 @@ def _bound(
             s = stop
         columns, prices = np.empty(n, np.int64), np.zeros(n + 1)
         for option in range(len(shares)):
-            totals[option] += _solve_from(costs[option], columns, prices)
+            totals[option] += solve(costs[option], columns, prices)
     return totals.max()
 
 
@@ -143,15 +105,14 @@ def _bound(
 def _bound_pairs(
     x: np.ndarray,
     y: np.ndarray,
-    mine: np.ndarray,
-    yours: np.ndarray,
-    rows: np.ndarray,
-    segments: np.ndarray,
+    pairs: tuple[np.ndarray, np.ndarray],
+    tables: Tables,
     shares: np.ndarray,
     squared: np.ndarray,
 ) -> None:
+    mine, yours = pairs
     for p in prange(len(mine)):
-        squared[p] = _bound(x[mine[p]], y[yours[p]], rows, segments, shares)
+        squared[p] = _bound(x[mine[p]], y[yours[p]], tables, shares)
 
 
 def sorted_by_neuron(
@@ -164,7 +125,10 @@ def sorted_by_neuron(
         by_neuron: Checkpoints as `Arrangement.by_neuron` gives them.
     """
     out = by_neuron.copy()
-    _sort_all(arrangement.rows, arrangement.segments, out)
+    for segment, entries in arrangement.parts(out):
+        if segment.other != NONE:
+            signed = np.abs(entries) if segment.other_sign != NONE else entries
+            entries[:] = np.sort(signed, axis=2)
     return out
 
 
@@ -174,7 +138,7 @@ def squared_bounds(
     y: Float[np.ndarray, "b entries"],
     pairs: tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]],
 ) -> Float[np.ndarray, " p"]:
-    """At most the squared distance of x[pairs[0]] and y[pairs[1]], whatever moves y undergoes.
+    """At most the squared distance of x[pairs[0]] and y[pairs[1]], under all symmetries of y.
 
     Args:
         arrangement: Of both.
@@ -185,26 +149,11 @@ def squared_bounds(
     Returns:
         Lower bounds in float64, without weights outside all neurons, >= 0.
     """
-    squared = np.empty(len(pairs[0]))
-    _bound_pairs(
-        x,
-        y,
-        *pairs,
-        arrangement.rows,
-        arrangement.segments,
-        _shares(arrangement),
-        squared,
-        in_parallel=len(squared) >= FEW,
-    )
+    squared, tables = np.empty(len(pairs[0])), arrangement.tables
+    alone, counted = tables.segments["other"] < 0, tables.segments["is_counted"] == 1
+    shares = [np.where(alone, 1.0, np.where(counted, share, 1 - share)) for share in SHARES]
+    in_parallel = len(squared) >= FEW
+    _bound_pairs(x, y, pairs, tables, np.stack(shares), squared, in_parallel=in_parallel)
     # a sum of k squared differences of float32 numbers errs by at most (k + 3) units, relative
-    longest = int(arrangement.rows[:, 2].max()) + 3
+    longest = int(tables.groups["length"].max()) + 3
     return np.maximum(squared * (1 - 2 * longest * UNIT), 0)
-
-
-def _shares(arrangement: Arrangement) -> Float[np.ndarray, "options segments"]:
-    """What of each segment's square counts in its rows, by option."""
-    segments = arrangement.segments
-    counted = segments[:, COUNTED] == 1
-    alone = segments[:, OTHER] < 0
-    options = [np.where(alone, 1.0, np.where(counted, share, 1 - share)) for share in SHARES]
-    return np.stack(options)

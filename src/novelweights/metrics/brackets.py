@@ -1,8 +1,9 @@
 """Nearest training checkpoints of networks with several groups of neurons: achieved and certified.
 
-The best move of such a network onto another is not found for certain. So a distance is reported
-that some move achieves, and a lower bound that none can undercut: a training checkpoint that was
-not tried is proven not to be among the nearest, or not to be a copy. Source: ours (DESIGN 5).
+How to permute such a network best towards another is not found for certain. So a distance is
+reported that some symmetry achieves, and a lower bound that none can undercut: a training
+checkpoint that was not tried is proven not to be among the nearest, or not to be a copy. Source:
+ours (DESIGN 5).
 """
 
 from dataclasses import dataclass, replace
@@ -14,9 +15,9 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from novelweights.metrics.alignment import RESTARTS, SEED, Alignment, aligned_to
+from novelweights.metrics.arrangement import Symmetries, identities, random_symmetries
 from novelweights.metrics.bounds import sorted_by_neuron, squared_bounds
 from novelweights.metrics.descent import descend
-from novelweights.metrics.symmetries import Moves, no_moves, random_moves
 
 ROUNDS = 3
 """Times the training checkpoints are aligned to their mean."""
@@ -26,8 +27,8 @@ whose bound is below `COPY` of the nearest found."""
 COPY = 0.5
 """DESIGN 5: the radius of a replica is half of the usual distance."""
 REFINED = 6
-"""So many of the nearest are aligned again, from the moves that suited the others and from random
-ones."""
+"""So many of the nearest are aligned again, from the symmetries that suited the others and from
+random ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +50,12 @@ class Framed:
     @classmethod
     def of(cls, reference: Float[Tensor, "m d"], alignment: Alignment) -> "Framed":
         """Made once for each reference tensor, as long as it lives unchanged."""
-        found = _framed.get(reference)
-        if (
-            found is not None
-            and found.version == reference._version
-            and found.alignment == alignment
-        ):
-            return found
+        known, made_of = _framed.get(reference), (reference._version, alignment)
+        if known is not None and (known.version, known.alignment) == made_of:
+            return known
         weights, center = in_one_frame(reference, alignment)
-        made = cls._of(weights, center, alignment, reference._version)
-        _framed[reference] = made
-        return made
+        _framed[reference] = cls._of(weights, center, alignment, reference._version)
+        return _framed[reference]
 
     @classmethod
     def given(cls, weights: Float[Tensor, "m d"], alignment: Alignment) -> "Framed":
@@ -82,7 +78,7 @@ class Framed:
         return cls(alignment, center, weights, by_neuron, rows, outside, version)
 
     def place(self, queries: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """Checkpoints moved into this frame."""
+        """Checkpoints aligned to this frame."""
         if self.is_given:
             return queries
         return aligned_to(self.center, queries, self.alignment)
@@ -111,9 +107,9 @@ class Bracket:
     """What is known of one query's distance to every reference checkpoint, squared."""
 
     achieved: Float[np.ndarray, " m"]
-    """By the best move found; infinite where none was tried."""
+    """By the best symmetry found; infinite where none was tried."""
     lower: Float[np.ndarray, " m"]
-    """What no move can undercut; infinite where a reference checkpoint does not count."""
+    """What no symmetry can undercut; infinite where a reference checkpoint does not count."""
 
 
 def brackets(
@@ -126,20 +122,18 @@ def brackets(
     """Achieved distances of the k nearest and of all that may be copies, bounds of all others.
 
     Args:
-        queries: Checkpoints whose neighbors are wanted.
+        queries: Checkpoints whose neighbors are sought.
         reference: Checkpoints searched.
-        k: Neighbors wanted.
+        k: Neighbors sought.
         exclude: True where a reference checkpoint does not count for a query.
         alignment: With more than one group of neurons.
     """
-    framed = Framed.of(reference, alignment)
-    placed = framed.place(queries)
-    search = _Search.of(placed, framed)
-    found = []
-    for i in range(len(queries)):
-        rows = np.arange(len(reference)) if exclude is None else np.flatnonzero(~exclude[i])
-        found.append(search.bracket(i, rows, k))
-    return found
+    search = _Search.of(queries, Framed.of(reference, alignment))
+    rows = np.arange(len(reference))
+    return [
+        search.bracket(i, rows if exclude is None else rows[~exclude[i]], k)
+        for i in range(len(queries))
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,13 +147,14 @@ class _Search:
     outside: Float[np.ndarray, "n rest"]
 
     @classmethod
-    def of(cls, placed: Float[Tensor, "n d"], framed: Framed) -> "_Search":
-        arrangement = framed.alignment.arrangement
+    def of(cls, queries: Float[Tensor, "n d"], framed: Framed) -> "_Search":
+        arrangement, placed = framed.alignment.arrangement, framed.place(queries)
         by_neuron = arrangement.by_neuron(placed)
         rows = sorted_by_neuron(arrangement, by_neuron)
         return cls(framed, placed, by_neuron, rows, arrangement.outside(placed))
 
     def bracket(self, i: int, rows: Int[np.ndarray, " k"], k: int) -> Bracket:
+        """What is known of the distances of query i to some reference checkpoints."""
         framed, m = self.framed, len(self.framed.weights)
         arrangement = framed.alignment.arrangement
         apart = (framed.weights[torch.from_numpy(rows)] - self.placed[i]).square().sum(dim=1)
@@ -169,45 +164,42 @@ class _Search:
         pairs = np.full(len(rows), i), rows
         bounds = squared_bounds(arrangement, self.sorted_rows, framed.sorted_rows, pairs)
         lower[rows] = bounds + rest
-        moves = no_moves(m, arrangement)
+        best = identities(m, arrangement)
         n_first = max(CANDIDATES, k)
-        self._try(i, rows[:n_first], moves, achieved)
+        self._try(i, rows[:n_first], best, achieved)
         radius = COPY**2 * (achieved[rows] + rest).min()
         others = rows[n_first:]
-        self._try(i, others[lower[others] <= radius], moves, achieved)
+        self._try(i, others[lower[others] <= radius], best, achieved)
         nearest = np.argsort(achieved, kind="stable")[: max(REFINED, k)]
-        self._refine(i, nearest[np.isfinite(achieved[nearest])], moves, achieved)
-        achieved[rows] += rest  # every move has it
+        self._refine(i, nearest[np.isfinite(achieved[nearest])], best, achieved)
+        achieved[rows] += rest  # whatever the symmetry
         return Bracket(achieved, np.minimum(lower, achieved))
 
-    def _try(self, i: int, rows: Int[np.ndarray, " k"], moves: Moves, achieved: np.ndarray) -> None:
-        """Descend from the common frame."""
-        if len(rows) == 0:
-            return
+    def _descend(
+        self, i: int, rows: Int[np.ndarray, " p"], start: Symmetries
+    ) -> tuple[Symmetries, Float[np.ndarray, " p"]]:
+        """Reference checkpoints brought near query i, each from a start."""
         pairs = np.full(len(rows), i), rows
         arrangement = self.framed.alignment.arrangement
-        found, squared = descend(
-            arrangement, self.by_neuron, self.framed.by_neuron, pairs, moves.at(rows)
-        )
-        moves.order[rows], moves.signs[rows] = found
-        achieved[rows] = squared
+        return descend(arrangement, self.by_neuron, self.framed.by_neuron, pairs, start)
+
+    def _try(
+        self, i: int, rows: Int[np.ndarray, " k"], best: Symmetries, achieved: np.ndarray
+    ) -> None:
+        """Descend from the common frame."""
+        found, achieved[rows] = self._descend(i, rows, best.at(rows))
+        best.order[rows], best.signs[rows] = found
 
     def _refine(
-        self, i: int, rows: Int[np.ndarray, " k"], moves: Moves, achieved: np.ndarray
+        self, i: int, rows: Int[np.ndarray, " k"], best: Symmetries, achieved: np.ndarray
     ) -> None:
-        """Descend again from the moves of the other rows and from random ones; keep the best."""
+        """Descend again from what suited the other rows and from random symmetries."""
         arrangement = self.framed.alignment.arrangement
-        others = random_moves(RESTARTS, arrangement, np.random.default_rng(SEED))
-        start = Moves(
-            np.concatenate([moves.order[rows], others.order]),
-            np.concatenate([moves.signs[rows], others.signs]),
-        )
+        others = random_symmetries(RESTARTS, arrangement, np.random.default_rng(SEED))
+        start = Symmetries(*map(np.concatenate, zip(best.at(rows), others, strict=True)))
         n_starts = len(rows) + RESTARTS
         theirs, which = np.repeat(rows, n_starts), np.tile(np.arange(n_starts), len(rows))
         new = which != np.repeat(np.arange(len(rows)), n_starts)
         theirs, which = theirs[new], which[new]
-        pairs = np.full(len(theirs), i), theirs
-        _, squared = descend(
-            arrangement, self.by_neuron, self.framed.by_neuron, pairs, start.at(which)
-        )
+        _, squared = self._descend(i, theirs, start.at(which))
         np.minimum.at(achieved, theirs, squared)

@@ -12,18 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numba import njit, prange
 
-from novelweights.metrics.arrangement import (
-    LENGTH,
-    N_OTHER,
-    OTHER,
-    OTHER_SIGN,
-    RUN_GROUP,
-    RUN_SIGN,
-    START,
-    Arrangement,
-)
-from novelweights.metrics.assignment import _solve_from
-from novelweights.metrics.symmetries import Moves, _place
+from novelweights.metrics.arrangement import Arrangement, Run, Symmetries, Tables, place
+from novelweights.metrics.assignment import solve
 from novelweights.metrics.threads import FEW, compiled_loop
 
 MAX_SWEEPS = 100
@@ -50,34 +40,23 @@ def _products(
 @njit(cache=True, nogil=True)
 @no_type_check
 def _gather(
-    y: np.ndarray,
-    begin: int,
-    n: int,
-    length: int,
-    run: np.ndarray,
-    segments: np.ndarray,
-    order: np.ndarray,
-    signs: np.ndarray,
-    out: np.ndarray,
+    y: np.ndarray, tables: Tables, run: Run, order: np.ndarray, signs: np.ndarray, out: np.ndarray
 ) -> None:  # pragma: no cover - compiled
     """The weights of a run that other groups order, in these orders and with their signs."""
-    _, _, _, inner, end, first, last = run
-    width = end - inner
-    for i in range(n):
-        base = begin + i * length
-        for s in range(first, last):
-            start, other = segments[s, START], segments[s, OTHER]
-            n_other, size = segments[s, N_OTHER], segments[s, LENGTH]
-            variable = segments[s, OTHER_SIGN]
-            to = i * width + start - inner
-            for j in range(n_other):
-                source = base + start + order[other, j] * size
-                sign = np.float32(1 if variable < 0 else signs[variable, j])
-                if size == 1:  # a loop over one weight costs several times as much
+    group = tables.groups[run.group]
+    width = run.end - run.inner
+    for i in range(group.neurons):
+        base = group.begin + i * group.length
+        for part in tables.segments[run.first : run.last]:
+            to = i * width + part.start - run.inner
+            for j in range(part.n_other):
+                source = base + part.start + order[part.other, j] * part.length
+                sign = np.float32(1 if part.other_sign < 0 else signs[part.other_sign, j])
+                if part.length == 1:  # a loop over one weight costs several times as much
                     out[to + j] = sign * y[source]
                 else:
-                    for c in range(size):
-                        out[to + j * size + c] = sign * y[source + c]
+                    for c in range(part.length):
+                        out[to + j * part.length + c] = sign * y[source + c]
 
 
 @njit(cache=True, nogil=True)
@@ -85,10 +64,10 @@ def _gather(
 def _inner(
     x: np.ndarray, there: np.ndarray, counted: np.ndarray, squared_difference: bool
 ) -> float:  # pragma: no cover - compiled
-    """Inner product of x with y as it was moved, or their squared distance; float64."""
+    """Inner product of x with y in its new place, or their squared distance; float64."""
     total = 0.0
-    for r in range(len(counted)):
-        for at in range(counted[r, 0], counted[r, 1]):
+    for begin, end in counted:
+        for at in range(begin, end):
             a, b = np.float64(x[at]), np.float64(there[at])
             total += (a - b) * (a - b) if squared_difference else a * b
     return total
@@ -97,138 +76,116 @@ def _inner(
 @njit(cache=True, nogil=True)
 @no_type_check
 def _fixed_gains(
-    x: np.ndarray, y: np.ndarray, rows: np.ndarray, runs: np.ndarray, out: np.ndarray
+    x: np.ndarray, y: np.ndarray, tables: Tables, out: np.ndarray
 ) -> None:  # pragma: no cover - compiled
     """Of each run: inner products of neurons over the weights that no other group orders."""
-    for r in range(len(runs)):
-        group, _, first, inner, _, _, _ = runs[r]
-        n, begin, length, _, _ = rows[group]
-        width = inner - first
+    for r in range(len(tables.runs)):
+        run = tables.runs[r]
+        group = tables.groups[run.group]
+        n, width = group.neurons, run.inner - run.start
         theirs = np.empty(n * width, np.float32)
         for i in range(n):
-            at = begin + i * length + first
+            at = group.begin + i * group.length + run.start
             theirs[i * width : (i + 1) * width] = y[at : at + width]
-        mine = x[begin : begin + n * length]
-        _products(mine, theirs, n, width, length, first, out[r, :n, :n])
+        mine = x[group.begin : group.begin + n * group.length]
+        _products(mine, theirs, n, width, group.length, run.start, out[r, :n, :n])
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
 def _best_order(
-    group: int,
+    number: int,
     x: np.ndarray,
     y: np.ndarray,
-    rows: np.ndarray,
-    segments: np.ndarray,
-    runs: np.ndarray,
+    tables: Tables,
     fixed: np.ndarray,
     order: np.ndarray,
     signs: np.ndarray,
-    gathered: np.ndarray,
-    by_run: np.ndarray,
-    prices: np.ndarray,
+    work: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> bool:  # pragma: no cover - compiled
     """Give one group its best order and signs, the others held; whether that gained anything."""
-    n, begin, length, _, _ = rows[group]
+    gathered, by_run, prices = work
+    group = tables.groups[number]
+    n = group.neurons
     cost = np.zeros((n, n))
     current = 0.0
-    for r in range(len(runs)):
-        of_group, variable, _, inner, end, _, _ = runs[r]
-        if of_group != group:
+    for r in range(len(tables.runs)):
+        run = tables.runs[r]
+        if run.group != number:
             continue
-        width = end - inner
+        width = run.end - run.inner
         part = by_run[r, :n, :n]
         if width > 0:
-            _gather(y, begin, n, length, runs[r], segments, order, signs, gathered)
-            mine = x[begin : begin + n * length]
-            _products(mine, gathered, n, width, length, inner, part)
+            _gather(y, tables, run, order, signs, gathered)
+            mine = x[group.begin : group.begin + n * group.length]
+            _products(mine, gathered, n, width, group.length, run.inner, part)
         else:
             part[:, :] = 0
         for i in range(n):
             for j in range(n):
                 gain = part[i, j] + fixed[r, i, j]
                 part[i, j] = gain
-                cost[i, j] -= gain if variable < 0 else abs(gain)
-            held = np.float64(part[i, order[group, i]])
-            current += held if variable < 0 else held * signs[variable, i]
+                cost[i, j] -= gain if run.sign < 0 else abs(gain)
+            held = np.float64(part[i, order[number, i]])
+            current += held if run.sign < 0 else held * signs[run.sign, i]
     scale = 0.0
     for i in range(n):
-        scale += abs(cost[i, order[group, i]])
+        scale += abs(cost[i, order[number, i]])
     columns = np.empty(n, np.int64)
-    best = -_solve_from(cost, columns, prices)
+    best = -solve(cost, columns, prices[number])
     if best <= current + LEAST_GAIN * scale:
         return False
-    order[group, :n] = columns
-    for r in range(len(runs)):
-        variable = runs[r, RUN_SIGN]
-        if runs[r, RUN_GROUP] == group and variable >= 0:
+    order[number, :n] = columns
+    for r in range(len(tables.runs)):
+        run = tables.runs[r]
+        if run.group == number and run.sign >= 0:
             for i in range(n):
-                signs[variable, i] = -1 if by_run[r, i, columns[i]] < 0 else 1
+                signs[run.sign, i] = -1 if by_run[r, i, columns[i]] < 0 else 1
     return True
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
 def _descend(
-    x: np.ndarray,
-    y: np.ndarray,
-    rows: np.ndarray,
-    segments: np.ndarray,
-    runs: np.ndarray,
-    touches: np.ndarray,
-    counted: np.ndarray,
-    order: np.ndarray,
-    signs: np.ndarray,
+    x: np.ndarray, y: np.ndarray, tables: Tables, order: np.ndarray, signs: np.ndarray
 ) -> float:  # pragma: no cover - compiled
     """Groups take turns until none gains; `order` and `signs` are start and result.
 
     Returns the squared distance then.
     """
-    n_groups, largest = len(rows), rows[:, 0].max()
-    gathered = np.empty((rows[:, 0] * rows[:, 2]).max(), np.float32)
-    by_run = np.empty((len(runs), largest, largest), np.float32)
-    fixed = np.empty((len(runs), largest, largest), np.float32)
-    prices = np.zeros((n_groups, largest + 1))
+    n_groups, largest, longest = len(tables.groups), 0, 0
+    for group in tables.groups:
+        largest = max(largest, group.neurons)
+        longest = max(longest, group.neurons * group.length)
+    fixed = np.empty((len(tables.runs), largest, largest), np.float32)
+    work = np.empty(longest, np.float32), np.empty_like(fixed), np.zeros((n_groups, largest + 1))
     there = np.empty(len(y), np.float32)
-    _fixed_gains(x, y, rows, runs, fixed)
+    _fixed_gains(x, y, tables, fixed)
     is_due = np.ones(n_groups, np.bool_)
     for _ in range(MAX_SWEEPS):
         for group in range(n_groups):
             if not is_due[group]:
                 continue
             is_due[group] = False
-            is_tied = touches[group, group]
+            is_tied = tables.touches[group, group]
             if is_tied:  # a weight between neurons of one group moves twice: its gain is a guess
                 old_order, old_signs = order.copy(), signs.copy()
-                _place(y, rows, segments, order, signs, there)
-                before = _inner(x, there, counted, False)
-            has_gained = _best_order(
-                group,
-                x,
-                y,
-                rows,
-                segments,
-                runs,
-                fixed,
-                order,
-                signs,
-                gathered,
-                by_run,
-                prices[group],
-            )
+                place(y, tables, order, signs, there)
+                before = _inner(x, there, tables.counted, False)
+            has_gained = _best_order(group, x, y, tables, fixed, order, signs, work)
             if is_tied and has_gained:
-                _place(y, rows, segments, order, signs, there)
-                after = _inner(x, there, counted, False)
+                place(y, tables, order, signs, there)
+                after = _inner(x, there, tables.counted, False)
                 if after <= before + LEAST_GAIN * abs(before):
                     has_gained = False
                     order[:, :] = old_order
                     signs[:, :] = old_signs
             if has_gained:
-                is_due |= touches[group]
+                is_due |= tables.touches[group]
         if not is_due.any():
             break
-    _place(y, rows, segments, order, signs, there)
-    return _inner(x, there, counted, True)
+    place(y, tables, order, signs, there)
+    return _inner(x, there, tables.counted, True)
 
 
 @compiled_loop
@@ -236,20 +193,15 @@ def _descend(
 def _descend_pairs(
     x: np.ndarray,
     y: np.ndarray,
-    mine: np.ndarray,
-    yours: np.ndarray,
-    rows: np.ndarray,
-    segments: np.ndarray,
-    runs: np.ndarray,
-    touches: np.ndarray,
-    counted: np.ndarray,
+    pairs: tuple[np.ndarray, np.ndarray],
+    tables: Tables,
     order: np.ndarray,
     signs: np.ndarray,
     squared: np.ndarray,
 ) -> None:
+    mine, yours = pairs
     for p in prange(len(mine)):
-        a, b = x[mine[p]], y[yours[p]]
-        squared[p] = _descend(a, b, rows, segments, runs, touches, counted, order[p], signs[p])
+        squared[p] = _descend(x[mine[p]], y[yours[p]], tables, order[p], signs[p])
 
 
 def descend(
@@ -257,11 +209,11 @@ def descend(
     x: Float[np.ndarray, "a entries"],
     y: Float[np.ndarray, "b entries"],
     pairs: tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]],
-    start: Moves,
+    start: Symmetries,
     *,
     in_parallel: bool = True,
-) -> tuple[Moves, Float[np.ndarray, " p"]]:
-    """Move y[pairs[1]] towards x[pairs[0]], from a start, until no group of neurons gains.
+) -> tuple[Symmetries, Float[np.ndarray, " p"]]:
+    """Bring y[pairs[1]] near x[pairs[0]], from a start, until no group of neurons gains.
 
     Args:
         arrangement: Of both.
@@ -272,22 +224,11 @@ def descend(
         in_parallel: On all threads; False where the caller runs several of these at once.
 
     Returns:
-        The moves of y, and the squared distances in float64 without weights outside all neurons.
+        The symmetries for y, and the squared distances in float64 without weights outside all
+        neurons.
     """
     order, signs = start.order.copy(), start.signs.copy()
     squared = np.empty(len(pairs[0]))
-    _descend_pairs(
-        x,
-        y,
-        *pairs,
-        arrangement.rows,
-        arrangement.segments,
-        arrangement.runs,
-        arrangement.touches,
-        arrangement.counted,
-        order,
-        signs,
-        squared,
-        in_parallel=in_parallel and len(squared) >= FEW,
-    )
-    return Moves(order, signs), squared
+    in_parallel = in_parallel and len(squared) >= FEW
+    _descend_pairs(x, y, pairs, arrangement.tables, order, signs, squared, in_parallel=in_parallel)
+    return Symmetries(order, signs), squared

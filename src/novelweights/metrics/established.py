@@ -129,7 +129,7 @@ def established_measures(
     """
     if len(train) < 2 or len(generated) < 1 or (heldout is not None and len(heldout) < 1):
         raise ValueError(
-            "wanted at least 2 training and 1 generated checkpoint, and held-out ones or None, "
+            "expected at least 2 training and 1 generated checkpoint, and held-out ones or None, "
             f"got {len(train)}, {len(generated)} and {None if heldout is None else len(heldout)}"
         )
     near = nearest(generated, train, k=min(CALIBRATION_NEIGHBORS, len(train)))

@@ -15,7 +15,7 @@ from torch import Tensor
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.brackets import Framed
 from novelweights.metrics.neighbors import nearest
-from novelweights.metrics.sources import Directions, Movable, find_directions
+from novelweights.metrics.sources import Alignable, find_directions
 from novelweights.weights.layout import WeightLayout
 
 
@@ -36,10 +36,10 @@ class LayerNearness:
 @dataclass(frozen=True, eq=False)
 class _Layer:
     columns: Int[Tensor, " k"]
-    reference: Float[Tensor, "m k"]
-    movable: Movable
+    weights: Float[Tensor, "m k"]
     alignment: Alignment | None
-    in_whole: Movable | None
+    reference: Alignable
+    in_whole: Alignable | None
     """Of a layer between two groups: in the frame of the whole networks."""
 
 
@@ -60,22 +60,19 @@ class Layers:
         groups = modules_of(layout)
         if len(groups) < 2:
             return None
-        parts, places = [], torch.arange(layout.size)
+        parts, places, shapes = [], torch.arange(layout.size), dict(layout.shapes)
         whole = None
         if alignment is not None and not alignment.is_exact:
             whole = Framed.of(reference, alignment)
         for names in groups.values():
             columns = torch.cat([places[layout.slices[name]] for name in names])
-            shapes = dict(layout.shapes)
             part = WeightLayout(tuple((name, shapes[name]) for name in names))
-            aligned = None if alignment is None else alignment.on(part)
-            weights = reference[:, columns].contiguous()
-            in_whole = None
-            if whole is not None and aligned is not None and not aligned.is_exact:
+            own = None if alignment is None else alignment.on(part)
+            weights, in_whole = reference[:, columns].contiguous(), None
+            if whole is not None and own is not None and not own.is_exact:
                 there = whole.weights[:, columns].contiguous()
-                in_whole = Movable.in_frame(Framed.given(there, aligned))
-            movable = Movable.of(weights, aligned)
-            parts.append(_Layer(columns, weights, movable, aligned, in_whole))
+                in_whole = Alignable.in_frame(Framed.given(there, own))
+            parts.append(_Layer(columns, weights, own, Alignable.of(weights, own), in_whole))
         return cls(tuple(groups), tuple(parts), whole)
 
     def nearness(
@@ -94,30 +91,21 @@ class Layers:
         placed = queries if self.whole is None else self.whole.place(queries)
         for part in self.parts:
             mine = queries[:, part.columns].contiguous()
-            found = find_directions(mine, part.movable, exclude=exclude)
+            found = find_directions(mine, part.reference, exclude=exclude)
+            distance, cosine, row = found.distance, found.cosine, found.row
             if part.alignment is None or part.alignment.is_exact:
-                near = nearest(mine, part.reference, exclude=exclude, alignment=part.alignment)
-                distances.append(near.distances[:, 0])
-            else:
-                distances.append(found.distance)
-            if part.in_whole is not None:
-                other = placed[:, part.columns].contiguous()
-                found = _better(found, find_directions(other, part.in_whole, exclude=exclude))
-                distances[-1] = found.distance
-            cosines.append(found.cosine)
-            rows.append(found.row)
-        return LayerNearness(np.stack(distances, 1), np.stack(cosines, 1), np.stack(rows, 1))
-
-
-def _better(one: Directions, other: Directions) -> Directions:
-    """The larger cosine and the smaller distance of each query, found from two frames."""
-    takes_other = other.cosine > one.cosine
-    return Directions(
-        cosine=np.where(takes_other, other.cosine, one.cosine),
-        row=np.where(takes_other, other.row, one.row),
-        norm=np.where(takes_other, other.norm, one.norm),
-        distance=np.minimum(one.distance, other.distance),
-    )
+                near = nearest(mine, part.weights, exclude=exclude, alignment=part.alignment)
+                distance = near.distances[:, 0]
+            if part.in_whole is not None:  # the better of what is found from two frames
+                there = placed[:, part.columns].contiguous()
+                other = find_directions(there, part.in_whole, exclude=exclude)
+                distance = np.minimum(distance, other.distance)
+                row = np.where(other.cosine > cosine, other.row, row)
+                cosine = np.maximum(cosine, other.cosine)
+            distances.append(distance)
+            cosines.append(cosine)
+            rows.append(row)
+        return LayerNearness(*(np.stack(found, axis=1) for found in (distances, cosines, rows)))
 
 
 def modules_of(layout: WeightLayout) -> dict[str, list[str]]:

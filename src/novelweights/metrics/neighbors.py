@@ -43,23 +43,23 @@ def nearest(
     """The k nearest reference checkpoints of every query.
 
     Args:
-        queries: Checkpoints whose neighbors are wanted.
+        queries: Checkpoints whose neighbors are sought.
         reference: Checkpoints searched.
         k: Neighbors per query.
         exclude: True where a reference checkpoint must not be a query's neighbor: itself, or
-            its whole run. The caller states the yardstick.
+            its whole run. The caller says which.
         alignment: Minimize over this symmetry; None is plain L2.
 
     Returns:
         Rows and float64 distances in weight units, >= 0; 0 for equal checkpoints. Exact, or with
-        more than one group of neurons distances that some move achieves, and a certified bound.
+        more than one group of neurons distances that some symmetry achieves, and a certified bound.
 
     Raises:
         ValueError: Fewer than k reference checkpoints remain for some query, or NaN weights.
     """
     allowed = len(reference) - (0 if exclude is None else int(exclude.sum(axis=1).max()))
     if k > allowed:
-        raise ValueError(f"{k} neighbors wanted, only {allowed} reference checkpoints are allowed")
+        raise ValueError(f"{k} neighbors expected, only {allowed} reference rows are allowed")
     if not all(part.isfinite().all() for part in (queries, *reference.split(REFERENCE_ROWS))):
         raise ValueError("distances need finite weights")
     if exclude is None and len(reference) > REFERENCE_ROWS:
@@ -112,7 +112,7 @@ def _bracketed(
     exclude: Bool[np.ndarray, "n m"] | None,
     alignment: Alignment,
 ) -> Neighbors:
-    """The neighbors by the distances that some move achieves, with their lower bounds."""
+    """The neighbors by the distances that some symmetry achieves, with their lower bounds."""
     found = brackets(queries, reference, k, exclude, alignment)
     rows = np.stack([np.argsort(each.achieved, kind="stable")[:k] for each in found])
     squared = np.stack([each.achieved[mine] for each, mine in zip(found, rows, strict=True)])

@@ -14,14 +14,7 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from torch import Tensor
 
 from novelweights.metrics.alignment import Alignment, pair_distances
-from novelweights.metrics.arrangement import (
-    COUNTED,
-    LENGTH,
-    N_OTHER,
-    OTHER,
-    START,
-    Arrangement,
-)
+from novelweights.metrics.arrangement import NONE, Arrangement
 from novelweights.weights.symmetry import random_transform
 
 LINKED = 0.4
@@ -144,15 +137,11 @@ def _sorted_norms(
 ) -> Float[Tensor, "n norms"]:
     """Norms of parts of neurons, sorted over the neurons of a group; each weight is in one."""
     found = [weights[:, arrangement.rest].double().norm(dim=1)[:, None]]
-    for neurons, begin, length, first, last in arrangement.rows.tolist():
-        places = arrangement.index[begin : begin + neurons * length].reshape(neurons, length)
-        for segment in arrangement.segments[first:last].tolist():
-            if not segment[COUNTED]:
-                continue
-            start, size = segment[START], segment[N_OTHER] * segment[LENGTH]
-            # weights to neurons that move themselves can only be taken together
-            n_parts = PARTS if segment[OTHER] < 0 else 1
-            for part in places[:, start : start + size].tensor_split(n_parts, dim=1):
+    for segment, [places] in arrangement.parts(arrangement.index.numpy()[None]):
+        if segment.is_counted:
+            # weights to neurons that may be reordered themselves can only be taken together
+            n_parts = PARTS if segment.other == NONE else 1
+            for part in torch.from_numpy(places).flatten(1).tensor_split(n_parts, dim=1):
                 norms = weights[:, part.flatten()].double().reshape(len(weights), *part.shape)
                 found.append(norms.norm(dim=2).sort(dim=1).values)
     return torch.cat(found, dim=1)

@@ -14,12 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from novelweights.metrics.alignment import Alignment
-from novelweights.metrics.assignment import assign
+from novelweights.metrics.alignment import Alignment, best_orders, inner_products
+from novelweights.metrics.arrangement import identities, permuted
 from novelweights.metrics.brackets import Framed
 from novelweights.metrics.descent import descend
 from novelweights.metrics.hull import hull_weights, sparse_residuals
-from novelweights.metrics.symmetries import moved, no_moves
 from novelweights.metrics.threads import map_small
 
 Result = TypeVar("Result")
@@ -51,13 +50,9 @@ class Directions:
 
 
 @dataclass(frozen=True, eq=False)
-class Sources:
+class Sources(Directions):
     """Direction and mixture of n checkpoints."""
 
-    cosine: Float[np.ndarray, " n"]
-    """max_i cos(x - mu, t_i - mu)."""
-    norm: Float[np.ndarray, " n"]
-    """|x - mu|."""
     hull_distance: Float[np.ndarray, " n"]
     """Distance from x to the convex hull of the aligned training checkpoints."""
     sparse_ratio: Float[np.ndarray, " n"]
@@ -69,29 +64,9 @@ class Sources:
     """Those weights."""
 
 
-def find_sources(
-    queries: Float[Tensor, "n d"],
-    reference: "Movable",
-    *,
-    exclude: Bool[np.ndarray, "n m"] | None = None,
-) -> Sources:
-    """Direction and mixture of every query over the reference checkpoints.
-
-    Args:
-        queries: Checkpoints to explain.
-        reference: Checkpoints to explain them by; at least 2 must remain for each query.
-        exclude: True where a reference checkpoint may not explain a query.
-
-    Raises:
-        ValueError: Fewer than two reference checkpoints remain for a query.
-    """
-    found = _of_each(queries, reference, exclude, _explain)
-    return Sources(*(np.array(column) for column in zip(*found, strict=True)))
-
-
 def find_directions(
     queries: Float[Tensor, "n d"],
-    reference: "Movable",
+    reference: "Alignable",
     *,
     exclude: Bool[np.ndarray, "n m"] | None = None,
 ) -> Directions:
@@ -105,29 +80,31 @@ def find_directions(
     Raises:
         ValueError: Fewer than two reference checkpoints remain for a query.
     """
+    found = _of_each(queries, reference, exclude, lambda *one: _place(_direct(*one)))
+    return Directions(*map(np.array, zip(*found, strict=True)))
 
-    def place(moved: "_Moved", allowed: Int[Tensor, " k"]) -> tuple[float, int, float, float]:
-        found = _direct(moved, allowed)
-        n_near = min(CANDIDATES, len(allowed))
-        near = allowed[found.squared_distances.topk(n_near, largest=False).indices]
-        distance = float((moved.rows(near) - moved.query).norm(dim=1).min())
-        return found.cosine, found.row, found.norm, distance
 
-    found = _of_each(queries, reference, exclude, place)
-    return Directions(*(np.array(column) for column in zip(*found, strict=True)))
+def find_sources(
+    queries: Float[Tensor, "n d"],
+    reference: "Alignable",
+    *,
+    exclude: Bool[np.ndarray, "n m"] | None = None,
+) -> Sources:
+    """Direction and mixture of every query over the reference; as `find_directions`."""
+    found = _of_each(queries, reference, exclude, lambda *one: _explain(_direct(*one)))
+    return Sources(*map(np.array, zip(*found, strict=True)))
 
 
 def shrunk_towards_mean(
-    queries: Float[Tensor, "n d"], reference: "Movable", factors: tuple[float, ...]
+    queries: Float[Tensor, "n d"], reference: "Alignable", factors: tuple[float, ...]
 ) -> Float[Tensor, "n factors d"]:
     """Checkpoints shrunk towards mu, the mean of the reference aligned to each, by each factor."""
 
-    def shrink(moved: "_Moved", allowed: Int[Tensor, " k"]) -> Float[Tensor, "factors d"]:
-        query = moved.query
-        mu = moved.mean(allowed)
-        ladder = torch.empty(len(factors), len(query), dtype=reference.rest.dtype)
+    def shrink(aligned: "_Aligned", allowed: Int[Tensor, " k"]) -> Float[Tensor, "factors d"]:
+        mu = aligned.mean(allowed)
+        ladder = torch.empty(len(factors), len(mu), dtype=reference.rest.dtype)
         for i, factor in enumerate(factors):
-            ladder[i, reference.order] = (mu + factor * (query - mu)).to(ladder.dtype)
+            ladder[i, reference.order] = (mu + factor * (aligned.query - mu)).to(ladder.dtype)
         return ladder
 
     return torch.stack(_of_each(queries, reference, None, shrink))
@@ -135,9 +112,9 @@ def shrunk_towards_mean(
 
 def _of_each(
     queries: Float[Tensor, "n d"],
-    reference: "Movable",
+    reference: "Alignable",
     exclude: Bool[np.ndarray, "n m"] | None,
-    function: Callable[["_Moved", Int[Tensor, " k"]], Result],
+    function: Callable[["_Aligned", Int[Tensor, " k"]], Result],
 ) -> list[Result]:
     """A function of the reference aligned to every query and of the rows that count for it."""
     m = len(reference.squared)
@@ -153,24 +130,15 @@ def _of_each(
 
 @dataclass(frozen=True, eq=False)
 class _Fixed:
-    """A reference that never moves: its mean, and all inner products around it."""
+    """A reference in which nothing is reordered: its mean, and all inner products around it."""
 
     center: Float[Tensor, " d"]
     around: Float[Tensor, "m d"]
     gram: Float[Tensor, "m m"]
 
-    @classmethod
-    def of(cls, reference: Float[Tensor, "m d"]) -> "_Fixed | None":
-        """None where all inner products would take too much memory."""
-        if len(reference) > MAX_FIXED_ROWS:
-            return None
-        center = reference.double().mean(dim=0)
-        around = reference.double() - center
-        return cls(center, around, around @ around.T)
-
 
 @dataclass(frozen=True, eq=False)
-class Movable:
+class Alignable:
     """A reference by neuron, so that aligning it to a query is choosing rows, not copying."""
 
     alignment: Alignment | None
@@ -180,82 +148,74 @@ class Movable:
     rest: Float[Tensor, "m rest"]
     squared: Float[Tensor, " m"]
     """Squared norms, float64."""
-    fixed: "_Fixed | None"
-    """What need not be computed for every query where nothing moves."""
+    fixed: _Fixed | None = None
+    """What need not be computed for every query where nothing is reordered."""
     framed: Framed | None = None
     """With several groups of neurons: the reference in one frame, from where each is aligned."""
 
     @classmethod
-    def of(cls, reference: Float[Tensor, "m d"], alignment: Alignment | None) -> "Movable":
-        """Made ready once; without an alignment a checkpoint is one neuron, which never moves."""
+    def of(cls, reference: Float[Tensor, "m d"], alignment: Alignment | None) -> "Alignable":
+        """Made ready once; without an alignment a checkpoint is one neuron, which stays."""
         if alignment is None:
-            return cls._unmoved(reference, _Fixed.of(reference))
+            whole = cls._whole(reference)
+            if len(reference) > MAX_FIXED_ROWS:  # all inner products would take too much memory
+                return whole
+            center = reference.double().mean(dim=0)
+            around = reference.double() - center
+            return replace(whole, fixed=_Fixed(center, around, around @ around.T))
         if not alignment.is_exact:
             return cls.in_frame(Framed.of(reference, alignment))
         order = torch.cat([alignment.arrangement.index, alignment.arrangement.rest])
         neurons, rest = alignment.features(reference)
         squared = reference.double().square().sum(dim=1)
-        return cls(alignment, order, neurons.contiguous(), rest, squared, None)
+        return cls(alignment, order, neurons.contiguous(), rest, squared)
 
     @classmethod
-    def in_frame(cls, framed: Framed) -> "Movable":
+    def in_frame(cls, framed: Framed) -> "Alignable":
         """Checkpoints that are aligned to a query from a frame that both share."""
-        still = cls._unmoved(framed.weights, None)
-        return replace(still, alignment=framed.alignment, framed=framed)
+        return replace(cls._whole(framed.weights), alignment=framed.alignment, framed=framed)
 
     @classmethod
-    def _unmoved(cls, reference: Float[Tensor, "m d"], fixed: "_Fixed | None") -> "Movable":
+    def _whole(cls, reference: Float[Tensor, "m d"]) -> "Alignable":
         """Checkpoints as they are, each as one neuron."""
         squared = reference.double().square().sum(dim=1)
         order = torch.arange(reference.shape[1])
-        return cls(None, order, reference[:, None], reference[:, :0], squared, fixed)
+        return cls(None, order, reference[:, None], reference[:, :0], squared)
 
-    def towards(self, query: Float[Tensor, " d"]) -> "_Moved":
+    def towards(self, query: Float[Tensor, " d"]) -> "_Aligned":
         """The reference aligned to a query: which neuron goes where, with which sign."""
         if self.framed is not None:
             return self._descended(query, self.framed)
-        m, n, _ = self.neurons.shape
-        mine = query[self.order][: self.neurons[0].numel()].reshape(n, -1)
-        outside = query[self.order][self.neurons[0].numel() :]
-        products = self._products(mine)
-        flips = self.alignment is not None and self.alignment.flips
-        chosen = torch.zeros(m, n, dtype=torch.int64)
-        if n > 1:
-            gain = products.abs() if flips else products
-            chosen = torch.from_numpy(assign(-gain.double().numpy())[0])
-        picked = products.gather(2, chosen[:, :, None])[:, :, 0]
-        signs = torch.where(picked < 0, -1.0, 1.0).to(picked.dtype) if flips else None
-        return _Moved(self, mine, outside, chosen, signs)
+        m, n, length = self.neurons.shape
+        mine, outside = query[self.order].tensor_split([n * length])
+        chosen, signs = torch.zeros(m, n, dtype=torch.int64), None
+        if self.alignment is not None:
+            products = inner_products(mine.reshape(n, -1), self.neurons)
+            chosen, signs = best_orders(products, flips=self.alignment.flips)
+        return _Aligned(self, mine.reshape(n, -1), outside, chosen, signs)
 
-    def _descended(self, query: Float[Tensor, " d"], framed: Framed) -> "_Moved":
+    def _descended(self, query: Float[Tensor, " d"], framed: Framed) -> "_Aligned":
         """The reference aligned to a query in their common frame, whose order both then have."""
         placed = framed.place(query[None])
         arrangement = framed.alignment.arrangement
         m = len(framed.weights)
-        pairs = np.zeros(m, np.int64), np.arange(m)
-        moves, _ = descend(
+        symmetries, _ = descend(
             arrangement,
             arrangement.by_neuron(placed),
             framed.by_neuron,
-            pairs,
-            no_moves(m, arrangement),
+            (np.zeros(m, np.int64), np.arange(m)),
+            identities(m, arrangement),
             in_parallel=False,
         )
-        there = Movable._unmoved(moved(arrangement, framed.weights, moves), None)
-        return _Moved(there, placed, placed[0, :0], torch.zeros(m, 1, dtype=torch.int64), None)
-
-    def _products(self, mine: Float[Tensor, "neurons features"]) -> Float[Tensor, "m n n"]:
-        """Inner product of every neuron of a query with every neuron of the reference."""
-        m, n, length = self.neurons.shape
-        flat = self.neurons.reshape(-1, length)
-        return (mine @ flat.T).reshape(n, m, n).transpose(0, 1)
+        there = Alignable._whole(permuted(arrangement, framed.weights, symmetries))
+        return there.towards(placed[0])
 
 
 @dataclass(frozen=True, eq=False)
-class _Moved:
+class _Aligned:
     """The reference aligned to one query; vectors are ordered by neuron."""
 
-    movable: Movable
+    reference: Alignable
     mine: Float[Tensor, "neurons features"]
     outside: Float[Tensor, " rest"]
     chosen: Int[Tensor, "m neurons"]
@@ -269,41 +229,43 @@ class _Moved:
     def rows(self, rows: Int[Tensor, " k"]) -> Float[Tensor, "k d"]:
         """Aligned reference checkpoints, float64."""
         flat = self._picked(rows).reshape(len(rows), -1)
-        return torch.cat([flat, self.movable.rest[rows]], dim=1).double()
+        return torch.cat([flat, self.reference.rest[rows]], dim=1).double()
 
     def _picked(self, rows: Int[Tensor, " k"]) -> Float[Tensor, "k neurons features"]:
         """Neurons of aligned reference checkpoints, in the order of the query's."""
-        neurons = self.movable.neurons[rows[:, None], self.chosen[rows]]
+        neurons = self.reference.neurons[rows[:, None], self.chosen[rows]]
         return neurons if self.signs is None else neurons * self.signs[rows][:, :, None]
 
     def mean(self, rows: Int[Tensor, " k"]) -> Float[Tensor, " d"]:
         """Mean of aligned reference checkpoints, float64."""
-        fixed, m = self.movable.fixed, len(self.movable.neurons)
+        fixed, m = self.reference.fixed, len(self.chosen)
         if fixed is not None and 2 * len(rows) > m:  # the mean of all, less those left out
             out = torch.ones(m, dtype=torch.bool)
             out[rows] = False
             return fixed.center - fixed.around[out].sum(dim=0) / len(rows)
-        total = torch.zeros(self.movable.order.shape, dtype=torch.float64)
-        for start in range(0, len(rows), MEAN_ROWS):
-            some = self._picked(rows[start : start + MEAN_ROWS])
-            total[: some[0].numel()] += some.sum(dim=0, dtype=torch.float64).flatten()
-        total[self.mine.numel() :] = self.movable.rest[rows].sum(dim=0, dtype=torch.float64)
-        return total / len(rows)
+        total = torch.zeros(self.mine.shape, dtype=torch.float64)
+        for some in rows.split(MEAN_ROWS):
+            total += self._picked(some).sum(dim=0, dtype=torch.float64)
+        rest = self.reference.rest[rows].sum(dim=0, dtype=torch.float64)
+        return torch.cat([total.flatten(), rest]) / len(rows)
 
     def inner(self, vector: Float[Tensor, " d"]) -> Float[Tensor, " m"]:
         """Inner products of all aligned reference checkpoints with a vector, in float32."""
-        dtype, size = self.movable.neurons.dtype, self.mine.numel()
-        part = vector[:size].reshape(self.mine.shape).to(dtype)
-        picked = self.movable._products(part).gather(2, self.chosen[:, :, None])[:, :, 0]
+        neurons, rest = self.reference.neurons, self.reference.rest
+        part, outside = vector.tensor_split([self.mine.numel()])
+        products = inner_products(part.reshape(self.mine.shape).to(neurons.dtype), neurons)
+        picked = products.gather(2, self.chosen[:, :, None])[:, :, 0]
         if self.signs is not None:
             picked = picked * self.signs
-        return picked.double().sum(dim=1) + self.movable.rest.double() @ vector[size:]
+        return picked.double().sum(dim=1) + rest.double() @ outside
 
 
 @dataclass(frozen=True, eq=False)
 class _Direction:
     """How one query lies to the mean of the aligned reference, and to each checkpoint of it."""
 
+    aligned: _Aligned
+    allowed: Int[Tensor, " k"]
     mu: Float[Tensor, " d"]
     cosine: float
     row: int
@@ -314,33 +276,39 @@ class _Direction:
     """To each allowed checkpoint, less the query's own squared norm; by float32 products."""
 
 
-def _direct(moved: _Moved, allowed: Int[Tensor, " k"]) -> _Direction:
+def _direct(aligned: _Aligned, allowed: Int[Tensor, " k"]) -> _Direction:
     """The mean, the norm and the best cosine of one query."""
-    mu, query = moved.mean(allowed), moved.query
+    mu, query = aligned.mean(allowed), aligned.query
     direction = query - mu
     norm = float(direction.norm())
-    with_mu = moved.inner(mu)[allowed]
-    with_query = moved.inner(query)[allowed]
-    squared = moved.movable.squared[allowed]
+    with_mu = aligned.inner(mu)[allowed]
+    with_query = aligned.inner(query)[allowed]
+    squared = aligned.reference.squared[allowed]
     lengths = (squared - 2 * with_mu + mu.square().sum()).clamp_min(0).sqrt()
     cosines = (with_query - with_mu - direction @ mu) / (lengths * norm).clamp_min(1e-300)
     candidates = allowed[cosines.topk(min(CANDIDATES, len(allowed))).indices]
-    best = moved.rows(candidates) - mu
+    best = aligned.rows(candidates) - mu
     exact = (best @ direction) / (best.norm(dim=1) * norm).clamp_min(1e-300)
-    row = int(candidates[exact.argmax()])
-    return _Direction(mu, float(exact.max()), row, norm, cosines, squared - 2 * with_query)
+    row, apart = int(candidates[exact.argmax()]), squared - 2 * with_query
+    return _Direction(aligned, allowed, mu, float(exact.max()), row, norm, cosines, apart)
 
 
-def _explain(
-    moved: _Moved, allowed: Int[Tensor, " k"]
-) -> tuple[float, float, float, float, np.ndarray, np.ndarray]:
-    """Cosine, norm, hull distance, sparse ratio, source rows and weights of one query."""
-    found, query = _direct(moved, allowed), moved.query
-    vertices = allowed[_spanning(found)]
-    gram, inner = _products(moved, vertices, query, found.mu)
+def _place(found: _Direction) -> tuple[float, int, float, float]:
+    """The fields of `Directions`, for one query."""
+    n_near = min(CANDIDATES, len(found.allowed))
+    near = found.allowed[found.squared_distances.topk(n_near, largest=False).indices]
+    distance = float((found.aligned.rows(near) - found.aligned.query).norm(dim=1).min())
+    return found.cosine, found.row, found.norm, distance
+
+
+def _explain(found: _Direction) -> tuple:
+    """The fields of `Sources`, for one query."""
+    query = found.aligned.query
+    vertices = found.allowed[_spanning(found)]
+    gram, inner = _products(found, vertices)
     w = hull_weights(gram, inner)
     support = torch.from_numpy(np.flatnonzero(w))
-    mixture = torch.from_numpy(w)[support] @ moved.rows(vertices[support])
+    mixture = torch.from_numpy(w)[support] @ found.aligned.rows(vertices[support])
     distance = float((query - mixture).norm())
     left = sparse_residuals(gram, inner, found.norm**2, SPARSE_ATOMS)
     ratio = float(left[-1] / left[0]) if left[0] > 1e-9 * found.norm**2 else 1.0
@@ -348,7 +316,7 @@ def _explain(
     rows, weights = np.zeros(N_SOURCES, np.int64), np.zeros(N_SOURCES)
     rows[: len(order)] = vertices.numpy()[order]
     weights[: len(order)] = w[order]
-    return found.cosine, found.norm, distance, ratio, rows, weights
+    return *_place(found), distance, ratio, rows, weights
 
 
 def _spanning(found: _Direction) -> Int[Tensor, " v"]:
@@ -363,19 +331,16 @@ def _spanning(found: _Direction) -> Int[Tensor, " v"]:
 
 
 def _products(
-    moved: _Moved,
-    vertices: Int[Tensor, " k"],
-    query: Float[Tensor, " d"],
-    mu: Float[Tensor, " d"],
+    found: _Direction, vertices: Int[Tensor, " k"]
 ) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " k"]]:
     """Inner products of the vertices with each other and with the query, all less mu."""
-    fixed = moved.movable.fixed
+    fixed, query, mu = found.aligned.reference.fixed, found.aligned.query, found.mu
     if fixed is not None:
         shift = mu - fixed.center
         along = fixed.around[vertices] @ torch.stack([shift, query - fixed.center], dim=1)
         gram = fixed.gram[vertices][:, vertices] - along[:, :1] - along[:, 0] + shift @ shift
         inner = along[:, 1] - along[:, 0] - shift @ (query - mu)
     else:
-        hull = moved.rows(vertices) - mu
+        hull = found.aligned.rows(vertices) - mu
         gram, inner = hull @ hull.T, hull @ (query - mu)
     return gram.numpy(), inner.numpy()

@@ -4,7 +4,7 @@ Nothing that a file holds is run: `docs/reading.md` says what is read, and how.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from novelweights.readers.parts import part_of
 from novelweights.readers.run_names import records_by_pattern, records_by_table
 from novelweights.readers.source import Reader, Reading, Source
 from novelweights.weights.population import Population
-from novelweights.weights.store import is_population_folder, open_population
+from novelweights.weights.store import StoredPopulation, is_population_folder, open_population
 
 READERS: dict[str, Reader] = {
     "population": PopulationFolder(),
@@ -64,17 +64,50 @@ def read_checkpoints(
     Raises:
         InputError: Nothing is there, nothing is recognized, or a file is damaged.
     """
-    path = Path(path)
+    return open_checkpoints(Path(path), reading=reading, say=say).of_split(split)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedCheckpoints:
+    """Checkpoints at a path, described; their weights are read when they are asked for."""
+
+    path: Path
+    source: Source | StoredPopulation
+    max_bytes: int
+
+    @property
+    def n_heldout(self) -> int:
+        """Held-out checkpoints that lie beside training ones; 0 if there are none."""
+        split = self.source.records.split
+        return int((split == "heldout").sum()) if (split == "train").any() else 0
+
+    def of_split(self, split: str | None) -> Population:
+        """Rows of this split, of checkpoints that hold it among others; else all.
+
+        Raises:
+            InputError: There are others only, or a file is damaged.
+        """
+        rows = rows_of_role(self.source.records.split, split, str(self.path))
+        if isinstance(self.source, StoredPopulation):
+            return self.source.load(rows)
+        chosen = self.source if rows is None else selected(self.source, rows)
+        return chosen.load(self.max_bytes)
+
+
+def open_checkpoints(
+    path: Path, *, reading: Reading = PLAIN, say: Say | None = None
+) -> OpenedCheckpoints:
+    """The checkpoints at a path, described; see `read_checkpoints`."""
     require_there(path)
     is_plain = replace(reading, columns=None, max_bytes=PLAIN.max_bytes) == PLAIN
     if path.is_dir() and is_population_folder(path) and is_plain:
-        stored = open_population(path)  # stays a memory map
-        return stored.load(rows_of_role(stored.records.split, split, str(path)))
+        return OpenedCheckpoints(
+            path, open_population(path), reading.max_bytes
+        )  # stays a memory map
     source = open_source(path, reading=reading)
     if say is not None and source.told():
         say(f"{path}: {'; '.join(source.told())}")
-    rows = rows_of_role(source.records.split, split, str(path))
-    return (source if rows is None else selected(source, rows)).load(reading.max_bytes)
+    return OpenedCheckpoints(path, source, reading.max_bytes)
 
 
 def open_source(path: Path, *, format_name: str = AUTO, reading: Reading = PLAIN) -> Source:
@@ -183,16 +216,6 @@ def read_starts(path: Path) -> Population:
             "start), got training checkpoints; build a zoo with --start-runs"
         )
     return starts
-
-
-def heldout_rows(path: Path, reading: Reading = PLAIN) -> int:
-    """How many held-out checkpoints are at a path beside training ones; 0 if there are none."""
-    require_there(path)
-    if path.is_dir() and is_population_folder(path):
-        split = open_population(path, verify=False).records.split
-    else:
-        split = open_source(path, reading=reading).records.split
-    return int((split == "heldout").sum()) if (split == "train").any() else 0
 
 
 def rows_of_role(splits: np.ndarray, split: str | None, where: str) -> np.ndarray | None:

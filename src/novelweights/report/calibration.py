@@ -66,6 +66,7 @@ def calibration_summary(path: Path = COMMITTED) -> PlainTable | None:
     except (KeyError, TypeError, ValueError) as problem:
         raise InputError(
             f"{path}: expected the results of `novelweights calibrate`, got something else "
-            f"({problem}); run it again"
+            f"({problem}); run it again",
+            "damaged",
         ) from problem
     return PlainTable(note, ["checkpoints", *found], rows)

@@ -128,7 +128,8 @@ def read_run_folder(folder: Path) -> RunFolder:
     if not folder.is_dir():
         raise InputError(
             f"{folder}: expected a run folder, it is not there; "
-            "name the folder that `novelweights audit` wrote with -o"
+            "name the folder that `novelweights audit` wrote with -o",
+            "not-found",
         )
     audit_path, table_path = folder / "audit.json", folder / "checkpoints.csv"
     audit = _json(audit_path)
@@ -144,7 +145,8 @@ def read_run_folder(folder: Path) -> RunFolder:
     if len(checkpoints) != len(result.generated):
         raise InputError(
             f"{table_path}: expected the {len(result.generated)} checkpoints of audit.json, "
-            f"got {len(checkpoints)}; {REMEDY}"
+            f"got {len(checkpoints)}; {REMEDY}",
+            "other-rows",
         )
     manifest_path, plot_path = folder / "manifest.json", folder / "plot_data.npz"
     manifest = _json(manifest_path)
@@ -161,9 +163,11 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         data = read_json(path)
     except InputError as error:
-        raise InputError(f"{error}; {REMEDY}") from error
+        raise InputError(f"{error}; {REMEDY}", error.code) from error
     if not isinstance(data, dict):
-        raise InputError(f"{path}: expected a JSON object, got {type(data).__name__}; {REMEDY}")
+        raise InputError(
+            f"{path}: expected a JSON object, got {type(data).__name__}; {REMEDY}", "damaged"
+        )
     return data
 
 
@@ -172,9 +176,13 @@ def _parsed(path: Path, expected: str, parse: Callable[[], T]) -> T:
     try:
         return parse()
     except FileNotFoundError as error:
-        raise InputError(f"{path}: expected this file, it is not there; {REMEDY}") from error
+        raise InputError(
+            f"{path}: expected this file, it is not there; {REMEDY}", "not-found"
+        ) from error
     except KeyError as error:
-        raise InputError(f"{path}: expected {expected}, got no entry {error}; {REMEDY}") from error
+        raise InputError(
+            f"{path}: expected {expected}, got no entry {error}; {REMEDY}", "damaged"
+        ) from error
     except (
         TypeError,
         ValueError,
@@ -185,7 +193,8 @@ def _parsed(path: Path, expected: str, parse: Callable[[], T]) -> T:
         zipfile.BadZipFile,
     ) as error:
         raise InputError(
-            f"{path}: expected {expected}, got something else ({error}); {REMEDY}"
+            f"{path}: expected {expected}, got something else ({error}); {REMEDY}",
+            "damaged",
         ) from error
 
 

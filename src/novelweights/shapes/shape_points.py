@@ -35,13 +35,11 @@ class OccupancyPoints:
     n_near: int
 
 
-def inside_of_airplane(parameters: Float64[Tensor, " k"]) -> IsInside:
+def inside_airplane(
+    parameters: Float64[Tensor, " k"], points: Float32[np.ndarray, "n 3"]
+) -> Bool[np.ndarray, " n"]:
     """Which points lie inside of a procedural airplane: exact, by its signed distance."""
-
-    def is_inside(points: np.ndarray) -> np.ndarray:
-        return (signed_distance(parameters[None], torch.from_numpy(points))[0] < 0).numpy()
-
-    return is_inside
+    return (signed_distance(parameters[None], torch.from_numpy(points))[0] < 0).numpy()
 
 
 def occupancy_points(

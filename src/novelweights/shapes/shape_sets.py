@@ -16,7 +16,7 @@ from novelweights.shapes.airplanes import airplane_mesh, draw
 from novelweights.shapes.mesh import Mesh, placed
 from novelweights.shapes.real_airplanes import SETS, airplanes_of
 from novelweights.shapes.repaired_meshes import MeshFile, inside, repair_method, repaired_mesh
-from novelweights.shapes.shape_points import inside_of_airplane
+from novelweights.shapes.shape_points import inside_airplane
 from novelweights.shapes.shapenet import (
     CATEGORY,
     LISTS,
@@ -58,7 +58,7 @@ def _airplanes(n: int, split: str, seed: int) -> Shapes:
     return Shapes(
         records={**numbered, **drawn.records},
         mesh=lambda row: airplane_mesh(drawn.parameters[row]),
-        is_inside=lambda row, points: inside_of_airplane(drawn.parameters[row])(points),
+        is_inside=lambda row, points: inside_airplane(drawn.parameters[row], points),
     )
 
 

@@ -125,7 +125,8 @@ def make_task(name: str, shared: Mapping[str, Tensor] | None = None) -> Task:
         raise InputError(
             f"task {name} judges parts of a network and needs its rest: expected training "
             f"checkpoints from a population folder with {SHARED_FILE}, got none there; give the "
-            "folder that `novelweights zoo build` wrote"
+            "folder that `novelweights zoo build` wrote",
+            "not-found",
         )
     data_name = PART_TASKS[name]
     network = PartOfNetwork(RESNETS[data_name], shared)

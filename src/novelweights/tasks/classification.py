@@ -83,12 +83,12 @@ class Classification:
         Raises:
             InputError: The population holds other networks.
         """
-        wanted, shapes = self.network.layout, dict(population.layout.shapes)
-        if shapes == dict(wanted.shapes):
-            return population.in_order_of(wanted).weights
+        expected, shapes = self.network.layout, dict(population.layout.shapes)
+        if shapes == dict(expected.shapes):
+            return population.in_order_of(expected).weights
         roles = hidden_and_output(population.layout)
-        if roles is None or [shapes[role] for role in roles] != [s for _, s in wanted.shapes]:
-            raise other_networks(self.name, self.network.name, wanted, population)
+        if roles is None or [shapes[role] for role in roles] != [s for _, s in expected.shapes]:
+            raise other_networks(self.name, self.network.name, expected, population)
         ordered = WeightLayout(tuple((role, shapes[role]) for role in roles))
         return population.in_order_of(ordered).weights
 

@@ -65,7 +65,7 @@ class FieldVolume:
         self.known = np.zeros(shape, bool)
         self.inside = np.zeros(shape, bool)
         """Above the level; where not `known`, on which side its surroundings are."""
-        self._wanted = np.zeros(shape, bool)
+        self._pending = np.zeros(shape, bool)
         self._corners = CORNERS @ np.array([shape[1] * shape[2], shape[2], 1])
 
     def evaluate(self, points: Int[np.ndarray, " m"]) -> None:
@@ -99,10 +99,10 @@ class FieldVolume:
             some = blocks[start : start + BLOCKS_AT_ONCE]
             places = np.minimum(some[:, None] + half * LATTICE, last)
             lattice = np.asarray(np.ravel_multi_index(tuple(np.moveaxis(places, 2, 0)), self.shape))
-            self._wanted.flat[lattice[~self.known.flat[lattice]]] = True
-            wanted = np.flatnonzero(self._wanted)
-            self._wanted.flat[wanted] = False
-            self.evaluate(wanted)
+            self._pending.flat[lattice[~self.known.flat[lattice]]] = True
+            pending = np.flatnonzero(self._pending)
+            self._pending.flat[pending] = False
+            self.evaluate(pending)
             if half > 1:
                 values = self.values.flat[lattice].reshape(-1, 3, 3, 3).astype(np.float64)
                 found.append(self._parts(some, values, half))
@@ -186,7 +186,8 @@ def finite(logits: Float32[np.ndarray, " m"]) -> Float32[np.ndarray, " m"]:
     if not np.isfinite(logits).all():
         raise InputError(
             f"a field needs finite logits, got {np.count_nonzero(~np.isfinite(logits))} of "
-            f"{len(logits)} that are not: leave the checkpoint out, its weights are broken or huge"
+            f"{len(logits)} that are not: leave the checkpoint out, its weights are broken or huge",
+            "not-finite",
         )
     return logits
 

@@ -39,21 +39,23 @@ def task_at(place: str) -> Task:
         InputError: There is no such thing, it takes arguments, or lacks members of `Task`.
     """
 
-    def is_task(found: Any) -> bool:
-        return not isinstance(found, type) and not _missing(found)
+    def is_task(thing: Any) -> bool:
+        return not isinstance(thing, type) and not _missing(thing)
 
     made = made_at(place, "task", is_task)
     if isinstance(made, type) or _missing(made):
-        told = f"{type(made).__name__} without {', '.join(_missing(made))}"
+        lacking = f"{type(made).__name__} without {', '.join(_missing(made))}"
         raise InputError(
             f"{place}: expected a task (an object with {', '.join(MEMBERS)}), got "
-            f"{'a class' if isinstance(made, type) else told}; see novelweights.tasks.task.Task"
+            f"{'a class' if isinstance(made, type) else lacking}; see novelweights.tasks.task.Task",
+            "wrong-plugin",
         )
     for which in ("quality", "novelty"):
         if not isinstance(measure := getattr(made, which), Measure):
             raise InputError(
                 f"{place}: expected {which} as a Measure (of novelweights.tasks.task), got "
-                f"{type(measure).__name__}; give it a name, a unit and a direction"
+                f"{type(measure).__name__}; give it a name, a unit and a direction",
+                "wrong-plugin",
             )
     if type(made) in (Classification, FieldShapes):
         return made
@@ -87,7 +89,8 @@ def classifier_task(
     if (largest := int(data.y.max())) >= network.classes:
         raise InputError(
             f"{data.path}: expected classes 0 to {network.classes - 1}, since {name} gives logits "
-            f"of {network.classes}, got {largest}; count classes from 0"
+            f"of {network.classes}, got {largest}; count classes from 0",
+            "wrong-content",
         )
     return Classification(name, network, data.as_images(name))
 
@@ -122,12 +125,12 @@ class Checked:
     def behave(self, population: Population) -> Tensor:
         """What each checkpoint does, on the CPU."""
         n = len(population)
-        found = self._tensor("behave", partial(self.own.behave, population))
-        if found.ndim < 1 or len(found) != n:
-            raise self._fault("behave", f"{n} checkpoints along the first axis", _shape(found))
-        if found.dtype == torch.uint8 and found.ndim != 2:
-            raise self._fault("behave", "predicted classes (uint8) of n x examples", _shape(found))
-        return found
+        result = self._tensor("behave", partial(self.own.behave, population))
+        if result.ndim < 1 or len(result) != n:
+            raise self._fault("behave", f"{n} checkpoints along the first axis", _shape(result))
+        if result.dtype == torch.uint8 and result.ndim != 2:
+            raise self._fault("behave", "predicted classes (uint8) of n x examples", _shape(result))
+        return result
 
     def score(self, behavior: Tensor) -> Float[Tensor, " n"]:
         """The quality of each checkpoint."""
@@ -142,32 +145,33 @@ class Checked:
 
     def _numbers(self, method: str, n: int, run: Callable[[], Any]) -> Float[Tensor, " n"]:
         """One number for each of n checkpoints."""
-        found = self._tensor(method, run)
-        if found.shape != (n,) or found.is_complex():
-            raise self._fault(method, f"{n} numbers, one for each checkpoint", _shape(found))
-        if found.isnan().any():
-            bad = found.isnan().nonzero()[:3, 0].tolist()
+        result = self._tensor(method, run)
+        if result.shape != (n,) or result.is_complex():
+            raise self._fault(method, f"{n} numbers, one for each checkpoint", _shape(result))
+        if result.isnan().any():
+            bad = result.isnan().nonzero()[:3, 0].tolist()
             raise self._fault(method, "numbers", f"NaN for checkpoint {', '.join(map(str, bad))}")
-        return found if found.is_floating_point() else found.double()
+        return result if result.is_floating_point() else result.double()
 
     def _tensor(self, method: str, run: Callable[[], Any]) -> Tensor:
-        found = self._run(method, run)
-        if not isinstance(found, Tensor):
-            raise self._fault(method, "a torch.Tensor", type(found).__name__)
-        return found.detach().cpu()
+        result = self._run(method, run)
+        if not isinstance(result, Tensor):
+            raise self._fault(method, "a torch.Tensor", type(result).__name__)
+        return result.detach().cpu()
 
     def _run(self, method: str, run: Callable[[], Result]) -> Result:
         try:
             return run()
         except InputError as error:
-            raise InputError(f"task {self.place}: {error}") from error
+            raise InputError(f"task {self.place}: {error}", error.code) from error
         except Exception as error:  # whatever the user's code raises
             what = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
             raise self._fault(method, "a result", what) from error
 
     def _fault(self, method: str, expected: str, got: str) -> InputError:
         return InputError(
-            f"task {self.place}: expected {expected} from {method}, got {got}; mend the task"
+            f"task {self.place}: expected {expected} from {method}, got {got}; repair the task",
+            "network-failed",
         )
 
 
@@ -180,25 +184,25 @@ class CheckedShapes(Checked):
     @cached_property
     def test(self) -> Float32[np.ndarray, "t points 3"]:
         """Its clouds of shapes that no network was fitted to."""
-        found = self._run("test", lambda: self.own.test)
-        is_cloud = isinstance(found, np.ndarray) and found.ndim == 3 and found.shape[2] == 3
-        if not is_cloud or not np.isfinite(found).all():
-            got = _shape(found) if isinstance(found, np.ndarray) else type(found).__name__
+        result = self._run("test", lambda: self.own.test)
+        is_cloud = isinstance(result, np.ndarray) and result.ndim == 3 and result.shape[2] == 3
+        if not is_cloud or not np.isfinite(result).all():
+            got = _shape(result) if isinstance(result, np.ndarray) else type(result).__name__
             raise self._fault("test", "a numpy array of finite clouds (shapes x points x 3)", got)
-        return found.astype(np.float32)
+        return result.astype(np.float32)
 
     def has_surface(self, behavior: Tensor) -> Bool[Tensor, " n"]:
         """Whether there is a shape at all."""
-        found = self._tensor("has_surface", partial(self.own.has_surface, behavior))
-        if found.shape != (len(behavior),) or found.dtype != torch.bool:
+        result = self._tensor("has_surface", partial(self.own.has_surface, behavior))
+        if result.shape != (len(behavior),) or result.dtype != torch.bool:
             expected = f"{len(behavior)} truth values"
-            raise self._fault("has_surface", expected, f"{_shape(found)} {found.dtype}")
-        return found
+            raise self._fault("has_surface", expected, f"{_shape(result)} {result.dtype}")
+        return result
 
 
-def _missing(found: Any) -> list[str]:
-    return [name for name in MEMBERS if not hasattr(found, name)]
+def _missing(thing: Any) -> list[str]:
+    return [name for name in MEMBERS if not hasattr(thing, name)]
 
 
-def _shape(found: Tensor | np.ndarray) -> str:
-    return f"a result of {'x'.join(map(str, found.shape)) or 'one number'}"
+def _shape(result: Tensor | np.ndarray) -> str:
+    return f"a result of {'x'.join(map(str, result.shape)) or 'one number'}"

@@ -30,7 +30,7 @@ class OwnData:
     path: Path
     x: Float[Tensor, "examples ..."]
     y: Int[Tensor, " examples"]
-    told: str
+    described: str
     """What the numbers are, and that they are used as given."""
 
     @property
@@ -47,16 +47,17 @@ class OwnData:
         if math.prod(shape) != self.x[0].numel():
             raise InputError(
                 f"{self.path}: expected examples of {_times(shape)} (--input-shape), got "
-                f"{_times(self.example_shape)}; leave --input-shape out, or give that of the data"
+                f"{_times(self.example_shape)}; leave --input-shape out, or give that of the data",
+                "wrong-shape",
             )
-        return OwnData(self.path, self.x.reshape(-1, *shape), self.y, self.told)
+        return OwnData(self.path, self.x.reshape(-1, *shape), self.y, self.described)
 
     def as_images(self, name: str) -> ImageData:
         """For a classification: rows of test examples, and none to train with."""
         x = self.x.flatten(1)
         return ImageData(
             name=name,
-            source=f"{self.path.name}, {self.told}",
+            source=f"{self.path.name}, {self.described}",
             sha256=sha256_of(self.path),
             train_x=x[:0],
             train_y=self.y[:0],
@@ -78,50 +79,39 @@ def read_own_data(path: Path, *, max_bytes: int = MAX_BYTES) -> OwnData:
             classes that do not count from 0.
     """
     if not path.is_file():
-        raise InputError(
-            f"{path}: expected a file with examples and classes, there is none; give one of "
-            f"{', '.join(SUFFIXES)}"
-        )
+        what = f"a file with examples and classes, one of {', '.join(SUFFIXES)}; there is none"
+        raise _refused(path, what, "not-found")
     if path.suffix not in SUFFIXES:
-        raise InputError(f"{path}: expected one of {', '.join(SUFFIXES)}; save x and y by numpy")
+        raise _refused(path, f"one of {', '.join(SUFFIXES)}", "not-recognized")
     try:
         content = CheckpointFiles(max_bytes).content(path)
     except InputError as error:
-        raise InputError(f"{path.parent}: {error}") from error
+        raise InputError(f"{path.parent}: {error}", error.code) from error
     if not isinstance(content, Mapping):
-        raise InputError(
-            f"{path}: expected x and y by name, got {type(content).__name__}; save them together: "
-            "numpy.savez(path, x=x, y=y)"
-        )
+        raise _refused(path, f"x and y by name, got {type(content).__name__}", "wrong-type")
     x, y = _named(content, EXAMPLES, path), _named(content, LABELS, path)
     if x.ndim < 2 or 0 in x.shape:
-        raise InputError(
-            f"{path}: expected examples along the first axis of x, got {_times(tuple(x.shape))}"
-        )
+        what = f"examples along the first axis of x, got {_times(tuple(x.shape))}"
+        raise _refused(path, what, "wrong-shape")
     if 4 * x.numel() > max_bytes:
-        raise InputError(f"{path}: expected at most {max_bytes:,} bytes, x takes {4 * x.numel():,}")
+        what = f"at most {max_bytes:,} bytes, x takes {4 * x.numel():,}"
+        raise _refused(path, what, "too-large")
     if y.shape != x.shape[:1]:
-        raise InputError(
-            f"{path}: expected a class for each of the {len(x)} examples, got y of "
-            f"{_times(tuple(y.shape))}; give the numbers of the classes, not one column for each"
-        )
-    return OwnData(path, *_checked(x, y, path), _told(x))
-
-
-def _checked(x: Tensor, y: Tensor, path: Path) -> tuple[Tensor, Tensor]:
+        what = f"the number of a class for each of the {len(x)} examples"
+        raise _refused(path, f"{what}, got y of {_times(tuple(y.shape))}", "other-rows")
     if x.dtype != torch.uint8 and not x.is_floating_point():
-        raise InputError(
-            f"{path}: expected x of floating-point numbers or uint8, got {_kind(x)}; save it as "
-            "float32, as the network takes it"
-        )
-    x = x.float()
-    if not x.isfinite().all():
-        raise InputError(f"{path}: x holds NaN or infinite numbers; expected finite ones")
+        what = f"x of floating-point numbers or uint8, as the network takes it, got {_kind(x)}"
+        raise _refused(path, what, "wrong-type")
+    numbers = x.float()
+    if not numbers.isfinite().all():
+        raise _refused(path, "finite numbers in x, got NaN or infinite ones", "not-finite")
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
-        raise InputError(f"{path}: expected y of integers, got {_kind(y)}; save classes from 0")
+        raise _refused(path, f"y of integers, classes from 0, got {_kind(y)}", "wrong-type")
     if int(y.min()) < 0:
-        raise InputError(f"{path}: expected classes from 0, got {int(y.min())}; count them from 0")
-    return x, y.long()
+        raise _refused(path, f"classes from 0, got {int(y.min())}", "wrong-content")
+    kind = "numbers 0 to 255" if x.dtype == torch.uint8 else "numbers"
+    described = f"{len(x)} examples of {_times(tuple(x.shape[1:]))}, {kind} as given"
+    return OwnData(path, numbers, y.long(), f"{described}, not normalized")
 
 
 def _named(content: Mapping, names: tuple[str, ...], path: Path) -> Tensor:
@@ -129,22 +119,22 @@ def _named(content: Mapping, names: tuple[str, ...], path: Path) -> Tensor:
     there = [name for name in names if name in content]
     if len(there) != 1:
         got = " and ".join(there) or ", ".join(map(str, list(content)[:5])) or "nothing"
-        raise InputError(f"{path}: expected one of {', '.join(names)}, got {got}")
+        raise _refused(path, f"one of {', '.join(names)}, got {got}", "not-found")
     value = content[there[0]]
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         native = np.ascontiguousarray(value.astype(value.dtype.newbyteorder("=")))
-        wide = native.astype(np.int64) if native.dtype.kind == "u" and native.itemsize > 1 else None
-        value = torch.from_numpy(native if wide is None else wide)
+        is_wide = native.dtype.kind == "u" and native.itemsize > 1  # torch lacks these
+        value = torch.from_numpy(native.astype(np.int64) if is_wide else native)
     if not isinstance(value, Tensor) or value.is_complex():
-        raise InputError(
-            f"{path}: expected numbers in {there[0]}, got {type(value).__name__}; save an array"
-        )
+        raise _refused(path, f"numbers in {there[0]}, got {type(value).__name__}", "wrong-type")
     return value
 
 
-def _told(x: Tensor) -> str:
-    kind = "numbers 0 to 255" if x.dtype == torch.uint8 else "numbers"
-    return f"{len(x)} examples of {_times(tuple(x.shape[1:]))}, {kind} as given, not normalized"
+def _refused(path: Path, expected: str, code: str) -> InputError:
+    """The error for a file, which says how to write one."""
+    return InputError(
+        f"{path}: expected {expected}; save both by numpy.savez(path, x=examples, y=classes)", code
+    )
 
 
 def _kind(value: Tensor) -> str:

@@ -68,10 +68,10 @@ class FieldShapes:
         Raises:
             InputError: The population holds other networks, or a logit is not finite.
         """
-        wanted = self.network.layout
-        if dict(population.layout.shapes) != dict(wanted.shapes):
-            raise other_networks(self.name, self.network.name, wanted, population)
-        ours = population.in_order_of(wanted)
+        expected = self.network.layout
+        if dict(population.layout.shapes) != dict(expected.shapes):
+            raise other_networks(self.name, self.network.name, expected, population)
+        ours = population.in_order_of(expected)
         return torch.from_numpy(
             np.stack([cloud_of(self.mesh(weights)) for weights in ours.weights])
             if len(ours)

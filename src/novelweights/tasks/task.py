@@ -66,12 +66,13 @@ class ShapeTask(Task, Protocol):
 
 
 def other_networks(
-    task: str, network: str, wanted: WeightLayout, population: Population
+    task: str, network: str, expected: WeightLayout, population: Population
 ) -> InputError:
     """What a task raises for checkpoints of another network than its own."""
     held = population.layout
     return InputError(
-        f"task {task} judges {network} ({wanted.size} weights), the population holds other "
+        f"task {task} judges {network} ({expected.size} weights), the population holds other "
         f"networks ({held.size} weights in {len(held.shapes)} parameters); name the task that "
-        "fits it"
+        "fits it",
+        "other-network",
     )

@@ -158,7 +158,7 @@ def test_hull_ratios_lie_between_zero_and_one_and_are_one_for_copies():
 def test_hull_distances_are_ratio_times_distance(alignment):
     compared = reference_of(alignment=alignment)
     found = measure("generated", QUERIES, compared)
-    direct = find_sources(QUERIES.weights, compared.movable).hull_distance
+    direct = find_sources(QUERIES.weights, compared.alignable).hull_distance
     fresh = found.distance > 0
     np.testing.assert_allclose(found.hull_distance[fresh], direct[fresh], rtol=1e-6)
     raw = find_sources(QUERIES.weights, compared.raw).hull_distance
@@ -200,7 +200,7 @@ def test_a_ladder_holds_what_shrinking_by_hand_gives(alignment):
         others = TRAIN.weights if alignment is None else aligned_to(run, TRAIN.weights, alignment)
         mu = others.double().mean(dim=0)
         steps = torch.stack([mu + factor * (run - mu) for factor in SHRINK_FACTORS]).float()
-        sources = find_sources(steps, compared.movable)
+        sources = find_sources(steps, compared.alignable)
         order = sources.norm.argsort()
         near = nearest(steps, TRAIN.weights, alignment=alignment).distances[:, 0]
         # two ways to the same float32 steps: they differ by their rounding

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from refused import refused
 from typer.testing import CliRunner
 
 from novelweights.cli.main import app
-from novelweights.errors import InputError
 from novelweights.studies.calibrate import repetitions, zoos
 from novelweights.studies.calibrate.markdown import render_markdown
 from novelweights.studies.calibrate.pool import make_pool
@@ -183,11 +183,11 @@ def test_interrupted_study_goes_on_and_ends_with_the_same_bytes(tmp_path, tiny):
     with pytest.raises(KeyboardInterrupt):
         calibrate(tmp_path / "killed", scale="smoke", tell=die)
     assert not (tmp_path / "killed" / "calibration.json").exists()
-    with pytest.raises(InputError, match="--resume"):
+    with refused("exists", "--resume"):
         calibrate(tmp_path / "killed", scale="smoke")
     kept = tmp_path / "killed" / "work" / "digits-tanh-independent" / "population-0" / "ladder.npz"
     before = kept.stat().st_mtime_ns
-    with pytest.raises(InputError, match="other settings"):
+    with refused("other-settings"):
         calibrate(tmp_path / "killed", scale="smoke", seed=1, resume=True)
     calibrate(tmp_path / "killed", scale="smoke", resume=True)
     assert kept.stat().st_mtime_ns == before
@@ -199,7 +199,7 @@ def test_damaged_work_is_told_by_name(tmp_path, tiny):
     sizes, zoo = zoos.SCALES["smoke"], zoos.ZOOS["digits-tanh-shared"]
     make_pool(zoo, sizes, 0, tmp_path, lambda *now: None)
     (tmp_path / "runs-fresh.npz").write_bytes(b"PK half a file")
-    with pytest.raises(InputError, match=r"runs-fresh\.npz.*damaged.*delete it"):
+    with refused("damaged", "runs-fresh.npz"):
         make_pool(zoo, sizes, 0, tmp_path, lambda *now: None)
 
 
@@ -220,19 +220,19 @@ def test_shared_runs_start_together_and_independent_ones_do_not(tmp_path, tiny):
 
 
 def test_wrong_words_are_answered(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="did you mean 'smoke'"):
+    with refused("unknown-name", "smok", "smoke"):
         calibrate(tmp_path / "x", scale="smok")
-    with pytest.raises(InputError, match="did you mean 'mnist-5k-shared'"):
+    with refused("unknown-name", "mnist-5k-shared"):
         calibrate(tmp_path / "x", zoos=["mnist-5k-share"])
-    with pytest.raises(InputError, match="at least 2"):
+    with refused("wrong-option", 2, 1):
         calibrate(tmp_path / "x", scale="smoke", repetitions=1)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="it is a file"):
+    with refused("exists", tmp_path / "file"):
         calibrate(tmp_path / "file", scale="smoke")
     wild = replace(zoos.ZOOS["digits-tanh-independent"], recipe=Recipe(2, 32, learning_rate=1e30))
     monkeypatch.setitem(zoos.ZOOS, wild.name, wild)
-    with pytest.raises(InputError, match="diverged"):
+    with refused("not-finite", "1e+30"):
         calibrate(tmp_path / "wild", scale="smoke", zoos=[wild.name])
     (tmp_path / "other.json").write_text('{"schema_version": 1}')
-    with pytest.raises(InputError, match="got something else"):
+    with refused("damaged", "other.json"):
         read_calibration(tmp_path / "other.json")

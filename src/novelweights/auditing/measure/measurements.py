@@ -15,7 +15,7 @@ from novelweights.metrics.frame import Frame
 from novelweights.metrics.layers import Layers
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.sources import (
-    Movable,
+    Alignable,
     find_directions,
     find_sources,
     shrunk_towards_mean,
@@ -59,9 +59,9 @@ class NearestIndex:
         return cls(training, learned, task, behavior, alignment)
 
     @cached_property
-    def movable(self) -> Movable:
+    def alignable(self) -> Alignable:
         """Ready to be aligned."""
-        return Movable.of(self.training.learned, self.alignment)
+        return Alignable.of(self.training.learned, self.alignment)
 
     @cached_property
     def canonical(self) -> "Canonical | None":
@@ -72,9 +72,10 @@ class NearestIndex:
         return None if form is None else Canonical.of(form, self.training.weights)
 
     @cached_property
-    def raw(self) -> Movable:
+    def raw(self) -> Alignable:
         """As they are."""
-        return self.movable if self.alignment is None else Movable.of(self.training.learned, None)
+        weights = self.training.learned
+        return self.alignable if self.alignment is None else Alignable.of(weights, None)
 
     @cached_property
     def frame(self) -> Frame:
@@ -200,7 +201,7 @@ def measure(
     if reference.alignment is not None:
         raw = nearest(queries, trained, k=1, exclude=exclude)
     if only_near:
-        directions = find_directions(queries, reference.movable, exclude=exclude)
+        directions = find_directions(queries, reference.alignable, exclude=exclude)
         space = {"cosine": directions.cosine, "norm": directions.norm}
     else:
         distances = near.distances[:, 0], raw.distances[:, 0]
@@ -234,7 +235,7 @@ def _mixtures(
     exclude: Bool[np.ndarray, "n m"] | None,
 ) -> dict[str, np.ndarray]:
     """Direction, hull and sparse reconstruction, aligned and raw."""
-    sources = find_sources(queries, reference.movable, exclude=exclude)
+    sources = find_sources(queries, reference.alignable, exclude=exclude)
     plain = sources
     if reference.alignment is not None:
         plain = find_sources(queries, reference.raw, exclude=exclude)
@@ -329,7 +330,7 @@ def ladder_of(
     mixing anything, so a generated checkpoint is compared with fresh runs of its own norm: each is
     shrunk towards the mean by several factors, aligned and measured again.
     """
-    prepared = reference.movable if aligned else reference.raw
+    prepared = reference.alignable if aligned else reference.raw
     n_factors = len(SHRINK_FACTORS)
     found: list[list[np.ndarray]] = []
     for start in range(0, len(fresh), HELDOUT_BLOCK):

@@ -16,7 +16,7 @@ from novelweights.auditing.one_run.distances import DISTANCES, Kinds, distances
 from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import AllSteps, Measurements, Quantity
 from novelweights.metrics.neighbors import nearest
-from novelweights.metrics.sources import Movable, find_directions
+from novelweights.metrics.sources import Alignable, find_directions
 from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.task import Measure
 
@@ -35,7 +35,7 @@ def all_steps(given: Prepared) -> AllSteps | None:
     if every is None:
         return None
     near = nearest(every.learned, given.train.learned, alignment=given.alignment)
-    directions = find_directions(every.learned, Movable.of(given.train.learned, given.alignment))
+    directions = find_directions(every.learned, Alignable.of(given.train.learned, given.alignment))
     runs = len(set(every.records.run))
     return AllSteps(n_runs=runs, distance=near.distances[:, 0], cosine=directions.cosine)
 

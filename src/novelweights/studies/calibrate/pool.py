@@ -87,7 +87,8 @@ def make_pool(zoo: CalibrationZoo, sizes: Sizes, seed: int, folder: Path, tell: 
             if not weights.isfinite().all():
                 raise InputError(
                     f"{zoo.name}: expected finite weights, but training diverged; lower the "
-                    f"learning rate {zoo.recipe.learning_rate}"
+                    f"learning rate {zoo.recipe.learning_rate}",
+                    "not-finite",
                 )
             save_arrays(path, {"weights": weights.numpy()})
         return torch.from_numpy(load_arrays(path)["weights"])
@@ -133,5 +134,6 @@ def load_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
             return dict(stored)
     except (OSError, ValueError, EOFError) as problem:
         raise InputError(
-            f"{path}: expected arrays, it is damaged ({problem}); delete it and run again"
+            f"{path}: expected arrays, it is damaged ({problem}); delete it and run again",
+            "damaged",
         ) from problem

@@ -173,7 +173,8 @@ def read_calibration(path: Path) -> Calibration:
     except (KeyError, TypeError, ValueError) as problem:
         raise InputError(
             f"{path}: expected the results of `novelweights calibrate`, got something else "
-            f"({problem}); run it again"
+            f"({problem}); run it again",
+            "damaged",
         ) from problem
 
 

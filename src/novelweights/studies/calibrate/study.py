@@ -57,15 +57,20 @@ def calibrate(
     sizes = find_sizes(scale)
     if repetitions is not None:
         if repetitions < 2:
-            raise InputError(f"expected at least 2 repetitions, got {repetitions}; give more")
+            raise InputError(
+                f"expected at least 2 repetitions, got {repetitions}; give more", "wrong-option"
+            )
         sizes = replace(sizes, repetitions=repetitions)
     chosen = find_zoos(zoos or DEFAULT_ZOOS[scale])
     if folder.is_file():
-        raise InputError(f"{folder}: expected a folder to write to, it is a file; name another")
+        raise InputError(
+            f"{folder}: expected a folder to write to, it is a file; name another", "exists"
+        )
     if not resume and folder.is_dir() and any(folder.iterdir()):
         raise InputError(
             f"{folder}: expected a new or empty folder, it holds files; name another with -o, or "
-            "add --resume to go on with the study in it"
+            "add --resume to go on with the study in it",
+            "exists",
         )
     for zoo in chosen:
         _claim(folder / WORK / zoo.name, zoo, sizes, seed)
@@ -109,7 +114,8 @@ def _claim(folder: Path, zoo: CalibrationZoo, sizes: Sizes, seed: int) -> None:
         if read_json(marker) != settings:
             raise InputError(
                 f"{folder}: a study with other settings is there; expected the same scale and "
-                "seed. Name another folder with -o"
+                "seed. Name another folder with -o",
+                "other-settings",
             )
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from novelweights.errors import InputError
-from novelweights.evaluation_folder import (
+from novelweights.files import read_json
+from novelweights.generators import method_named
+from novelweights.generators.store import model_digest
+from novelweights.pipeline_folder import (
     RESTORE,
     STAGES,
     entries,
     evaluation_marker,
     read_stages,
 )
-from novelweights.files import read_json
-from novelweights.generators import method_named
-from novelweights.generators.store import model_digest
 from novelweights.report.summary import Evaluation, audit_folder, write_summary
 from novelweights.report.summary_page import RECONSTRUCTION, STEERING
 from novelweights.reproduce.reported import REPORTED, PaperResult

@@ -1,0 +1,5 @@
+"""`python -m novelweights` is the command line."""
+
+from novelweights.cli.main import main
+
+main()

@@ -1,0 +1,387 @@
+"""What an audit is given: the roles of checkpoints, spelled once, and what judges them.
+
+A caller hands over paths, networks, names (`Options`); `gathered` makes the
+populations, task and symmetry of an audit of them (`AuditInputs`). The command line and
+`novelweights.audit` both come through here, so that they cannot differ.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+from torch import Tensor, nn
+
+from novelweights.auditing.result import AuditResult
+from novelweights.auditing.stages import Clock, audit
+from novelweights.checkpoints import SPLITS, Checkpoints, Layout, load, meant_layout
+from novelweights.errors import InputError, unknown_name
+from novelweights.networks.declared import (
+    example_of,
+    fitted_to,
+    network_and_example,
+    read_symmetry,
+    require_preserved,
+    symmetry_from,
+    with_fixed,
+)
+from novelweights.networks.parameter_names import named_as
+from novelweights.networks.parts import PartOfNetwork
+from novelweights.networks.registered import NETWORKS, added_networks, input_shape_of
+from novelweights.networks.resnet import ResNet18
+from novelweights.readers import PLAIN, OpenedCheckpoints, open_checkpoints
+from novelweights.readers.source import Reading
+from novelweights.tasks import is_task, make_task
+from novelweights.tasks.classification import Classification
+from novelweights.tasks.own import classifier_task, task_at
+from novelweights.tasks.own_data import OwnData, read_own_data
+from novelweights.tasks.task import Task
+from novelweights.weights.layout import WeightLayout
+from novelweights.weights.population import Population, weights_digest
+from novelweights.weights.symmetry import NeuronSymmetry
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+Say = Callable[[str], None]
+Symmetry = NeuronSymmetry | nn.Module | str | Path | None
+"""Function-preserving transformations that count as no difference: a table, or the file of one; a
+network or its name, from which the table is derived; "auto": where it is known; "none" or None:
+plain L2."""
+
+
+class Options(TypedDict, total=False):
+    """What an audit may be given beside training and generated checkpoints."""
+
+    heldout: Checkpoints | None
+    """New runs of the same recipe that the generator never saw. None: those in the folder or the
+    population of the training checkpoints, if it has any; without them the audit is exploratory."""
+    reconstructions: Checkpoints | None
+    """The training checkpoints through the generator's lossy codec, row by row."""
+    heldout_reconstructions: Checkpoints | None
+    """The held-out checkpoints through the same."""
+    noise_from: Checkpoints | None
+    """What the noise baseline adds noise to; None: the training checkpoints."""
+    from_scratch: Checkpoints | None
+    """Independently trained networks, whole ones or the same parts."""
+    task: Task | str | None
+    """Judges behavior: a `Task`, its name, or a place such as my_module:MyTask; "auto" (default):
+    `data`, else the one that the training population names; None or "none": nothing judges it."""
+    symmetry: Symmetry
+    """See `Symmetry`; "auto" (default) knows it of `network`, of populations and of plain chains of
+    layers."""
+    network: nn.Module | str | None
+    """The network of these checkpoints, or its name: its symmetry is derived and proven."""
+    example: Tensor | None
+    """An input of the network, with its batch; not needed where it has an `input_shape`."""
+    input_shape: str | None
+    """The same as the shape of one example, such as 3x32x32."""
+    data: str | Path | None
+    """File with labelled examples for the network, x and y: judges behavior."""
+    layout: Layout | None
+    """What the columns of matrices are, and which parameters of state dicts are meant."""
+    runs: Sequence[str] | None
+    """Run of each training checkpoint, where runs have several."""
+    heldout_runs: Sequence[str] | None
+    """The same of held-out checkpoints."""
+    reading: Reading
+    """How the files of checkpoints are to be read."""
+    seed: int
+    """Root of all randomness."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AuditInputs:
+    """The populations of an audit by role, and what judges and aligns them."""
+
+    train: Population
+    generated: Population
+    heldout: Population | None = None
+    reconstructions: Population | None = None
+    heldout_reconstructions: Population | None = None
+    noise_from: Population | None = None
+    from_scratch: Population | None = None
+    task: Task | None = None
+    symmetry: NeuronSymmetry | None = None
+    seed: int = 0
+
+    def measured(self, clock: Clock) -> AuditResult:
+        """The numbers.
+
+        Raises:
+            InputError: The populations do not fit together.
+        """
+        return audit(
+            self.train,
+            self.generated,
+            heldout=self.heldout,
+            task=self.task,
+            symmetry=self.symmetry,
+            reconstructions=self.reconstructions,
+            heldout_reconstructions=self.heldout_reconstructions,
+            noise_from=self.noise_from,
+            from_scratch=self.from_scratch,
+            seed=self.seed,
+            clock=clock,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The target network that a caller names, and its labelled examples."""
+
+    name: str
+    module: nn.Module
+    example: Tensor
+    """An input, with its batch."""
+    data: OwnData | None
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """All that an audit is given but the generated checkpoints."""
+
+    roles: Mapping[str, Population]
+    origins: Mapping[str, Checkpoints]
+    """What each population was made of."""
+    target: Target | None
+    task: Task | None
+    symmetry: NeuronSymmetry | None
+    opened: "Opened"
+    seed: int
+
+    def with_generated(
+        self, generated: Checkpoints, **reconstructed: Population | None
+    ) -> tuple[AuditInputs, dict[str, dict[str, Any]]]:
+        """The inputs of an audit of these; and for its manifest, where each population came from.
+
+        Args:
+            generated: What the generator made.
+            reconstructed: Roles that come of the generator: reconstructions and the like.
+
+        Raises:
+            InputError: The generated checkpoints are of no known form, or of another network.
+        """
+        made = self.opened.population("generated", generated)
+        if self.target is not None:
+            made = named_as(made, self.target.module)
+        roles = {**self.roles, "generated": made}
+        origins = {**self.origins, "generated": generated}
+        described = {role: describe_input(origins[role], found) for role, found in roles.items()}
+        roles |= {role: found for role, found in reconstructed.items() if found is not None}
+        return (
+            AuditInputs(**roles, task=self.task, symmetry=self.symmetry, seed=self.seed),
+            described,
+        )
+
+
+def gathered(train: Checkpoints, options: Options, say: Say) -> Gathered:
+    """The populations, the task and the symmetry of an audit to come.
+
+    Raises:
+        InputError: Something is of no such form, or does not fit; the role is named.
+    """
+    origins = {role: options[role] for role in SPLITS if options.get(role) is not None}
+    layout = options.get("layout")
+    opened = Opened(
+        options.get("reading", PLAIN), say, None if layout is None else meant_layout(layout)
+    )
+    target = target_of(options, say)
+    trained = opened.population("train", train, options.get("runs"))
+    if "heldout" not in origins and (n := opened.n_heldout(train)):
+        origins["heldout"] = train
+        say(f"held-out checkpoints: {n} found beside the training checkpoints")
+    roles = {"train": trained}
+    for role, checkpoints in origins.items():
+        runs = options.get("heldout_runs") if role == "heldout" else None
+        roles[role] = opened.population(role, checkpoints, runs)
+    if target is not None:
+        roles = {role: named_as(found, target.module) for role, found in roles.items()}
+    task = task_of(options.get("task", "auto"), roles["train"], target)
+    return Gathered(
+        roles,
+        {"train": train, **origins},
+        target,
+        task,
+        symmetry_of(options.get("symmetry", "auto"), roles["train"], task, target),
+        opened,
+        options.get("seed", 0),
+    )
+
+
+@dataclass(eq=False)
+class Opened:
+    """Reads the checkpoints of each role; a path that plays two roles is opened once."""
+
+    reading: Reading
+    say: Say
+    layout: WeightLayout | None
+    """Of matrices and state dicts; None: matrices have that of the training checkpoints."""
+    columns: WeightLayout | None = None
+    paths: dict[tuple[Path, bool], OpenedCheckpoints] = field(default_factory=dict)
+
+    def at(self, path: Path, role: str) -> OpenedCheckpoints:
+        """What is at a path."""
+        is_single = role == "generated"  # each stands for itself, whatever its name
+        key = (path.absolute(), is_single)
+        if key not in self.paths:
+            how = replace(self.reading, columns=self.columns)
+            if is_single:
+                how = replace(how, pattern=None, records=None)
+            self.paths[key] = open_checkpoints(path, reading=how, say=self.say)
+        return self.paths[key]
+
+    def population(
+        self, role: str, checkpoints: Checkpoints, runs: Sequence[str] | None = None
+    ) -> Population:
+        """Checkpoints as a population; the training checkpoints must be the first."""
+        layout = self.layout
+        if isinstance(checkpoints, str | Path):
+            checkpoints = self.at(Path(checkpoints), role)
+        elif isinstance(checkpoints, Tensor | np.ndarray) and layout is None:
+            layout = self.columns
+        found = load(checkpoints, role=role, layout=layout, runs=runs)
+        self.columns = self.columns or found.layout
+        return found
+
+    def n_heldout(self, train: Checkpoints) -> int:
+        """Held-out runs that lie beside the training checkpoints."""
+        if isinstance(train, str | Path):
+            return self.at(Path(train), "train").n_heldout
+        if isinstance(train, Population):
+            split = train.records.split
+            return int((split == "heldout").sum()) if (split == "train").any() else 0
+        return 0
+
+
+def target_of(options: Options, say: Say) -> Target | None:
+    """The target network that the options name, with its examples; None where they name none.
+
+    Raises:
+        InputError: Options that do not go together, or what they name cannot be used.
+    """
+    network, data = options.get("network"), options.get("data")
+    example, shape = options.get("example"), options.get("input_shape")
+    if network is None:
+        symmetry = options.get("symmetry")
+        if isinstance(symmetry, nn.Module):
+            network = symmetry
+        elif data is not None or shape is not None:
+            raise InputError(
+                "expected the network (--network) beside --data and --input-shape, which are of "
+                "its examples; name it, or a task of your own with --task my_module:MyTask",
+                "wrong-option",
+            )
+        else:
+            return None
+    found = None
+    if data is not None:
+        found = read_own_data(Path(data))
+        if shape is not None:
+            found = found.shaped(tuple(example_of(shape).shape[1:]))
+        shape = "x".join(map(str, found.example_shape))
+        say(f"{data}: {found.described}")
+    if isinstance(network, str):
+        module, own = network_and_example(network, shape)
+        return Target(network, module, own if example is None else example, found)
+    if example is None:
+        own_shape = "x".join(map(str, input_shape_of(network) or ()))
+        if not (shape or own_shape):
+            raise InputError(
+                "network: expected an input of it beside it, got none; give example=, with its "
+                "batch, or input_shape=",
+                "wrong-option",
+            )
+        example = example_of(shape or own_shape)
+    return Target(type(network).__name__, network, example, found)
+
+
+def task_of(task: Any, trained: Population, target: Target | None = None) -> Task | None:
+    """What judges behavior: a task, one by its name, the target network on its examples, or none.
+
+    Raises:
+        InputError: It is no task, there is none of that name, or its data must be fetched first.
+    """
+    if task is None or task == "none":
+        return None
+    if task == "auto":
+        if target is not None and target.data is not None:
+            name = f"{target.name} on {target.data.path.name}"
+            return classifier_task(target.module, target.data, name, trained.layout, trained.shared)
+        named = trained.info.task
+        return make_task(named, trained.shared) if named is not None and is_task(named) else None
+    if isinstance(task, str):
+        return task_at(task) if ":" in task else make_task(task, trained.shared)
+    if not isinstance(task, Task):
+        lacks = [name for name in vars(Task) if name[:1] != "_" and not hasattr(task, name)]
+        raise InputError(
+            f"task: expected a Task, its name, auto or None, got {type(task).__name__} without "
+            f"{', '.join(lacks)}; see `novelweights ls tasks`",
+            "wrong-type",
+        )
+    return task
+
+
+def symmetry_of(
+    symmetry: Symmetry, trained: Population, task: Task | None, target: Target | None
+) -> NeuronSymmetry | None:
+    """The table of what counts as no difference, None for plain L2; see `Symmetry`.
+
+    A table from a file is proven wherever the network is known: the target network, or that of a
+    classification task.
+
+    Raises:
+        InputError: It does not fit the checkpoints, changes what the network computes, or cannot be
+            derived.
+    """
+    if symmetry is None or symmetry == "none":
+        return None
+    rest = trained.shared or {}
+    if isinstance(symmetry, NeuronSymmetry):
+        return fitted_to(with_fixed(symmetry, rest), trained.layout, "symmetry")
+    if symmetry == "auto" and target is None:
+        return trained.info.symmetry
+    is_table = isinstance(symmetry, Path) or (
+        isinstance(symmetry, str) and (Path(symmetry).suffix != "" or Path(symmetry).exists())
+    )
+    if is_table and ":" not in str(symmetry):
+        whole = read_symmetry(Path(str(symmetry)))
+        table = fitted_to(with_fixed(whole, rest), trained.layout, str(symmetry))
+        known = (target.module, target.example) if target else _network_of(task)
+        if known is not None:
+            require_preserved(whole, trained.layout, *known)
+        return table
+    if isinstance(symmetry, str) and symmetry != "auto":
+        if (
+            ":" not in symmetry
+            and symmetry not in NETWORKS
+            and symmetry not in added_networks().found
+        ):
+            raise unknown_name("symmetry", symmetry, ("auto", "none", *NETWORKS))
+        target = Target(symmetry, *network_and_example(symmetry, None), None)
+    if target is None:
+        raise InputError(
+            f"symmetry: expected a table, a network or a name, got {symmetry!r}", "wrong-type"
+        )
+    logits = target.data is not None or isinstance(task, Classification)
+    try:
+        return symmetry_from(
+            target.module, target.example, trained.layout, logits=logits, rest=rest
+        )
+    except InputError as error:
+        raise InputError(f"{error} (or go without: --symmetry none)", error.code) from error
+
+
+def _network_of(task: Task | None) -> tuple[nn.Module, Tensor] | None:
+    """The network that a classification runs, and an input of it."""
+    if not isinstance(task, Classification):
+        return None
+    of = task.network.network if isinstance(task.network, PartOfNetwork) else task.network
+    rows = example_of(str(of.inputs))
+    return task.network.module(), of.images(rows) if isinstance(of, ResNet18) else rows
+
+
+def describe_input(origin: Checkpoints, population: Population) -> dict[str, Any]:
+    """Path (or "in memory"), rows and a checksum of the weights that were used."""
+    path = str(origin) if isinstance(origin, str | Path) else "in memory"
+    return {"path": path, "sha256": weights_digest(population), "rows": len(population)}
