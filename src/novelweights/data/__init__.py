@@ -1,0 +1,1 @@
+"""Image sets: read, made, fetched, kept in a cache, augmented."""

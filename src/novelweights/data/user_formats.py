@@ -75,14 +75,14 @@ def read_cifar_pickle(path: Path, key: str, highest: int) -> Part:
         batch = read_pickle(_content(path))
     entries = batch if isinstance(batch, dict) else {}
     pixels, labels = (entries.get(name, entries.get(name.encode())) for name in ("data", key))
-    is_bytes = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8
-    if not is_bytes or not isinstance(labels, list):
+    if not isinstance(pixels, np.ndarray) or not isinstance(labels, list):
         raise _refused(
             path, f"`data` and `{key}`, an array of bytes and a list; one is missing", "not-found"
         )
     n = len(labels)
-    if pixels.shape != (n, CIFAR_PIXELS) or not n:
-        raise _refused(path, f"data of {n}x{CIFAR_PIXELS} for {n} labels, got {pixels.shape}")
+    if pixels.shape != (n, CIFAR_PIXELS) or pixels.dtype != np.uint8 or not n:
+        what = f"data of {n}x{CIFAR_PIXELS} bytes for {n} labels"
+        raise _refused(path, f"{what}, got {pixels.dtype} {pixels.shape}")
     if not all(type(label) is int for label in labels):
         raise _refused(path, "whole numbers as labels, got others", "wrong-type")
     _check_labels(path, np.array(labels), 0, highest)
