@@ -65,11 +65,12 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(
-            f"{path}: expected this file, it is not there; restore it or make it again"
+            f"{path}: expected this file, it is not there; restore it or make it again",
+            "not-found",
         ) from error
     except (OSError, ValueError, RecursionError) as error:  # among them numbers that are too long
         raise InputError(
-            f"{path}: expected JSON, got something else ({error}); get the file again"
+            f"{path}: expected JSON, got something else ({error}); get the file again", "damaged"
         ) from error
 
 

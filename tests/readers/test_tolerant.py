@@ -1,7 +1,6 @@
-import pytest
 import torch
+from refused import refused
 
-from novelweights.errors import InputError
 from novelweights.readers import read_checkpoints
 from novelweights.readers.tolerant import examine
 from novelweights.weights.writer import save_population
@@ -53,7 +52,6 @@ def test_faults_of_all_files_are_told_with_their_reasons(tiny_population, tmp_pa
     examined = examine(folder)
     assert list(examined.unsafe) == ["train-0.pt"]
     assert list(examined.damaged) == ["train-1.pt", "train-2.pt", "train-3.pt"]
-    assert "expected a state dict" in examined.damaged["train-2.pt"]
     assert examined.population is not None
     assert len(examined.population) == 2
 
@@ -62,7 +60,7 @@ def test_a_population_json_of_another_kind_is_a_fault(tmp_path):
     (tmp_path / "population.json").write_text("[1]")
     examined = examine(tmp_path)
     assert examined.population is None
-    assert "schema version" in examined.damaged[tmp_path.name]
+    assert list(examined.damaged) == [tmp_path.name]
     (tmp_path / "population.json").write_text("no json")
-    with pytest.raises(InputError, match="expected JSON"):
+    with refused("damaged", "population.json"):
         examine(tmp_path)

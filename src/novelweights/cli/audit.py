@@ -247,7 +247,7 @@ def import_checkpoints(
         max_bytes=max_bytes,
     )
     checkpoints = open_source(source, format_name=format_name, reading=reading)
-    for note in checkpoints.told():
+    for note in checkpoints.description():
         say(note)
     with progress_bar() as progress:
         n = import_source(

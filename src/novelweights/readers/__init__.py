@@ -20,12 +20,41 @@ from novelweights.readers.formats.hyperdiffusion_folder import HyperDiffusionFol
 from novelweights.readers.formats.matrix import Matrix
 from novelweights.readers.formats.p_diff_folder import PDiffFolder
 from novelweights.readers.formats.state_dicts import StateDicts
-from novelweights.readers.formats.stored import PopulationFolder
 from novelweights.readers.parts import part_of
 from novelweights.readers.run_names import records_by_pattern, records_by_table
 from novelweights.readers.source import Reader, Reading, Source
 from novelweights.weights.population import Population
 from novelweights.weights.store import StoredPopulation, is_population_folder, open_population
+
+
+@dataclass(frozen=True)
+class PopulationFolder:
+    """The format of our own."""
+
+    summary: str = "a population folder, as `novelweights import` and `zoo build` write it"
+
+    def recognizes(self, path: Path) -> bool:
+        """Whether it is one, finished or not."""
+        return path.is_dir() and (is_population_folder(path) or (path / "progress.json").exists())
+
+    def open(self, path: Path, reading: Reading) -> Source:
+        """Its checkpoints, with all that it says of them.
+
+        Raises:
+            InputError: Unfinished, damaged, or of another version.
+        """
+        stored = open_population(path)
+        return Source(
+            format="population",
+            path=path,
+            names=tuple(f"{row:05d}" for row in range(len(stored))),
+            layout=stored.layout,
+            records=stored.records,
+            read=lambda start, stop, faults: stored.load(np.arange(start, stop)).weights,
+            info=stored.info,
+            shared=stored.shared,
+        )
+
 
 READERS: dict[str, Reader] = {
     "population": PopulationFolder(),
@@ -41,7 +70,7 @@ AUTO = "auto"
 RECORDS = "records.csv"
 """A table of runs and steps, where it lies beside the files that it names."""
 UNKNOWN = "unknown"
-"""The split of checkpoints of which nothing is told."""
+"""The split of checkpoints of which none is known."""
 PLAIN = Reading()
 Say = Callable[[str], None]
 
@@ -59,7 +88,7 @@ def read_checkpoints(
         path: Whatever one of `READERS` knows.
         split: Of a population that holds this split among others, only its rows.
         reading: How they are to be read.
-        say: Told what was recognized.
+        say: Gets a line of what was recognized.
 
     Raises:
         InputError: Nothing is there, nothing is recognized, or a file is damaged.
@@ -101,12 +130,11 @@ def open_checkpoints(
     require_there(path)
     is_plain = replace(reading, columns=None, max_bytes=PLAIN.max_bytes) == PLAIN
     if path.is_dir() and is_population_folder(path) and is_plain:
-        return OpenedCheckpoints(
-            path, open_population(path), reading.max_bytes
-        )  # stays a memory map
+        # stays a memory map
+        return OpenedCheckpoints(path, open_population(path), reading.max_bytes)
     source = open_source(path, reading=reading)
-    if say is not None and source.told():
-        say(f"{path}: {'; '.join(source.told())}")
+    if say is not None and source.description():
+        say(f"{path}: {'; '.join(source.description())}")
     return OpenedCheckpoints(path, source, reading.max_bytes)
 
 
@@ -123,7 +151,7 @@ def open_source(path: Path, *, format_name: str = AUTO, reading: Reading = PLAIN
     """
     require_there(path)
     name = recognized(path) if format_name == AUTO else format_name
-    if name == "state-dicts" and not reading.tells_runs and (path / RECORDS).is_file():
+    if name == "state-dicts" and not reading.names_runs and (path / RECORDS).is_file():
         reading = replace(reading, records=path / RECORDS)
     return part_of(_with_records(reader_named(name).open(path, reading), reading), reading)
 
@@ -140,7 +168,9 @@ def require_there(path: Path) -> None:
         what = "it is a pipe or a device" if path.exists() else "there is nothing of that name"
     except (OSError, ValueError) as error:  # links in a circle, a name that is too long
         what = f"it cannot be looked at ({error})"
-    raise InputError(f"{path}: expected checkpoints, {what}; name the folder or file of them")
+    raise InputError(
+        f"{path}: expected checkpoints, {what}; name the folder or file of them", "not-found"
+    )
 
 
 def reader_named(name: str) -> Reader:
@@ -170,16 +200,15 @@ def recognized(path: Path) -> str:
     for name, reader in added.found.items():
         if reader.recognizes(path):
             return name
-    others = "".join(f"; {fault}" for fault in added.faults.values())
     if path.is_file():
-        raise InputError(
-            f"{path}: expected checkpoints (a folder, or a .safetensors, .pt, .npy or .npz file), "
-            f"got another file; name the folder that holds them{others}"
-        )
-    found = "found neither" if any(path.iterdir()) else "the folder is empty"
+        got = "another file; name the folder that holds them"
+    else:
+        got = "other ones" if any(path.iterdir()) else "an empty folder"
+        got += "; `novelweights ls readers` lists what is read"
     raise InputError(
-        f"{path}: expected a population folder or .safetensors, .pt or .pth files, "
-        f"{found}; `novelweights ls readers` lists what is read{others}"
+        f"{path}: expected checkpoints (a population folder, a folder of .safetensors, .pt or .pth "
+        f"files, or one such file, .npy or .npz), got " + "; ".join([got, *added.faults.values()]),
+        "not-recognized",
     )
 
 
@@ -189,8 +218,8 @@ def selected(source: Source, rows: np.ndarray) -> Source:
 
     def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
         """Runs of rows that follow each other are read together."""
-        wanted = picked[start:stop]
-        runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)
+        rows = picked[start:stop]
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
         parts = [source.read(int(run[0]), int(run[-1]) + 1, faults) for run in runs]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
@@ -213,16 +242,17 @@ def read_starts(path: Path) -> Population:
     if "train" in starts.records.split:
         raise InputError(
             f"{path}: expected checkpoints to begin from that no generator was fitted to (split "
-            "start), got training checkpoints; build a zoo with --start-runs"
+            "start), got training checkpoints; build a zoo with --start-runs",
+            "wrong-records",
         )
     return starts
 
 
 def rows_of_role(splits: np.ndarray, split: str | None, where: str) -> np.ndarray | None:
-    """Rows of one role; None for all, where the checkpoints do not tell roles apart.
+    """Rows of one role; None for all, where the checkpoints are of one role.
 
     Raises:
-        InputError: They do, and none has this one.
+        InputError: They are of several, and none of this one.
     """
     if split is None:
         return None
@@ -233,7 +263,8 @@ def rows_of_role(splits: np.ndarray, split: str | None, where: str) -> np.ndarra
     if len(there) > 1 or (split == "train" and there == ["heldout"]):
         raise InputError(
             f"{where}: expected {split} checkpoints, it holds {' and '.join(there)}; give what "
-            "holds them"
+            "holds them",
+            "not-found",
         )
     return None
 
@@ -241,10 +272,10 @@ def rows_of_role(splits: np.ndarray, split: str | None, where: str) -> np.ndarra
 def _with_records(source: Source, reading: Reading) -> Source:
     """The same with runs and steps by a table or a pattern, where there is one.
 
-    A split that these do not tell stays that of the format: held-out rows must not become others.
+    Where these say no split, that of the format stays: held-out rows must not become others.
     """
     if reading.pattern is not None and reading.records is not None:
-        raise InputError("expected --pattern or --records, got both; leave one out")
+        raise InputError("expected --pattern or --records, got both; leave one out", "wrong-option")
     if reading.records is not None:
         records, note = records_by_table(reading.records, source.names)
     elif reading.pattern is not None:

@@ -36,12 +36,12 @@ def import_source(
         source: What to copy.
         folder: Where to; it appears when it is complete.
         reading: How the source was read, for the record.
-        split: Of the checkpoints whose format does not tell; None: it stays "unknown".
+        split: Of the checkpoints whose split is not known; None: it stays "unknown".
         steps: "all", or "last": the last of each run alone.
         task: Name of the task that judges them, for later audits.
         resume: Go on with an unfinished import.
         overwrite: Replace a population folder of that name.
-        progress: Told (checkpoints copied, in all).
+        progress: Gets (checkpoints copied, in all).
 
     Returns:
         How many checkpoints were copied.
@@ -66,7 +66,7 @@ def import_source(
             "records_sha256": _records_digest(records),
             "include": list(reading.include),
             "exclude": list(reading.exclude),
-            "told": source.told(),
+            "told": source.description(),
         },
         **source.info.settings,
     }
@@ -81,11 +81,11 @@ def import_source(
         shared=source.shared,
     ) as writer:
         for row, block in source.blocks(start=writer.rows_done):
-            rows = slice(row, row + len(block))
+            end = row + len(block)
             _require_finite(source, row, block)
-            writer.append(block, records.select(rows))
+            writer.append(block, records.select(slice(row, end)))
             if progress is not None:
-                progress(row + len(block), len(source))
+                progress(end, len(source))
         writer.finish()
     return len(source)
 
@@ -111,5 +111,6 @@ def _require_finite(source: Source, start: int, block: torch.Tensor) -> None:
         names = first_few([source.names[start + row] for row in bad])
         raise InputError(
             f"{source.path}: NaN or infinite weights in {names}; expected finite "
-            "numbers. Leave these checkpoints out, or find out why their training diverged"
+            "numbers. Leave these checkpoints out, or find out why their training diverged",
+            "not-finite",
         )

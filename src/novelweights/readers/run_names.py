@@ -1,6 +1,6 @@
 """Runs and steps of checkpoints: from a table, a pattern, or what file names commonly say.
 
-Which rows are independent decides what an audit may conclude, so whatever is chosen is told.
+Which rows are independent decides what an audit may conclude, so whatever is chosen is described.
 Source: ours.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, count, first_few, naming
 from novelweights.weights.population import Records
 
 FILE_COLUMNS = ("file", "name", "row")
@@ -38,6 +38,7 @@ ANYWHERE = re.compile(rf"(?:^|[-_./ ])(?:{_WORDS})[-_= ]?\d", re.IGNORECASE)
 ROW_DIGITS = 5
 """Rows of a matrix are named 00000, 00001, ..."""
 MAX_STEP = 2**62
+NUMBER = r"[-+]?[0-9.]+(?:[eE][-+]?\d+)?"
 
 
 def records_by_name(names: Sequence[str], *, split: str = "unknown") -> tuple[Records, str]:
@@ -47,28 +48,27 @@ def records_by_name(names: Sequence[str], *, split: str = "unknown") -> tuple[Re
     word are names of runs, unless all lie in folders with several numbers each.
 
     Raises:
-        InputError: Some names of a run tell its step and others do not.
+        InputError: Some names of a run have its step and others do not.
     """
     found = [_counted(name) for name in names]
     if not any(counters for _, counters in found):
-        found = _numbered(names) or found
-    if not any(counters for _, counters in found):
-        return Records.of(list(names), split=split), _told_independent(names)
+        found = _numbered(names)
+    if not found:
+        return Records.of(list(names), split=split), _independent_note(names)
     counted: dict[str, list[tuple[int, ...]]] = defaultdict(list)
     for run, counters in found:
         if counters:
             counted[run].append(counters)
     found = [
-        _ended(name, counted) if not counters else (run, counters)
+        (run, counters) if counters else _ended(name, counted)
         for name, (run, counters) in zip(names, found, strict=True)
     ]
     runs = [run or "run" for run, _ in found]
     steps = _steps(runs, [counters for _, counters in found])
-    n_runs = len(set(runs))
     example = f"{names[0]}: run {runs[0]}, step {steps[0]}"
     return (
         Records.of(runs, split=split, step=steps),
-        f"steps of {n_runs} run{'s' if n_runs > 1 else ''}, by their names ({example})",
+        f"steps of {count(len(set(runs)), 'run')}, by their names ({example})",
     )
 
 
@@ -90,44 +90,45 @@ def records_by_pattern(
     if not fields or len(set(fields)) != len(fields):
         raise InputError(
             "expected a pattern with each of {run}, {step}, {split} or scores once, such as "
-            f"{{run}}_step{{step}}, got {pattern!r}; write it so"
+            f"{{run}}_step{{step}}, got {pattern!r}; write it so",
+            "wrong-option",
         )
     for ours, others in {"step": (*EPOCHS, *STEPS, *SAVES), "run": ("seed",)}.items():
         if ours not in fields and (odd := next((f for f in fields if f in others), None)):
             raise InputError(
                 f"--pattern {pattern}: {{{odd}}} would be a score; expected {{{ours}}}, if it is "
-                "that, or * for what does not matter"
+                "that, or * for what does not matter",
+                "wrong-option",
             )
     kinds = {"run": ".+?", "split": r"[A-Za-z]+", "step": r"\d{1,18}"}
     text, end = "", 0
     for match in FIELD.finditer(pattern):
         text += re.escape(pattern[end : match.start()])
         name = match.group(1)
-        number = r"[-+]?[0-9.]+(?:[eE][-+]?\d+)?"
-        text += f"(?P<{name}>{kinds.get(name, number)})" if name else ".*?"
+        text += f"(?P<{name}>{kinds.get(name, NUMBER)})" if name else ".*?"
         end = match.end()
     try:
         expression = re.compile(text + re.escape(pattern[end:]))
     except re.error as error:
         raise InputError(
             f"expected a pattern such as {{run}}_step{{step}}, got {pattern!r} ({error}); "
-            "write it so"
+            "write it so",
+            "wrong-option",
         ) from error
     matches = [expression.fullmatch(name) for name in names]
-    other = [name for name, match in zip(names, matches, strict=True) if match is None]
-    if other:
+    if other := [name for name, match in zip(names, matches, strict=True) if match is None]:
         raise InputError(
             f"expected names like {pattern!r}, {len(other)} of {len(names)} are not: "
-            f"{', '.join(other[:3])}; names are paths below the folder, without endings: write a "
-            "pattern of all of them"
+            f"{first_few(other)}; names are paths below the folder, without endings: write a "
+            "pattern of all of them",
+            "wrong-records",
         )
     columns = {
         field: [match.group(field) for match in matches if match is not None] for field in fields
     }
-    return (
-        _records(columns, len(names), split, f"--pattern {pattern}"),
-        f"runs and steps by the pattern {pattern}",
-    )
+    with naming(f"--pattern {pattern}"):
+        records = _records(columns, len(names), split)
+    return records, f"runs and steps by the pattern {pattern}"
 
 
 def records_by_table(
@@ -142,55 +143,61 @@ def records_by_table(
         InputError: No such file, no such column, a checkpoint is missing or there twice, or a
             number is none.
     """
+    with naming(path):
+        heading, rows = _rows_of(path)
+        by_name: dict[str, dict[str, str]] = {}
+        by_stem: dict[str, list[dict[str, str]]] = defaultdict(list)
+        for row in rows:
+            key = row[heading].removeprefix("./")
+            key = key.zfill(ROW_DIGITS) if heading == "row" else key
+            if by_name.setdefault(key, row) is not row:
+                raise InputError(
+                    f"{key} is there twice; expected a row for each: remove one", "wrong-records"
+                )
+            place = PurePosixPath(key)
+            by_stem[str(place).removesuffix(place.suffix)].append(row)
+        chosen = [_row_of(name, by_name, by_stem) for name in names]
+        if missing := [name for name, row in zip(names, chosen, strict=True) if row is None]:
+            raise InputError(
+                f"expected a row for every checkpoint, {len(missing)} of {len(names)} have none: "
+                f"{first_few(missing)}; name the files as they lie below the folder",
+                "other-rows",
+            )
+        taken = [row for row in chosen if row is not None]
+        of_row: dict[int, str] = {}
+        for name, row in zip(names, taken, strict=True):
+            if (other := of_row.setdefault(id(row), name)) is not name:
+                raise InputError(
+                    f"expected a row for each checkpoint, {other} and {name} share that of "
+                    f"{row[heading]}; name the files as they lie below the folder",
+                    "other-rows",
+                )
+        columns = {
+            name: [row[name] for row in taken] for name in taken[0] if name not in (heading, "row")
+        }
+        records = _records(columns, len(names), split)
+    left = f"; {len(rows) - len(names)} of its rows are of others" if len(rows) > len(names) else ""
+    return records, f"runs and steps by {path.name}{left}"
+
+
+def _rows_of(path: Path) -> tuple[str, list[dict[str, str]]]:
+    """The rows of a table, and the heading under which it names checkpoints."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: expected a CSV with file, run, step; there is none: name one"
-        ) from error
     except (csv.Error, UnicodeDecodeError, OSError) as error:
         raise InputError(
-            f"{path}: expected a CSV with file, run, step ({error}); save it in UTF-8"
+            f"expected a CSV with file, run, step ({error}); name one, or save it in UTF-8",
+            "not-found" if isinstance(error, OSError) else "damaged",
         ) from error
     heading = next((name for name in FILE_COLUMNS if rows and name in rows[0]), None)
     if heading is None or any(None in row or None in row.values() for row in rows):
         raise InputError(
-            f"{path}: expected a column 'file' (or 'row') and as many cells in every row as in the "
-            f"heading, got {', '.join(map(str, rows[0])) if rows else 'no rows'}; write them so"
+            "expected a column 'file' (or 'row') and as many cells in every row as in the heading, "
+            f"got {', '.join(map(str, rows[0])) if rows else 'no rows'}; write them so",
+            "wrong-records",
         )
-    by_name: dict[str, dict[str, str]] = {}
-    for row in rows:
-        key = row[heading].removeprefix("./")
-        key = key.zfill(ROW_DIGITS) if heading == "row" else key
-        if key in by_name:
-            raise InputError(f"{path}: {key} is there twice; expected a row for each: remove one")
-        by_name[key] = row
-    by_stem: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for key, row in by_name.items():
-        by_stem[str(PurePosixPath(key).with_suffix("")) if PurePosixPath(key).name else key].append(
-            row
-        )
-    chosen = [_row_of(name, by_name, by_stem) for name in names]
-    missing = [name for name, row in zip(names, chosen, strict=True) if row is None]
-    if missing:
-        raise InputError(
-            f"{path}: expected a row for every checkpoint, {len(missing)} of {len(names)} have "
-            f"none: {', '.join(missing[:3])}; name the files as they lie below the folder"
-        )
-    taken = [row for row in chosen if row is not None]
-    of_row: dict[int, str] = {}
-    for name, row in zip(names, taken, strict=True):
-        if (other := of_row.setdefault(id(row), name)) is not name:
-            raise InputError(
-                f"{path}: expected a row for each checkpoint, {other} and {name} share that of "
-                f"{row[heading]}; name the files as they lie below the folder"
-            )
-    columns = {
-        name: [row[name] for row in taken] for name in taken[0] if name not in (heading, "row")
-    }
-    left = f"; {len(rows) - len(names)} of its rows are of others" if len(rows) > len(names) else ""
-    return _records(columns, len(names), split, str(path)), f"runs and steps by {path.name}{left}"
+    return heading, rows
 
 
 def _row_of(
@@ -199,7 +206,7 @@ def _row_of(
     by_stem: Mapping[str, list[dict[str, str]]],
 ) -> dict[str, str] | None:
     """The row of a checkpoint by its path, then by its last part; with its ending or without."""
-    for key in dict.fromkeys((name, PurePosixPath(name).name)):
+    for key in (name, PurePosixPath(name).name):
         if key in by_name:
             return by_name[key]
         if len(by_stem.get(key, ())) == 1:
@@ -207,7 +214,8 @@ def _row_of(
     return None
 
 
-def _records(columns: dict[str, list[str]], n: int, split: str, source: str) -> Records:
+def _records(columns: dict[str, list[str]], n: int, split: str) -> Records:
+    """The records in columns of texts."""
     try:
         steps = [int(text) for text in columns.get("step", ["0"] * n)]
         scores = {
@@ -217,18 +225,25 @@ def _records(columns: dict[str, list[str]], n: int, split: str, source: str) -> 
         }
     except ValueError as error:
         raise InputError(
-            f"{source}: expected steps and scores as numbers ({error}); write them so"
+            f"expected steps and scores as numbers ({error}); write them so", "wrong-records"
         ) from error
     if any(not 0 <= step < MAX_STEP for step in steps):
         raise InputError(
-            f"{source}: expected steps from 0 on, got {min(steps)} to {max(steps)}; write them so"
+            f"expected steps from 0 on, got {min(steps)} to {max(steps)}; write them so",
+            "wrong-records",
         )
     runs = columns.get("run", ["run"] * n)
     if not all(runs):
-        raise InputError(f"{source}: expected a run for every checkpoint, some have none; name it")
-    made = Records.of(runs, split=split, step=steps)
+        raise InputError(
+            "expected a run for every checkpoint, some have none; name it", "wrong-records"
+        )
     splits = [text or split for text in columns.get("split", [split] * n)]
-    return Records(made.run, np.array(splits, dtype=object), made.step, scores)
+    return Records(
+        np.array(runs, dtype=object),
+        np.array(splits, dtype=object),
+        np.array(steps, dtype=np.int64),
+        scores,
+    )
 
 
 def _counted(name: str) -> tuple[str, tuple[int, ...]]:
@@ -246,30 +261,30 @@ def _counted(name: str) -> tuple[str, tuple[int, ...]]:
         counters[kind], rest = min(int(match["number"][:19]), MAX_STEP - 1), before
     if not counters:
         return name, ()
-    if rest.endswith("/checkpoints"):  # where Lightning keeps those of a run
-        rest = rest.removesuffix("/checkpoints")
+    rest = rest.removesuffix("/checkpoints")  # where Lightning keeps those of a run
     return rest, tuple(counters[kind] for kind in sorted(counters))
 
 
-def _numbered(names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]] | None:
-    """Folders of several plain numbers each: steps of the run that the folder names."""
+def _numbered(names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
+    """Folders of several plain numbers each: steps of the run that the folder names; else none."""
     paths = [PurePosixPath(name) for name in names]
     folders = {path.parent for path in paths}
     if not all(path.name.isdecimal() for path in paths) or PurePosixPath() in folders:
-        return None
+        return []
     if len(folders) < 2 or len(paths) < 2 * len(folders):
-        return None
+        return []
     return [(str(p.parent), (min(int(p.name[:19]), MAX_STEP - 1),)) for p in paths]
 
 
-def _told_independent(names: Sequence[str]) -> str:
+def _independent_note(names: Sequence[str]) -> str:
     """That each file is a run, and which name makes one doubt it."""
+    note = "each file is taken for a run of its own"
     doubtful = next((name for name in names if ANYWHERE.search(name)), None)
     if doubtful is None:
-        return "each file is taken for a run of its own (no steps in the names)"
+        return f"{note} (no steps in the names)"
     return (
-        f"each file is taken for a run of its own; if names such as {doubtful} tell steps of one "
-        "run, say so with --pattern or --records: such rows are no independent evidence"
+        f"{note}; if names such as {doubtful} are steps of one run, say so with --pattern or "
+        "--records: such rows are no independent evidence"
     )
 
 
@@ -280,8 +295,9 @@ def _ended(name: str, counted: Mapping[str, list[tuple[int, ...]]]) -> tuple[str
     others = counted.get(head)
     if word.lower() not in ENDS or not others:
         raise InputError(
-            f"expected names that tell the step of every checkpoint, or of none; {name} does not "
-            "where others do; leave it out, or tell with --pattern or --records"
+            f"expected names with the step of every checkpoint, or of none; {name} has none where "
+            "others do; leave it out, or describe runs and steps with --pattern or --records",
+            "wrong-records",
         )
     ahead = ENDS[word.lower()] > 0
     edge = max(others) if ahead else min(others)

@@ -5,17 +5,18 @@ that a population of any size can be copied in little memory. Nothing here or in
 that a file brings along.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
 
@@ -23,7 +24,6 @@ MAX_BYTES = 4 << 30
 """What the files of one population may announce, unless more is allowed."""
 BLOCK_BYTES = 64 << 20
 """Weights that are read before they are handed on."""
-SHOWN_FAULTS = 3
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Reading:
     """Files that announce more are refused."""
 
     @property
-    def tells_runs(self) -> bool:
-        """Whether runs and steps are told beside the checkpoints."""
+    def names_runs(self) -> bool:
+        """Whether runs and steps are described beside the checkpoints."""
         return self.pattern is not None or self.records is not None
 
     @property
@@ -61,8 +61,25 @@ class Reading:
 
     def takes(self, parameter: str) -> bool:
         """Whether a parameter is a part of the checkpoint."""
-        wanted = not self.include or any(fnmatchcase(parameter, p) for p in self.include)
-        return wanted and not any(fnmatchcase(parameter, p) for p in self.exclude)
+        is_included = not self.include or any(fnmatchcase(parameter, p) for p in self.include)
+        return is_included and not any(fnmatchcase(parameter, p) for p in self.exclude)
+
+    def layout_of(self, size: int) -> tuple[WeightLayout, str] | None:
+        """The layout that the user gave for vectors of `size` weights, if any, and a note of it.
+
+        Raises:
+            InputError: It cannot be read, or has another number of weights.
+        """
+        if self.layout is None:
+            return None
+        layout = WeightLayout.read(self.layout)
+        if layout.size != size:
+            raise InputError(
+                f"{self.layout}: expected a layout of {size:,} weights, as the checkpoints have, "
+                f"got one of {layout.size:,}; give the layout of this network",
+                "other-network",
+            )
+        return layout, f"columns by {self.layout.name}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +105,7 @@ class Source:
     notes: tuple[str, ...] = ()
     """What was recognized and chosen, a few words each, for people."""
     runs_note: str = ""
-    """How runs and steps were told, likewise."""
+    """How runs and steps are known, likewise."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -108,7 +125,7 @@ class Source:
             if not faults:
                 yield row, block
         if faults:
-            raise InputError(told_faults(self.path, faults, len(self)))
+            raise refusal_of(faults, len(self), self.path)
 
     def load(self, max_bytes: int = MAX_BYTES) -> Population:
         """All checkpoints in memory.
@@ -122,15 +139,16 @@ class Source:
                 f"{self.path}: expected at most {max_bytes:,} bytes of weights in memory, "
                 f"{len(self):,} checkpoints of {self.layout.size:,} weights take {size:,}; "
                 "`novelweights import` makes a population folder of them, which is not read into "
-                "memory, or allow it with --max-bytes"
+                "memory, or allow it with --max-bytes",
+                "too-large",
             )
         weights = torch.empty(len(self), self.layout.size)
         for row, block in self.blocks():
             weights[row : row + len(block)] = block
         return Population(weights, self.layout, self.records, self.info, self.shared)
 
-    def told(self) -> list[str]:
-        """All that is to be told of how they were read."""
+    def description(self) -> list[str]:
+        """How they were read: all notes."""
         return [note for note in (*self.notes, self.runs_note) if note]
 
 
@@ -156,8 +174,56 @@ class Reader(Protocol):
         ...
 
 
-def told_faults(path: Path, faults: list[str], n: int) -> str:
-    """What is wrong with some of n checkpoints: how many, and the first few."""
-    shown = "; ".join(faults[:SHOWN_FAULTS])
-    more = f"; and {len(faults) - SHOWN_FAULTS} more" if len(faults) > SHOWN_FAULTS else ""
-    return f"{path}: {len(faults)} of {n} checkpoints: {shown}{more}"
+class Fault(str):
+    """What is wrong with a checkpoint, beginning with its name, and the code of the refusal."""
+
+    code: str
+
+    def __new__(cls, name: str, error: InputError) -> "Fault":
+        made = super().__new__(cls, f"{name}: {error}")
+        made.code = error.code
+        return made
+
+
+def row_by_row(
+    names: Sequence[str], size: int, fill: Callable[[int, Float[Tensor, " d"]], None]
+) -> Callable[[int, int, list[str]], Float[Tensor, "n d"]]:
+    """What reads rows [start, stop), given what writes one into a vector or raises InputError."""
+
+    def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
+        block = torch.zeros(stop - start, size)
+        for row in range(start, stop):
+            try:
+                fill(row, block[row - start])
+            except InputError as error:
+                faults.append(Fault(names[row], error))
+        return block
+
+    return read
+
+
+def refusal_of(faults: Sequence[str], n: int, path: Path) -> InputError:
+    """What is wrong with some of n checkpoints: how many, and the first few; the first's code."""
+    code = faults[0].code if isinstance(faults[0], Fault) else "damaged"
+    return InputError(f"{path}: {len(faults)} of {n} checkpoints: {first_few(faults, '; ')}", code)
+
+
+def as_percent(accuracies: Sequence[float]) -> tuple[np.ndarray, str]:
+    """Accuracies of a population in percent, and the unit they came in, for people.
+
+    They are shares where none is above 1.
+
+    Raises:
+        InputError: They can be neither.
+    """
+    values = np.asarray(accuracies, dtype=np.float64)
+    known = values[~np.isnan(values)]
+    if len(known) and not (known.min() >= 0 and known.max() <= 100):
+        raise InputError(
+            f"expected accuracies from 0 to 1, or in percent, got {known.min():g} to "
+            f"{known.max():g}; correct or leave them out",
+            "wrong-records",
+        )
+    if len(known) and known.max() > 1:
+        return values, "in percent"
+    return 100 * values, "from 0 to 1"

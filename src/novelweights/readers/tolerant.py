@@ -6,7 +6,7 @@ Pickles that need code are refused here as everywhere.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from novelweights.readers.formats.state_dicts import (
     chain_symmetry,
     layout_of_state,
     learned,
-    told_fault,
+    readable_state,
 )
 from novelweights.readers.run_names import records_by_name
 from novelweights.readers.source import Reading
@@ -89,35 +89,29 @@ def _checksums(described: Any) -> dict[str, str]:
     """The files that `population.json` names, as far as it can be understood."""
     if not isinstance(described, dict):
         return {}
-    found = {}
-    if isinstance(described.get("sha256"), dict):
-        found |= described["sha256"]
-    if isinstance(described.get("shards"), list):
-        for shard in described["shards"]:
-            if isinstance(shard, dict) and "file" in shard and "sha256" in shard:
-                found[Path(str(shard["file"])).name] = shard["sha256"]
+    sums, shards = described.get("sha256"), described.get("shards")
+    found = dict(sums) if isinstance(sums, dict) else {}
+    for shard in shards if isinstance(shards, list) else []:
+        if isinstance(shard, dict) and {"file", "sha256"} <= shard.keys():
+            found[Path(str(shard["file"])).name] = shard["sha256"]
     return {str(name): str(digest) for name, digest in found.items()}
 
 
 def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
-    units = checkpoint_units(path)
+    units = {unit.place_in(path): unit for unit in checkpoint_units(path)}
     files = CheckpointFiles(reading.max_bytes, reading.prefix)
-    unsafe, damaged, dtypes = {}, {}, {}
+    unsafe, damaged = {}, {}
+    dtypes: dict[str, tuple[str, ...]] = {}
     layouts: dict[frozenset, WeightLayout] = {}
     symmetries: dict[frozenset, NeuronSymmetry | None] = {}
     rows: dict[str, tuple[frozenset, Tensor]] = {}
-    file_of = {unit.name: unit.file.relative_to(path).as_posix() for unit in units}
-    for unit in units:
-        name = file_of[unit.name]
+    for name, unit in units.items():
         try:
-            whole = files.state_of(unit)
-            state = learned(whole)
-            if not state:
-                raise InputError("expected weights, got running statistics alone")
+            whole = readable_state(files, unit)
         except InputError as error:
-            reason = told_fault(path, unit, error).removeprefix(f"{name}: ")
-            (unsafe if "refused" in reason else damaged)[name] = reason
+            (unsafe if error.code == "unsafe" else damaged)[name] = str(error)
             continue
+        state = learned(whole)
         layout = layout_of_state(state)
         key = frozenset(layout.shapes)
         layout = layouts.setdefault(key, layout)
@@ -129,33 +123,27 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
     found = Examined(None, (), unsafe, damaged, dtypes=dtypes, passed_over=others)
     if not rows:
         return found
-    usual = Counter(shapes for shapes, _ in rows.values()).most_common(1)[0][0]
-    layout = layouts[usual]
-    kept = [unit.name for unit in units if rows.get(file_of[unit.name], (None,))[0] == usual]
+    usual, _ = Counter(key for key, _ in rows.values()).most_common(1)[0]
+    kept = [name for name, (key, _) in rows.items() if key == usual]
     foreign = {
-        name: _difference(layout, layouts[shapes])
-        for name, (shapes, _) in rows.items()
-        if shapes != usual
+        name: _difference(layouts[usual], layouts[key])
+        for name, (key, _) in rows.items()
+        if key != usual
     }
+    names = [units[name].name for name in kept]
     try:
-        records, _ = records_by_name(kept)
-    except InputError:  # an audit asks for a pattern then; what is wrong with files is told here
-        records = Records.of(kept, split="unknown")
+        records, _ = records_by_name(names)
+    except InputError:  # an audit asks for a pattern then; here only files are looked at
+        records = Records.of(names, split="unknown")
     population = Population(
-        torch.stack([rows[file_of[name]][1] for name in kept]),
-        layout,
+        torch.stack([rows[name][1] for name in kept]),
+        layouts[usual],
         records,
         PopulationInfo(recipe=f"folder of {len(units)} state dicts", symmetry=symmetries[usual]),
     )
-    return Examined(
-        population,
-        tuple(file_of[name] for name in kept),
-        unsafe,
-        damaged,
-        foreign,
-        tuple(name for name in foreign if not rows[name][1].isfinite().all()),
-        dtypes,
-        others,
+    broken = tuple(name for name in foreign if not rows[name][1].isfinite().all())
+    return replace(
+        found, population=population, names=tuple(kept), foreign=foreign, broken_foreign=broken
     )
 
 

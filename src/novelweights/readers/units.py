@@ -8,11 +8,12 @@ folder is entered twice. Source: ours.
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, naming
 from novelweights.files import read_json
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
@@ -56,6 +57,10 @@ class Unit:
         """What to name in a message."""
         return self.index or self.files[0]
 
+    def place_in(self, folder: Path) -> str:
+        """The path of that file below a folder."""
+        return self.file.relative_to(folder).as_posix() if folder.is_dir() else self.file.name
+
 
 def checkpoint_units(folder: Path) -> list[Unit]:
     """The checkpoints below a folder, sorted by path; empty if there are none.
@@ -70,7 +75,8 @@ def checkpoint_units(folder: Path) -> list[Unit]:
             if number > MAX_FOLDERS:
                 raise InputError(
                     f"{folder}: expected at most {MAX_FOLDERS} folders of checkpoints, got more; "
-                    "name the folder that holds them"
+                    "name the folder that holds them",
+                    "too-large",
                 )
             units += _units_of(below, root=folder)
     _require_distinct(folder, units)
@@ -99,28 +105,28 @@ def _units_of(folder: Path, root: Path | None = None) -> Iterator[Unit]:
     found = {path.name: path for path in checkpoint_files(folder)}
     found |= {p.name: p for p in listed(folder) if p.name.endswith(INDEX) and _is_file(p)}
     own_name = "" if root is None else folder.relative_to(root).as_posix()
+
+    def unit(path: Path, name: str = "") -> Unit:
+        name = name or "/".join(filter(None, (own_name, _stem(path.name))))
+        if path.name.endswith(INDEX):
+            return Unit(name, tuple(path.parent / shard for shard in _shards_of(path)), path)
+        return Unit(name, (path,))
+
     is_other = {name for name in found if name not in WHOLE_MODELS and not SHARD.fullmatch(name)}
-    is_model = (bool(own_name) and not is_other) or (folder / MODEL_CONFIG).is_file()
-    for name in WHOLE_MODELS:
-        if is_model and name in found:
-            yield _unit(own_name or _stem(name), found[name])
-            return
-    indices = [path for name, path in found.items() if name.endswith(INDEX)]
-    sharded = [_unit("/".join(filter(None, (own_name, _stem(p.name)))), p) for p in indices]
-    taken = {file.name for unit in sharded for file in unit.files}
+    if (own_name and not is_other) or (folder / MODEL_CONFIG).is_file():
+        for name in WHOLE_MODELS:
+            if name in found:
+                yield unit(found[name], own_name)
+                return
+    sharded = [unit(path) for name, path in found.items() if name.endswith(INDEX)]
+    taken = {file.name for one in sharded for file in one.files}
     yield from sharded
     for name, path in found.items():
         if name not in taken and not name.endswith(INDEX):
-            yield _unit("/".join(filter(None, (own_name, _stem(name)))), path)
+            yield unit(path)
 
 
-def _unit(name: str, path: Path) -> Unit:
-    if path.name.endswith(INDEX):
-        return Unit(name, tuple(path.parent / shard for shard in shards_of(path)), path)
-    return Unit(name, (path,))
-
-
-def shards_of(index: Path) -> list[str]:
+def _shards_of(index: Path) -> list[str]:
     """Names of the shards, which lie beside the index.
 
     Raises:
@@ -131,13 +137,15 @@ def shards_of(index: Path) -> list[str]:
     if not isinstance(by_parameter, dict) or not by_parameter:
         raise InputError(
             f"{index}: expected an index of shards (weight_map: parameter to file), there is none "
-            "in it; download it again"
+            "in it; download it again",
+            "damaged",
         )
     for shard in by_parameter.values():
         if not isinstance(shard, str) or not is_plain_name(shard):
             raise InputError(
                 f"{index}: expected names of files beside it, got {str(shard)[:80]!r}, which leads "
-                "elsewhere: refused; download the model again"
+                "elsewhere: refused; download the model again",
+                "unsafe",
             )
     return list(dict.fromkeys(by_parameter.values()))
 
@@ -179,13 +187,15 @@ def listed(folder: Path) -> list[Path]:
     except OSError as error:
         raise InputError(
             f"{folder}: expected a folder of checkpoints, cannot list it ({error.strerror}); name "
-            "one that you may read"
+            "one that you may read",
+            "not-found",
         ) from error
     for path in paths:
         if not path.name.isprintable():  # undecodable bytes are not, either
             raise InputError(
                 f"{folder}: expected file names in UTF-8 without control characters, got "
-                f"{os.fsencode(path.name)!r}; rename it"
+                f"{os.fsencode(path.name)!r}; rename it",
+                "unsuited",
             )
     return paths
 
@@ -198,64 +208,85 @@ def require_file(path: Path) -> None:
     """
     if not path.is_file():
         raise InputError(
-            f"{path.name}: expected a file, it cannot be read: a pipe, a device, a folder or not "
-            "there; remove it, or copy what it gives into a file",
+            "expected a file, it cannot be read: a pipe, a device, a folder or not there; remove "
+            "it, or copy what it gives into a file",
             "not-found",
         )
+
+
+def first_bytes(path: Path, n: int) -> bytes:
+    """The beginning of a file.
+
+    Raises:
+        InputError: It is no file or cannot be read.
+    """
+    require_file(path)
+    with _readable(), path.open("rb") as file:
+        return file.read(n)
 
 
 def content_of(path: Path, max_bytes: int) -> bytearray:
     """All bytes of a file.
 
     Raises:
-        InputError: It is no file, cannot be read or is larger; begins with its name.
+        InputError: It is no file, cannot be read or is larger.
     """
     require_file(path)
+    with _readable(), path.open("rb", buffering=0) as file:
+        size = file.seek(0, 2)
+        if size > max_bytes:
+            raise InputError(
+                f"expected at most {max_bytes:,} bytes, the file has {size:,}; allow more with "
+                "--max-bytes",
+                "too-large",
+            )
+        file.seek(0)
+        content = bytearray(size)
+        place, view = 0, memoryview(content)
+        while place < size and (n := file.readinto(view[place:])):
+            place += n
+    if place < size:
+        raise InputError("it became shorter while it was read; read it again", "damaged")
+    return content
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
     try:
-        with path.open("rb", buffering=0) as file:
-            size = file.seek(0, 2)
-            if size > max_bytes:
-                raise InputError(
-                    f"{path.name}: expected at most {max_bytes:,} bytes, the file has {size:,}; "
-                    "allow more with --max-bytes",
-                    "too-large",
-                )
-            file.seek(0)
-            content = bytearray(size)
-            place, view = 0, memoryview(content)
-            while place < size and (n := file.readinto(view[place:])):
-                place += n
+        yield
     except OSError as error:
         raise InputError(
-            f"{path.name}: expected a file, it cannot be read ({error.strerror}); change its "
-            "permissions or copy it again",
+            f"expected a file, it cannot be read ({error.strerror}); change its permissions or "
+            "copy it again",
             "not-found",
         ) from error
-    if place < size:
-        raise InputError(
-            f"{path.name}: it became shorter while it was read; read it again", "damaged"
-        )
-    return content
 
 
 def _is_file(path: Path) -> bool:
     if path.name.startswith("."):
         return False
-    try:
+    with _resolved(path):
         if path.is_symlink() and not path.exists():
-            raise InputError(f"{path}: expected a file, it is a link that leads nowhere; remove it")
+            raise InputError(
+                f"{path}: expected a file, it is a link that leads nowhere; remove it", "not-found"
+            )
         if path.suffix in SUFFIXES and not path.is_dir():
-            require_file(path)
+            with naming(path):
+                require_file(path)
         return path.is_file()
-    except OSError as error:  # links in a circle
-        raise InputError(f"{path}: {error.strerror}; remove the link") from error
 
 
 def _is_folder(path: Path) -> bool:
-    try:
+    with _resolved(path):
         return path.is_dir()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; remove the link") from error
+
+
+@contextmanager
+def _resolved(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # links in a circle
+        raise InputError(f"{path}: {error.strerror}; remove the link", "not-found") from error
 
 
 def _require_distinct(folder: Path, units: list[Unit]) -> None:
@@ -265,14 +296,17 @@ def _require_distinct(folder: Path, units: list[Unit]) -> None:
         for path in unit.files:
             if not path.is_file():
                 raise InputError(
-                    f"{unit.file}: expected {path.name} beside it, it is missing; download it again"
+                    f"{unit.file}: expected {path.name} beside it, it is missing; download it "
+                    "again",
+                    "not-found",
                 )
             stat = path.stat()
             other = first.setdefault((stat.st_dev, stat.st_ino), path)
             if other is not path:
                 raise InputError(
                     f"{folder}: {other.relative_to(folder)} and {path.relative_to(folder)} are "
-                    "one file by a link; expected a file for each checkpoint: remove one"
+                    "one file by a link; expected a file for each checkpoint: remove one",
+                    "wrong-content",
                 )
 
 

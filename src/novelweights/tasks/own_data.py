@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from novelweights.data.image_data import ImageData
-from novelweights.errors import InputError
+from novelweights.errors import InputError, naming
 from novelweights.files import sha256_of
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
 from novelweights.readers.source import MAX_BYTES
@@ -83,10 +83,8 @@ def read_own_data(path: Path, *, max_bytes: int = MAX_BYTES) -> OwnData:
         raise _refused(path, what, "not-found")
     if path.suffix not in SUFFIXES:
         raise _refused(path, f"one of {', '.join(SUFFIXES)}", "not-recognized")
-    try:
+    with naming(path):
         content = CheckpointFiles(max_bytes).content(path)
-    except InputError as error:
-        raise InputError(f"{path.parent}: {error}", error.code) from error
     if not isinstance(content, Mapping):
         raise _refused(path, f"x and y by name, got {type(content).__name__}", "wrong-type")
     x, y = _named(content, EXAMPLES, path), _named(content, LABELS, path)

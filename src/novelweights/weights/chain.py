@@ -81,6 +81,12 @@ def symmetry_of_layout(layout: WeightLayout) -> NeuronSymmetry | str:
         return str(reason)
 
 
+def known_symmetry(layout: WeightLayout) -> NeuronSymmetry | None:
+    """The table of `symmetry_of_layout`; None where there is none."""
+    found = symmetry_of_layout(layout)
+    return None if isinstance(found, str) else found
+
+
 def _layers(layout: WeightLayout) -> Iterator[_Layer]:
     """The layers in the order of the layout."""
     by_name: dict[str, dict[str, tuple[int, ...]]] = {}

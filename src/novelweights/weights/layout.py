@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
@@ -102,7 +103,8 @@ class WeightLayout:
         if faults:
             raise InputError(
                 f"the state dict does not fit the layout: {'; '.join(faults)}: give checkpoints of "
-                "one architecture"
+                "one architecture",
+                "other-network",
             )
         for name, _ in self.shapes:
             value = state[name]
@@ -127,6 +129,23 @@ class WeightLayout:
         for (name, shape), where in zip(self.shapes, self.slices.values(), strict=True):
             writer.writerow([name, "x".join(map(str, shape)), where.start, where.stop])
         return out.getvalue()
+
+    @classmethod
+    def read(cls, file: Path) -> "WeightLayout":
+        """The layout in a `layout.csv`.
+
+        Raises:
+            InputError: As `from_csv`; or it cannot be read.
+        """
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{file}: expected a layout in UTF-8 (columns parameter, shape, start, end), "
+                f"cannot read it ({error}); restore it, or give one with --layout",
+                "not-found" if isinstance(error, OSError) else "damaged",
+            ) from error
+        return cls.from_csv(text, str(file))
 
     @classmethod
     def from_csv(cls, text: str, source: str = "layout.csv") -> "WeightLayout":

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 import torch
+from refused import refused
 
-from novelweights.errors import InputError
 from novelweights.readers.formats.hyperdiffusion_folder import HyperDiffusionFolder
 from novelweights.readers.source import Reader, Reading, Source
 
@@ -74,7 +74,6 @@ def test_every_network_is_read_from_its_file_or_folder(tmp_path: Path) -> None:
     assert source.info.symmetry is not None
     assert sorted(source.info.symmetry.sizes(source.layout).values()) == [4, 4]
     assert set(source.records.split) == {"unknown"}
-    assert "no split is told" in source.notes[0]
 
 
 @pytest.mark.parametrize("above", [True, False])
@@ -87,10 +86,8 @@ def test_lists_tell_splits_and_problematic_shapes_are_left_out(tmp_path: Path, a
     assert list(source.records.run) == [IDS[i] for i in (0, 2, 3, 4, 5)]
     assert list(source.records.split) == ["train", "train", "heldout", "heldout", "unknown"]
     assert torch.equal(source.read(1, 3, []), torch.stack([vector(2), vector(3)]))
-    told = " ".join(source.notes)
-    assert "2 train, 2 held out" in told
-    assert f"1 are on no list and have split unknown, first {IDS[5]}" in told
-    assert "1 are left out as problematic shapes" in told
+    assert IDS[5] in source.notes[1]
+    assert len(source.notes) == 3
 
 
 def test_moving_shapes_have_identifiers_of_two_fields(tmp_path: Path) -> None:
@@ -107,7 +104,7 @@ def test_other_files_are_left_out_and_named(tmp_path: Path) -> None:
     (folder / ".hidden").mkdir()
     source = opened(folder)
     assert len(source) == 6
-    assert source.notes[-1] == "left out, as these are no networks: notes.txt"
+    assert "notes.txt" in source.notes[-1]
 
 
 def same_name(folder: Path) -> None:
@@ -140,39 +137,35 @@ def damaged(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "code", "named"),
     [
-        (empty_list, r"train_split\.lst: expected a list of shapes, a name a line, it is empty"),
-        (binary_list, "could not read it"),
-        (contradiction, f"{IDS[1]} is on the train list, too"),
-        (all_problematic, "found only problematic ones"),
-        (same_name, r"have one; remove one of them"),
-        (no_network, f"1 have none, first occ_{IDS[4]}"),
-        (damaged, f"occ_{IDS[0]}_jitter_0_model_final.pth"),
+        (empty_list, "damaged", "train_split.lst"),
+        (binary_list, "damaged", "train_split.lst"),
+        (contradiction, "wrong-records", IDS[1]),
+        (all_problematic, "not-found", ".pth"),
+        (same_name, "other-rows", f"occ_{IDS[4]}"),
+        (no_network, "not-found", f"occ_{IDS[4]}"),
+        (damaged, "damaged", f"occ_{IDS[0]}_jitter_0_model_final.pth"),
     ],
 )
-def test_what_cannot_be_read_is_told(tmp_path: Path, spoil: Any, told: str) -> None:
+def test_what_cannot_be_read_is_named(tmp_path: Path, spoil: Any, code: str, named: str) -> None:
     folder = write(tmp_path / "n")
     spoil(folder)
-    with pytest.raises(InputError, match=told):
+    with refused(code, named):
         opened(folder).load()
 
 
-def test_a_folder_without_networks_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="found none; give the folder"):
+def test_a_folder_without_networks_is_refused(tmp_path: Path) -> None:
+    with refused("not-found", tmp_path):
         opened(tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="got a file"):
+    with refused("wrong-type", "file"):
         opened(tmp_path / "file")
 
 
-def test_a_network_of_another_form_is_told_by_its_entry(tmp_path: Path) -> None:
+def test_a_network_of_another_form_is_named_by_its_entry(tmp_path: Path) -> None:
     folder = write(tmp_path / "n")
-    name = f"occ_{IDS[4]}_jitter_0_model_final"
-    torch.save(
-        {"layers.0.weight": torch.ones(2)}, folder / name / "checkpoints" / "model_current.pth"
-    )
-    with pytest.raises(
-        InputError, match=f"1 of 6 checkpoints: {name}/checkpoints/model_current.pth: the state"
-    ):
+    place = Path(f"occ_{IDS[4]}_jitter_0_model_final", "checkpoints", "model_current.pth")
+    torch.save({"layers.0.weight": torch.ones(2)}, folder / place)
+    with refused("other-network", f"1 of 6 checkpoints: {place}: "):
         opened(folder).load()

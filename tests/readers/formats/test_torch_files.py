@@ -206,7 +206,7 @@ def test_other_order_of_bytes_is_turned(tmp_path: Path) -> None:
     path = rewritten(saved(tmp_path, value), turn)
     for _ in range(2):
         assert same(read(path), value)
-    with refused("damaged", "a.pt"):
+    with refused("damaged"):
         read(rewritten(path, lambda e: e.update({"a/byteorder": b"mixed"})))
 
 
@@ -227,13 +227,13 @@ ARCHIVES: dict[str, tuple[Callable[[dict[str, bytes]], Any], str, str]] = {
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_archive_of_another_kind_is_refused(tmp_path: Path, kind: str) -> None:
     change, code, named = ARCHIVES[kind]
-    with refused(code, "a.pt", named):
+    with refused(code, named):
         read(rewritten(saved(tmp_path), change))
 
 
 def test_compressed_archive_is_refused(tmp_path: Path) -> None:
     path = rewritten(saved(tmp_path), lambda _: None, compression=zipfile.ZIP_DEFLATED)
-    with refused("unsuited", "a.pt", "a/data.pkl"):
+    with refused("unsuited", "a/data.pkl"):
         read(path)
 
 
@@ -269,7 +269,7 @@ def test_directory_that_says_something_else_is_refused(
     content = bytearray(path.read_bytes())
     struct.pack_into("<H" if place == 8 else "<L", content, directory(content) + place, value)
     path.write_bytes(content)
-    with refused(code, "a.pt"):
+    with refused(code):
         read(path)
 
 
@@ -287,9 +287,9 @@ def test_entries_that_overlap_or_reach_beyond_the_file_are_refused(tmp_path: Pat
 def test_file_or_tensors_larger_than_allowed_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, {"a": torch.ones(1).expand(1000, 1000)})
     assert read(path)["a"].stride() == (0, 0)
-    with refused("too-large", "a.pt", "1,048,576"):
+    with refused("too-large", "1,048,576"):
         TorchFiles(MEGABYTE).read(path)
-    with refused("too-large", "a.pt", "1,000"):
+    with refused("too-large", "1,000"):
         TorchFiles(1000).read(path)
     shared = {"a": torch.ones(1000)}
     path = saved(tmp_path, {i: shared["a"] for i in range(400)})
@@ -323,14 +323,14 @@ def test_tensors_of_special_kinds_are_refused_by_name(
     tmp_path: Path, make: Callable[[], Any], named: list[str]
 ) -> None:
     path = saved(tmp_path, {"ok": torch.ones(1), "layer.weight": make()})
-    with refused("wrong-type", "a.pt", *named):
+    with refused("wrong-type", *named):
         read(path)
 
 
 def test_whole_network_is_refused_or_becomes_stubs(tmp_path: Path) -> None:
     for zipped in (True, False):
         path = saved(tmp_path, nn.Linear(2, 3), zipped=zipped)
-        with refused("unsafe", "a.pt", "torch.nn", "torch.save"):
+        with refused("unsafe", "torch.nn", "torch.save"):
             read(path)
         found = TorchFiles(stubs=True).read(path)
         assert isinstance(found, Stub)
@@ -354,7 +354,7 @@ def test_hostile_files_are_refused_and_not_run(tmp_path: Path, zipped: bool) -> 
         {"w": torch.ones(1), "x": _Touches(canary)},
         OrderedDict(w=[(_Touches(canary),)]),
     ):
-        with refused("unsafe", "a.pt", "model.state_dict"):
+        with refused("unsafe", "model.state_dict"):
             read(saved(tmp_path, value, zipped=zipped))
     assert not canary.exists()
 
@@ -400,7 +400,6 @@ def test_pickles_that_describe_no_tensor_are_refused(tmp_path: Path, kind: str) 
     with pytest.raises(InputError) as caught:
         read(path)
     assert caught.value.code in ("damaged", "unsafe", "wrong-type", "too-large")
-    assert str(caught.value).startswith("a.pt: ")
 
 
 def test_truth_values_that_are_none_are_refused(tmp_path: Path) -> None:
@@ -432,10 +431,10 @@ def test_format_of_before_2017_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_file_of_torch_is_refused(tmp_path: Path) -> None:
     for content in (b"", b"\x00not weights at all\xff" * 9, b"PK\x03\x04", b"\x80\x02.", b"K\x01"):
         (tmp_path / "a.pt").write_bytes(content)
-        with refused("damaged", "a.pt"):
+        with refused("damaged"):
             read(tmp_path / "a.pt")
     for path in (tmp_path, tmp_path / "missing.pt"):
-        with refused("not-found", path.name):
+        with refused("not-found"):
             read(path)
 
 
@@ -447,8 +446,7 @@ def refused_or_read(path: Path, content: bytes | bytearray, files: TorchFiles) -
         message = str(error)
     else:
         return
-    assert message.startswith("a.pt: ")
-    assert "\n" not in message
+    assert message.isprintable()
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -457,7 +455,7 @@ def test_truncated_and_damaged_files_raise_input_errors(tmp_path: Path, zipped: 
     content = path.read_bytes()
     for end in range(0, len(content), 1 + len(content) // 60):
         path.write_bytes(content[:end])
-        with refused("damaged", "a.pt"):
+        with refused("damaged"):
             read(path)
     check_damage(path, content, 150)
 

@@ -1,6 +1,6 @@
 """One checkpoint file as a state dict, whatever its form; what it is, its first bytes say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, naming
 from novelweights.readers.formats.array_files import MAGIC, open_npy, read_npz
 from novelweights.readers.formats.safetensors_files import SafetensorsFiles
 from novelweights.readers.formats.torch_files import TorchFiles
-from novelweights.readers.units import Unit, require_file
+from novelweights.readers.units import Unit, first_bytes
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "ema", "net", "module", "params", "weights")
 """Keys under which training code keeps the state dict inside a larger dict, Lightning's first."""
@@ -36,7 +36,10 @@ ZIP, SAFETENSORS_START = b"PK", b"{"
 
 @dataclass(frozen=True, eq=False)
 class CheckpointFiles:
-    """Reads checkpoint files one after the other; what one taught helps with the next."""
+    """Reads checkpoint files one after the other; what one taught helps with the next.
+
+    Messages do not name the file: who asks for it knows how its user calls it.
+    """
 
     max_bytes: int
     """Files that announce more are refused."""
@@ -53,111 +56,103 @@ class CheckpointFiles:
         """The floating-point tensors of a checkpoint by name, buffers among them.
 
         Raises:
-            InputError: A file is damaged, needs code to be read, or holds something else; the
-                message begins with its name.
+            InputError: A file is damaged, needs code to be read, or holds something else.
         """
+        if unit.index is None:
+            return self.state(unit.file)
         whole: dict[str, Tensor] = {}
         for path in unit.files:
-            for name, value in self.state(path).items():
-                if name in whole:
-                    raise InputError(
-                        f"{path.name}: {name} is in another shard too; download the model again"
-                    )
-                whole[name] = value
+            with naming(path.name):
+                for name, value in self.state(path).items():
+                    if whole.setdefault(name, value) is not value:
+                        raise InputError(
+                            f"{name} is in another shard too; download the model again", "damaged"
+                        )
         return whole
 
     def state(self, path: Path) -> dict[str, Tensor]:
         """The floating-point tensors in one file by name, buffers among them."""
-        found = _state_dict(self.content(path), path.name)
+        found = _state_dict(self.content(path))
         if any(value.is_complex() for value in found.values()):
             raise InputError(
-                f"{path.name}: expected real weights, got complex ones; save real and imaginary "
-                "parts as parameters of their own"
+                "expected real weights, got complex ones; save real and imaginary parts as "
+                "parameters of their own",
+                "wrong-type",
             )
         floats = {name: value for name, value in found.items() if value.is_floating_point()}
         if not floats:
+            kinds = sorted({str(value.dtype).removeprefix("torch.") for value in found.values()})
             raise InputError(
-                f"{path.name}: expected floating-point weights, no floating-point tensors in it"
-                f"{_told_kinds(found.values())}; save the weights as float32"
+                f"expected floating-point weights, got only {', '.join(kinds)}; save the weights "
+                "as float32",
+                "wrong-type",
             )
-        return _renamed(floats, self.prefix, path.name)
+        return _renamed(floats, self.prefix)
 
     def content(self, path: Path) -> Any:
         """What a file holds, of plain values, tensors and arrays."""
-        require_file(path)
-        try:
-            with path.open("rb") as file:
-                start = file.read(32)
-        except OSError as error:
-            raise InputError(
-                f"{path.name}: expected a file, cannot read it ({error.strerror}); change its "
-                "permissions or copy it again"
-            ) from error
+        start = first_bytes(path, 32)
         if not start:
-            raise InputError(f"{path.name}: expected a checkpoint, it is empty; copy it again")
-        for magic, told in NO_CHECKPOINTS.items():
-            if start.startswith(magic) and not start[8:].startswith(SAFETENSORS_START):
-                raise InputError(f"{path.name}: expected a state dict, it is {told}")
-        if start[8:].startswith(SAFETENSORS_START):
+            raise InputError("expected a checkpoint, it is empty; copy it again", "damaged")
+        is_safetensors = start[8:].startswith(SAFETENSORS_START)
+        for magic, described in NO_CHECKPOINTS.items():
+            if start.startswith(magic) and not is_safetensors:
+                raise InputError(f"expected a state dict, it is {described}", "not-recognized")
+        if is_safetensors:
             return self._safetensors.read(path)
         if start.startswith(MAGIC):
             return open_npy(path, max_bytes=self.max_bytes)
         if path.suffix == ".npz" and start.startswith(ZIP):
             return read_npz(path, max_bytes=self.max_bytes)
-        if path.suffix == ".safetensors":
-            return self._safetensors.read(path)
-        return self._torch.read(path)
+        return (self._safetensors if path.suffix == ".safetensors" else self._torch).read(path)
 
 
-def _state_dict(content: Any, name: str) -> dict[str, Tensor]:
+def _state_dict(content: Any) -> dict[str, Tensor]:
     """The names and tensors in what a file holds."""
     found = content
     for _ in range(2):  # {"model": {"state_dict": ...}}
         if isinstance(found, Mapping):
             inner = (found[key] for key in WRAPPERS if isinstance(found.get(key), Mapping))
             found = next(inner, found)
-    if isinstance(found, Mapping) and found:
-        try:
-            state = {str(key): _tensor(value) for key, value in found.items()}
-        except TypeError:
-            state = {}
-        if state:
-            return state
-    kind = type(found).__name__
-    if isinstance(found, Mapping):
-        odd = [key for key, value in found.items() if not isinstance(value, Tensor | np.ndarray)]
-        kind = f"a dict in which {str(odd[0])[:60]!r} is no tensor" if odd else "an empty dict"
+    if not isinstance(found, Mapping):
+        got = type(found).__name__
+    elif odd := [key for key, value in found.items() if not _is_numbers(value)]:
+        got = f"a dict in which {str(odd[0])[:60]!r} is no tensor"
+    elif found:
+        return {str(key): _tensor(value) for key, value in found.items()}
+    else:
+        got = "an empty dict"
     raise InputError(
-        f"{name}: expected a state dict (names to tensors), got {kind}; save it by "
-        "torch.save(model.state_dict(), path)"
+        f"expected a state dict (names to tensors), got {got}; save it by "
+        "torch.save(model.state_dict(), path)",
+        "wrong-type",
     )
 
 
-def _tensor(value: Any) -> Tensor:
+def _is_numbers(value: Any) -> bool:
+    is_array = isinstance(value, np.ndarray) and value.dtype.kind in "fiubc"
+    return is_array or isinstance(value, Tensor)
+
+
+def _tensor(value: Tensor | np.ndarray) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiubc":
-        native = value.astype(value.dtype.newbyteorder("="))
-        if native.dtype in (np.uint16, np.uint32, np.uint64):  # no weights; torch has few of them
-            native = native.astype(np.int64)
-        return torch.from_numpy(np.ascontiguousarray(native).reshape(value.shape))
-    raise TypeError
+    native = value.astype(value.dtype.newbyteorder("="))
+    if native.dtype in (np.uint16, np.uint32, np.uint64):  # no weights; torch has few of them
+        native = native.astype(np.int64)
+    return torch.from_numpy(np.ascontiguousarray(native).reshape(value.shape))
 
 
-def _renamed(state: dict[str, Tensor], prefix: str, file: str) -> dict[str, Tensor]:
+def _renamed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Names without what wrappers put before each of them; other names stay as they are."""
-    for before in (*PARALLEL, prefix):
-        if before and all(name.startswith(before) for name in state):
+    for before in filter(None, (*PARALLEL, prefix)):
+        other = next((name for name in state if not name.startswith(before)), None)
+        if other is None:
             state = {name[len(before) :]: value for name, value in state.items()}
-        elif before and before == prefix and any(name.startswith(before) for name in state):
-            other = next(name for name in state if not name.startswith(before))
+        elif before == prefix and any(name.startswith(before) for name in state):
             raise InputError(
-                f"{file}: expected all names to begin with {prefix!r}, or none, got {other!r} too; "
-                "leave --prefix out, or name what they begin with"
+                f"expected all names to begin with {prefix!r}, or none, got {other!r} too; leave "
+                "--prefix out, or name what they begin with",
+                "wrong-option",
             )
     return state
-
-
-def _told_kinds(values: Iterable[Tensor]) -> str:
-    kinds = sorted({str(value.dtype).removeprefix("torch.") for value in values})
-    return f" (only {', '.join(kinds)})" if kinds else ""

@@ -7,7 +7,7 @@ Source: the released checkpoints of G.pt (Peebles et al., 2022) and the code tha
 """
 
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +24,13 @@ from novelweights.readers.formats.g_pt_runs import (
     unique_names,
 )
 from novelweights.readers.formats.lmdb_file import FILE_NAME, LmdbFile
-from novelweights.readers.given_layout import layout_from
-from novelweights.readers.source import Reading, Source
-from novelweights.weights.chain import symmetry_of_layout
+from novelweights.readers.source import Reading, Source, row_by_row
+from novelweights.weights.chain import known_symmetry
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import PopulationInfo
 
 PIXELS, CLASSES = 28 * 28, 10
-MNIST_WEIGHTS = 7960
+MNIST_SIZES = (7840, 10, 100, 10)
 ARCHITECTURE = b"_arch"
 """Ends the key of the parameters' sizes."""
 LOOKED_AT = 100
@@ -47,10 +46,9 @@ class GPtZoo:
     def recognizes(self, path: Path) -> bool:
         """Whether the folder, or one of the first in it, holds `data.mdb` and `runs.json`."""
         try:
-            if not path.is_dir():
-                return False
-            return _is_environment(path) or any(
-                map(_is_environment, islice(path.iterdir(), LOOKED_AT))
+            return path.is_dir() and any(
+                (folder / FILE_NAME).is_file() and (folder / RUNS_FILE).is_file()
+                for folder in (path, *islice(path.iterdir(), LOOKED_AT))
             )
         except OSError:
             return False
@@ -59,42 +57,44 @@ class GPtZoo:
         """The checkpoints of all runs, each run in the order of its training.
 
         More than 500 runs are split as G.pt splits them; of fewer it is not known whether they
-        were trained on, so their split is "unknown". The optimizer step of a checkpoint is told
-        by the epoch and iteration in its key.
+        were trained on, so their split is "unknown". The epoch and iteration in the key of a
+        checkpoint make its optimizer step.
 
         Raises:
             InputError: A folder, its `runs.json` or its first checkpoint cannot be read.
         """
         found = [entry for folder in _environments(path) for entry in listed_checkpoints(folder)]
         names = unique_names(path, found)
-        first = found[0]
-        with LmdbFile(first.folder) as database:
-            layout, note = _layout(database, first, reading, path)
-        symmetry = symmetry_of_layout(layout)
-
-        def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
-            return _read(found[start:stop], layout.size, faults)
-
+        with LmdbFile(found[0].folder) as database:
+            layout, note = _layout(database, found[0], reading)
         records, notes, runs_note = records_of(found)
+
+        def fill(row: int, weights: Float[Tensor, " d"]) -> None:
+            with LmdbFile(found[row].folder) as database:
+                value = database.get(found[row].key) or b""
+            if len(value) != 4 * layout.size:
+                raise InputError(
+                    f"expected {4 * layout.size:,} bytes in {found[row].folder}, as the first "
+                    f"checkpoint has, got {len(value):,}; give checkpoints of one architecture",
+                    "other-network" if value else "not-found",
+                )
+            weights.copy_(torch.from_numpy(np.frombuffer(value, dtype="<f4").astype(np.float32)))
+
         return Source(
             format="g-pt",
             path=path,
             names=names,
             layout=layout,
             records=records,
-            read=read,
+            read=row_by_row(names, layout.size, fill),
             info=PopulationInfo(
                 recipe=f"G.pt zoo of {len(set(records.run)):,} runs",
                 architecture=_architecture(layout),
-                symmetry=None if isinstance(symmetry, str) else symmetry,
+                symmetry=known_symmetry(layout),
             ),
             notes=(*notes, note),
             runs_note=runs_note,
         )
-
-
-def _is_environment(folder: Path) -> bool:
-    return (folder / FILE_NAME).is_file() and (folder / RUNS_FILE).is_file()
 
 
 def _environments(path: Path) -> list[Path]:
@@ -106,33 +106,35 @@ def _environments(path: Path) -> list[Path]:
     if not folders:
         raise InputError(
             f"{path}: expected folders with {FILE_NAME} and {RUNS_FILE} (G.pt's zoo), found none; "
-            "give the folder that holds them"
+            "give the folder that holds them",
+            "not-found",
         )
     return folders
 
 
-def _layout(
-    database: LmdbFile, first: Listed, reading: Reading, path: Path
-) -> tuple[WeightLayout, str]:
+def _layout(database: LmdbFile, first: Listed, reading: Reading) -> tuple[WeightLayout, str]:
     """The parameters of the first checkpoint, and how they are known."""
-    value = database.get(first.key)
-    if value is None or not value or len(value) % 4:
-        got = "nothing" if not value else f"{len(value):,} bytes"
+    value = database.get(first.key) or b""
+    if not value or len(value) % 4:
         raise InputError(
             f"{database.path}: expected float32 numbers for key {first.key.decode()!r}, got "
-            f"{got}; copy it again"
+            f"{len(value):,} bytes; copy it again",
+            "damaged",
         )
     size = len(value) // 4
-    if reading.layout is not None:
-        return layout_from(reading.layout, size, path), f"columns by {reading.layout.name}"
-    sizes = _sizes(database, first, size)
-    mnist = _mnist(sizes or ((7840, 10, 100, 10) if size == MNIST_WEIGHTS else ()))
-    if mnist is not None:
-        return mnist, "parameters of G.pt's MLP for MNIST (fc1, fc2)"
-    if not sizes:
-        sizes = (size,)
-    flat = WeightLayout(tuple((f"param{i}", (count,)) for i, count in enumerate(sizes)))
-    return flat, (
+    if given := reading.layout_of(size):
+        return given
+    sizes = _sizes(database, first, size) or (MNIST_SIZES if size == sum(MNIST_SIZES) else (size,))
+    hidden = sizes[1] if len(sizes) == 4 else 0
+    if sizes == (PIXELS * hidden, hidden, CLASSES * hidden, CLASSES):
+        shapes = {
+            "fc1.weight": (hidden, PIXELS),
+            "fc1.bias": (hidden,),
+            "fc2.weight": (CLASSES, hidden),
+            "fc2.bias": (CLASSES,),
+        }
+        return WeightLayout(tuple(shapes.items())), "parameters of G.pt's MLP for MNIST (fc1, fc2)"
+    return WeightLayout(tuple((f"param{i}", (n,)) for i, n in enumerate(sizes))), (
         f"names and shapes of {len(sizes)} parameters are not in the files, so no symmetry is "
         "known: give them with --layout"
     )
@@ -149,64 +151,15 @@ def _sizes(database: LmdbFile, first: Listed, size: int) -> tuple[int, ...]:
         raise InputError(
             f"{database.path}: expected sizes of parameters that sum to {size:,} for key "
             f"{(first.key + ARCHITECTURE).decode()!r}, got {len(value):,} bytes that do not; give "
-            "the parameters with --layout"
+            "the parameters with --layout",
+            "damaged",
         )
     return tuple(int(number) for number in numbers)
 
 
-def _mnist(sizes: tuple[int, ...]) -> WeightLayout | None:
-    """The layout of an MLP for MNIST with one hidden layer, where sizes are those of one."""
-    hidden = sizes[1] if len(sizes) == 4 else 0
-    if sizes != (PIXELS * hidden, hidden, CLASSES * hidden, CLASSES):
-        return None
-    return WeightLayout(
-        (
-            ("fc1.weight", (hidden, PIXELS)),
-            ("fc1.bias", (hidden,)),
-            ("fc2.weight", (CLASSES, hidden)),
-            ("fc2.bias", (CLASSES,)),
-        )
-    )
-
-
 def _architecture(layout: WeightLayout) -> str | None:
     """G.pt's MLP for MNIST has rectified linear units."""
-    shapes = dict(layout.shapes)
-    if layout.size != MNIST_WEIGHTS or shapes.get("fc1.weight") != (CLASSES, PIXELS):
+    is_mnist = dict(layout.shapes).get("fc1.weight") == (CLASSES, PIXELS)
+    if layout.size != sum(MNIST_SIZES) or not is_mnist:
         return None
     return f"mlp-{PIXELS}-{CLASSES}-{CLASSES}-relu"
-
-
-def _read(entries: list[Listed], size: int, faults: list[str]) -> Float[Tensor, "n d"]:
-    """The weights of some checkpoints; each environment is opened once."""
-    weights = torch.zeros(len(entries), size)
-    for folder, group in groupby(range(len(entries)), key=lambda row: entries[row].folder):
-        rows = list(group)
-        try:
-            with LmdbFile(folder) as database:
-                for row in rows:
-                    _read_row(database, entries[row], weights[row], faults)
-        except InputError as error:
-            faults.append(f"{entries[rows[0]].name}: {error}")
-    return weights
-
-
-def _read_row(
-    database: LmdbFile, entry: Listed, row: Float[Tensor, " d"], faults: list[str]
-) -> None:
-    try:
-        value = database.get(entry.key)
-    except InputError as error:
-        faults.append(f"{entry.name}: {error}")
-        return
-    if value is None:
-        faults.append(
-            f"{entry.name}: expected in {database.path}, it is not there; copy the folder again"
-        )
-    elif len(value) != 4 * len(row):
-        faults.append(
-            f"{entry.name}: expected {4 * len(row):,} bytes, as the first checkpoint has, got "
-            f"{len(value):,}; give checkpoints of one architecture"
-        )
-    else:
-        row.copy_(torch.from_numpy(np.frombuffer(value, dtype="<f4").astype(np.float32)))

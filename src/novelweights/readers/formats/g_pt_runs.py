@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, naming
 from novelweights.files import read_json
 from novelweights.weights.population import Records
 
@@ -22,8 +22,8 @@ RUNS_FILE = "runs.json"
 TEST_RUNS = 500
 """Source: `num_test_runs` of G.pt."""
 KEY = re.compile(r"(?:.*/)?ep(\d{1,9})_it(\d{1,9})\.pt", re.ASCII)
-NAN = math.nan
 ENDING = ".pt"
+SCORES = ("avg_test_loss", "avg_test_err")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,78 +53,61 @@ def listed_checkpoints(folder: Path) -> Iterator[Listed]:
         InputError: The file is missing, or not of this form.
     """
     file = folder / RUNS_FILE
-    for run, described in _runs(folder.name, _json(file), file).items():
-        listed = described.get("checkpoints") if isinstance(described, Mapping) else None
-        if not isinstance(listed, Mapping) or not listed:
-            raise InputError(
-                f"{file}: expected checkpoints of run {run!r} (keys to scores), found none; "
-                f"copy the file again, or leave the folder {folder.name} out"
-            )
-        entries = [_checkpoint(folder, run, key, scores) for key, scores in listed.items()]
-        yield from sorted(entries, key=lambda entry: (entry.epoch, entry.iteration))
+    content = read_json(file)
+    with naming(file):
+        for run, described in _runs(folder.name, content).items():
+            listed = described.get("checkpoints") if isinstance(described, Mapping) else None
+            if not isinstance(listed, Mapping) or not listed:
+                raise InputError(
+                    f"expected checkpoints of run {run!r} (keys to scores), found none; copy the "
+                    "file again, or leave the folder out"
+                )
+            entries = [_checkpoint(folder, run, key, scores) for key, scores in listed.items()]
+            yield from sorted(entries, key=lambda entry: (entry.epoch, entry.iteration))
 
 
-def _json(file: Path) -> Mapping[str, Any]:
-    if not file.is_file():
-        raise InputError(
-            f"{file}: expected this list of checkpoints beside data.mdb, it is not there; copy it "
-            "from where the zoo comes from, or leave the folder out"
-        )
-    try:
-        content = read_json(file)
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"{file}: expected the scores of a G.pt run as JSON, could not read them ({error}); "
-            "copy the file again"
-        ) from error
+def _runs(name: str, content: Any) -> Mapping[str, Any]:
+    """The runs of a folder, in the order in which its name joins theirs."""
     if not isinstance(content, Mapping) or not content:
         raise InputError(
-            f"{file}: expected an object with checkpoints of a G.pt run, got "
+            "expected an object with checkpoints of a G.pt run, got "
             f"{type(content).__name__}; copy the file again"
         )
-    return content
-
-
-def _runs(name: str, content: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
-    """The runs of a folder, in the order in which its name joins theirs."""
     if "checkpoints" in content:
         return {name: content}
-    order = {run: place for place, run in enumerate(name.split("_"))}
-    missing = [run for run in order if run not in content]
-    if missing:
+    runs = dict.fromkeys(name.split("_"))
+    if missing := [run for run in runs if run not in content]:
         raise InputError(
-            f"{file}: expected checkpoints, or the runs that the folder's name joins, run "
+            "expected checkpoints, or the runs that the folder's name joins, run "
             f"{missing[0]!r} is not in it; give the folder the name it was published with"
         )
-    return {run: content[run] for run in order}
+    return {run: content[run] for run in runs}
 
 
 def _checkpoint(folder: Path, run: str, key: str, scores: Any) -> Listed:
     matched = KEY.fullmatch(key)
     if matched is None or not key.isprintable() or not isinstance(scores, Mapping):
         raise InputError(
-            f"{folder / RUNS_FILE}: expected keys such as {run}/ep003_it00120.pt with scores each, "
-            f"got {key!r}; read other zoos through a matrix and a records CSV"
+            f"expected keys such as {run}/ep003_it00120.pt with scores each, got {key!r}; read "
+            "other zoos through a matrix and a records CSV"
         )
     epoch, iteration = map(int, matched.groups())
-    loss, error = (_number(scores, name, folder, key) for name in ("avg_test_loss", "avg_test_err"))
+    loss, error = (_number(scores.get(name), f"{name} of {key}") for name in SCORES)
     return Listed(folder, run, key.removesuffix(ENDING), epoch, iteration, loss, error)
 
 
-def _number(scores: Mapping[str, Any], name: str, folder: Path, key: str) -> float:
+def _number(value: Any, what: str) -> float:
     """A score; NaN where it is not given or was not finite."""
-    value = scores.get(name)
     if value is None:
-        return NAN
+        return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(
-            f"{folder / RUNS_FILE}: expected a number as {name} of {key}, got {value!r}; "
-            "copy the file again"
+            f"expected a number as {what}, got {value!r}; copy the file again", "wrong-records"
         )
     try:
-        return float(value) if math.isfinite(value) else NAN
+        return float(value) if math.isfinite(value) else math.nan
     except OverflowError:
-        return NAN
+        return math.nan
 
 
 def unique_names(path: Path, found: list[Listed]) -> tuple[str, ...]:
@@ -138,51 +121,45 @@ def unique_names(path: Path, found: list[Listed]) -> tuple[str, ...]:
     if times > 1:
         raise InputError(
             f"{path}: expected each checkpoint in one folder, {twice} is listed in two; "
-            "remove one of them"
+            "remove one of them",
+            "wrong-records",
         )
     return names
 
 
 def records_of(found: list[Listed]) -> tuple[Records, tuple[str, ...], str]:
-    """Runs, splits, steps and scores; what was chosen for them; how steps were told."""
+    """Runs, splits, steps and scores; what was chosen for them; how steps are known."""
     runs = list(dict.fromkeys((entry.folder, entry.run) for entry in found))
-    test = set(runs[-TEST_RUNS:]) if len(runs) > TEST_RUNS else set()
-    if test:
+    note = f"{len(runs):,} runs, "
+    if len(runs) > TEST_RUNS:
+        test = set(runs[-TEST_RUNS:])
         split = ["heldout" if (entry.folder, entry.run) in test else "train" for entry in found]
-        told = f"{len(runs):,} runs, the last {TEST_RUNS} by name are held out (G.pt's test split)"
+        note += f"the last {TEST_RUNS} by name are held out (G.pt's test split)"
     else:
         split = ["unknown"] * len(found)
-        told = (
-            f"{len(runs):,} runs, no split is told (G.pt's test split is the last {TEST_RUNS} of "
-            "more)"
-        )
+        note += f"of unknown split (G.pt's test split is the last {TEST_RUNS} of more)"
     per_epoch = max(entry.iteration for entry in found)
-    scores, scored = _scores(found)
+    scores, score_notes = _scores(found)
     records = Records(
         run=np.array([entry.run for entry in found], dtype=object),
         split=np.array(split, dtype=object),
         step=np.array([e.epoch * per_epoch + e.iteration for e in found], dtype=np.int64),
         scores=scores,
     )
-    return (
-        records,
-        (told, *scored),
-        f"steps by the keys, {per_epoch:,} an epoch, the most in a key",
-    )
+    steps_note = f"steps by the keys, {per_epoch:,} an epoch, the most in a key"
+    return records, (note, *score_notes), steps_note
 
 
 def _scores(found: list[Listed]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Loss and accuracy on the test set; G.pt writes errors in percent."""
     loss = np.array([entry.test_loss for entry in found])
     error = np.array([entry.test_error for entry in found])
-    scores, notes = {}, ()
-    if not np.isnan(loss).all():
-        scores["test_loss"] = loss
+    scores = {} if np.isnan(loss).all() else {"test_loss": loss}
     known = error[~np.isnan(error)]
-    if len(known) and known.min() >= 0 and 1 < known.max() <= 100:
-        scores["test_accuracy"] = 100 - error
-        notes = ("test_accuracy is 100 less avg_test_err (in percent)",)
-    elif len(known):
-        scores["avg_test_err"] = error
-        notes = ("avg_test_err keeps its name, its numbers do not show that they are percents",)
-    return scores, notes
+    if not len(known):
+        return scores, ()
+    if known.min() >= 0 and 1 < known.max() <= 100:
+        note = "test_accuracy is 100 less avg_test_err (in percent)"
+        return scores | {"test_accuracy": 100 - error}, (note,)
+    note = "avg_test_err keeps its name, its numbers do not show that they are percents"
+    return scores | {"avg_test_err": error}, (note,)

@@ -8,16 +8,14 @@ row is of, `epochs` which step, and `properties` how good it is.
 Source: the released zoos of Hyper-Representations (Schürholt et al., 2022; Zenodo 7529960).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, naming
 from novelweights.readers.formats.hyper_representations_rows import (
     ANOTHER_WAY,
     SPLITS,
@@ -25,12 +23,11 @@ from novelweights.readers.formats.hyper_representations_rows import (
     kind_of,
     records_of,
 )
-from novelweights.readers.formats.state_dicts import learned
+from novelweights.readers.formats.state_dicts import layout_of_state, learned
 from novelweights.readers.formats.torch_files import TorchFiles
-from novelweights.readers.given_layout import layout_from
 from novelweights.readers.pickle.values import Stub, shown
-from novelweights.readers.source import Reading, Source
-from novelweights.weights.chain import symmetry_of_layout
+from novelweights.readers.source import Reading, Source, row_by_row
+from novelweights.weights.chain import known_symmetry
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import PopulationInfo
 
@@ -78,28 +75,39 @@ class HyperRepresentationsDataset:
         Raises:
             InputError: The file is damaged or holds something else; nothing of it was run.
         """
-        file = _file(path)
-        sets = _sets(_content(file, reading.max_bytes), file)
-        rows = [(f"{one.name}[{i}]", row) for one in sets for i, row in enumerate(one.rows)]
-        layout, told = _layout(sets[0], reading, file)
-        symmetry = symmetry_of_layout(layout)
-        records, notes = records_of(sets, file)
+        with naming(_file(path)):
+            sets = _sets(TorchFiles(reading.max_bytes, stubs=True).read(_file(path)))
+            names = [f"{one.name}[{i}]" for one in sets for i in range(len(one.rows))]
+            rows = [row for one in sets for row in one.rows]
+            with naming(names[0]):
+                layout, layout_note = _layout(sets[0], reading)
+            records, notes = records_of(sets)
 
-        def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
-            return _read(rows[start:stop], layout, faults)
+        def fill(row: int, weights: Float[Tensor, " d"]) -> None:
+            value = rows[row]
+            if isinstance(value, dict):
+                layout.flatten_into(weights, _state(value))
+            elif _is_vector(value) and len(value) == layout.size:
+                weights.copy_(value)
+            else:
+                raise InputError(
+                    f"expected {layout.size:,} weights, as the first row has, got "
+                    f"{kind_of(value)}; give checkpoints of one architecture",
+                    "other-network",
+                )
 
         return Source(
             format="hyper-representations",
             path=path,
-            names=tuple(name for name, _ in rows),
+            names=tuple(names),
             layout=layout,
             records=records,
-            read=read,
+            read=row_by_row(names, layout.size, fill),
             info=PopulationInfo(
                 recipe=f"Hyper-Representations zoo of {len(set(records.run)):,} runs",
-                symmetry=None if isinstance(symmetry, str) else symmetry,
+                symmetry=known_symmetry(layout),
             ),
-            notes=(*notes, told),
+            notes=(*notes, layout_note),
             runs_note="runs by their paths, steps are epochs",
         )
 
@@ -108,109 +116,76 @@ def _file(path: Path) -> Path:
     return path / FILE_NAME if path.is_dir() else path
 
 
-def _content(file: Path, max_bytes: int) -> Any:
-    try:
-        return TorchFiles(max_bytes, stubs=True).read(file)
-    except InputError as error:
-        raise InputError(f"{file.parent / str(error)}") from error
-
-
-def _sets(content: Any, file: Path) -> list[DataSet]:
+def _sets(content: Any) -> list[DataSet]:
     """The sets of a file, as far as it has them."""
     named = content if isinstance(content, dict) else {}
-    sets = [_set(name, named[name], file) for name in SPLITS if named.get(name) is not None]
+    sets = [_set(name, named[name]) for name in SPLITS if named.get(name) is not None]
     if not sets:
         got = f"keys {shown(', '.join(map(str, named)))}" if named else type(content).__name__
         raise InputError(
-            f"{file}: expected a dict with {', '.join(SPLITS)} (Hyper-Representations), got {got}; "
-            "give the dataset.pt of a zoo"
+            f"expected a dict with {', '.join(SPLITS)} (Hyper-Representations), got {got}; give "
+            "the dataset.pt of a zoo",
+            "not-recognized",
         )
     return sets
 
 
-def _set(name: str, found: Any, file: Path) -> DataSet:
+def _set(name: str, found: Any) -> DataSet:
     attributes = found.state if isinstance(found, Stub) else None
     if not isinstance(attributes, dict):
         raise InputError(
-            f"{file}: expected a {CLASS} as {name}, got {kind_of(found)}; give the dataset.pt of "
-            "a zoo"
+            f"expected a {CLASS} as {name}, got {kind_of(found)}; give the dataset.pt of a zoo",
+            "wrong-type",
         )
     data = attributes.get("data_in")
-    if not isinstance(data, Tensor | list) or (isinstance(data, Tensor) and data.ndim != 2):
+    is_rows = isinstance(data, list) or (isinstance(data, Tensor) and data.ndim == 2)
+    if not is_rows or not len(data):
         raise InputError(
-            f"{file}: expected weights in data_in of {name}, got {kind_of(data)}; {ANOTHER_WAY}"
-        )
-    if len(data) == 0:
-        raise InputError(
-            f"{file}: expected weights in data_in of {name}, it is empty; leave it out"
+            f"expected weights in data_in of {name}, got "
+            f"{'none' if is_rows else kind_of(data)}; {ANOTHER_WAY}",
+            "wrong-type",
         )
     return DataSet(name, attributes, list(data))
 
 
-def _layout(first: DataSet, reading: Reading, file: Path) -> tuple[WeightLayout, str]:
+def _layout(first: DataSet, reading: Reading) -> tuple[WeightLayout, str]:
     """The parameters of the first row, and how they are known."""
     row = first.rows[0]
     if isinstance(row, dict):
-        return _layout_of(row, f"{first.name}[0]", file), "parameters of the state dicts"
-    if not isinstance(row, Tensor) or row.ndim != 1 or not row.is_floating_point():
+        return layout_of_state(_state(row)), "parameters of the state dicts"
+    if not _is_vector(row):
         raise InputError(
-            f"{file}: expected a vector or a state dict as {first.name}[0], got {kind_of(row)}; "
-            f"{ANOTHER_WAY}"
+            f"expected a vector or a state dict, got {kind_of(row)}; {ANOTHER_WAY}", "wrong-type"
         )
-    if reading.layout is not None:
-        return layout_from(reading.layout, len(row), file), f"columns by {reading.layout.name}"
+    if given := reading.layout_of(len(row)):
+        return given
     base = first.attributes.get("checkpoint_base")
     if isinstance(base, dict):
-        layout = _layout_of(base, f"checkpoint_base of {first.name}", file)
+        with naming("checkpoint_base"):
+            layout = layout_of_state(_state(base))
         if layout.size == len(row):
             return layout, "parameters of checkpoint_base in the file"
     if len(row) == RELEASED.size:
         return RELEASED, "parameters of the published networks of 2,464 weights"
     raise InputError(
-        f"{file}: expected vectors of {RELEASED.size:,} weights, or a state dict of the same size "
-        f"as checkpoint_base, got {len(row):,}; give the parameters with --layout"
+        f"expected vectors of {RELEASED.size:,} weights, or a state dict of the same size as "
+        f"checkpoint_base, got {len(row):,}; give the parameters with --layout",
+        "other-network",
     )
 
 
-def _layout_of(state: dict, name: str, file: Path) -> WeightLayout:
-    try:
-        found = _state(state)
-    except InputError as error:
-        raise InputError(f"{file}: {name}: {error}") from error
-    return WeightLayout(tuple((key, tuple(value.shape)) for key, value in found.items()))
+def _is_vector(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.ndim == 1 and value.is_floating_point()
 
 
 def _state(state: dict) -> dict[str, Tensor]:
     """The weights of a state dict."""
     if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise InputError(f"expected a state dict (names to tensors); {ANOTHER_WAY}")
-    found = {key: value for key, value in state.items() if value.is_floating_point()}
-    if not learned(found):
+        raise InputError(f"expected a state dict (names to tensors); {ANOTHER_WAY}", "wrong-type")
+    found = learned({key: value for key, value in state.items() if value.is_floating_point()})
+    if not found:
         raise InputError(
-            f"expected a state dict, no floating-point tensors are in it; {ANOTHER_WAY}"
+            f"expected a state dict, no floating-point tensors are in it; {ANOTHER_WAY}",
+            "wrong-type",
         )
-    return learned(found)
-
-
-def _read(
-    rows: Sequence[tuple[str, Any]], layout: WeightLayout, faults: list[str]
-) -> Float[Tensor, "n d"]:
-    weights = torch.zeros(len(rows), layout.size)
-    for i, (name, row) in enumerate(rows):
-        try:
-            weights[i] = _vector(row, layout)
-        except InputError as error:
-            faults.append(f"{name}: {error}")
-    return weights
-
-
-def _vector(row: Any, layout: WeightLayout) -> Float[Tensor, " d"]:
-    if isinstance(row, dict):
-        return layout.flatten(_state(row))
-    fits = isinstance(row, Tensor) and row.is_floating_point() and row.shape == (layout.size,)
-    if not fits:
-        raise InputError(
-            f"expected {layout.size:,} weights, as the first row has, got {kind_of(row)}; give "
-            "checkpoints of one architecture"
-        )
-    return row.float()
+    return found

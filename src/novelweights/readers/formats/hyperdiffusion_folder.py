@@ -10,6 +10,7 @@ Source: the released files and code of HyperDiffusion (Erkoç et al., 2023).
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -31,16 +32,6 @@ SHAPE = re.compile(r"[0-9a-f]{20,32}", re.ASCII)
 """An identifier of ShapeNet."""
 LOOKED_AT = 100
 """Entries of a folder that are looked at to recognize it."""
-
-
-@dataclass(frozen=True)
-class _Lists:
-    """What the lists say of shapes."""
-
-    split: dict[str, str]
-    problematic: frozenset[str]
-    found: tuple[str, ...]
-    """Names of the lists that are there."""
 
 
 @dataclass(frozen=True)
@@ -71,31 +62,33 @@ class HyperDiffusionFolder:
             InputError: An entry has no network, a list is empty or contradicts another, or the
                 first network cannot be read.
         """
-        lists = _lists(path)
+        splits, problematic, lists = _lists(path)
         files, foreign = _entries(path)
-        shapes = {name: _shape(file, lists) for name, file in files.items()}
-        taken = [name for name in files if shapes[name] not in lists.problematic]
+        shapes = {name: _shape(file, splits.keys() | problematic) for name, file in files.items()}
+        taken = [name for name in files if shapes[name] not in problematic]
         if not taken:
             raise InputError(
                 f"{path}: expected networks (.pth files, or folders with checkpoints/{MODELS[0]}), "
                 f"found {'only problematic ones' if files else 'none'}; give the folder that "
-                "holds them"
+                "holds them",
+                "not-found",
             )
-        units = [Unit(name, (_file(files[name]),)) for name in taken]
+        units = [Unit(name, (_model_in(files[name]) or files[name],)) for name in taken]
         runs = [shapes[name] for name in taken]
         records = Records(
             run=np.array(runs, dtype=object),
-            split=np.array([lists.split.get(run, "unknown") for run in runs], dtype=object),
+            split=np.array([splits.get(run, "unknown") for run in runs], dtype=object),
             step=np.zeros(len(runs), dtype=np.int64),
         )
+        notes = _split_notes(lists, records)
+        if n := len(files) - len(taken):
+            notes.append(f"{n:,} are left out as problematic shapes, as HyperDiffusion does")
+        if foreign:
+            notes.append(f"left out, as these are no networks: {first_few(foreign)}")
         note = "each shape is a run of its own"
         source = source_of_units(path, units, reading, records, note, format_name="hyperdiffusion")
-        recipe = f"HyperDiffusion folder of {len(taken):,} networks"
-        return replace(
-            source,
-            info=replace(source.info, recipe=recipe),
-            notes=(*_told(lists, records, len(files) - len(taken)), *_left_out(foreign)),
-        )
+        info = replace(source.info, recipe=f"HyperDiffusion folder of {len(taken):,} networks")
+        return replace(source, info=info, notes=tuple(notes))
 
 
 def _model_in(entry: Path) -> Path | None:
@@ -104,37 +97,35 @@ def _model_in(entry: Path) -> Path | None:
     return next((model for model in models if model.is_file()), None)
 
 
-def _file(entry: Path) -> Path:
-    return _model_in(entry) or entry
-
-
 def _entries(path: Path) -> tuple[dict[str, Path], list[str]]:
     """Files and folders that are networks, by name, and the names of files that are not."""
     if not path.is_dir():
         raise InputError(
-            f"{path}: expected a folder of HyperDiffusion's networks, got a file; give the folder"
+            f"{path}: expected a folder of HyperDiffusion's networks, got a file; give the folder",
+            "wrong-type",
         )
-    entries = [p for p in listed(path) if not p.name.startswith(".")]
-    empty = [p.name for p in entries if p.is_dir() and _model_in(p) is None]
+    known = {f"{part}_split.lst" for part in LISTS}
+    networks: dict[str, Path] = {}
+    empty, foreign = [], []
+    for entry in (p for p in listed(path) if not p.name.startswith(".")):
+        if entry.is_dir() and _model_in(entry) is None:
+            empty.append(entry.name)
+        elif entry.is_dir() or entry.suffix == ".pth":
+            other = networks.setdefault(_name(entry), entry)
+            if other is not entry:
+                raise InputError(
+                    f"{path}: expected one network of a name, {other.name} and {entry.name} have "
+                    "one; remove one of them",
+                    "other-rows",
+                )
+        elif entry.name not in known and not entry.match(PROBLEMATIC):
+            foreign.append(entry.name)
     if empty:
         raise InputError(
             f"{path}: expected checkpoints/{MODELS[0]} or {MODELS[1]} in every folder, "
-            f"{len(empty)} have none, first {empty[0]}; copy them again or remove them"
+            f"{len(empty)} have none, first {empty[0]}; copy them again or remove them",
+            "not-found",
         )
-    found = [p for p in entries if p.is_dir() or p.suffix == ".pth"]
-    networks = {_name(p): p for p in found}
-    twice = [p.name for p in found if networks[_name(p)] != p]
-    if twice:
-        raise InputError(
-            f"{path}: expected one network of a name, {twice[0]} and "
-            f"{networks[_name(path / twice[0])].name} have one; remove one of them"
-        )
-    known = {f"{part}_split.lst" for part in LISTS}
-    foreign = [
-        p.name
-        for p in entries
-        if p not in found and p.name not in known and not p.match(PROBLEMATIC)
-    ]
     return networks, foreign
 
 
@@ -149,86 +140,72 @@ def _fields(entry: Path) -> tuple[str, str]:
     return (fields[1], "_".join(fields[1:3])) if len(fields) > 1 else (name, name)
 
 
-def _shape(entry: Path, lists: _Lists) -> str:
+def _shape(entry: Path, known: Collection[str]) -> str:
     """The identifier of an entry's shape; that of moving shapes has two fields."""
     short, long = _fields(entry)
-    listed = lists.split.keys() | lists.problematic
-    return long if short not in listed and long in listed else short
+    return long if short not in known and long in known else short
 
 
 def _places(path: Path, pattern: str) -> list[Path]:
     """Files of a name in the folder, else in the one above it."""
     for folder in (path, path.absolute().parent):
-        found = sorted(p for p in folder.glob(pattern) if p.is_file())
-        if found:
+        if found := sorted(p for p in folder.glob(pattern) if p.is_file()):
             return found
     return []
 
 
-def _lists(path: Path) -> _Lists:
-    """The split lists and the list of problematic shapes, as far as they are there."""
+def _lists(path: Path) -> tuple[dict[str, str], set[str], list[str]]:
+    """Our split of each shape on a list, the problematic shapes, and the split lists there are."""
     split: dict[str, str] = {}
     found = []
     for part, ours in LISTS.items():
         for file in _places(path, f"{part}_split.lst"):
             found.append(file.name)
-            names = [name.split(".")[0] for name in _names(file)]
+            names = _names(file)
             twice = [name for name in names if split.get(name, ours) != ours]
             if twice:
                 raise InputError(
                     f"{file}: expected shapes of one split, {twice[0]} is on the train list, too; "
-                    "get the lists again"
+                    "get the lists again",
+                    "wrong-records",
                 )
             split |= dict.fromkeys(names, ours)
-    files = _places(path, PROBLEMATIC)
-    problematic = frozenset(name.split(".")[0] for file in files for name in _names(file))
-    return _Lists(split, problematic, (*found, *(file.name for file in files)))
+    return split, {name for file in _places(path, PROBLEMATIC) for name in _names(file)}, found
 
 
 def _names(file: Path) -> list[str]:
-    """The first word of each line."""
+    """The first word of each line, without an ending."""
     try:
         with file.open(encoding="utf-8") as lines:
-            names = [words[0] for line in lines if (words := line.split())]
+            names = [words[0].split(".")[0] for line in lines if (words := line.split())]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{file}: expected a list of shapes, a name a line, could not read it ({error}); get "
-            "the list again"
+            "the list again",
+            "damaged",
         ) from error
     if not names:
         raise InputError(
             f"{file}: expected a list of shapes, a name a line, it is empty; get the list again "
-            "or remove it"
+            "or remove it",
+            "damaged",
         )
     return names
 
 
-def _told(lists: _Lists, records: Records, n_problematic: int) -> list[str]:
-    """What the lists said, a sentence each."""
-    if not any(name.endswith(".lst") for name in lists.found):
-        notes = [
-            "no split is told, there is no train_split.lst, val_split.lst or test_split.lst in "
+def _split_notes(lists: list[str], records: Records) -> list[str]:
+    """What the lists said of splits."""
+    if not lists:
+        return [
+            "splits are unknown: there is no train_split.lst, val_split.lst or test_split.lst in "
             "the folder or the one above it"
         ]
-    else:
-        counts = Counter(map(str, records.split))
-        notes = [
-            f"splits by {', '.join(n for n in lists.found if n.endswith('.lst'))}: "
-            f"{counts['train']:,} train, {counts['heldout']:,} held out (validation and test)"
-        ]
-        if counts["unknown"]:
-            first = records.run[np.flatnonzero(records.split == "unknown")[0]]
-            notes.append(
-                f"{counts['unknown']:,} are on no list and have split unknown, first {first}"
-            )
-    if n_problematic:
-        notes.append(
-            f"{n_problematic:,} are left out as problematic shapes, as HyperDiffusion does"
-        )
+    counts = Counter(map(str, records.split))
+    notes = [
+        f"splits by {', '.join(lists)}: {counts['train']:,} train, {counts['heldout']:,} held out "
+        "(validation and test)"
+    ]
+    if n := counts["unknown"]:
+        first = records.run[np.flatnonzero(records.split == "unknown")[0]]
+        notes.append(f"{n:,} are on no list and have split unknown, first {first}")
     return notes
-
-
-def _left_out(names: list[str]) -> list[str]:
-    if not names:
-        return []
-    return [f"left out, as these are no networks: {first_few(names)}"]

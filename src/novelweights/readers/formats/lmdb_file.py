@@ -9,10 +9,10 @@ Source: the file format of LMDB 0.9 (`mdb.c`), data format version 1; the code i
 """
 
 import struct
-from dataclasses import dataclass
+from bisect import bisect_right
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from novelweights.errors import InputError
 
@@ -44,8 +44,7 @@ _NODE = struct.Struct("<HHHH")  # low and high part of the size, flags, length o
 _NUMBER = struct.Struct("<Q")
 
 
-@dataclass(frozen=True)
-class _Node:
+class _Node(NamedTuple):
     """An entry of a page: where its value lies."""
 
     flags: int
@@ -73,7 +72,8 @@ class LmdbFile:
         except OSError as error:
             raise InputError(
                 f"{self.path}: expected the data of an LMDB environment, cannot open it "
-                f"({error.strerror}); give the folder that holds it"
+                f"({error.strerror}); give the folder that holds it",
+                "not-found",
             ) from error
         try:
             self._size = self.path.stat().st_size
@@ -85,12 +85,7 @@ class LmdbFile:
     def __enter__(self) -> "LmdbFile":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
 
     def get(self, key: bytes) -> bytes | None:
@@ -104,22 +99,31 @@ class LmdbFile:
             return None
         for _ in range(MAX_DEPTH):
             page = self._page(number)
-            flags = _PAGE.unpack_from(page)[2] & KINDS
-            n_nodes = self._n_nodes(page, number)
-            if flags == LEAF:
-                _, found = self._search(page, key, number, 0, n_nodes)
-                return None if found is None else self._value(page, found)
-            if flags != BRANCH:
+            _, _, flags, lower, _ = _PAGE.unpack_from(page)
+            is_leaf = flags & KINDS == LEAF
+            if not is_leaf and flags & KINDS != BRANCH:
                 raise self._damaged(f"page {number:,} is neither a branch nor a leaf")
-            number = self._below(page, key, number, n_nodes)
+            n_nodes, rest = divmod(lower - HEADER, 2)
+            if not (is_leaf or n_nodes) or n_nodes < 0 or lower > len(page) or rest:
+                raise self._damaged(f"page {number:,} has a list of entries that does not fit it")
+            # the last entry whose key is not beyond this one; the first of a branch has no key
+            nodes = partial(self._node, page, number)
+            after = bisect_right(
+                range(n_nodes), key, 0 if is_leaf else 1, key=lambda i: nodes(i).key
+            )
+            if is_leaf:
+                node = nodes(after - 1) if after else None
+                return self._value(page, node) if node and node.key == key else None
+            node = nodes(after - 1)
+            number = node.size | node.flags << 32
         raise self._damaged(f"more than {MAX_DEPTH} pages lead to a value, so they form a circle")
 
     def _newest(self) -> tuple[int, int]:
         """Page size and root page, by the later of the two meta pages."""
         first = self._read(0, HEADER + _META.size + 2 * _DATABASE.size + _LAST.size)
-        page_size = self._meta(first)[0]
+        page_size, *_ = self._meta(first)
         metas = [self._meta(first), self._meta(self._read(page_size, len(first)))]
-        if any(meta[0] != page_size for meta in metas):
+        if metas[1][0] != page_size:
             raise self._damaged("its two meta pages name different page sizes")
         _, root, _ = max(metas, key=lambda meta: meta[2])
         return page_size, root
@@ -131,12 +135,14 @@ class LmdbFile:
         if magic != MAGIC or not flags & META:
             raise InputError(
                 f"{self.path}: expected an LMDB environment of a 64-bit little-endian machine, "
-                "the file does not begin like one; copy it again from where it works"
+                "the file does not begin like one; copy it again from where it works",
+                "not-recognized",
             )
         if version != VERSION:
             raise InputError(
                 f"{self.path}: expected LMDB data format {VERSION}, got {version}; write it again "
-                "with LMDB 0.9"
+                "with LMDB 0.9",
+                "wrong-version",
             )
         at = HEADER + _META.size
         page_size = _DATABASE.unpack_from(page, at)[0]
@@ -153,7 +159,8 @@ class LmdbFile:
             raise InputError(
                 f"{self.path}: expected all of an LMDB environment, it names byte "
                 f"{start + size:,} and the file has {self._size:,}: truncated or damaged; copy "
-                "it again"
+                "it again",
+                "damaged",
             )
         self._file.seek(start)
         data = self._file.read(size)
@@ -167,13 +174,7 @@ class LmdbFile:
             raise self._damaged(f"page {number:,} calls itself {_PAGE.unpack_from(page)[0]:,}")
         return page
 
-    def _n_nodes(self, page: bytes, number: int) -> int:
-        lower = _PAGE.unpack_from(page)[3]
-        if not HEADER <= lower <= len(page) or lower % 2:
-            raise self._damaged(f"page {number:,} has a list of entries that does not fit it")
-        return (lower - HEADER) // 2
-
-    def _node(self, page: bytes, place: int, number: int) -> _Node:
+    def _node(self, page: bytes, number: int, place: int) -> _Node:
         """The entry at a place of a page."""
         (at,) = struct.unpack_from("<H", page, HEADER + 2 * place)
         start = at + _NODE.size
@@ -185,52 +186,28 @@ class LmdbFile:
         key = page[start : start + key_size]
         return _Node(flags, low | high << 16, key, start + key_size)
 
-    def _search(
-        self, page: bytes, key: bytes, number: int, first: int, end: int
-    ) -> tuple[int | None, _Node | None]:
-        """The last entry whose key is not beyond the one sought, and the one that equals it."""
-        last = None
-        while first < end:
-            middle = (first + end) // 2
-            node = self._node(page, middle, number)
-            if node.key == key:
-                return middle, node
-            if node.key < key:
-                last, first = middle, middle + 1
-            else:
-                end = middle
-        return last, None
-
-    def _below(self, page: bytes, key: bytes, number: int, n_nodes: int) -> int:
-        """The page of a branch under which a key belongs; the first entry has no key."""
-        if n_nodes < 1:
-            raise self._damaged(f"branch {number:,} has no entries")
-        place, _ = self._search(page, key, number, 1, n_nodes)
-        node = self._node(page, place or 0, number)
-        return node.size | node.flags << 32
-
     def _value(self, page: bytes, node: _Node) -> bytes:
         """The value of a leaf's entry, from the page or from pages of its own."""
+        what = f"the value of key {node.key!r}"
         if node.flags & NOT_A_VALUE:
-            raise self._damaged(f"key {node.key!r} holds a database or several values")
-        if not node.flags & IN_OVERFLOW:
-            if node.start + node.size > len(page):
-                raise self._damaged(f"the value of key {node.key!r} reaches beyond its page")
+            raise self._damaged(f"{what} is a database or several values")
+        is_beside = node.flags & IN_OVERFLOW
+        if node.start + (_NUMBER.size if is_beside else node.size) > len(page):
+            raise self._damaged(f"{what} reaches beyond its page")
+        if not is_beside:
             return page[node.start : node.start + node.size]
-        if node.start + _NUMBER.size > len(page):
-            raise self._damaged(f"the value of key {node.key!r} reaches beyond its page")
         (number,) = _NUMBER.unpack_from(page, node.start)
         start = number * self._page_size
         header = self._read(start, HEADER)
         there, _, flags, _, _ = _PAGE.unpack(header)
-        n_pages = _N_PAGES.unpack_from(header, HEADER - _N_PAGES.size)[0]
+        (n_pages,) = _N_PAGES.unpack_from(header, HEADER - _N_PAGES.size)
         if there != number or flags & KINDS != OVERFLOW:
-            raise self._damaged(f"the value of key {node.key!r} is not where it is said to be")
+            raise self._damaged(f"{what} is not where it is said to be")
         if HEADER + node.size > n_pages * self._page_size:
-            raise self._damaged(f"the value of key {node.key!r} is longer than its pages")
+            raise self._damaged(f"{what} is longer than its pages")
         return self._read(start + HEADER, node.size)
 
     def _damaged(self, what: str) -> InputError:
         return InputError(
-            f"{self.path}: expected an LMDB environment, {what}: damaged; copy it again"
+            f"{self.path}: expected an LMDB environment, {what}: damaged; copy it again", "damaged"
         )

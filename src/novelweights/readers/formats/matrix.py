@@ -10,11 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, naming
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
-from novelweights.readers.given_layout import read_layout
 from novelweights.readers.source import Reading, Source
-from novelweights.weights.chain import symmetry_of_layout
+from novelweights.weights.chain import known_symmetry
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import PopulationInfo, Records
 
@@ -49,14 +48,9 @@ class Matrix:
         Raises:
             InputError: Damaged, no matrix of real numbers, or there is no layout for it.
         """
-        try:
+        with naming(path):
             matrix = _only_matrix(CheckpointFiles(reading.max_bytes).content(path))
-        except InputError as error:
-            text = str(error)
-            raise InputError(
-                f"{path.parent / text}" if text.startswith(path.name) else f"{path}: {text}"
-            ) from error
-        layout, note = _layout(path, reading, matrix.shape[1])
+            layout, note = _layout(path, reading, matrix.shape[1])
 
         def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
             rows = matrix[start:stop]
@@ -64,7 +58,6 @@ class Matrix:
                 return rows.detach().to(torch.float32)
             return torch.from_numpy(np.array(rows, dtype=np.float32))
 
-        symmetry = symmetry_of_layout(layout)
         names = tuple(f"{row:05d}" for row in range(len(matrix)))
         return Source(
             format="matrix",
@@ -74,8 +67,7 @@ class Matrix:
             records=Records.of([f"row-{name}" for name in names], split="unknown"),
             read=read,
             info=PopulationInfo(
-                recipe=f"matrix of {len(names)} checkpoints",
-                symmetry=None if isinstance(symmetry, str) else symmetry,
+                recipe=f"matrix of {len(names)} checkpoints", symmetry=known_symmetry(layout)
             ),
             notes=(f"a matrix of {len(names)} rows, {note}",),
             runs_note="each row is taken for a run of its own",
@@ -92,49 +84,49 @@ def _only_matrix(content: Any) -> Tensor | np.ndarray:
         [content] = content.values()
     if not isinstance(content, Tensor | np.ndarray):
         n = len(content) if isinstance(content, Mapping) else 0
-        told = f"{n} arrays" if n else type(content).__name__
+        got = f"{n} arrays" if n else type(content).__name__
         raise InputError(
-            f"expected one matrix of checkpoints by weights, got {told}; save it alone"
+            f"expected one matrix of checkpoints by weights, got {got}; save it alone", "wrong-type"
         )
     is_real = (
         content.is_floating_point() if isinstance(content, Tensor) else content.dtype.kind == "f"
     )
     shape = "x".join(map(str, content.shape)) or "a scalar"
-    if content.ndim != 2 or not is_real or not content.shape[0] or not content.shape[1]:
+    if content.ndim != 2 or not is_real or 0 in content.shape:
         raise InputError(
             "expected a matrix of checkpoints by weights in floating point, got "
-            f"{shape} of {str(content.dtype).removeprefix('torch.')}; save one row per checkpoint"
+            f"{shape} of {str(content.dtype).removeprefix('torch.')}; save one row per checkpoint",
+            "wrong-type" if not is_real else "wrong-shape",
         )
     return content
 
 
 def _layout(path: Path, reading: Reading, n_weights: int) -> tuple[WeightLayout, str]:
     where = reading.layout or path.parent / LAYOUT
-    if where.is_file():
-        layout, told = read_layout(where), f"columns by {where.name}"
-    elif where.exists():
-        raise InputError(f"{where}: expected a CSV, it is no file; give one with --layout")
-    elif reading.columns is None or reading.layout is not None:
+    if reading.layout is not None or where.exists():
+        layout, note = WeightLayout.read(where), f"columns by {where.name}"
+    elif reading.columns is None or _is_sorted_by_name(reading.columns):
+        why = f"there is no {where}"
+        if reading.columns is not None:
+            why = (
+                "the training checkpoints' own order is that of safetensors, which sorts names, "
+                "and tells nothing of a matrix"
+            )
         raise InputError(
-            f"{path}: expected a layout that says which parameters its {n_weights} columns "
-            f"are: there is no {where}; give one with --layout (CSV with parameter, shape such "
-            "as 10x784), in the order of the columns"
-        )
-    elif _is_sorted_by_name(reading.columns):
-        raise InputError(
-            f"{path}: expected a layout that says which parameters its {n_weights} columns "
-            "are: the training checkpoints' own order is that of safetensors, which sorts "
-            "names, and tells nothing of a matrix; give it with --layout"
+            f"expected a layout that says which parameters its {n_weights} columns are: {why}; "
+            "give one with --layout (CSV with parameter, shape such as 10x784), in the order of "
+            "the columns",
+            "not-found",
         )
     else:
-        layout = reading.columns
-        told = "columns taken to be those of the training checkpoints"
+        layout, note = reading.columns, "columns taken to be those of the training checkpoints"
     if layout.size != n_weights:
         raise InputError(
-            f"{path}: expected {layout.size} columns ({told}), the matrix has {n_weights}; give "
-            "the layout of these checkpoints"
+            f"expected {layout.size} columns ({note}), the matrix has {n_weights}; give the layout "
+            "of these checkpoints",
+            "other-network",
         )
-    return layout, told
+    return layout, note
 
 
 def _is_sorted_by_name(layout: WeightLayout) -> bool:

@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from novelweights.errors import InputError, first_few
+from novelweights.errors import InputError, count, first_few, naming
 from novelweights.readers.formats.state_dicts import source_of_units
-from novelweights.readers.scores import as_percent
-from novelweights.readers.source import Reading, Source
+from novelweights.readers.source import Reading, Source, as_percent
 from novelweights.readers.units import Unit, listed
 from novelweights.weights.population import Records
 
@@ -50,47 +49,40 @@ class PDiffFolder:
                 be read.
         """
         files = {p.name: p for p in listed(path) if p.suffix == ".pth"}
-        trained = {name: found for name in files if (found := TRAINED.fullmatch(name))}
+        trained = [found for name in files if (found := TRAINED.fullmatch(name))]
         if trained:
-            names = sorted(trained, key=lambda name: (trained[name][3], int(trained[name][1])))
-            records, told, runs_note = _trained(path, [trained[name] for name in names])
+            trained.sort(key=lambda found: (found[3], int(found[1])))
+            names = [found.string for found in trained]
+            best = max(trained, key=lambda found: float(found[2])).string
+            with naming(path / best):
+                records, note, runs_note = _trained(trained)
         else:
             names = [name for name in files if GENERATED.fullmatch(name)]
             records = Records.of([Path(name).stem for name in names], split="generated")
-            told = f"{len(names):,} generated checkpoints of P-diff"
+            note = f"{len(names):,} generated checkpoints of P-diff"
             runs_note = "each is a run of its own"
         if not names:
             raise InputError(
                 f"{path}: expected files named 0001_acc0.7650_seed0040_NAME.pth or "
-                "generated_NAME_001.pth (P-diff), found none; read them as a folder of state dicts"
+                "generated_NAME_001.pth (P-diff), found none; read them as a folder of state dicts",
+                "not-found",
             )
+        notes, taken = [note], set(names)
+        if left := [name for name in files if name not in taken]:
+            notes.append(f"left out, as P-diff names no checkpoint so: {first_few(left)}")
         units = [Unit(Path(name).stem, (files[name],)) for name in names]
-        notes = [told, *_left_out([name for name in files if name not in set(names)])]
         read = partial(source_of_units, records=records, runs_note=runs_note, format_name="p-diff")
         source = read(path, units, reading)
         if not reading.prefix and all(name.startswith(PREFIX) for name, _ in source.layout.shapes):
-            reading = replace(reading, prefix=PREFIX)
-            source = read(path, units, reading)
+            source = read(path, units, replace(reading, prefix=PREFIX))
             notes.append(f'"{PREFIX}" is left off the names of parameters')
         recipe = f"P-diff folder of {len(names):,} checkpoints"
-        return replace(
-            source,
-            info=replace(source.info, recipe=recipe),
-            notes=tuple(notes),
-        )
+        return replace(source, info=replace(source.info, recipe=recipe), notes=tuple(notes))
 
 
-def _trained(path: Path, found: list[re.Match[str]]) -> tuple[Records, str, str]:
+def _trained(found: list[re.Match[str]]) -> tuple[Records, str, str]:
     """Records of training checkpoints by their file names, and what was taken from them."""
-    written = [float(match[2]) for match in found]
-    accuracies = as_percent(written)
-    if accuracies is None:
-        name = found[written.index(max(written))].string
-        raise InputError(
-            f"{path}: expected accuracies of 0 to 1, or to 100 percent, in the names of files, "
-            f"got {name}; name the files as P-diff does"
-        )
-    percents, unit = accuracies
+    percents, unit = as_percent([float(match[2]) for match in found])
     runs = [match[3] for match in found]
     records = Records.of(
         runs,
@@ -98,15 +90,8 @@ def _trained(path: Path, found: list[re.Match[str]]) -> tuple[Records, str, str]
         step=[int(match[1]) for match in found],
         scores={"test_accuracy": percents.tolist()},
     )
-    n_runs = len(set(runs))
     return (
         records,
-        f"{len(found):,} training checkpoints of {n_runs} run{'s' if n_runs > 1 else ''} of P-diff",
+        f"{len(found):,} training checkpoints of {count(len(set(runs)), 'run')} of P-diff",
         f"runs, steps and accuracies ({unit}) by the file names",
     )
-
-
-def _left_out(names: list[str]) -> list[str]:
-    if not names:
-        return []
-    return [f"left out, as P-diff names no checkpoint so: {first_few(names)}"]

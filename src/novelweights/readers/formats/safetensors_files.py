@@ -52,8 +52,8 @@ class SafetensorsFiles:
             InputError: It is damaged, too large, or holds tensors of a kind that torch has not.
         """
         content = content_of(path, self.max_bytes)
-        if len(content) != self._size or not content.startswith(self._header) or not self._header:
-            self._learn(content, path)
+        if not self._header or len(content) != self._size or not content.startswith(self._header):
+            self._learn(content)
         start = len(self._header)
         return {
             name: torch.frombuffer(content, dtype=dtype, count=count, offset=start + first).reshape(
@@ -64,26 +64,28 @@ class SafetensorsFiles:
             for name, dtype, shape, first, count in self._tensors
         }
 
-    def _learn(self, content: bytearray, path: Path) -> None:
+    def _learn(self, content: bytearray) -> None:
         """Check a file by the library and remember where its tensors lie."""
         length = int.from_bytes(content[:LENGTH], "little")
         if len(content) < LENGTH or length > min(LONGEST_HEADER, len(content) - LENGTH):
             raise InputError(
-                f"{path.name}: expected a safetensors file, its header announces {length:,} bytes "
-                f"and the file has {len(content):,}: damaged or truncated; copy it again"
+                f"expected a safetensors file, its header announces {length:,} bytes and the file "
+                f"has {len(content):,}: damaged or truncated; copy it again",
+                "damaged",
             )
         try:
             entries = [(name, entry["dtype"]) for name, entry in deserialize(bytes(content))]
             described = json.loads(content[LENGTH : LENGTH + length])
         except (SafetensorError, ValueError, RecursionError) as error:
             raise InputError(
-                f"{path.name}: damaged or truncated ({error}); expected a sound safetensors file: "
-                "copy it again"
+                f"expected a sound safetensors file, it is damaged or truncated ({error}); copy it "
+                "again",
+                "damaged",
             ) from error
         if odd := sorted({dtype for _, dtype in entries} - DTYPES.keys()):
             raise InputError(
-                f"{path.name}: expected numbers that torch knows, got {', '.join(odd)}; save it as "
-                "float32"
+                f"expected numbers that torch knows, got {', '.join(odd)}; save it as float32",
+                "wrong-type",
             )
         self._header, self._size = bytes(content[: LENGTH + length]), len(content)
         self._tensors = []

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, count, first_few
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
 from novelweights.readers.run_names import records_by_name
-from novelweights.readers.source import SHOWN_FAULTS, Reading, Source, told_faults
+from novelweights.readers.source import Fault, Reading, Source, refusal_of, row_by_row
 from novelweights.readers.units import SUFFIXES, Unit, checkpoint_units, folders_left_out
-from novelweights.weights.chain import symmetry_of_layout
+from novelweights.weights.chain import known_symmetry
 from novelweights.weights.layout import WeightLayout, is_statistic
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -45,18 +45,21 @@ class StateDicts:
         """
         units = [Unit(path.stem, (path,))] if path.is_file() else checkpoint_units(path)
         if not units:
-            raise InputError(f"{path}: expected .safetensors, .pt or .pth files, found none")
+            raise InputError(
+                f"{path}: expected .safetensors, .pt or .pth files, found none; name the folder "
+                "that holds them",
+                "not-found",
+            )
         names = [unit.name for unit in units]
-        if reading.tells_runs:
+        if reading.names_runs:
             records, note = Records.of(names, split="unknown"), ""
         else:
             records, note = records_by_name(names)
         source = source_of_units(path, units, reading, records, note, format_name="state-dicts")
-        left = folders_left_out(path, units) if path.is_dir() else []
-        if not left:
-            return source
-        told = f"checkpoints in folders beside them are left out: {', '.join(left[:SHOWN_FAULTS])}"
-        return replace(source, notes=(*source.notes, told))
+        if left := folders_left_out(path, units) if path.is_dir() else []:
+            note = f"checkpoints in folders beside them are left out: {first_few(left)}"
+            source = replace(source, notes=(*source.notes, note))
+        return source
 
 
 def source_of_units(
@@ -78,29 +81,24 @@ def source_of_units(
     layout = layout_of_state(learned(whole))
     buffers = {name: value for name, value in whole.items() if is_statistic(name)}
 
-    def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
-        block = torch.empty(stop - start, layout.size)
-        for row, unit in enumerate(units[start:stop]):
-            try:
-                state = files.state_of(unit)
-                layout.flatten_into(block[row], learned(state))
-                if reading.chooses and reading.shared is None:
-                    _require_same_buffers(buffers, state)
-            except InputError as error:
-                faults.append(told_fault(path, unit, error))
-        return block
+    def fill(row: int, weights: Float[Tensor, " d"]) -> None:
+        state = files.state_of(units[row])
+        layout.flatten_into(weights, learned(state))
+        if reading.chooses and reading.shared is None:
+            _require_same_buffers(buffers, state)
 
-    n = len(units)
     return Source(
         format=format_name,
         path=path,
         names=tuple(unit.name for unit in units),
         layout=layout,
         records=records,
-        read=read,
-        info=PopulationInfo(recipe=f"folder of {n} state dicts", symmetry=chain_symmetry(whole)),
+        read=row_by_row([unit.place_in(path) for unit in units], layout.size, fill),
+        info=PopulationInfo(
+            recipe=f"folder of {len(units)} state dicts", symmetry=chain_symmetry(whole)
+        ),
         buffers=buffers,
-        notes=(f"{n} state dict{'s' if n > 1 else ''}",),
+        notes=(count(len(units), "state dict"),),
         runs_note=runs_note,
     )
 
@@ -110,13 +108,24 @@ def _first_readable(path: Path, units: Sequence[Unit], files: CheckpointFiles) -
     faults: list[str] = []
     for unit in units:
         try:
-            state = files.state_of(unit)
-            if learned(state):
-                return state
-            raise InputError("expected weights, got running statistics alone; save the state dict")
+            return readable_state(files, unit)
         except InputError as error:
-            faults.append(told_fault(path, unit, error))
-    raise InputError(told_faults(path, faults, len(units)))
+            faults.append(Fault(unit.place_in(path), error))
+    raise refusal_of(faults, len(units), path)
+
+
+def readable_state(files: CheckpointFiles, unit: Unit) -> dict[str, Tensor]:
+    """The floating-point tensors of a checkpoint, some of which were learned.
+
+    Raises:
+        InputError: There are none, or a file cannot be read.
+    """
+    state = files.state_of(unit)
+    if not learned(state):
+        raise InputError(
+            "expected weights, got running statistics alone; save the state dict", "wrong-content"
+        )
+    return state
 
 
 def layout_of_state(state: Mapping[str, Tensor]) -> WeightLayout:
@@ -131,14 +140,8 @@ def learned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def chain_symmetry(state: Mapping[str, Tensor]) -> NeuronSymmetry | None:
     """The permutations of a state dict whose names and shapes are those of a plain chain."""
-    found = symmetry_of_layout(layout_of_state(state))
-    return None if isinstance(found, str) else found.only(learned(state))
-
-
-def told_fault(path: Path, unit: Unit, error: InputError) -> str:
-    """What is wrong with a checkpoint, beginning with its path below the folder."""
-    name = unit.file.relative_to(path).as_posix() if path.is_dir() else unit.file.name
-    return f"{name}: {str(error).removeprefix(f'{unit.file.name}: ')}"
+    found = known_symmetry(layout_of_state(state))
+    return None if found is None else found.only(learned(state))
 
 
 def _require_same_buffers(first: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
@@ -147,5 +150,6 @@ def _require_same_buffers(first: Mapping[str, Tensor], state: Mapping[str, Tenso
         if name in state and not torch.equal(value, state[name]):
             raise InputError(
                 f"{name} differs from that of the first checkpoint; expected networks that differ "
-                "in the chosen parameters alone: name the rest that they share with --shared"
+                "in the chosen parameters alone: name the rest that they share with --shared",
+                "other-network",
             )

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from novelweights.errors import InputError, naming
+from novelweights.errors import InputError
 from novelweights.readers.pickle.interpreter import DAMAGE, read_pickle
 from novelweights.readers.pickle.torch_tensors import TORCH_NAMES, Plan, Storage, storage_of
 from novelweights.readers.pickle.values import shown
@@ -58,20 +58,19 @@ class TorchFiles:
 
         Raises:
             InputError: It needs code to be read, holds tensors of a special kind, is too large,
-                damaged, or something else; nothing of it was run. Begins with the file's name.
+                damaged, or something else; nothing of it was run.
         """
         content = content_of(path, self._max_bytes)
-        with naming(path.name):
-            try:
-                if content.startswith(START):
-                    return self._zip(content, _entries(path, content))
-                return self._stream(content)
-            except (*DAMAGE, OSError, RuntimeError, zipfile.BadZipFile) as error:
-                raise InputError(
-                    "expected a file of torch.save, it is damaged or truncated "
-                    f"({shown(error)}); get the file again",
-                    "damaged",
-                ) from error
+        try:
+            if content.startswith(START):
+                return self._zip(content, _entries(path, content))
+            return self._stream(content)
+        except (*DAMAGE, OSError, RuntimeError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"expected a file of torch.save, it is damaged or truncated ({shown(error)}); get "
+                "the file again",
+                "damaged",
+            ) from error
 
     def _zip(self, content: bytearray, entries: Places) -> Any:
         folder = _folder(entries)
