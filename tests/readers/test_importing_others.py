@@ -6,7 +6,7 @@ from refused import refused
 from safetensors.torch import save_file
 from written import a_state
 
-from novelweights.readers import heldout_rows, open_source, read_checkpoints
+from novelweights.readers import open_checkpoints, open_source, read_checkpoints
 from novelweights.readers.importing import import_source
 from novelweights.readers.source import Reading
 
@@ -36,7 +36,7 @@ def test_runs_that_are_told_otherwise_leave_held_out_rows_held_out(tmp_path: Pat
     source = open_source(write_folder(tmp_path / "c", SPLIT))
     import_source(source, tmp_path / "p", reading=Reading())
     by_pattern = Reading(pattern="{run}")
-    assert heldout_rows(tmp_path / "p", by_pattern) == 2
+    assert open_checkpoints(tmp_path / "p", reading=by_pattern).n_heldout == 2
     trained = read_checkpoints(str(tmp_path / "p"), split="train", reading=by_pattern)
     assert list(trained.records.run) == ["00000", "00001"]
 

@@ -7,7 +7,7 @@ from refused import refused
 from safetensors.torch import save_file
 
 from novelweights.networks.mlp import OneHiddenMLP
-from novelweights.readers import heldout_rows, read_checkpoints
+from novelweights.readers import open_checkpoints, read_checkpoints
 from novelweights.seeding import rng_for
 from novelweights.weights.population import Population, Records
 from novelweights.weights.writer import save_population
@@ -159,7 +159,7 @@ def test_split_of_a_population_folder_is_chosen_by_role(tmp_path: Path) -> None:
     assert len(read_checkpoints(tmp_path / "p")) == 5
     with refused("not-found"):
         read_checkpoints(tmp_path / "p", split="generated")
-    assert heldout_rows(tmp_path / "p") == 2
+    assert open_checkpoints(tmp_path / "p").n_heldout == 2
 
 
 def test_files_that_differ_only_in_their_ending_are_two_runs(tmp_path: Path) -> None:
