@@ -23,7 +23,7 @@ def invented(found):
     return {
         "repetitions": 200,
         "sizes": {"n_heldout": [100, 400]},
-        "wanted": [{"is_met": True}, {"is_met": False}],
+        "targets": [{"is_met": True}, {"is_met": False}],
         "zoos": [{"name": "one", "outcomes": outcomes}, {"name": "two", "outcomes": outcomes}],
     }
 

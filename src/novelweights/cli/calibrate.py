@@ -43,6 +43,6 @@ def calibrate(
             resume=resume,
             tell=progress,
         )
-    for line in study.wanted:
+    for line in study.targets:
         say(f"{'met' if line.is_met else 'MISSED':6}  {line.text}: {line.reached}")
     say(f"page: {output / PAGE}")

@@ -11,6 +11,7 @@ from novelweights.files import read_json
 from novelweights.report.tables import PlainTable, percent
 
 COMMITTED = Path(__file__).with_name("calibration.json")
+CALIBRATION_SCHEMA = 2
 SHOWN = {
     "fresh": "fresh runs",
     "shrunk": "fresh runs, shrunk",
@@ -51,12 +52,12 @@ def calibration_summary(path: Path = COMMITTED) -> PlainTable | None:
             zoo["name"]: {o["kind"]: o["found"] for o in zoo["outcomes"] if o["n_heldout"] == n}
             for zoo in zoos
         }
-        met = sum(line["is_met"] for line in study["wanted"])
+        met = sum(line["is_met"] for line in study["targets"])
         note = (
             f"Share called replica or interpolation in {study['repetitions']} audits of "
             f"{len(zoos)} zoo{'s' * (len(zoos) != 1)} of known truth with {n} held-out runs each; "
             "of honest runs none should be, of copies and mixtures all. Noise: its length over the "
-            f"median distance of held-out runs. {met} of {len(study['wanted'])} targets set "
+            f"median distance of held-out runs. {met} of {len(study['targets'])} targets set "
             "beforehand were met; docs/calibration.md tells all."
         )
         rows = [

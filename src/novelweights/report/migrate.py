@@ -1,7 +1,7 @@
 """Kept results in the keys of today: `python -m novelweights.report.migrate FOLDER...`.
 
-Rewrites every audit.json and summary.json of the schema before, and nothing else: numbers stay to
-the last digit. Pages are drawn again by `novelweights report`.
+Rewrites every audit.json, summary.json and calibration.json of the schema before, and nothing else:
+numbers stay to the last digit. Pages are drawn again by `novelweights report`.
 """
 
 import re
@@ -13,6 +13,7 @@ from typing import Any
 from novelweights.auditing.result import SCHEMA_VERSION
 from novelweights.errors import Note
 from novelweights.files import read_json, write_json
+from novelweights.report.calibration import CALIBRATION_SCHEMA
 from novelweights.report.summary import SUMMARY_SCHEMA
 
 QUANTITIES = {"own_gap_": "generalization_gap_"}
@@ -55,6 +56,7 @@ def migrate(folder: Path) -> list[Path]:
     for name, version, change in (
         ("audit.json", SCHEMA_VERSION, audit_of_today),
         ("summary.json", SUMMARY_SCHEMA, summary_of_today),
+        ("calibration.json", CALIBRATION_SCHEMA, calibration_of_today),
     ):
         for path in sorted(folder.rglob(name)):
             data = read_json(path)
@@ -95,6 +97,21 @@ def summary_of_today(data: Mapping[str, Any]) -> dict[str, Any]:
     if "others" in data:
         changed["others"] = [summary_of_today(one) for one in data["others"]]
     return changed
+
+
+def calibration_of_today(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a calibration.json in the keys of today."""
+
+    def rows(zoo: Mapping[str, Any], part: str, key: str) -> list[dict[str, Any]]:
+        named = [{**row, key: CONTROLS.get(row[key], row[key])} for row in zoo[part]]
+        return [_renamed(row, wanted="expected") for row in named]
+
+    parts = {"kinds": "key", "outcomes": "kind", "populations": "kind"}
+    zoos = [
+        {**zoo, **{part: rows(zoo, part, key) for part, key in parts.items()}}
+        for zoo in data["zoos"]
+    ]
+    return _renamed({**data, "zoos": zoos}, wanted="targets")
 
 
 def _renamed(data: Mapping[str, Any], **keys: str) -> dict[str, Any]:

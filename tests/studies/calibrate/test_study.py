@@ -15,7 +15,7 @@ from novelweights.studies.calibrate.markdown import render_markdown
 from novelweights.studies.calibrate.pool import make_pool
 from novelweights.studies.calibrate.results import Calibration, read_calibration
 from novelweights.studies.calibrate.study import calibrate
-from novelweights.studies.calibrate.targets import groups_of, what_was_wanted
+from novelweights.studies.calibrate.targets import groups_of, targets_of
 from novelweights.zoos.training import Recipe
 
 TINY = replace(
@@ -108,7 +108,7 @@ def test_results_survive_json_and_render_to_the_page_written(folder, study):
     assert again == study
     page = (folder / "calibration.md").read_text()
     assert page == render_markdown(study)
-    for text in ("| wanted | target |", "permuted and sign-flipped copies", "ratio rule", "C_T"):
+    for text in ("| target | reached |", "permuted and sign-flipped copies", "ratio rule", "C_T"):
         assert text in page
     assert not re.search(r"\bnan\b", page)
     heads = [line for line in page.splitlines() if line.startswith("| averages of 2 |")]
@@ -120,7 +120,7 @@ def with_outcome(study, kind, **changes):
     [zoo] = study.zoos
     outcomes = [replace(o, **changes) if o.kind == kind else o for o in zoo.outcomes]
     changed = [replace(zoo, outcomes=outcomes)]
-    return replace(study, zoos=changed, wanted=what_was_wanted(changed))
+    return replace(study, zoos=changed, targets=targets_of(changed))
 
 
 @pytest.mark.parametrize(
@@ -139,33 +139,33 @@ def test_a_planted_failure_is_told_as_missed(study, kind, changes, line):
             "verdicts": dict.fromkeys(study.zoos[0].outcomes[0].verdicts, 0.0) | changes["verdicts"]
         }
     failed = with_outcome(study, kind, **changes)
-    [wanted] = [one for one in failed.wanted if one.text.startswith(line)]
-    assert not wanted.is_met
+    [target] = [one for one in failed.targets if one.text.startswith(line)]
+    assert not target.is_met
     label = next(k.label for k in study.zoos[0].kinds if k.key == kind)
-    assert any(label in where for where in wanted.misses)
+    assert any(label in where for where in target.misses)
     page = render_markdown(failed)
     assert "**missed**" in page
-    assert all(where in page for where in wanted.misses)
+    assert all(where in page for where in target.misses)
     assert "Every line was met" not in page
 
 
 def test_noise_beyond_the_target_and_averages_of_16_are_reported_but_not_judged(study):
     for kind in ("copies_noise_0.8", "average_16", "gaussian", "one_layer"):
-        assert with_outcome(study, kind, found=0.0).wanted == study.wanted
+        assert with_outcome(study, kind, found=0.0).targets == study.targets
 
 
 def test_wrong_limits_and_too_many_alarms_are_told_as_missed(study):
     [zoo] = study.zoos
     shares = [replace(row, lower_holds=0.9, upper_holds=0.9) for row in zoo.shares]
     alarms = [replace(row, lower=2 * row.nominal) for row in zoo.false_alarms]
-    lines = what_was_wanted([replace(zoo, shares=shares, false_alarms=alarms)])
+    lines = targets_of([replace(zoo, shares=shares, false_alarms=alarms)])
     missed = [line for line in lines if not line.is_met]
     for start in ("Fresh runs beyond", "Lower limit", "Upper limit"):
         assert any(line.text.startswith(start) for line in missed)
     once = [replace(row, lower=2 * row.nominal) if i == 0 else row for i, row in enumerate(alarms)]
     assert once[0].lower > once[0].nominal
     quiet = [replace(row, lower=0.0) for row in zoo.false_alarms[1:]]
-    one_above = what_was_wanted([replace(zoo, false_alarms=[once[0], *quiet])])[0]
+    one_above = targets_of([replace(zoo, false_alarms=[once[0], *quiet])])[0]
     assert one_above.is_met  # of many intervals one lies above by chance
     assert len(one_above.misses) == 1
 
@@ -233,6 +233,6 @@ def test_wrong_words_are_answered(tmp_path, monkeypatch):
     monkeypatch.setitem(zoos.ZOOS, wild.name, wild)
     with refused("not-finite", "1e+30"):
         calibrate(tmp_path / "wild", scale="smoke", zoos=[wild.name])
-    (tmp_path / "other.json").write_text('{"schema_version": 1}')
+    (tmp_path / "other.json").write_text('{"schema_version": 2}')
     with refused("damaged", "other.json"):
         read_calibration(tmp_path / "other.json")

@@ -95,7 +95,7 @@ def _outcomes(found: Sequence[Repetition], kinds: Iterable[Kind], n_heldout: int
         m = int(counts[0].sum())
         shares = counts / m  # (repetitions, verdicts)
         seen = shares[:, accused].sum(axis=1)
-        right = shares[:, [i for i, name in enumerate(names) if name in kind.wanted]].sum(axis=1)
+        right = shares[:, [i for i, name in enumerate(names) if name in kind.expected]].sum(axis=1)
         outcomes.append(
             Outcome(
                 kind=kind.key,
@@ -176,7 +176,7 @@ def _kind(i: int, measured: Sequence[Measured]) -> KindInfo:
     return KindInfo(
         key=kind.key,
         label=kind.label,
-        wanted=list(kind.wanted),
+        expected=list(kind.expected),
         noise=kind.noise,
         distance=_mean([np.median(o.planted.distance[rows]) / o.spacing for o, rows in parts]),
         quality=round(_mean([_mean(_known(o.planted.quality)[rows]) for o, rows in parts]), 3),

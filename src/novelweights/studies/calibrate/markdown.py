@@ -1,4 +1,4 @@
-"""The study as a page of plain Markdown: what was done, what was wanted, what came."""
+"""The study as a page of plain Markdown: what was done, the targets, what came."""
 
 from collections.abc import Iterable, Sequence
 
@@ -74,8 +74,8 @@ def render_markdown(study: Calibration) -> str:
     parts = [
         "# Calibration: the audit judged on zoos of known truth",
         _what_was_done(study),
-        "## What was wanted, and what came",
-        _wanted(study),
+        "## Targets set beforehand, and what came",
+        _targets(study),
         *(_what_was_changed() if is_exact else ("## Where the rules are from", BEFORE)),
         "## The same, by the measures in common use",
         _side_by_side(study),
@@ -139,18 +139,18 @@ def _what_was_done(study: Calibration) -> str:
     )
 
 
-def _wanted(study: Calibration) -> str:
+def _targets(study: Calibration) -> str:
     rows = [
         (line.text, line.target, line.reached, "met" if line.is_met else "**missed**")
-        for line in study.wanted
+        for line in study.targets
     ]
-    text = _table(("wanted", "target", "reached", ""), rows)
-    missed = [line for line in study.wanted if line.misses]
+    text = _table(("of the audit", "target", "reached", ""), rows)
+    missed = [line for line in study.targets if line.misses]
     for line in missed:
         how = "Missed" if not line.is_met else "Within the target, but"
         text += f"\n\n{how}: {line.text[0].lower()}{line.text[1:]}\n\n"
         text += "\n".join(f"- {where}" for where in line.misses)
-    if all(line.is_met for line in study.wanted):
+    if all(line.is_met for line in study.targets):
         text += "\n\nEvery line was met."
     return text
 

@@ -39,7 +39,7 @@ class Kind:
 
     key: str
     label: str
-    wanted: tuple[str, ...]
+    expected: tuple[str, ...]
     noise: float | None
     rows: slice
     flags: Bool[np.ndarray, "n 3"]

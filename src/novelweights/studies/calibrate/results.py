@@ -7,8 +7,7 @@ from typing import Any
 
 from novelweights.errors import InputError
 from novelweights.files import read_json
-
-SCHEMA_VERSION = 1
+from novelweights.report.calibration import CALIBRATION_SCHEMA
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class KindInfo:
 
     key: str
     label: str
-    wanted: list[str]
+    expected: list[str]
     """Verdicts that are right for it."""
     noise: float | None
     distance: float
@@ -54,7 +53,7 @@ class FalseAlarm:
     r: int
     n_heldout: int
     nominal: float
-    """The rate wanted; for being accused by any leg, at most this."""
+    """The rate expected; for being accused by any leg, at most this."""
     rate: float
     lower: float
     upper: float
@@ -120,8 +119,8 @@ class ZooResult:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One thing that was wanted beforehand, and what came."""
+class Target:
+    """One target set beforehand, and what came."""
 
     text: str
     target: str
@@ -142,11 +141,11 @@ class Calibration:
     criteria: dict[str, Any]
     versions: dict[str, str]
     zoos: list[ZooResult]
-    wanted: list[Wanted]
+    targets: list[Target]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `calibration.json`."""
-        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        return {"schema_version": CALIBRATION_SCHEMA, **asdict(self)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Calibration":
@@ -155,11 +154,13 @@ class Calibration:
         Raises:
             KeyError, TypeError, ValueError: The data are not of this form.
         """
-        if data["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"schema version {data['schema_version']}, expected {SCHEMA_VERSION}")
+        if data["schema_version"] != CALIBRATION_SCHEMA:
+            raise ValueError(
+                f"schema version {data['schema_version']}, expected {CALIBRATION_SCHEMA}"
+            )
         rest = {key: value for key, value in data.items() if key != "schema_version"}
         zoos = [_zoo(zoo) for zoo in data["zoos"]]
-        return cls(**{**rest, "zoos": zoos, "wanted": [Wanted(**w) for w in data["wanted"]]})
+        return cls(**{**rest, "zoos": zoos, "targets": [Target(**one) for one in data["targets"]]})
 
 
 def read_calibration(path: Path) -> Calibration:

@@ -18,7 +18,7 @@ from novelweights.studies.calibrate.markdown import render_markdown
 from novelweights.studies.calibrate.measured import measure_zoo
 from novelweights.studies.calibrate.pool import Tell, make_pool
 from novelweights.studies.calibrate.results import Calibration, ZooResult
-from novelweights.studies.calibrate.targets import what_was_wanted
+from novelweights.studies.calibrate.targets import targets_of
 from novelweights.studies.calibrate.zoos import (
     DEFAULT_ZOOS,
     CalibrationZoo,
@@ -84,7 +84,7 @@ def calibrate(
         criteria=_plain(asdict(DEFAULT_CRITERIA)),
         versions={name: metadata.version(name) for name in ("novelweights", "torch", "numpy")},
         zoos=results,
-        wanted=what_was_wanted(results),
+        targets=targets_of(results),
     )
     write_json(folder / RESULTS, study.to_json())
     write_text(folder / PAGE, render_markdown(study))

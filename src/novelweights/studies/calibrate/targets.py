@@ -1,4 +1,4 @@
-"""What was wanted of the audit before the study ran, and whether it came.
+"""Targets set for the audit before the study ran, and whether they were met.
 
 The lines and their targets were fixed beforehand; nothing here may be tuned to
 the results. Source: ours.
@@ -15,7 +15,7 @@ from novelweights.studies.calibrate.results import (
     KindInfo,
     Outcome,
     ShareLimits,
-    Wanted,
+    Target,
     ZooResult,
 )
 
@@ -26,7 +26,7 @@ LOWER_HOLDS, UPPER_HOLDS = 0.96, 0.94
 
 
 def groups_of(kinds: Iterable[KindInfo]) -> dict[str, list[str]]:
-    """Kinds about which one thing is wanted, or said, together.
+    """Kinds that share a target, or a line of the page.
 
     Args:
         kinds: All kinds of a zoo; a kind is in at most one group.
@@ -56,11 +56,11 @@ def groups_of(kinds: Iterable[KindInfo]) -> dict[str, list[str]]:
     return groups
 
 
-def what_was_wanted(zoos: Sequence[ZooResult]) -> list[Wanted]:
+def targets_of(zoos: Sequence[ZooResult]) -> list[Target]:
     """Every line, in the order in which it was asked for."""
     groups = groups_of(zoos[0].kinds)
 
-    def found(names: Sequence[str], text: str) -> Wanted:
+    def found(names: Sequence[str], text: str) -> Target:
         kinds = [kind for name in names for kind in groups[name]]
         return _rates(
             zoos,
@@ -111,7 +111,7 @@ def what_was_wanted(zoos: Sequence[ZooResult]) -> list[Wanted]:
     ]
 
 
-def _false_alarms(zoos: Sequence[ZooResult]) -> Wanted:
+def _false_alarms(zoos: Sequence[ZooResult]) -> Target:
     """One interval in forty lies above the nominal rate by chance."""
     rows = [(zoo, row) for zoo in zoos for row in zoo.false_alarms if row.r == 1]
     above = [(zoo, row) for zoo, row in rows if row.lower > row.nominal]
@@ -124,7 +124,7 @@ def _false_alarms(zoos: Sequence[ZooResult]) -> Wanted:
             f"{spread([row.rate for row in some])} with {n} held-out runs (nominal at most "
             f"{percent(some[0].nominal)})"
         )
-    return Wanted(
+    return Target(
         text="Fresh runs beyond all held-out runs, on each leg and on any",
         target="the nominal rate: 1 in n + 1 per leg, 3 in n + 1 together; of 40 intervals 1 lies "
         f"above by chance, up to {allowed} of these {len(rows)} are allowed",
@@ -148,7 +148,7 @@ def _rates(
     target: str,
     of: Callable[[Outcome], float],
     is_good: Callable[[float], bool],
-) -> Wanted:
+) -> Target:
     """A share that must hold for each of some kinds, in each zoo."""
     rows = list(_named(zoos, set(kinds)))
     shares = [of(outcome) for _, _, outcome in rows]
@@ -157,7 +157,7 @@ def _rates(
         for zoo, label, outcome in rows
         if not is_good(of(outcome))
     ]
-    return Wanted(
+    return Target(
         text=text,
         target=target,
         reached=f"{spread(shares)}; {len(rows) - len(bad)} of {len(rows)} met",
@@ -176,7 +176,7 @@ def _named(zoos: Sequence[ZooResult], kinds: set[str]) -> Iterator[tuple[ZooResu
 
 def _limits(
     zoos: Sequence[ZooResult], text: str, target: float, of: Callable[[ShareLimits], float]
-) -> Wanted:
+) -> Target:
     """Coverage per zoo, leg and number of held-out runs, over all mixtures with copies."""
     found: dict[tuple[str, str, int], list[float]] = {}
     for zoo in zoos:
@@ -185,7 +185,7 @@ def _limits(
     means = {key: float(np.mean(values)) for key, values in found.items()}
     single = min(min(values) for values in found.values())
     most = max(row.share for zoo in zoos for row in zoo.shares)
-    return Wanted(
+    return Target(
         text=f"{text} (copied shares of 0 to {100 * most:.3g}%, mean over them)",
         target=f"in at least {target:.0%} of repetitions",
         reached=f"{spread(list(means.values()))} over zoos, legs and numbers of held-out runs; "
