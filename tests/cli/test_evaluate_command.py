@@ -10,8 +10,8 @@ from commands import run
 
 from novelweights.generators.store import model_digest
 from novelweights.pipeline_summary import summarize
-from novelweights.studies.steering.samples import Steering
-from novelweights.studies.steering.store import write_steering
+from novelweights.studies.steering.page import write_steering
+from novelweights.studies.steering.summary import Steering
 from novelweights.studies.steering.summary import summarize as summarize_steering
 
 pytestmark = pytest.mark.integration

@@ -1,7 +1,7 @@
 """`novelweights reconstruct`: what a generator's lossy codec does to checkpoints."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,8 +65,10 @@ def reconstruct(
     from novelweights.seeding import numpy_rng_for, rng_for
     from novelweights.studies.reconstruction.measure import reconstruct as run_reconstruct
     from novelweights.studies.reconstruction.measure import some_runs
-    from novelweights.studies.reconstruction.page import build_reconstruction_report
-    from novelweights.studies.reconstruction.store import write_reconstruction
+    from novelweights.studies.reconstruction.page import (
+        build_reconstruction_report,
+        write_reconstruction,
+    )
     from novelweights.studies.reconstruction.summary import summarize
     from novelweights.tasks import make_task
     from novelweights.weights.population import weights_digest
@@ -108,7 +110,7 @@ def reconstruct(
     judge = make_task(name, every.shared)
     symmetry = training.info.symmetry or (own.symmetry if own else None)
     with progress_bar() as progress:
-        found = run_reconstruct(
+        pairs = run_reconstruct(
             fitted,
             training,
             judge,
@@ -118,7 +120,7 @@ def reconstruct(
             heldout=heldout,
             progress=lambda done, total: progress("reconstructing", done, total),
         )
-    summary = summarize(found, rng=numpy_rng_for(seed, "reconstruct", "bootstrap"))
+    summary = summarize(pairs, rng=numpy_rng_for(seed, "reconstruct", "bootstrap"))
     about = {
         "model": str(model),
         "model_sha256": model_digest(model),
@@ -136,9 +138,9 @@ def reconstruct(
             seed=seed,
         ),
     }
-    paper = _printed(method, {estimate.key for estimate in summary.estimates})
+    paper = _printed(method, summary.quantities)
     with new_folder(output, kind="reconstruction.json", overwrite=overwrite) as temporary:
-        write_reconstruction(temporary, found, summary, about, paper=paper)
+        write_reconstruction(temporary, pairs, summary, about, paper=paper)
         build_reconstruction_report(temporary)
     if write is not None:
         through = reconstructed(fitted, every, unseen)
@@ -203,7 +205,7 @@ def _write(parts: "Mapping[str, Population | None]", folder: Path, overwrite: bo
     say(f"reconstructions: for `novelweights audit` add {' '.join(options)}")
 
 
-def _printed(method: str, keys: set[str]) -> dict[str, Any] | None:
+def _printed(method: str, keys: Container[str]) -> dict[str, Any] | None:
     """What the paper prints of these numbers of the method, as plain text."""
     from novelweights.reproduce.reported import REPORTED
 

@@ -42,10 +42,9 @@ def steer(
     from novelweights.inputs import describe_input
     from novelweights.readers import read_starts
     from novelweights.seeding import numpy_rng_for, rng_for
-    from novelweights.studies.steering.page import build_steering_report
+    from novelweights.studies.steering.page import build_steering_report, write_steering
     from novelweights.studies.steering.prompting import prompt_grid, require_prompted
     from novelweights.studies.steering.prompting import steer as run_steer
-    from novelweights.studies.steering.store import write_steering
     from novelweights.studies.steering.summary import summarize
     from novelweights.tasks import make_task
 

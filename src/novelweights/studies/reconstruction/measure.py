@@ -2,7 +2,7 @@
 
 Paper, figures 3 and 9: does a generator's autoencoder give networks back, and does it see that a
 network with its neurons reordered, or with signs flipped around an odd activation, is the same one?
-That the moves preserve the function is not taken on trust: it is measured first.
+That these transformations preserve the function is not taken on trust: it is measured first.
 Departure: pairs of different networks, as many as there are runs by two, take every run once.
 """
 
@@ -20,11 +20,12 @@ from novelweights.generators.generator import FittedGenerator
 from novelweights.metrics.agreement import prediction_overlap
 from novelweights.studies.reconstruction.pairs import (
     HELDOUT,
-    MOVES,
     TRAINING,
+    TRANSFORMED,
     Kind,
     Pairs,
     Reconstructed,
+    by_kind,
 )
 from novelweights.tasks.task import Task
 from novelweights.weights.population import (
@@ -36,7 +37,7 @@ from novelweights.weights.population import (
 from novelweights.weights.symmetry import NeuronSymmetry, random_element, transform
 
 LEAST_KEPT = 0.999
-"""Share of predictions that a move must leave as they are: rounding may turn a near tie."""
+"""Share of predictions that a transformation must leave: rounding may turn a near tie."""
 
 
 @runtime_checkable
@@ -56,6 +57,11 @@ class _Seen:
     predictions: Tensor
     errors: Tensor
     accuracy: Float[np.ndarray, " n"]
+
+    def rows(self, rows: Tensor) -> "_Seen":
+        """Some of them."""
+        population, accuracy = self.population.select(rows.numpy()), self.accuracy[rows.numpy()]
+        return _Seen(population, self.predictions[rows], self.errors[rows], accuracy)
 
 
 def some_runs(population: Population, n: int, *, rng: torch.Generator) -> Population:
@@ -77,15 +83,15 @@ def reconstruct(
     heldout: Population | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Reconstructed:
-    """Send originals and their moved twins through the codec and compare what they do.
+    """Send originals and their transformed copies through the codec and compare what they do.
 
     Args:
         fitted: A generator whose `as_reference` is a lossy codec.
         training: Training checkpoints, one of each run.
         task: Judges them; it must know errors.
         method: The generator's name, for messages.
-        symmetry: Which moves leave these networks the same functions.
-        rng: Source of the moves, and of who is compared with whom.
+        symmetry: Which transformations leave these networks the same functions.
+        rng: Source of the transformations, and of who is compared with whom.
         heldout: Checkpoints of runs that the generator never saw, one of each.
         progress: Called with (networks done, networks in all).
 
@@ -97,16 +103,17 @@ def reconstruct(
     if not isinstance(task, ErrorTask):
         raise InputError(
             f"task {task.name} knows no errors: expected a classification; name one with --task "
-            "(`novelweights ls tasks`)"
+            "(`novelweights ls tasks`)",
+            "unsuited",
         )
     symmetry = _known(training, symmetry)
-    moves = MOVES if symmetry.sign_groups else MOVES[:1]
+    kinds = TRANSFORMED if symmetry.sign_groups else TRANSFORMED[:1]
     parts = {TRAINING: training}
     if heldout is not None:
         parts[HELDOUT] = heldout.in_order_of(training.layout)
         require_same_layout(training, parts[HELDOUT], (TRAINING, HELDOUT))
     mean = training.weights.double().mean(dim=0)
-    total, done = sum(map(len, parts.values())) * (2 + 2 * len(moves)), 0
+    total, done = sum(map(len, parts.values())) * (2 + 2 * len(kinds)), 0
 
     def seen(some: Population, what: str) -> _Seen:
         nonlocal done
@@ -121,28 +128,29 @@ def reconstruct(
     pairs = []
     for split, population in parts.items():
         original = seen(population, f"{split} checkpoints")
-        given_back = _through(fitted, population)
-        if torch.equal(given_back.weights, population.weights):
+        through = _through(fitted, population)
+        if torch.equal(through.weights, population.weights):
             raise InputError(
                 f"{method} gives checkpoints back as they are: expected a generator with a lossy "
-                "codec, as hyper-representations has (`novelweights fit hyper-representations`)"
+                "codec, as hyper-representations has (`novelweights fit hyper-representations`)",
+                "unsuited",
             )
-        back = seen(given_back, f"reconstructions of {split} checkpoints")
+        back = seen(through, f"reconstructions of {split} checkpoints")
         from_mean = (population.weights.double() - mean).norm(dim=1).numpy()
         pairs.append(_compare(Kind.RECONSTRUCTION, split, original, back, from_mean=from_mean))
-        for kind in moves:
-            moved = seen(_moved(population, symmetry, kind, rng), f"{kind} {split} checkpoints")
-            kept = prediction_overlap(moved.predictions, original.predictions).numpy()
+        for kind in kinds:
+            who = f"{kind} {split} checkpoints"
+            copies = seen(_transformed(population, symmetry, kind, rng), who)
+            kept = prediction_overlap(copies.predictions, original.predictions).numpy()
             _require_kept(kept, kind)
-            again = _through(fitted, moved.population)
-            of_moved = seen(again, f"reconstructions of {kind} {split} checkpoints")
-            pairs.append(_compare(kind, split, back, of_moved, kept=kept))
+            of_copies = seen(_through(fitted, copies.population), f"reconstructions of {who}")
+            pairs.append(_compare(kind, split, back, of_copies, kept=kept))
         order = torch.randperm(len(population), generator=rng)
         half = len(order) // 2
         one, other = order[:half], order[half : 2 * half]
-        for kind, who in ((Kind.ORIGINALS, original), (Kind.RECONSTRUCTIONS, back)):
-            pairs.append(_compare(kind, split, _rows(who, one), _rows(who, other)))
-    return Reconstructed(tuple(pairs))
+        for kind, networks in ((Kind.ORIGINALS, original), (Kind.RECONSTRUCTIONS, back)):
+            pairs.append(_compare(kind, split, networks.rows(one), networks.rows(other)))
+    return by_kind(pairs)
 
 
 def paired_error_iou(
@@ -162,29 +170,31 @@ def _known(population: Population, symmetry: NeuronSymmetry | None) -> NeuronSym
     if symmetry is None:
         raise InputError(
             "expected checkpoints of which it is known which neurons may be reordered, got some "
-            f"without; {remedy}"
+            f"without; {remedy}",
+            "not-traceable",
         )
     try:
         groups = symmetry.sizes(population.layout)
     except ValueError as error:
         raise InputError(
             f"expected symmetries of these networks, got a table that is not theirs ({error}); "
-            f"{remedy}"
+            f"{remedy}",
+            "other-network",
         ) from error
     if not groups:
-        raise InputError(f"expected neurons that may be reordered, the table names none; {remedy}")
+        raise InputError(
+            f"expected neurons that may be reordered, the table names none; {remedy}", "unsuited"
+        )
     return symmetry
 
 
-def _moved(
+def _transformed(
     population: Population, symmetry: NeuronSymmetry, kind: Kind, rng: torch.Generator
 ) -> Population:
-    """Every network moved by a random element of its group: order alone, or signs alone."""
+    """Every network transformed by a random element of its group: order alone, or signs alone."""
     order, signs = random_element(len(population), population.layout, symmetry, rng=rng)
-    if kind is Kind.PERMUTED:
-        weights = transform(population.weights, population.layout, symmetry, order)
-    else:
-        weights = transform(population.weights, population.layout, symmetry, {}, signs)
+    elements = (order, None) if kind is Kind.PERMUTED else ({}, signs)
+    weights = transform(population.weights, population.layout, symmetry, *elements)
     return population.with_weights(weights, split=str(kind))
 
 
@@ -198,18 +208,9 @@ def _require_kept(kept: Float[np.ndarray, " n"], kind: Kind) -> None:
         raise InputError(
             f"{kind} networks predict as before on {100 * kept.mean():.2f}% of the test examples, "
             f"expected {100 * LEAST_KEPT:g}% or more: the declared symmetry does not fit the "
-            "network. Mend it in population.json, or name the task of this network with --task"
+            "network. Repair it in population.json, or name the task of this network with --task",
+            "wrong-symmetry",
         )
-
-
-def _rows(seen: _Seen, rows: Tensor) -> _Seen:
-    picked = rows.numpy()
-    return _Seen(
-        seen.population.select(picked),
-        seen.predictions[rows],
-        seen.errors[rows],
-        seen.accuracy[picked],
-    )
 
 
 def _compare(

@@ -1,7 +1,9 @@
 """What a lossy codec was seen to do: pairs of networks, each compared on the same test examples."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,10 +30,10 @@ class Kind(StrEnum):
         return self.replace(" ", "_").replace("-", "_")
 
 
-MOVES = (Kind.PERMUTED, Kind.FLIPPED)
+TRANSFORMED = (Kind.PERMUTED, Kind.FLIPPED)
 BETWEEN = (Kind.ORIGINALS, Kind.RECONSTRUCTIONS)
 TRAINING, HELDOUT = "training", "heldout"
-SPLITS = (TRAINING, HELDOUT)
+NUMBERS = ("accuracy", "other_accuracy", "error_similarity", "prediction_overlap", "distance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +58,14 @@ class Pairs:
     from_mean: Float[np.ndarray, " n"] | None = None
     """Of originals with their reconstructions: L2 of the original to the training mean."""
     kept: Float[np.ndarray, " n"] | None = None
-    """Of moves: share of test examples on which the moved original predicts as the original."""
+    """Of transformed originals: share of test examples on which they predict as the original."""
 
     def __post_init__(self) -> None:
-        columns = (self.others, self.accuracy, self.other_accuracy, self.error_similarity)
-        columns += (self.prediction_overlap, self.distance)
-        if any(len(column) != len(self.runs) for column in columns):
+        columns = [getattr(self, name) for name in NUMBERS]
+        if any(len(column) != len(self.runs) for column in (self.others, *columns)):
             raise ValueError("columns of different lengths")
+        if not np.isfinite(columns).all():
+            raise ValueError("rows without finite numbers")
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -72,47 +75,42 @@ class Pairs:
         """Accuracy of the second network less that of the first, in percentage points."""
         return self.other_accuracy - self.accuracy
 
-    def table(self) -> pd.DataFrame:
-        """One row per pair."""
-        return pd.DataFrame(
-            {
-                "split": self.split,
-                "kind": str(self.kind),
-                "run": self.runs,
-                "other": self.others,
-                "accuracy": self.accuracy,
-                "other_accuracy": self.other_accuracy,
-                "error_similarity": self.error_similarity,
-                "prediction_overlap": self.prediction_overlap,
-                "distance": self.distance,
-            }
+
+Reconstructed = Mapping[tuple[Kind, str], Pairs]
+"""All pairs of one codec, by kind and split; a kind that does not apply to these networks is
+absent."""
+
+
+def by_kind(pairs: Iterable[Pairs]) -> Reconstructed:
+    """The pairs by kind and split, in this order."""
+    return {(some.kind, some.split): some for some in pairs}
+
+
+def table_of(pairs: Reconstructed) -> pd.DataFrame:
+    """All pairs, one row each."""
+    parts = [
+        pd.DataFrame({"split": split, "kind": str(kind), "run": some.runs, "other": some.others})
+        .assign(**{name: getattr(some, name) for name in NUMBERS})
+        for (kind, split), some in pairs.items()
+    ]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def pairs_of(rows: list[Mapping[str, Any]]) -> Reconstructed:
+    """The pairs in the rows of `table_of`.
+
+    Raises:
+        KeyError, TypeError, ValueError: An entry is missing, of another kind or not finite.
+    """
+    parts: dict[tuple[Kind, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        parts.setdefault((Kind(row["kind"]), str(row["split"])), []).append(row)
+    return by_kind(
+        Pairs(
+            *key,
+            [row["run"] for row in some],
+            [row["other"] for row in some],
+            **{name: np.array([float(row[name]) for row in some]) for name in NUMBERS},
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Reconstructed:
-    """All pairs of one codec; a kind that does not apply to these networks is absent."""
-
-    pairs: tuple[Pairs, ...]
-
-    def get(self, kind: Kind, split: str) -> Pairs | None:
-        """The pairs of a kind and a split; None where there are none."""
-        for pairs in self.pairs:
-            if (pairs.kind, pairs.split) == (kind, split):
-                return pairs
-        return None
-
-    def of(self, kind: Kind, split: str) -> Pairs:
-        """The same where they must be there.
-
-        Raises:
-            KeyError: They are not.
-        """
-        pairs = self.get(kind, split)
-        if pairs is None:
-            raise KeyError(f"{kind}, {split}")
-        return pairs
-
-    def table(self) -> pd.DataFrame:
-        """All pairs, one row each."""
-        return pd.concat([pairs.table() for pairs in self.pairs], ignore_index=True)
+        for key, some in parts.items()
+    )

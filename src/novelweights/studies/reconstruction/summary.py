@@ -1,17 +1,33 @@
-"""Does the codec give networks back, and does it see which are the same? The answer in a sentence.
+"""Does the codec give networks back, and does it see which are the same? Numbers and the answer.
 
-It rests on training runs alone, as the paper's does. Every threshold is ours.
+Intervals resample runs (bootstrap): a run stands in one pair of a kind only. The answer rests on
+training runs alone, as the paper's does. Source: paper, figures 3 and 9; intervals, distances,
+pairs between reconstructions and every threshold are ours.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
-from novelweights.generators.parts.estimates import six_digit_limits
-from novelweights.studies.reconstruction.estimates import Estimate, estimates_of
-from novelweights.studies.reconstruction.pairs import HELDOUT, MOVES, TRAINING, Kind, Reconstructed
+from novelweights.auditing.result import Quantity
+from novelweights.errors import count
+from novelweights.studies.reconstruction.pairs import (
+    BETWEEN,
+    HELDOUT,
+    TRAINING,
+    TRANSFORMED,
+    Kind,
+    Pairs,
+    Reconstructed,
+)
+from novelweights.studies.study import DRAWS, Summary, Words, estimated, in_words
+
+POINTS = "points"  # percentage points
+Values = Float[np.ndarray, "*columns n"]
 
 
 class Answer(StrEnum):
@@ -46,65 +62,192 @@ class Criteria:
 DEFAULT_CRITERIA = Criteria()
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What the pairs show."""
+def _mean(values: Values) -> Float[np.ndarray, "..."]:
+    return np.asarray(values.mean(axis=-1))
 
-    answers: dict[str, Answer]
-    """By the word of the move; a move these networks lack is absent."""
-    effect: Effect
-    sentence: str
-    estimates: tuple[Estimate, ...]
-    criteria: Criteria
 
-    def __getitem__(self, key: str) -> Estimate:
-        return next(estimate for estimate in self.estimates if estimate.key == key)
+def _median(values: Values) -> Float[np.ndarray, "..."]:
+    return np.asarray(np.median(values, axis=-1))
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, numbers with 6 digits."""
-        return {
-            "answers": {move: str(answer) for move, answer in self.answers.items()},
-            "effect": str(self.effect),
-            "sentence": self.sentence,
-            "quantities": six_digit_limits(one._asdict() for one in self.estimates),
-            "criteria": asdict(self.criteria),
-        }
+
+def _unexplained(columns: Values) -> Float[np.ndarray, "..."]:
+    """Summed squares of the first column over those of the second; NaN where there are none."""
+    lost, spread = np.square(columns).sum(axis=-1)
+    return np.divide(lost, spread, out=np.full_like(lost, np.nan), where=spread > 0)
+
+
+class Number(NamedTuple):
+    """How one number of a kind of pairs comes about."""
+
+    words: Words
+    values: Callable[[Pairs], Values | None]
+    """One of each pair, or columns of them."""
+    statistic: Callable[[Values], Float[np.ndarray, "..."]] = _mean
+    """Of the values, along their last axis."""
+
+
+def _squares(pairs: Pairs) -> Values | None:
+    return None if pairs.from_mean is None else np.stack([pairs.distance, pairs.from_mean])
+
+
+OF_RECONSTRUCTION: dict[str, Number] = {
+    "accuracy_original": Number(
+        Words("Accuracy of originals", "Mean over the runs.", "%"), lambda p: p.accuracy
+    ),
+    "accuracy_reconstruction": Number(
+        Words("Accuracy of reconstructions", "Mean over the runs.", "%"), lambda p: p.other_accuracy
+    ),
+    "accuracy_change": Number(
+        Words(
+            "Change of accuracy",
+            "Reconstruction less original, mean over the runs, in percentage points.",
+            POINTS,
+        ),
+        lambda p: p.change,
+    ),
+    "error_similarity_reconstruction": Number(
+        Words(
+            "Error similarity with the original",
+            "Intersection over union of the test examples that an original and its reconstruction "
+            "get wrong, mean over the runs. 1: the same mistakes.",
+        ),
+        lambda p: p.error_similarity,
+    ),
+    "prediction_overlap_reconstruction": Number(
+        Words(
+            "Prediction overlap with the original",
+            "Share of test examples on which an original and its reconstruction predict the same, "
+            "mean over the runs.",
+            "share",
+        ),
+        lambda p: p.prediction_overlap,
+    ),
+    "distance_reconstruction": Number(
+        Words(
+            "Distance of a reconstruction to its original",
+            "Median L2 over the runs; nothing aligned.",
+        ),
+        lambda p: p.distance,
+        _median,
+    ),
+    "relative_squared_error": Number(
+        Words(
+            "Relative squared error",
+            "Squared distances of reconstructions to their originals, summed, over those of the "
+            "originals to the mean of the training originals. 0: given back exactly; 1: as far off "
+            "as that mean would be.",
+        ),
+        _squares,
+        _unexplained,
+    ),
+}
+WHO = {
+    Kind.PERMUTED: "the reconstructions of a network and of the same network with its neurons in "
+    "random order",
+    Kind.FLIPPED: "the reconstructions of a network and of the same network with random signs of "
+    "its neurons flipped",
+    Kind.ORIGINALS: "originals of two different runs",
+    Kind.RECONSTRUCTIONS: "the reconstructions of two different runs",
+}
+"""The two networks of a pair, in words."""
+
+
+def _of_pairs(kind: Kind) -> dict[str, Number]:
+    """The numbers of one kind of pairs, by name."""
+    numbers = {
+        "accuracy_difference": Number(
+            Words(
+                f"Accuracy difference, {kind}",
+                f"Absolute difference between {WHO[kind]}, mean over the pairs, in percentage "
+                "points.",
+                POINTS,
+            ),
+            lambda p: np.abs(p.change),
+        ),
+        "error_similarity": Number(
+            Words(
+                f"Error similarity, {kind}",
+                f"Intersection over union of the errors of {WHO[kind]}, mean over the pairs.",
+            ),
+            lambda p: p.error_similarity,
+        ),
+        "prediction_overlap": Number(
+            Words(
+                f"Prediction overlap, {kind}",
+                f"Share of test examples on which {WHO[kind]} predict the same, mean over the "
+                "pairs.",
+                "share",
+            ),
+            lambda p: p.prediction_overlap,
+        ),
+    }
+    if kind in BETWEEN:
+        words = Words(f"Distance {kind}", f"Median L2 between {WHO[kind]}; nothing aligned.")
+        numbers["distance"] = Number(words, lambda p: p.distance, _median)
+    else:
+        words = Words(
+            f"Predictions kept, {kind}",
+            "Share of test examples on which a transformed original, not reconstructed, predicts "
+            "as the original does: what shows that the transformation preserves the function.",
+            "share",
+        )
+        numbers["kept"] = Number(words, lambda p: p.kept)
+    return {f"{name}_{kind.word}": number for name, number in numbers.items()}
+
+
+NUMBERS: dict[Kind, dict[str, Number]] = {
+    Kind.RECONSTRUCTION: OF_RECONSTRUCTION,
+    **{kind: _of_pairs(kind) for kind in (*TRANSFORMED, *BETWEEN)},
+}
+"""Every number of a summary, by kind of pairs and name; of held-out runs with `_heldout` behind."""
+
+
+def quantities_of(pairs: Pairs, *, rng: np.random.Generator) -> list[Quantity]:
+    """Every number of some pairs; intervals where there are two pairs or more."""
+    n, suffix, found = len(pairs), f"_{HELDOUT}" * (pairs.split == HELDOUT), []
+    for name, (words, columns, statistic) in NUMBERS[pairs.kind].items():
+        values, value, drawn = columns(pairs), float("nan"), None
+        if n and values is not None:
+            value = float(statistic(values))
+            if n > 1:
+                drawn = statistic(values[..., rng.integers(0, n, (DRAWS, n))])
+        found.append(estimated(f"{name}{suffix}", words, value, drawn, n=n, units=n))
+    return found
 
 
 def summarize(
-    found: Reconstructed, *, rng: np.random.Generator, criteria: Criteria = DEFAULT_CRITERIA
+    pairs: Reconstructed, *, rng: np.random.Generator, criteria: Criteria = DEFAULT_CRITERIA
 ) -> Summary:
     """The numbers with 95% intervals by resampling runs, and the answers of the training runs.
 
     Args:
-        found: The pairs.
+        pairs: All of them.
         rng: Of the resampling.
         criteria: Thresholds of the answers.
+
+    Returns:
+        Its answers are an `Answer` for each kind of transformed copies that there are, by the word
+        of the kind, and an `Effect`.
     """
-    estimates = tuple(
-        estimate for pairs in found.pairs for estimate in estimates_of(pairs, rng=rng)
-    )
-    by_key = {estimate.key: estimate for estimate in estimates}
-    between = by_key[f"error_similarity_{Kind.RECONSTRUCTIONS.word}"]
+    numbers = {q.key: q for some in pairs.values() for q in quantities_of(some, rng=rng)}
+    between = numbers[f"error_similarity_{Kind.RECONSTRUCTIONS.word}"]
     similarity = {
-        kind: by_key[f"error_similarity_{kind.word}"]
-        for kind in MOVES
-        if found.get(kind, TRAINING) is not None
+        kind: numbers[f"error_similarity_{kind.word}"]
+        for kind in TRANSFORMED
+        if (kind, TRAINING) in pairs
     }
-    answers = {k: _answer(each, between, criteria) for k, each in similarity.items()}
-    change = by_key["accuracy_change"]
-    effect = _effect(change, criteria)
-    told = _told_moves(answers, similarity, between, criteria)
+    answers = {kind: _answer(each, between, criteria) for kind, each in similarity.items()}
+    effect = _effect(numbers["accuracy_change"], criteria)
+    invariance = _invariance_in_words(answers, similarity, between, criteria)
     return Summary(
-        {kind.word: answer for kind, answer in answers.items()},
-        effect,
-        f"{told} {_told_accuracy(effect, by_key)}",
-        estimates,
+        {"answers": {kind.word: answer for kind, answer in answers.items()}, "effect": effect},
+        f"{invariance} {_accuracy_in_words(effect, numbers)}",
+        numbers,
         criteria,
     )
 
 
-def _answer(similarity: Estimate, between: Estimate, criteria: Criteria) -> Answer:
+def _answer(similarity: Quantity, between: Quantity, criteria: Criteria) -> Answer:
     if similarity.lower is None or similarity.upper is None or similarity.n < criteria.min_runs:
         return Answer.OPEN
     if similarity.upper < criteria.same:
@@ -115,7 +258,7 @@ def _answer(similarity: Estimate, between: Estimate, criteria: Criteria) -> Answ
     return Answer.SAME if is_same_for_all else Answer.INVARIANT
 
 
-def _effect(change: Estimate, criteria: Criteria) -> Effect:
+def _effect(change: Quantity, criteria: Criteria) -> Effect:
     if change.lower is None or change.upper is None or change.n < criteria.min_runs:
         return Effect.OPEN
     if change.upper < 0:
@@ -131,46 +274,37 @@ BEGINNINGS = {
 }
 
 
-def _told_moves(
-    answers: dict[Kind, Answer],
-    similarity: dict[Kind, Estimate],
-    between: Estimate,
+def _invariance_in_words(
+    answers: Mapping[Kind, Answer],
+    similarity: Mapping[Kind, Quantity],
+    between: Quantity,
     criteria: Criteria,
 ) -> str:
     order = similarity[Kind.PERMUTED]
-    told = (
+    text = (
         f"{BEGINNINGS[answers[Kind.PERMUTED]]}: reconstructions of a network and of the same with "
-        f"its neurons reordered have an error similarity of {_told(order)} (1 if invariant"
+        f"its neurons reordered have an error similarity of {in_words(order)} (1 if invariant"
     )
     if between.value is not None:
-        told += f"; {_told(between)} between different networks"
-    told += ")"
+        text += f"; {in_words(between)} between different networks"
+    text += ")"
     if Kind.FLIPPED in similarity:
-        told += f", with signs flipped {_told(similarity[Kind.FLIPPED])}"
-    after = f"{order.n:,} training run{'s' if order.n != 1 else ''}"
+        text += f", with signs flipped {in_words(similarity[Kind.FLIPPED])}"
+    after = count(order.n, "training run")
     if order.n < criteria.min_runs:
         after += f", of which {criteria.min_runs} are needed"
-    return f"{told}, {after}."
+    return f"{text}, {after}."
 
 
-def _told_accuracy(effect: Effect, by_key: dict[str, Estimate]) -> str:
+def _accuracy_in_words(effect: Effect, numbers: Mapping[str, Quantity]) -> str:
+    def from_to(suffix: str = "") -> str:
+        names = (f"accuracy_{which}{suffix}" for which in ("original", "reconstruction"))
+        before, after = (numbers[name].value for name in names)
+        return f"from {before:.1f}% to {after:.1f}%"
+
     is_open = effect is Effect.OPEN
-    told = f"Reconstruction {'takes accuracy' if is_open else effect} {_from_to(by_key)} ("
-    told += f"{_told(by_key['accuracy_change'])} points{', no change shown' * is_open})"
-    if f"accuracy_change_{HELDOUT}" in by_key:
-        told += f", of held-out runs {_from_to(by_key, f'_{HELDOUT}')}"
-    return f"{told}."
-
-
-def _from_to(by_key: dict[str, Estimate], suffix: str = "") -> str:
-    before, after = (by_key[f"accuracy_{word}{suffix}"] for word in ("original", "reconstruction"))
-    return f"from {before.value:.1f}% to {after.value:.1f}%"
-
-
-def _told(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "not available"
-    limits = ""
-    if estimate.lower is not None and estimate.upper is not None:
-        limits = f" [{estimate.lower:.3g}, {estimate.upper:.3g}]"
-    return f"{estimate.value:.3g}{limits}"
+    text = f"Reconstruction {'takes accuracy' if is_open else effect} {from_to()} ("
+    text += f"{in_words(numbers['accuracy_change'])} points{', no change shown' * is_open})"
+    if f"accuracy_change_{HELDOUT}" in numbers:
+        text += f", of held-out runs {from_to(f'_{HELDOUT}')}"
+    return f"{text}."

@@ -5,13 +5,13 @@ drawn. Equal files give equal bytes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
-from jaxtyping import Bool, Float
+import pandas as pd
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -19,65 +19,33 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from novelweights.auditing.judge.criteria import Verdict
-from novelweights.auditing.result import Quantity
-from novelweights.errors import InputError
-from novelweights.files import read_json, write_text
-from novelweights.report import tables
-from novelweights.report.html import inline, template, write_figures
-from novelweights.report.style import BLUE, PANEL, RED, STYLE, VERDICT_COLORS, Drawing, finish
-from novelweights.report.tables import number, percent, read_quantity
+from novelweights.generators.parts.gap import six_digits
+from novelweights.report.style import BLUE, PANEL, RED
+from novelweights.report.tables import number, percent, plain, quantity_rows
+from novelweights.studies.steering.summary import COLUMNS, Answer, Steering, SteeringCriteria
+from novelweights.studies.study import Summary, read_study, read_summary, write_page, write_study
 
-SCHEMA_VERSION = 1
-FILE = "steering.json"
-REMEDY = "run `novelweights steer` again, or restore the file"
 HEADLINES = {
-    "steers": "The prompt steers",
-    "steers in order only": "The prompt steers in order, but misses the values",
-    "does not steer": "The prompt does not steer",
-    "not shown": "Whether the prompt steers stays open",
+    Answer.STEERS: "The prompt steers",
+    Answer.ORDERS: "The prompt steers in order, but misses the values",
+    Answer.IGNORES: "The prompt does not steer",
+    Answer.OPEN: "Whether the prompt steers stays open",
 }
-COLORS = dict(
-    zip(
-        HEADLINES,
-        map(
-            VERDICT_COLORS.__getitem__,
-            (Verdict.NOVEL, Verdict.INTERPOLATION, Verdict.REPLICA, Verdict.UNDECIDED),
-        ),
-        strict=True,
-    )
-)
+TONES = {
+    Answer.STEERS: Verdict.NOVEL,
+    Answer.ORDERS: Verdict.INTERPOLATION,
+    Answer.IGNORES: Verdict.REPLICA,
+    Answer.OPEN: Verdict.UNDECIDED,
+}
 START = "#555555"
-CRITERIA = ("min_starts", "little_order", "no_order", "alignment")
-COLUMNS = ("prompt", "start", "start_loss", "achieved", "accuracy", "seen")
 
 
-@dataclass(frozen=True, eq=False)
-class SteeringRun:
-    """What `steering.json` tells."""
+class SteeringRun(NamedTuple):
+    """What `steering.json` holds."""
 
-    answer: str
-    sentence: str
-    quantities: list[Quantity]
-    criteria: Mapping[str, Any]
+    steering: Steering
+    summary: Summary
     about: Mapping[str, Any]
-    loss_range: tuple[float, float]
-    """Least and greatest loss seen in training."""
-    prompt: Float[np.ndarray, " n"]
-    start: Float[np.ndarray, " n"]
-    start_loss: Float[np.ndarray, " n"]
-    achieved: Float[np.ndarray, " n"]
-    accuracy: Float[np.ndarray, " n"]
-    seen: Bool[np.ndarray, " n"]
-
-    @property
-    def prompts(self) -> Float[np.ndarray, " prompts"]:
-        """The prompts, ascending."""
-        return np.unique(self.prompt)
-
-    @property
-    def n_starts(self) -> int:
-        """How many starts were asked."""
-        return len(np.unique(self.start))
 
 
 def build_steering_report(folder: Path) -> Path:
@@ -89,13 +57,44 @@ def build_steering_report(folder: Path) -> Path:
     Raises:
         InputError: The file is missing or damaged.
     """
-    run = read_steering(folder)
-    with mpl.rc_context(STYLE):
-        drawing = finish(*draw_steering(run))
-    write_figures(folder / "figures", {"steering": drawing}, ["steering"])
-    path = folder / "report.html"
-    write_text(path, render(run, drawing))
-    return path
+    steering, summary, about = read_steering(folder)
+    answer = summary.answers["answer"]
+    prompt_rows = [
+        [
+            number(float(prompt)),
+            "yes" if steering.seen[steering.prompt == prompt].all() else "no",
+            *map(number, _quartiles(steering, prompt)),
+            f"{np.median(steering.accuracy[steering.prompt == prompt]):.1f}%",
+        ]
+        for prompt in steering.prompts
+    ]
+    return write_page(
+        folder,
+        "steering",
+        lambda: {"steering": draw_steering(steering)},
+        summary=summary,
+        about=about,
+        answer=answer,
+        tones=TONES,
+        steering=steering,
+        headline=HEADLINES[answer],
+        quantities=quantity_rows(summary.quantities.values()),
+        prompt_rows=prompt_rows,
+        limits={
+            name: percent(value) if name.endswith("order") else plain(value)
+            for name, value in asdict(summary.criteria).items()
+        },
+        loss_range=[number(loss) for loss in steering.loss_range],
+        start_losses=[number(loss) for loss in _range(steering.start_loss)],
+    )
+
+
+def write_steering(
+    folder: Path, steering: Steering, summary: Summary, about: Mapping[str, Any]
+) -> None:
+    """Write steering.json and steering.csv into an existing folder."""
+    seen = [*map(six_digits, steering.loss_range)]
+    write_study(folder, "steering", summary, steering.table(), about, loss_range=seen)
 
 
 def read_steering(folder: Path) -> SteeringRun:
@@ -104,66 +103,44 @@ def read_steering(folder: Path) -> SteeringRun:
     Raises:
         InputError: It is missing or damaged.
     """
-    path = folder / FILE
-    data = read_json(path)
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
-        raise InputError(
-            f"{path}: has schema version {version}, this program reads {SCHEMA_VERSION}; {REMEDY}"
-        )
-    try:
-        summary = data["summary"]
-        columns = {name: np.array([row[name] for row in data["rows"]]) for name in COLUMNS}
-        seen = columns.pop("seen").astype(bool)
-        columns = {name: values.astype(float) for name, values in columns.items()}
+
+    def parse(data: Mapping[str, Any]) -> SteeringRun:
+        columns = pd.DataFrame(data["rows"])[[*COLUMNS]].drop(columns="seen").astype(float)
         least, greatest = map(float, data["loss_range"])
-        run = SteeringRun(
-            answer=summary["answer"],
-            sentence=str(summary["sentence"]),
-            quantities=[read_quantity(entry) for entry in summary["quantities"]],
-            criteria={name: summary["criteria"][name] for name in CRITERIA},
-            about=dict(data["about"]),
-            loss_range=(least, greatest),
-            seen=seen,
-            **columns,
+        arrays = {name: values.to_numpy() for name, values in columns.items()}
+        steering = Steering(
+            **arrays | {"start": arrays["start"].astype(np.int64)}, loss_range=(least, greatest)
         )
-        if run.answer not in HEADLINES:
-            raise ValueError(f"answer {run.answer!r}")
-        numbers = np.concatenate([*columns.values(), [least, greatest]])
-        if not np.isfinite(numbers).all() or not (run.prompt > 0).any():
-            raise ValueError("rows without finite numbers, or none with a prompt above 0")
-    except KeyError as error:
-        raise InputError(f"{path}: expected an entry {error}, it has none; {REMEDY}") from error
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: expected what a steering run leaves, got something else ({error}); {REMEDY}"
-        ) from error
-    return run
+        answers = {"answer": Answer(data["summary"]["answer"])}
+        summary = read_summary(data["summary"], SteeringCriteria, answers)
+        return SteeringRun(steering, summary, dict(data["about"]))
+
+    return read_study(folder, "steering", parse)
 
 
-def draw_steering(run: SteeringRun) -> tuple[Figure, str]:
+def draw_steering(steering: Steering) -> tuple[Figure, str]:
     """Achieved against prompted loss, both logarithmic, prompt 0 apart at the left.
 
     Returns:
         The figure, two panels wide, and its text alternative.
     """
     figure = Figure(figsize=(2 * PANEL, 5.0))
-    asks_zero = run.prompts[0] == 0
-    grid = figure.add_gridspec(1, 2, width_ratios=(1, 11) if asks_zero else (1, 1e4), wspace=0)
+    has_zero = steering.prompts[0] == 0
+    grid = figure.add_gridspec(1, 2, width_ratios=(1, 11) if has_zero else (1, 1e4), wspace=0)
     ax = figure.add_subplot(grid[1])
-    prompts = run.prompts[run.prompts > 0]
-    quartiles = np.array([_quartiles(run, prompt) for prompt in prompts])
+    prompts = steering.prompts[steering.prompts > 0]
+    quartiles = np.array([_quartiles(steering, prompt) for prompt in prompts])
     ax.plot(prompts, prompts, color="#222222", linewidth=1, linestyle=(0, (4, 2)), zorder=3)
     ax.fill_between(prompts, quartiles[:, 0], quartiles[:, 2], color=RED, alpha=0.18, linewidth=0)
     ax.plot(prompts, quartiles[:, 1], color=RED, marker="o", markersize=4.5, zorder=4)
-    positive = run.prompt > 0
-    _dots(ax, run.prompt[positive], run.achieved[positive])
+    positive = steering.prompt > 0
+    _dots(ax, steering.prompt[positive], steering.achieved[positive])
     ax.set(xscale="log", yscale="log")
     axes = [ax]
-    if asks_zero:
+    if has_zero:
         apart = figure.add_subplot(grid[0], sharey=ax)
-        low, middle, high = _quartiles(run, 0.0)
-        at_zero = run.achieved[run.prompt == 0]
+        low, middle, high = _quartiles(steering, 0.0)
+        at_zero = steering.achieved[steering.prompt == 0]
         _dots(apart, np.zeros(len(at_zero)), at_zero)
         apart.vlines(0, low, high, color=RED, alpha=0.4, linewidth=5)
         apart.plot([0], [middle], color=RED, marker="o", markersize=4.5, zorder=4)
@@ -171,11 +148,11 @@ def draw_steering(run: SteeringRun) -> tuple[Figure, str]:
         ax.tick_params(axis="y", which="both", labelleft=False, length=0)
         ax.spines["left"].set_visible(False)
         axes = [apart, ax]
-    lowest, highest = run.start_loss.min(), run.start_loss.max()
+    lowest, highest = _range(steering.start_loss)
     for part in axes:
         part.axhspan(lowest, highest, color=START, alpha=0.22, linewidth=0)
-        part.axhline(float(np.median(run.start_loss)), color=START, linewidth=0.8)
-        part.axhline(run.loss_range[0], color=BLUE, linewidth=0.9, linestyle=(0, (1, 2)))
+        part.axhline(float(np.median(steering.start_loss)), color=START, linewidth=0.8)
+        part.axhline(steering.loss_range[0], color=BLUE, linewidth=0.9, linestyle=(0, (1, 2)))
         part.grid(axis="y", color="#E6E6E6", linewidth=0.6)
         part.set_axisbelow(True)
     for axis in (ax.xaxis, axes[0].yaxis):
@@ -183,63 +160,38 @@ def draw_steering(run: SteeringRun) -> tuple[Figure, str]:
         axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         axis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("achieved loss (nats)")
-    ax.set_xlabel("loss asked for (nats)")
+    ax.set_xlabel("prompted loss (nats)")
     figure.legend(
         handles=[
             Line2D([], [], color=RED, marker="o", markersize=4.5, label="median and quartiles"),
             Line2D([], [], color=RED, marker=".", alpha=0.5, linestyle="", label="one sample"),
-            Line2D([], [], color="#222222", linestyle=(0, (4, 2)), label="achieved = asked for"),
-            Patch(color=START, alpha=0.35, label=f"starting losses, n = {run.n_starts}"),
+            Line2D([], [], color="#222222", linestyle=(0, (4, 2)), label="achieved = prompted"),
+            Patch(color=START, alpha=0.35, label=f"starting losses, n = {steering.n_starts}"),
             Line2D([], [], color=BLUE, linestyle=(0, (1, 2)), label="least loss seen in training"),
         ],
         ncols=3,
         loc="outside upper left",
     )
-    told = [
-        f"asked for {number(float(prompt))}, median {number(_quartiles(run, prompt)[1])}"
-        for prompt in run.prompts
+    medians = [
+        f"prompt {number(float(prompt))}, median {number(_quartiles(steering, prompt)[1])}"
+        for prompt in steering.prompts
     ]
     return figure, (
-        f"Achieved against prompted loss of {len(run.prompt)} samples from {run.n_starts} starts, "
-        f"both axes logarithmic: {'; '.join(told)}. Starting losses from {number(lowest)} to "
-        f"{number(highest)}."
+        f"Achieved against prompted loss of {len(steering.prompt)} samples from "
+        f"{steering.n_starts} starts, both axes logarithmic: {'; '.join(medians)}. Starting losses "
+        f"from {number(lowest)} to {number(highest)}."
     )
 
 
-def render(run: SteeringRun, drawing: Drawing) -> str:
-    """The page as text."""
-    prompt_rows = [
-        [
-            number(float(prompt)),
-            "yes" if run.seen[run.prompt == prompt].all() else "no",
-            *map(number, _quartiles(run, prompt)),
-            f"{np.median(run.accuracy[run.prompt == prompt]):.1f}%",
-        ]
-        for prompt in run.prompts
-    ]
-    return template("page.html.jinja", Path(__file__).parent).render(
-        run=run,
-        head_title=f"Prompt and loss: {run.about.get('method', 'a generator')}",
-        headline=HEADLINES[run.answer],
-        kind=run.answer.replace(" ", "-"),
-        verdict_colors={name.replace(" ", "-"): color for name, color in COLORS.items()},
-        figure=inline("steering", drawing),
-        quantities=tables.quantity_rows(run.quantities),
-        prompt_rows=prompt_rows,
-        criteria={
-            name: percent(value) if name.endswith("order") else tables.plain(value)
-            for name, value in run.criteria.items()
-        },
-        loss_range=[number(loss) for loss in run.loss_range],
-        start_losses=[number(loss) for loss in (run.start_loss.min(), run.start_loss.max())],
-        about=tables.plain_rows({k: v for k, v in run.about.items() if k != "command"}),
-    )
-
-
-def _quartiles(run: SteeringRun, prompt: float) -> tuple[float, float, float]:
+def _quartiles(steering: Steering, prompt: float) -> tuple[float, float, float]:
     """Lower quartile, median and upper quartile of the losses achieved at a prompt."""
-    low, middle, high = np.quantile(run.achieved[run.prompt == prompt], (0.25, 0.5, 0.75))
-    return float(low), float(middle), float(high)
+    achieved = steering.achieved[steering.prompt == prompt]
+    low, middle, high = np.quantile(achieved, (0.25, 0.5, 0.75)).tolist()
+    return low, middle, high
+
+
+def _range(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
 
 
 def _dots(ax: Axes, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> None:

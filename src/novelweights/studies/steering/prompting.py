@@ -1,4 +1,4 @@
-"""Asking a generator for losses: several starts, each for losses all over the range it has seen.
+"""Prompting a generator with losses: several starts, each with losses all over the range seen.
 
 The original's own evaluation of G.pt ("loss on demand"). One prompt comes on top: 0, with which the
 paper samples, and which is below every loss seen in training (paper, section 2).
@@ -15,7 +15,7 @@ from torch import Tensor
 from novelweights.errors import InputError
 from novelweights.generators.gpt import MeasureLoss
 from novelweights.generators.parts.trajectories import starts_for
-from novelweights.studies.steering.samples import Steering
+from novelweights.studies.steering.summary import Steering
 from novelweights.tasks.task import Task
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import (
@@ -36,11 +36,11 @@ SAME_LOSS = 0.01
 
 @runtime_checkable
 class Prompted(Protocol):
-    """A fitted generator that begins from checkpoints and is asked for a loss."""
+    """A fitted generator that begins from checkpoints and is prompted with a loss."""
 
     @property
     def settings(self) -> Any:
-        """Its `metric`: which score of the checkpoints is the loss it is asked for."""
+        """Its `metric`: which score of the checkpoints is the prompted loss."""
         ...
 
     @property
@@ -64,7 +64,7 @@ class Prompted(Protocol):
         measure: MeasureLoss | None = None,
         prompts: Float[Tensor, " n"] | None = None,
     ) -> Population:
-        """Sample i begins from start i (from the first again after the last) and asks prompt i."""
+        """Sample i begins from start i (from the first again after the last), with prompt i."""
         ...
 
 
@@ -89,30 +89,35 @@ def prompt_grid(least: float, greatest: float, n: int) -> Float[np.ndarray, " pr
         InputError: Fewer than two, more than `MOST_PROMPTS`, or no range to space them in.
     """
     if n < 2:
-        raise InputError(f"expected 2 prompts or more, got {n}; one cannot show an order")
+        raise InputError(
+            f"expected 2 prompts or more, got {n}; one cannot show an order", "wrong-option"
+        )
     if n > MOST_PROMPTS:
         raise InputError(
             f"expected at most {MOST_PROMPTS:,} prompts, got {n:,}; a dozen show whether the "
-            "prompt steers, give fewer with --prompts"
+            "prompt steers, give fewer with --prompts",
+            "wrong-option",
         )
     if not 0 < least < greatest < np.inf:
         raise InputError(
             f"the generator was trained with losses from {least:g} to {greatest:g}: expected a "
-            "range of positive losses to ask for; fit it to checkpoints of different losses"
+            "range of positive losses to prompt; fit it to checkpoints of different losses",
+            "unsuited",
         )
     return np.concatenate([[0.0], np.geomspace(least, greatest, n)])
 
 
 def require_prompted(fitted: Any, method: str) -> Prompted:
-    """The generator, if it is asked for a loss.
+    """The generator, if it is prompted with a loss.
 
     Raises:
         InputError: It takes no prompts.
     """
     if not isinstance(fitted, Prompted):
         raise InputError(
-            f"{method} is not asked for a loss: expected a generator that takes prompts, as g-pt "
-            "does (`novelweights fit g-pt`)"
+            f"{method} is not prompted with a loss: expected a generator that is, as g-pt "
+            "(`novelweights fit g-pt`)",
+            "unsuited",
         )
     return fitted
 
@@ -127,19 +132,19 @@ def steer(
     rng: torch.Generator,
     progress: Callable[[int, int], None] | None = None,
 ) -> Steering:
-    """Ask every start for every prompt and measure what comes.
+    """Prompt every start with every loss and measure what comes.
 
     Args:
         fitted: The generator.
         start: Checkpoints to begin from that it was not fitted to, with their losses.
         task: Measures loss and accuracy; its loss must be what the prompts mean.
-        prompts: Losses to ask for, in nats; two above 0 or more.
+        prompts: Losses in nats; two above 0 or more.
         n_starts: The first so many are used; all, where there are fewer.
         rng: Source of all randomness.
         progress: Called with (steps done, steps in all).
 
     Raises:
-        InputError: More than `MOST_SAMPLES` are asked for, the task has no loss or judges other
+        InputError: More than `MOST_SAMPLES` are needed, the task has no loss or judges other
             networks, the starts are of another network, or their losses are missing or not those
             of the task; or what was sampled has no finite loss.
     """
@@ -148,45 +153,49 @@ def steer(
         raise ValueError("expected a start, two prompts above 0 or more, and none below")
     if not isinstance(task, LossTask):
         raise InputError(
-            f"task {task.name} measures no loss: expected one that does; name it with --task"
+            f"task {task.name} measures no loss: expected one that does; name it with --task",
+            "unsuited",
         )
     start = start.select(slice(0, n_starts))
     if len(prompts) * len(start) > MOST_SAMPLES:
         raise InputError(
             f"expected at most {MOST_SAMPLES:,} samples, got {len(prompts):,} prompts for each of "
-            f"{len(start):,} starts; give fewer with --prompts or --starts"
+            f"{len(start):,} starts; give fewer with --prompts or --starts",
+            "wrong-option",
         )
     metric = fitted.settings.metric
     start, losses = starts_for(fitted.layout, start, metric)
-    told, measured = losses.double(), task.loss(start).double()
-    if not torch.allclose(told, measured, rtol=SAME_LOSS, atol=1e-6):
-        worst = int((told / measured).log().abs().argmax())
+    recorded, measured = losses.double(), task.loss(start).double()
+    if not torch.allclose(recorded, measured, rtol=SAME_LOSS, atol=1e-6):
+        worst = int((recorded / measured).log().abs().argmax())
         raise InputError(
-            f"start: {metric} of row {worst} is {told[worst]:.4g}, by task {task.name} the loss is "
-            f"{measured[worst]:.4g}; expected the loss that the generator is asked for. Name the "
-            "task of its checkpoints with --task, or fit it with --metric test_loss"
+            f"start: {metric} of row {worst} is {recorded[worst]:.4g}, by task {task.name} the "
+            f"loss is {measured[worst]:.4g}; expected the loss that the generator is prompted "
+            "with. Name the task of its checkpoints with --task, or fit it with --metric test_loss",
+            "wrong-records",
         )
     at_once = max(1, SAMPLES_AT_ONCE // len(start))
     blocks = np.array_split(prompts, -(-len(prompts) // at_once))
     achieved, accuracy = [], []
     for i, block in enumerate(blocks):
-        asked = torch.from_numpy(np.repeat(block, len(start))).float()
+        repeated = torch.from_numpy(np.repeat(block, len(start))).float()
 
         def tell(step: int, of: int, i: int = i) -> None:
             if progress is not None:
                 progress(i * of + step, len(blocks) * of)
 
-        made = fitted.sample(
-            len(asked), rng=rng, start=start, progress=tell, measure=task.loss, prompts=asked
+        samples = fitted.sample(
+            len(repeated), rng=rng, start=start, progress=tell, measure=task.loss, prompts=repeated
         )
-        require_finite(made, "samples")
-        achieved.append(task.loss(made).double())
-        accuracy.append(task.score(task.behave(made)).double())
+        require_finite(samples, "samples")
+        achieved.append(task.loss(samples).double())
+        accuracy.append(task.score(task.behave(samples)).double())
     losses = torch.cat(achieved)
     if not losses.isfinite().all():
         raise InputError(
             f"{int((~losses.isfinite()).sum())} of {len(losses)} samples have no finite loss: "
-            "expected networks that work at all; fit the generator longer"
+            "expected networks that work at all; fit the generator longer",
+            "not-finite",
         )
     return Steering(
         prompt=np.repeat(prompts, len(start)),

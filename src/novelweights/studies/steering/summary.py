@@ -1,23 +1,72 @@
-"""Does the prompt steer? Numbers with intervals, and the answer.
+"""Does the prompt steer? The samples, numbers with intervals, and the answer.
 
 Intervals resample starts, since samples from one start are no independent evidence. Sources: G.pt
 (prompt alignment; on logarithms of the losses it is ours); the rest, and every threshold, is ours.
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+import pandas as pd
+from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 
-from novelweights.generators.parts.estimates import expanded_tail, six_digit_limits
-from novelweights.studies.steering.samples import Steering
+from novelweights.auditing.result import Quantity
+from novelweights.errors import count
+from novelweights.studies.study import DRAWS, Summary, Words, estimated, in_words
 
-LEVEL = 0.95
-DRAWS = 2000
 LEAST_LOSS = 1e-9  # nats; has a logarithm
+COLUMNS = ("start", "prompt", "seen", "start_loss", "achieved", "accuracy")
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """Every start with every prompt, one row each."""
+
+    prompt: Float[np.ndarray, " n"]
+    """Loss asked for, in nats."""
+    start: Int[np.ndarray, " n"]
+    """Which start, by its row."""
+    start_loss: Float[np.ndarray, " n"]
+    achieved: Float[np.ndarray, " n"]
+    """Loss of the sample."""
+    accuracy: Float[np.ndarray, " n"]
+    """The task's quality of the sample, in percent."""
+    loss_range: tuple[float, float]
+    """Least and greatest loss the generator was trained with."""
+
+    def __post_init__(self) -> None:
+        prompts, starts = np.unique(self.prompt), np.unique(self.start)
+        pairs = {*zip(self.prompt.tolist(), self.start.tolist(), strict=True)}
+        if not len(pairs) == len(self.prompt) == len(prompts) * len(starts):
+            raise ValueError("expected every start with every prompt once")
+        if (prompts > 0).sum() < 2 or prompts[0] < 0:
+            raise ValueError("expected two prompts above 0 or more, and none below")
+        if not np.isfinite([self.prompt, self.start_loss, self.achieved, self.accuracy]).all():
+            raise ValueError("losses or accuracies that are not finite")
+
+    @property
+    def seen(self) -> Bool[np.ndarray, " n"]:
+        """Whether the prompt lies within what was seen in training."""
+        least, greatest = self.loss_range
+        return (least <= self.prompt) & (self.prompt <= greatest)
+
+    @property
+    def prompts(self) -> Float[np.ndarray, " prompts"]:
+        """The prompts, ascending."""
+        return np.unique(self.prompt)
+
+    @property
+    def n_starts(self) -> int:
+        """How many starts were prompted."""
+        return len(np.unique(self.start))
+
+    def table(self) -> pd.DataFrame:
+        """All rows, by start and prompt."""
+        table = pd.DataFrame({name: getattr(self, name) for name in COLUMNS})
+        return table.sort_values(["start", "prompt"], ignore_index=True)
 
 
 class Answer(StrEnum):
@@ -31,7 +80,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class SteeringCriteria:
-    """Thresholds of the answer, in the order in which they are asked. Source: ours."""
+    """Thresholds of the answer, in the order of the questions. Source: ours."""
 
     min_starts: int = 8
     """Fewer starts than this: not shown; their intervals would be too narrow."""
@@ -41,88 +90,49 @@ class SteeringCriteria:
     """Lower limit of the ordered share above this, what prompts that do nothing would give:
     steers; else not shown."""
     alignment: float = 0.5
-    """Lower limit of the prompt alignment of logarithms above this: it also reaches the values
-    asked for. At .5 achieved losses miss them by .7 of the prompts' own standard deviation (root
+    """Lower limit of the prompt alignment of logarithms above this: it also reaches the prompted
+    values. At .5 achieved losses miss them by .7 of the prompts' own standard deviation (root
     mean square)."""
 
 
 DEFAULT_CRITERIA = SteeringCriteria()
 
 
-class Estimate(NamedTuple):
-    """One number with its interval; None where it cannot be had."""
-
-    key: str
-    label: str
-    definition: str
-    unit: str
-    n: int
-    value: float | None
-    lower: float | None
-    upper: float | None
-    level: float | None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What n starts, each asked for every prompt, show."""
-
-    answer: Answer
-    sentence: str
-    estimates: tuple[Estimate, ...]
-    criteria: SteeringCriteria
-
-    def __getitem__(self, key: str) -> Estimate:
-        return next(estimate for estimate in self.estimates if estimate.key == key)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, numbers with 6 digits."""
-        return {
-            "answer": str(self.answer),
-            "sentence": self.sentence,
-            "quantities": six_digit_limits(one._asdict() for one in self.estimates),
-            "criteria": asdict(self.criteria),
-        }
-
-
-TEXTS: dict[str, tuple[str, str, str]] = {
-    "ordered_share": (
+NUMBERS: dict[str, Words] = {
+    "ordered_share": Words(
         "Pairs in order",
         "Share of pairs of prompts above 0, put to the same start, of which the lower prompt gave "
         "the lower loss; equal losses count half. 50%: the prompt does nothing; 0%: it is "
         "inverted.",
         "share",
     ),
-    "spearman": (
+    "spearman": Words(
         "Rank correlation of prompted and achieved loss",
         "Spearman's, over all samples with a prompt above 0.",
-        "",
     ),
-    "alignment_log": (
+    "alignment_log": Words(
         "Prompt alignment (R\u00b2), logarithms",
         "G.pt's measure on logarithms of the losses, prompts being evenly spaced so: for each "
         "start 1 less the summed squares of achieved minus prompted over those of prompted minus "
         "its mean, prompts above 0; mean over the starts. 1: achieved is prompted; 0: as far from "
         "the prompts as a generator that always makes their mean; below 0: farther.",
-        "",
     ),
-    "alignment": (
+    "alignment": Words(
         "Prompt alignment (R\u00b2), nats",
         "G.pt's measure: the same on the losses as they are, where the largest weigh most.",
-        "",
     ),
-    "miss": (
+    "miss": Words(
         "Distance of achieved from prompted loss",
         "Median absolute difference over all samples with a prompt above 0.",
         "nats",
     ),
-    "loss_at_zero": (
+    "loss_at_zero": Words(
         "Achieved loss at prompt 0",
         "Mean over the starts. Prompt 0 is what the paper samples with; no checkpoint seen in "
         "training has it.",
         "nats",
     ),
-    "accuracy_at_zero": ("Accuracy at prompt 0", "Mean over the starts.", "%"),
+    "accuracy_at_zero": Words("Accuracy at prompt 0", "Mean over the starts.", "%"),
 }
 """Label, definition and unit of each number of a summary."""
 
@@ -144,77 +154,57 @@ def summarize(
     much again between starts) intervals of the ordered share and of the alignment of logarithms
     held the truth in 94% and 83% with 5 starts, 93% and 89% with 8.
     """
-    answers = _Answers.of(steering)
-    s, prompts = answers.achieved.shape
-    values = answers.numbers()
-    draws = [answers.of_starts(rng.integers(0, s, s)).numbers() for _ in range(DRAWS * (s > 1))]
-    estimates = []
-    for key, (label, definition, unit) in TEXTS.items():
-        drawn = np.array([draw[key] for draw in draws])
-        is_known = len(drawn) > 0 and bool(np.isfinite(drawn).all())
-        lower, upper = None, None
-        if is_known:
-            tail = expanded_tail(s, LEVEL)
-            lower, upper = np.quantile(drawn, [tail, 1 - tail]).tolist()
-        value = values[key] if np.isfinite(values[key]) else None
-        n = s if key.endswith("at_zero") else s * prompts
-        level = LEVEL if is_known else None
-        estimates.append(Estimate(key, label, definition, unit, n, value, lower, upper, level))
-    by_key = {estimate.key: estimate for estimate in estimates}
-    order, alignment = by_key["ordered_share"], by_key["alignment_log"]
+    numbers = _numbers_of_starts(steering)
+    s, prompts = steering.n_starts, int((steering.prompts > 0).sum())
+    values = numbers(np.arange(s))
+    drawn = [numbers(rows) for rows in rng.integers(0, s, (DRAWS, s))] if s > 1 else []
+    quantities = {
+        key: estimated(
+            key,
+            words,
+            values[key],
+            np.array([draw[key] for draw in drawn]) if drawn else None,
+            n=s if key.endswith("at_zero") else s * prompts,
+            units=s,
+        )
+        for key, words in NUMBERS.items()
+    }
+    order, alignment = quantities["ordered_share"], quantities["alignment_log"]
     answer = _answer(order, alignment, s, criteria)
     sentence = _sentence(answer, order, alignment, s, criteria)
-    return Summary(answer, sentence, tuple(estimates), criteria)
+    return Summary({"answer": answer}, sentence, quantities, criteria)
 
 
-@dataclass(frozen=True, eq=False)
-class _Answers:
-    """What the starts were asked for and gave, prompts ascending."""
+def _numbers_of_starts(
+    steering: Steering,
+) -> Callable[[Int[np.ndarray, " draws"]], dict[str, float]]:
+    """What gives, of some starts, every number by its name; NaN where it does not exist."""
+    table = steering.table()
+    losses, accuracies = (
+        table.pivot(index="start", columns="prompt", values=name).to_numpy()
+        for name in ("achieved", "accuracy")
+    )
+    is_above = steering.prompts > 0
+    prompts, achieved = steering.prompts[is_above], losses[:, is_above]
+    logs = (np.log(np.maximum(x, LEAST_LOSS)) for x in (prompts, achieved))
+    low, high = np.triu_indices(len(prompts), 1)
+    of_starts = {
+        "ordered_share": np.array([_ordered_share(row[low], row[high]) for row in achieved]),
+        "alignment_log": _alignment(*logs),
+        "alignment": _alignment(prompts, achieved),
+    }
+    for name, columns in (("loss_at_zero", losses), ("accuracy_at_zero", accuracies)):
+        of_starts[name] = np.full(len(losses), np.nan) if is_above[0] else columns[:, 0]
 
-    prompts: Float[np.ndarray, " prompts"]
-    """Those above 0."""
-    achieved: Float[np.ndarray, "starts prompts"]
-    ordered: Float[np.ndarray, " starts"]
-    """Of each start, its share of pairs in order."""
-    aligned_log: Float[np.ndarray, " starts"]
-    """Of each start, the prompt alignment of its logarithms."""
-    aligned: Float[np.ndarray, " starts"]
-    """Of each start, its prompt alignment."""
-    loss_at_zero: Float[np.ndarray, " starts"]
-    """NaN where 0 was not asked for."""
-    accuracy_at_zero: Float[np.ndarray, " starts"]
-
-    @classmethod
-    def of(cls, steering: Steering) -> "_Answers":
-        table = steering.table()
-        achieved = table.pivot(index="start", columns="prompt", values="achieved")
-        accuracy = table.pivot(index="start", columns="prompt", values="accuracy")
-        prompts = np.array(achieved.columns, dtype=np.float64)
-        losses, asked = achieved.to_numpy()[:, prompts > 0], prompts[prompts > 0]
-        logs = (np.log(np.maximum(x, LEAST_LOSS)) for x in (asked, losses))
-        low, high = np.triu_indices(len(asked), 1)
-        ordered = np.array([_ordered_share(row[low], row[high]) for row in losses])
-        unasked = np.full(len(losses), np.nan)
-        zero = [x[0.0].to_numpy() if prompts[0] == 0 else unasked for x in (achieved, accuracy)]
-        return cls(asked, losses, ordered, _alignment(*logs), _alignment(asked, losses), *zero)
-
-    def of_starts(self, rows: Int[np.ndarray, " draws"]) -> "_Answers":
-        """The same of some starts."""
-        names = [field.name for field in fields(self) if field.name != "prompts"]
-        return replace(self, **{name: getattr(self, name)[rows] for name in names})
-
-    def numbers(self) -> dict[str, float]:
-        """The value of each number in `TEXTS`; NaN where it does not exist."""
-        asked, achieved = np.broadcast_to(self.prompts, self.achieved.shape), self.achieved
+    def numbers(rows: Int[np.ndarray, " draws"]) -> dict[str, float]:
+        some = achieved[rows]
         return {
-            "ordered_share": float(self.ordered.mean()),
-            "spearman": _spearman(asked.ravel(), achieved.ravel()),
-            "alignment_log": float(self.aligned_log.mean()),
-            "alignment": float(self.aligned.mean()),
-            "miss": float(np.median(np.abs(achieved - asked))),
-            "loss_at_zero": float(self.loss_at_zero.mean()),
-            "accuracy_at_zero": float(self.accuracy_at_zero.mean()),
+            **{name: float(values[rows].mean()) for name, values in of_starts.items()},
+            "spearman": _spearman(np.tile(prompts, len(rows)), some.ravel()),
+            "miss": float(np.median(np.abs(some - prompts))),
         }
+
+    return numbers
 
 
 def _spearman(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
@@ -233,14 +223,15 @@ def _ordered_share(
 
 
 def _alignment(
-    asked: Float[np.ndarray, " prompts"], achieved: Float[np.ndarray, "starts prompts"]
+    prompts: Float[np.ndarray, " prompts"], achieved: Float[np.ndarray, "starts prompts"]
 ) -> Float[np.ndarray, " starts"]:
     """R\u00b2 of each start: squared misses over the spread of the prompts. Source: G.pt."""
-    return 1 - np.square(achieved - asked).sum(axis=1) / np.square(asked - asked.mean()).sum()
+    spread = np.square(prompts - prompts.mean()).sum()
+    return 1 - np.square(achieved - prompts).sum(axis=1) / spread
 
 
 def _answer(
-    order: Estimate, alignment: Estimate, n_starts: int, criteria: SteeringCriteria
+    order: Quantity, alignment: Quantity, n_starts: int, criteria: SteeringCriteria
 ) -> Answer:
     if order.lower is None or order.upper is None or n_starts < criteria.min_starts:
         return Answer.OPEN
@@ -253,12 +244,12 @@ def _answer(
 
 
 def _sentence(
-    answer: Answer, order: Estimate, alignment: Estimate, n_starts: int, criteria: SteeringCriteria
+    answer: Answer, order: Quantity, alignment: Quantity, n_starts: int, criteria: SteeringCriteria
 ) -> str:
-    shares = [None if x is None else 100 * x for x in (order.value, order.lower, order.upper)]
-    pairs = f"the lower of two prompts gave the lower loss in {_told(*shares, unit='%')} of pairs"
-    fit = f"prompt alignment of the logarithms {_told(*alignment[5:8])}"
-    after = f"{n_starts} start{'s' if n_starts != 1 else ''}"
+    share = in_words(order, scale=100.0, unit="%")
+    pairs = f"the lower of two prompts gave the lower loss in {share} of pairs"
+    fit = f"prompt alignment of the logarithms {in_words(alignment)}"
+    after = count(n_starts, "start")
     if answer is Answer.STEERS:
         return (
             f"The prompt steers: {pairs}, and achieved losses follow the prompts ({fit}), {after}."
@@ -276,10 +267,3 @@ def _sentence(
     if n_starts < criteria.min_starts:
         after += f", of which {criteria.min_starts} are needed"
     return f"Whether the prompt steers stays open: {pairs} ({nothing}), {after}."
-
-
-def _told(value: float | None, lower: float | None, upper: float | None, *, unit: str = "") -> str:
-    if value is None:
-        return "not available"
-    limits = "" if lower is None or upper is None else f" [{lower:.3g}{unit}, {upper:.3g}{unit}]"
-    return f"{value:.3g}{unit}{limits}"

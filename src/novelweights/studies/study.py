@@ -1,0 +1,250 @@
+"""What the studies of a fitted generator share: numbers with intervals, files and the page."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from scipy.stats import norm, t
+
+from novelweights.auditing.judge.criteria import Verdict
+from novelweights.auditing.result import Quantity
+from novelweights.errors import InputError
+from novelweights.files import read_json, write_json, write_text
+from novelweights.generators.parts.gap import six_digits
+from novelweights.report.html import inline, template, write_figures
+from novelweights.report.style import STYLE, VERDICT_COLORS, finish
+from novelweights.report.tables import plain_rows
+
+SCHEMA_VERSION = 1
+LEVEL = 0.95
+DRAWS = 2000
+
+T = TypeVar("T")
+
+
+class Words(NamedTuple):
+    """What is said of a number."""
+
+    label: str
+    definition: str
+    unit: str = ""
+
+
+def estimated(
+    key: str,
+    words: Words,
+    value: float,
+    drawn: Float[np.ndarray, " draws"] | None,
+    *,
+    n: int,
+    units: int,
+) -> Quantity:
+    """A number with its interval; without one where it is not finite for all draws.
+
+    Args:
+        key: Its name.
+        words: What is said of it.
+        value: NaN: it does not exist.
+        drawn: What it is when its units are drawn again with replacement; None: no interval.
+        n: How many values it rests on.
+        units: How many independent units were drawn, 2 or more where there are draws.
+
+    Source: Hesterberg 2015, the expanded percentile interval; as few units vary too little when
+    drawn again, less than half of what the level leaves lies beyond each limit.
+    """
+    lower = upper = level = None
+    if drawn is not None and np.isfinite(drawn).all():
+        tail = norm.cdf(-np.sqrt(units / (units - 1)) * t.ppf((1 + LEVEL) / 2, units - 1))
+        lower, upper = np.quantile(drawn, [tail, 1 - tail]).tolist()
+        level = LEVEL
+    known = value if np.isfinite(value) else None
+    label, definition, unit = words
+    return Quantity(key, label, known, n, definition, lower, upper, level, unit)
+
+
+def in_words(quantity: Quantity, *, scale: float = 1.0, unit: str = "") -> str:
+    """Value and interval, in brackets."""
+    if quantity.value is None:
+        return "not available"
+    value, lower, upper = (
+        None if x is None else f"{scale * x:.3g}{unit}"
+        for x in (quantity.value, quantity.lower, quantity.upper)
+    )
+    return f"{value} [{lower}, {upper}]" if lower and upper else f"{value}"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a study shows."""
+
+    answers: Mapping[str, Any]
+    """By name, as plain data."""
+    sentence: str
+    quantities: Mapping[str, Quantity]
+    """By key."""
+    criteria: Any
+    """A dataclass of thresholds."""
+
+    def __getitem__(self, key: str) -> Quantity:
+        return self.quantities[key]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, numbers with 6 digits."""
+        rounded = [
+            vars(one)
+            | {
+                name: None if (x := getattr(one, name)) is None else six_digits(x)
+                for name in ("value", "lower", "upper")
+            }
+            for one in self.quantities.values()
+        ]
+        return {
+            **self.answers,
+            "sentence": self.sentence,
+            "quantities": rounded,
+            "criteria": asdict(self.criteria),
+        }
+
+
+def read_summary(data: Mapping[str, Any], criteria: type, answers: Mapping[str, Any]) -> Summary:
+    """The summary in plain data.
+
+    Args:
+        data: What `Summary.to_json` gave.
+        criteria: The dataclass of its thresholds.
+        answers: Its answers, read already.
+
+    Raises:
+        KeyError, TypeError, ValueError: An entry is missing or of another kind.
+    """
+    thresholds = {field.name: data["criteria"][field.name] for field in fields(criteria)}
+    quantities = map(_quantity, data["quantities"])
+    return Summary(
+        answers, str(data["sentence"]), {q.key: q for q in quantities}, criteria(**thresholds)
+    )
+
+
+def _quantity(entry: Mapping[str, Any]) -> Quantity:
+    numbers = {
+        name: None if entry[name] is None else float(entry[name])
+        for name in ("value", "lower", "upper", "level")
+    }
+    words = {name: str(entry[name]) for name in ("key", "label", "definition", "unit")}
+    return Quantity(**words, **numbers, n=int(entry["n"]))
+
+
+def write_study(
+    folder: Path,
+    name: str,
+    summary: Summary,
+    rows: pd.DataFrame,
+    about: Mapping[str, Any],
+    **more: Any,
+) -> None:
+    """Write NAME.json and NAME.csv into an existing folder.
+
+    Args:
+        folder: Where to.
+        name: Of the study.
+        summary: What it shows.
+        rows: Everything that was measured.
+        about: How it was made, as plain data.
+        more: Further entries of the JSON.
+    """
+    numbers = rows.select_dtypes("float").columns
+    rounded = {column: [six_digits(x) for x in rows[column]] for column in numbers}
+    write_json(
+        folder / f"{name}.json",
+        {
+            "schema_version": SCHEMA_VERSION,
+            "about": dict(about),
+            "summary": summary.to_json(),
+            **more,
+            "rows": rows.assign(**rounded).to_dict(orient="records"),
+        },
+    )
+    write_text(folder / f"{name}.csv", rows.to_csv(index=False, float_format="%.9g"))
+
+
+def read_study(folder: Path, name: str, parse: Callable[[Mapping[str, Any]], T]) -> T:
+    """What NAME.json holds.
+
+    Args:
+        folder: The run folder.
+        name: Of the study.
+        parse: Reads the plain data; may raise KeyError, TypeError, AttributeError and ValueError.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    path, remedy = folder / f"{name}.json", "run the command that made it again, or restore it"
+    data = read_json(path)
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: has schema version {version}, this program reads {SCHEMA_VERSION}; {remedy}",
+            "wrong-version",
+        )
+    try:
+        return parse(data)
+    except KeyError as error:
+        raise InputError(
+            f"{path}: expected an entry {error}, it has none; {remedy}", "damaged"
+        ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: expected what such a study leaves, got something else ({error}); {remedy}",
+            "damaged",
+        ) from error
+
+
+def write_page(
+    folder: Path,
+    name: str,
+    draw: Callable[[], Mapping[str, tuple[Figure, str]]],
+    *,
+    summary: Summary,
+    about: Mapping[str, Any],
+    answer: str,
+    tones: Mapping[str, Verdict],
+    **content: Any,
+) -> Path:
+    """Write `report.html` and `figures/` into the run folder of a study.
+
+    Args:
+        folder: The run folder.
+        name: Of the study, and of its template.
+        draw: Draws the figures, by name, each with its text alternative.
+        summary: What the study shows.
+        about: How it was made.
+        answer: The answer that the page is headed with.
+        tones: For every answer the verdict whose color it has.
+        content: What else the template names.
+
+    Returns:
+        The path of the page.
+    """
+    with mpl.rc_context(STYLE):
+        drawings = {key: finish(*drawn) for key, drawn in draw().items()}
+    write_figures(folder / "figures", drawings, drawings)
+    page = template(f"{name}/page.html.jinja", Path(__file__).parent).render(
+        name=name,
+        method=about.get("method", "a generator"),
+        about=about,
+        sentence=summary.sentence,
+        criteria=summary.criteria,
+        badge=answer,
+        kind=answer.replace(" ", "-"),
+        verdict_colors={one.replace(" ", "-"): VERDICT_COLORS[tone] for one, tone in tones.items()},
+        figures={key: inline(key, drawing) for key, drawing in drawings.items()},
+        about_rows=plain_rows({k: v for k, v in about.items() if k != "command"}),
+        **content,
+    )
+    write_text(folder / "report.html", page)
+    return folder / "report.html"
