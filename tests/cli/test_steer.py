@@ -93,7 +93,7 @@ def test_what_cannot_be_steered_ends_in_one_line(chain: Path, tmp_path: Path) ->
 
     fitted = run("fit", "noise", "--population", chain / "zoo", "-o", tmp_path / "noise")
     assert fitted.exit_code == 0
-    attempt(model=tmp_path / "noise", says="noise is not asked for a loss")
+    attempt(model=tmp_path / "noise", says="[E028 unsuited]")
     attempt(model=chain / "zoo", says="expected the folder of a fitted generator")
     attempt(start=tmp_path / "none", says="there is nothing of that name")
     attempt("--task", "digit", says="did you mean 'digits'")
