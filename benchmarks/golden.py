@@ -34,7 +34,16 @@ for _name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 from benchmarks.golden_cases import CASES, QUICK  # noqa: E402
 
 FILE = Path(__file__).with_suffix(".json")
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {
+    "found": "measured",
+    "ranks": "p_values",
+    "wanted": "expected",
+    "copies_moved": "copies_permuted",
+    "rows/reference": "reconstructions",
+    "rows/heldout-reference": "heldout_reconstructions",
+    "rows/noise-from": "noise_from",
+    "rows/from-scratch": "from_scratch",
+}
 """Ends of recorded paths ("heldout", or "verdict/controls") by what their last part is now."""
 FLOOR = 1e-12
 """Differences below this are none."""

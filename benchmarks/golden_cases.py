@@ -61,7 +61,8 @@ def kept(found: Any) -> Any:
     """Numbers and codes of what a JSON holds, lists of numbers in short."""
     if isinstance(found, dict):
         some = {key: value for key, value in found.items() if key not in IGNORED}
-        return {key: kept(value) for key, value in some.items() if value is not None}
+        counted = {key: [None] * len(some[key]) for key in {"warnings"} & some.keys()}
+        return {k: kept(value) for k, value in (some | counted).items() if value is not None}
     if isinstance(found, str):
         return found if found in CODES else "text"
     if isinstance(found, list) and found and all(isinstance(value, dict) for value in found):
@@ -191,10 +192,11 @@ def reconstructed() -> dict[str, Any]:
 
     written("train", runs)
     written("heldout", held)
-    written("reference", coded(runs))
-    written("heldout-reference", coded(held))
+    written("reconstructions", coded(runs))
+    written("heldout-reconstructions", coded(held))
     written("generated", planted(coded(runs), coded(digit_networks(KEPT, 3, 10))))
-    codec = ["--reference", "reference", "--heldout-reference", "heldout-reference"]
+    codec = ["--reconstructions", "reconstructions"]
+    codec += ["--heldout-reconstructions", "heldout-reconstructions"]
     return audited("--task", "digits", *codec)
 
 
@@ -377,9 +379,9 @@ WRONG_AUDITS = [
     "zeros zeros --heldout held",
     "copies copies --heldout held",
     "runs runs --heldout held",
-    "runs samples --reference samples",
-    "runs samples --heldout held --heldout-reference held",
-    "runs samples --heldout held --reference runs --heldout-reference samples",
+    "runs samples --reconstructions samples",
+    "runs samples --heldout held --heldout-reconstructions held",
+    "runs samples --heldout held --reconstructions runs --heldout-reconstructions samples",
     "runs samples --noise-from other",
     "runs samples --from-scratch other",
     "runs samples --from-scratch runs",
