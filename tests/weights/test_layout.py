@@ -2,8 +2,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from refused import refused
 
-from novelweights.errors import InputError
 from novelweights.weights.layout import WeightLayout
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1, max_size=8)
@@ -56,7 +56,7 @@ def test_the_csv_says_what_the_design_says():
 def test_all_faults_of_a_state_dict_are_told_at_once():
     layout = WeightLayout((("a", (2,)), ("b", (3,)), ("c", (1,))))
     state = {"a": torch.zeros(3), "b": torch.zeros(3), "extra": torch.zeros(1)}
-    with pytest.raises(InputError) as caught:
+    with refused("other-network") as caught:
         layout.flatten(state)
     message = str(caught.value)
     assert "a has shape (3,), expected (2,)" in message
@@ -91,5 +91,5 @@ def test_wrong_length_and_repeated_names_are_mistakes():
     ],
 )
 def test_a_wrong_layout_file_is_named(text):
-    with pytest.raises(InputError, match=r"folder/layout\.csv"):
+    with refused("wrong-content", "folder/layout.csv"):
         WeightLayout.from_csv(text, "folder/layout.csv")

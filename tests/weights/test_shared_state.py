@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from refused import refused
 from safetensors.torch import load_file
 
-from novelweights.errors import InputError
 from novelweights.readers import read_checkpoints
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
@@ -68,7 +68,7 @@ def test_the_rest_is_written_beside_the_checkpoints_and_comes_back(population, t
     digest = hashlib.sha256((folder / SHARED_FILE).read_bytes()).hexdigest()
     assert described["sha256"][SHARED_FILE] == digest
     stored = open_population(folder)
-    for loaded in (stored.load(), stored.load([3, 1]), *stored.blocks(3), read_checkpoints(folder)):
+    for loaded in (stored.load(), stored.load([3, 1]), read_checkpoints(folder)):
         same_shared(loaded.shared, population.shared)
     again = save_population(stored.load(), tmp_path / "again")
     assert contents(again) == contents(folder)
@@ -125,19 +125,17 @@ def test_damage_is_found(population, tmp_path):
     flipped = bytearray(whole)
     flipped[-1] ^= 1
     path.write_bytes(flipped)
-    with pytest.raises(InputError, match=r"shared\.safetensors: damaged or edited"):
+    with refused("damaged", "shared.safetensors"):
         open_population(folder)
     assert len(open_population(folder, verify=False)) == 7
     path.write_bytes(whole[:-5])
-    with pytest.raises(InputError, match=r"shared\.safetensors: damaged or edited"):
+    with refused("damaged", "shared.safetensors"):
         open_population(folder)
-    with pytest.raises(InputError, match=r"shared\.safetensors: expected the rest of the network"):
+    with refused("damaged", "shared.safetensors"):
         open_population(folder, verify=False)
     path.unlink()
     for verify in (True, False):
-        with pytest.raises(
-            InputError, match=r"shared\.safetensors: expected this file, it is miss"
-        ):
+        with refused("not-found", "shared.safetensors"):
             open_population(folder, verify=verify)
 
 
@@ -159,13 +157,13 @@ def test_a_build_goes_on_with_the_same_rest_only(population, tmp_path):
     before = contents(tmp_path / "zoo.partial")
     renamed = {f"net.{name}": value for name, value in population.shared.items()}
     for shared in (shared_of(1), renamed, None):
-        with pytest.raises(InputError, match="begun with other settings"):
+        with refused("other-settings"):
             writer_for(replace(population, shared=shared), tmp_path / "zoo", resume=True)
     assert contents(tmp_path / "zoo.partial") == before
     shutil.rmtree(tmp_path / "zoo.partial")
     without = replace(population, shared=None)
     append(writer_for(without, tmp_path / "zoo"), without, slice(0, 3))
-    with pytest.raises(InputError, match="begun with other settings"):
+    with refused("other-settings"):
         writer_for(population, tmp_path / "zoo", resume=True)
 
 
@@ -178,7 +176,7 @@ def test_a_build_that_had_not_begun_leaves_no_rest_to_another(population, tmp_pa
 
 def test_a_folder_with_it_is_replaced_if_asked(population, tmp_path):
     folder = save_population(population, tmp_path / "zoo")
-    with pytest.raises(InputError, match="holds files"):
+    with refused("wrong-content"):
         save_population(population, folder)
     other = replace(population, shared=shared_of(1))
     writer = writer_for(other, folder, overwrite=True)

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from refused import refused
 from safetensors.torch import load_file
 
-from novelweights.errors import InputError
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.store import (
@@ -97,9 +97,6 @@ def test_several_shards_are_one_population(population, tmp_path):
     same(stored.load([6, 0, 4, 5, 0]), population.select([6, 0, 4, 5, 0]))
     heldout = stored.records.split == "heldout"
     same(stored.load(heldout), population.select(heldout))
-    blocks = list(stored.blocks(3))
-    assert [len(block) for block in blocks] == [3, 3, 2]
-    assert torch.equal(torch.cat([block.weights for block in blocks]), population.weights)
 
 
 def test_shards_are_ordinary_safetensors_files(population, tmp_path):
@@ -215,7 +212,7 @@ def test_a_flipped_bit_is_found_in_its_shard(population, tmp_path):
     data = bytearray(shard.read_bytes())
     data[-3] ^= 1
     shard.write_bytes(data)
-    with pytest.raises(InputError, match=r"weights-00002-of-00002.*damaged or edited"):
+    with refused("damaged", "weights-00002-of-00002"):
         open_population(folder)
     assert len(open_population(folder, verify=False)) == 8
 
@@ -225,7 +222,7 @@ def test_an_edited_table_is_found(population, tmp_path, name):
     folder = save_population(population, tmp_path / "zoo")
     path = folder / name
     path.write_text(path.read_text().replace("0", "1", 1))
-    with pytest.raises(InputError, match=rf"{name}: damaged or edited"):
+    with refused("damaged", name):
         open_population(folder)
 
 
@@ -236,7 +233,7 @@ def test_a_shard_of_another_size_is_named(population, tmp_path, change, verify):
     shard = folder / "weights-00001-of-00002.safetensors"
     data = shard.read_bytes()
     shard.write_bytes(data[:change] if change < 0 else data + b"\0")
-    with pytest.raises(InputError, match=r"weights-00001-of-00002.*truncated or extended"):
+    with refused("damaged", "weights-00001-of-00002"):
         open_population(folder, verify=verify)
 
 
@@ -246,7 +243,7 @@ def test_a_shard_of_another_size_is_named(population, tmp_path, change, verify):
 def test_a_missing_file_is_named(population, tmp_path, name):
     folder = two_shards(population, tmp_path / "zoo")
     (folder / name).unlink()
-    with pytest.raises(InputError, match=rf"{name}: expected this file, it is missing"):
+    with refused("not-found", name):
         open_population(folder)
 
 
@@ -254,7 +251,7 @@ def test_another_header_of_the_same_size_is_named(population, tmp_path):
     folder = save_population(population, tmp_path / "zoo")
     shard = folder / "weights-00001-of-00001.safetensors"
     shard.write_bytes(shard.read_bytes().replace(b'"F32"', b'"I32"', 1))
-    with pytest.raises(InputError, match="does not announce one float32 tensor"):
+    with refused("damaged", "float32"):
         open_population(folder, verify=False)
 
 
@@ -263,17 +260,17 @@ def test_a_population_of_another_version_is_refused(population, tmp_path):
     path = folder / "population.json"
     described = json.loads(path.read_text())
     path.write_text(json.dumps({**described, "schema_version": 2}))
-    with pytest.raises(InputError, match="schema version 2, this program reads 1"):
+    with refused("wrong-version"):
         open_population(folder)
     for key in ("shards", "sha256", "symmetry", "recipe"):
         path.write_text(json.dumps({k: v for k, v in described.items() if k != key}))
-        with pytest.raises(InputError, match=key):
+        with refused("damaged", key):
             open_population(folder)
     path.write_text("[]")
-    with pytest.raises(InputError, match=r"population\.json"):
+    with refused("wrong-version", "population.json"):
         open_population(folder)
     path.write_text("{")
-    with pytest.raises(InputError, match="expected JSON"):
+    with refused("damaged"):
         open_population(folder)
 
 
@@ -281,24 +278,24 @@ def test_records_and_shards_must_have_as_many_rows(population, tmp_path):
     folder = save_population(population, tmp_path / "zoo")
     records = folder / "records.csv"
     records.write_text("\n".join(records.read_text().splitlines()[:-1]) + "\n")
-    with pytest.raises(InputError, match="has 7 rows, the shards hold 8"):
+    with refused("other-rows", "7 rows", "8 checkpoints"):
         open_population(folder, verify=False)
     for broken in ("row,run\n0,a\n", "row,run,step,split\n0,a,soon,train\n", ""):
         records.write_text(broken)
-        with pytest.raises(InputError, match=r"records\.csv: expected columns"):
+        with refused("damaged", "records.csv"):
             open_population(folder, verify=False)
     records.write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match=r"records\.csv"):
+    with refused("damaged", "records.csv"):
         open_population(folder, verify=False)
 
 
 def test_other_folders_are_no_population(tmp_path):
-    with pytest.raises(InputError, match="nothing of that name"):
+    with refused("not-found"):
         open_population(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     assert not is_population_folder(tmp_path / "empty")
-    with pytest.raises(InputError, match=r"no population\.json"):
+    with refused("not-found", "population.json"):
         open_population(tmp_path / "empty")
     (tmp_path / "zoo.partial").mkdir()
-    with pytest.raises(InputError, match="--resume"):
+    with refused("unfinished", "--resume"):
         open_population(tmp_path / "zoo.partial")

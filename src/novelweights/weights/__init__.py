@@ -1,0 +1,1 @@
+"""What a checkpoint is: layouts, populations on disk and in memory, symmetries."""

@@ -1,11 +1,11 @@
-"""The function-preserving moves of a plain chain of layers, from names and shapes alone.
+"""The symmetries of a plain chain of layers, from names and shapes alone.
 
 For folders of state dicts without code. A layout does not show shortcuts, so only names of a plain
 sequence are read (fc1, fc2; layers.0; features.3, classifier.1), and everything else is answered
-with the reason why not. Signs depend on activations, which a layout does not tell either. Ours.
+with the reason why not. Signs depend on activations, which no layout shows either. Ours.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -67,14 +67,13 @@ def symmetry_of_layout(layout: WeightLayout) -> NeuronSymmetry | str:
 
     Source: ours.
     """
-    found = one_hidden_layer(layout)
-    if found is not None:
+    if (found := one_hidden_layer(layout)) is not None:
         return found
     try:
-        layers = list(_layers(layout))
+        layers = _layers(layout)
         _check_names(layers)
-        maps = [layer for layer in layers if not layer.is_norm]
         _check_kinds(layers)
+        maps = [layer for layer in layers if not layer.is_norm]
         _check_chain(maps)
         return _table(layout, layers, maps)
     except _Ambiguous as reason:
@@ -87,27 +86,24 @@ def known_symmetry(layout: WeightLayout) -> NeuronSymmetry | None:
     return None if isinstance(found, str) else found
 
 
-def _layers(layout: WeightLayout) -> Iterator[_Layer]:
+def _layers(layout: WeightLayout) -> list[_Layer]:
     """The layers in the order of the layout."""
     by_name: dict[str, dict[str, tuple[int, ...]]] = {}
-    last = None
     for parameter, shape in layout.shapes:
         name, _, part = parameter.rpartition(".")
         if not name or part not in ("weight", "bias", *STATISTICS):
             raise _Ambiguous(
                 f"{parameter} is neither the weight, the bias nor a running statistic of a layer, "
-                "so the layout alone does not tell what it does"
+                "so the layout alone does not show what it does"
             )
-        if name in by_name and name != last:
+        if name in by_name and name != next(reversed(by_name)):
             raise _Ambiguous(
                 f"the parameters of {name} are not together, so their order says little"
             )
         by_name.setdefault(name, {})[part] = shape
-        last = name
     if not by_name:
         raise _Ambiguous("the layout is empty")
-    for name, shapes in by_name.items():
-        yield _Layer(name, shapes)
+    return [_Layer(name, shapes) for name, shapes in by_name.items()]
 
 
 def _check_names(layers: list[_Layer]) -> None:
@@ -117,8 +113,7 @@ def _check_names(layers: list[_Layer]) -> None:
     for layer in layers:
         *containers, own = layer.name.split(".")
         word = own.rstrip("0123456789")
-        number = own[len(word) :]
-        word = word.rstrip("_")
+        word, number = word.rstrip("_"), own[len(word) :]
         is_known = word in LAYERS | LAST or (not word and number)
         if not is_known or not CONTAINERS.issuperset(containers):
             raise _Ambiguous(
@@ -165,13 +160,13 @@ def _check_kinds(layers: list[_Layer]) -> None:
 def _check_chain(maps: list[_Layer]) -> None:
     """Each layer takes what the one before it gives, in one way only."""
     for before, layer in pairwise(maps):
-        given, taken = before.weight[0], layer.weight[1]
+        made, taken = before.weight[0], layer.weight[1]
         if len(layer.weight) > 2 and len(layer.weight) != len(before.weight):
             raise _Ambiguous(f"the convolution {layer.name} comes after another kind of layer")
         flattens = len(before.weight) > 2 and len(layer.weight) == 2
-        if taken % given if flattens else taken != given:
+        if taken % made if flattens else taken != made:
             raise _Ambiguous(
-                f"{before.name} gives {given} values and {layer.name} takes {taken}, so they are "
+                f"{before.name} gives {made} values and {layer.name} takes {taken}, so they are "
                 "not a chain"
             )
     first, last = maps[0], maps[-1]

@@ -192,26 +192,13 @@ class Continuous:
     def to_json(self) -> dict:
         """Plain data."""
         return {
-            "scales": {
-                name: {"group": scale.group, "members": [list(m) for m in scale.members]}
-                for name, scale in self.scales.items()
-            },
-            "shifts": [list(shift) for shift in self.shifts],
+            "scales": {name: scale._asdict() for name, scale in self.scales.items()},
+            "shifts": self.shifts,
             "normalizations": {
-                name: [list(entry.filters), *entry.parts, entry.epsilon]
+                name: (entry.filters, *entry.parts, entry.epsilon)
                 for name, entry in self.normalizations.items()
             },
-            "products": {
-                name: {
-                    "group": product.group,
-                    "heads": product.heads,
-                    "block": product.block,
-                    "left": [list(factor) for factor in product.left],
-                    "right": [list(factor) for factor in product.right],
-                    "idle": [list(factor) for factor in product.idle],
-                }
-                for name, product in self.products.items()
-            },
+            "products": {name: product._asdict() for name, product in self.products.items()},
         }
 
     @classmethod
@@ -226,9 +213,7 @@ class Continuous:
                 entry["group"],
                 entry["heads"],
                 entry["block"],
-                left=tuple(Factor(*factor) for factor in entry["left"]),
-                right=tuple(Factor(*factor) for factor in entry["right"]),
-                idle=tuple(Factor(*factor) for factor in entry["idle"]),
+                *(tuple(Factor(*f) for f in entry[side]) for side in ("left", "right", "idle")),
             )
             for name, entry in data.get("products", {}).items()
         }

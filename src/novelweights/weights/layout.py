@@ -91,22 +91,21 @@ class WeightLayout:
         Raises:
             InputError: As `flatten`; nothing is written then.
         """
-        faults, start = [], 0
-        for name, shape in self.shapes:
-            if name not in state:
-                faults.append(f"{name} is missing")
-            elif state[name].shape != shape:
-                faults.append(f"{name} has shape {tuple(state[name].shape)}, expected {shape}")
-        if len(state) != len(self.shapes) or faults:
-            known = dict(self.shapes)
-            faults += [f"{name} is not in the layout" for name in state if name not in known]
-        if faults:
+        shapes = dict(self.shapes)
+        if {name: tuple(value.shape) for name, value in state.items()} != shapes:
+            faults = [f"{name} is missing" for name in shapes if name not in state]
+            for name, value in state.items():
+                if name not in shapes:
+                    faults.append(f"{name} is not in the layout")
+                elif value.shape != shapes[name]:
+                    faults.append(f"{name} has shape {tuple(value.shape)}, expected {shapes[name]}")
             raise InputError(
                 f"the state dict does not fit the layout: {'; '.join(faults)}: give checkpoints of "
                 "one architecture",
                 "other-network",
             )
-        for name, _ in self.shapes:
+        start = 0
+        for name in shapes:
             value = state[name]
             weights[start : start + value.numel()] = value.detach().reshape(-1)
             start += value.numel()
@@ -158,22 +157,17 @@ class WeightLayout:
             rows = list(csv.DictReader(io.StringIO(text)))
             if any(not _is_shape(row["shape"]) for row in rows):
                 raise ValueError("a shape is a product of whole numbers")
-            layout = cls(
-                tuple(
-                    (row["parameter"], tuple(int(n) for n in row["shape"].split("x") if n))
-                    for row in rows
-                )
-            )
-            states_ends = bool(rows) and {"start", "end"} <= rows[0].keys()
-            stated = [(int(row["start"]), int(row["end"])) for row in rows if states_ends]
+            shapes = [tuple(int(n) for n in row["shape"].split("x") if n) for row in rows]
+            names = [row["parameter"] for row in rows]
+            layout = cls(tuple(zip(names, shapes, strict=True)))
+            has_ends = bool(rows) and {"start", "end"} <= rows[0].keys()
+            ends = [slice(int(row["start"]), int(row["end"])) for row in rows if has_ends]
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{source}: expected columns parameter, shape (10x784), start, end; "
                 f"could not read them ({error}); write them so"
             ) from error
-        if states_ends and stated != [
-            (where.start, where.stop) for where in layout.slices.values()
-        ]:
+        if has_ends and ends != list(layout.slices.values()):
             raise InputError(
                 f"{source}: start and end do not follow from the shapes; leave them out"
             )

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.provenance import Provenance
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -224,11 +224,11 @@ def require_finite(population: Population, source: str) -> None:
         for row in (~population.weights[start : start + 4096].isfinite().all(dim=1)).nonzero()
     ]
     if bad:
-        names = ", ".join(f"row {row} (run {population.records.run[row]})" for row in bad[:3])
-        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        names = first_few([f"row {row} (run {population.records.run[row]})" for row in bad])
         raise InputError(
-            f"{source}: NaN or infinite weights in {names}{more}; expected finite numbers. "
-            "Remove these checkpoints, or find out why their training diverged"
+            f"{source}: NaN or infinite weights in {names}; expected finite numbers. Remove these "
+            "checkpoints, or find out why their training diverged",
+            "not-finite",
         )
 
 
@@ -247,7 +247,8 @@ def require_same_layout(one: Population, other: Population, names: tuple[str, st
                 f"{names[0]} and {names[1]} hold different networks: parameter {name} is "
                 f"{_shape_text(mine.get(name))} in {names[0]} and "
                 f"{_shape_text(yours.get(name))} in {names[1]}. Expected the same parameters in "
-                "both; give checkpoints of one architecture"
+                "both; give checkpoints of one architecture",
+                "other-network",
             )
     raise ValueError("the same parameters in another order: use `in_order_of` first")
 

@@ -1,4 +1,4 @@
-"""Random continuous moves: disguises that a canonical form sees through. Ours."""
+"""Random scales, shifts and products: disguises that a canonical form sees through. Ours."""
 
 import math
 
@@ -66,10 +66,16 @@ def random_rescaling(
     for product in given.products.values():
         if product.left:
             size = draw(product.heads, 1, extreme=True) if extreme else 1.0
-            stretch = draw(product.heads, product.block, largest=STRETCH)
-            _turn(state, product, size * stretch, rng)
-        for factor in product.idle:
-            _disturb(state, factor, product, rng)
+            stretch = size * draw(product.heads, product.block, largest=STRETCH)
+            turn = torch.randn((*stretch.shape, product.block), generator=rng).to(stretch)
+            turn, _ = torch.linalg.qr(turn)
+            for factor in product.left:
+                _multiply(state, factor, product, turn * stretch[..., None, :])
+            for factor in product.right:
+                _multiply(state, factor, product, turn / stretch[..., None, :])
+        for parameter, axis, start in product.idle:
+            idle = state[parameter].narrow(axis + 1, start, product.entries)
+            idle.add_(torch.randn(idle.shape, generator=rng).to(idle))
     return torch.cat([state[name].reshape(n, -1) for name, _ in layout.shapes], dim=1)
 
 
@@ -84,41 +90,15 @@ def _lengthen(state: dict[str, Tensor], entry: Normalization, factor: Tensor) ->
         state[entry.variance] = whole - entry.epsilon
 
 
-def _turn(
-    state: dict[str, Tensor],
-    product: Product,
-    stretch: Float[Tensor, "n heads block"],
-    rng: torch.Generator,
-) -> None:
-    """A random invertible matrix between the two sides of each head."""
-    shape = *stretch.shape, product.block
-    turn, _ = torch.linalg.qr(torch.randn(shape, generator=rng).to(stretch))
-    for factors, matrix in (
-        (product.left, turn * stretch[..., None, :]),
-        (product.right, turn / stretch[..., None, :]),
-    ):
-        for factor in factors:
-            _multiply(state, factor, product, matrix)
-
-
 def _multiply(
     state: dict[str, Tensor],
     factor: Factor,
     product: Product,
     matrix: Float[Tensor, "n heads block block"],
 ) -> None:
-    """The matrix times what one side holds for each head."""
+    """An invertible matrix times what one side holds for each head."""
     value = state[factor.parameter].movedim(factor.axis + 1, 1).clone()
     part = value[:, factor.start : factor.start + product.entries]
     inner = part.reshape(len(value), product.heads, product.block, -1)
     part.copy_((matrix @ inner).reshape(part.shape))
     state[factor.parameter] = value.movedim(1, factor.axis + 1)
-
-
-def _disturb(
-    state: dict[str, Tensor], factor: Factor, product: Product, rng: torch.Generator
-) -> None:
-    """Noise on entries without effect."""
-    value = state[factor.parameter]
-    part = value.narrow(factor.axis + 1, factor.start, product.entries)
-    part.add_(torch.randn(part.shape, generator=rng).to(value))

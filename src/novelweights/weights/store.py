@@ -7,7 +7,7 @@ No pickle, readable without our code, opened as a memory map. Format: DESIGN sec
 import json
 import mmap
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +26,7 @@ from novelweights.weights.provenance import Provenance
 from novelweights.weights.symmetry import NeuronSymmetry
 
 SCHEMA_VERSION = 1
-RESTORE = "restore the folder from a copy or build the population again"
+RESTORE = "restore it from a copy or build the population again"
 SHARED_FILE = "shared.safetensors"
 """The rest of a network of which the checkpoints are parts; only such populations have it."""
 BLOCK_ROWS = 4096
@@ -66,36 +66,22 @@ class StoredPopulation:
         picked = np.arange(len(self))
         if rows is not None:
             picked = picked[np.asarray(rows)]
-        weights = self._mapped(picked)
-        if weights is None:
-            weights = self._copied(picked)
+        weights = torch.from_numpy(self._weights(picked))
         records = self.records if rows is None else self.records.select(picked)
-        return Population(torch.from_numpy(weights), self.layout, records, self.info, self.shared)
+        return Population(weights, self.layout, records, self.info, self.shared)
 
-    def _mapped(self, rows: np.ndarray) -> np.ndarray | None:
-        """A view of rows that follow each other in one shard; None for any other choice."""
-        if len(rows) == 0 or (np.diff(rows) != 1).any():
-            return None
-        start = 0
-        for shard in self.shards:
-            if start <= rows[0] and rows[-1] < start + len(shard):
-                return shard[rows[0] - start : rows[-1] + 1 - start]
-            start += len(shard)
-        return None
-
-    def _copied(self, rows: np.ndarray) -> np.ndarray:
+    def _weights(self, rows: np.ndarray) -> np.ndarray:
+        """A view of rows that follow each other in one shard; of any other choice a copy."""
+        starts = np.cumsum([0, *map(len, self.shards)])
+        if len(rows) and bool((np.diff(rows) == 1).all()):
+            at = int(np.searchsorted(starts, rows[0], side="right")) - 1
+            if rows[-1] < starts[at + 1]:
+                return self.shards[at][rows[0] - starts[at] : rows[-1] + 1 - starts[at]]
         out = np.empty((len(rows), self.layout.size), dtype=np.float32)
-        start = 0
-        for shard in self.shards:
+        for start, shard in zip(starts, self.shards, strict=False):
             inside = (rows >= start) & (rows < start + len(shard))
             out[inside] = shard[rows[inside] - start]
-            start += len(shard)
         return out
-
-    def blocks(self, n_rows: int = BLOCK_ROWS) -> Iterator[Population]:
-        """All rows in order, `n_rows` at a time."""
-        for start in range(0, len(self), n_rows):
-            yield self.load(np.arange(start, min(start + n_rows, len(self))))
 
 
 def is_population_folder(folder: Path) -> bool:
@@ -113,24 +99,22 @@ def open_population(folder: Path, *, verify: bool = True) -> StoredPopulation:
     Raises:
         InputError: A file is missing, truncated or damaged; it is named.
     """
-    if not folder.exists():
-        raise InputError(
-            f"{folder}: expected a population folder, there is nothing of that name; name another"
-        )
     if not is_population_folder(folder):
-        partial = folder.name.endswith(".partial") or (folder / "progress.json").exists()
-        hint = (
-            "an unfinished build; go on with --resume"
-            if partial
-            else "no population.json; name another"
-        )
-        raise InputError(f"{folder}: expected a population folder, got {hint}")
+        is_partial = folder.name.endswith(".partial") or (folder / "progress.json").exists()
+        if is_partial and folder.exists():
+            got, code = "an unfinished build; go on with --resume", "unfinished"
+        elif folder.exists():
+            got, code = "no population.json; name another", "not-found"
+        else:
+            got, code = "nothing of that name; name another", "not-found"
+        raise InputError(f"{folder}: expected a population folder, got {got}", code)
     described = read_json(folder / "population.json")
     version = described.get("schema_version") if isinstance(described, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError(
             f"{folder}: population.json has schema version {version}, this program reads "
-            f"{SCHEMA_VERSION}; use the version of novelweights that wrote it"
+            f"{SCHEMA_VERSION}; use the version of novelweights that wrote it",
+            "wrong-version",
         )
     try:
         sums = {str(name): str(digest) for name, digest in dict(described["sha256"]).items()}
@@ -143,21 +127,21 @@ def open_population(folder: Path, *, verify: bool = True) -> StoredPopulation:
             raise ValueError("a shard: its name is none, or its rows are fewer than none")
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(
-            f"{folder}: population.json lacks or misstates {error}; {RESTORE}"
+            f"{folder}: population.json lacks or misstates {error}; {RESTORE}", "damaged"
         ) from error
     for name in ("layout.csv", "records.csv", *({SHARED_FILE} & sums.keys())):
         _check_file(folder / name, sums.get(name), verify)
-    layout = WeightLayout.from_csv(_text(folder / "layout.csv"), str(folder / "layout.csv"))
+    layout = WeightLayout.read(folder / "layout.csv")
     maps = tuple(
         _map_shard(folder / name, rows, layout.size, digest, verify)
         for name, rows, digest in shards
     )
-    records = _read_records(folder / "records.csv")
-    if len(records) != sum(map(len, maps)) or not maps:
+    records, n_rows = _read_records(folder / "records.csv"), sum(map(len, maps))
+    if len(records) != n_rows or not maps:
         raise InputError(
-            f"{folder}: records.csv has {len(records)} rows, the shards hold "
-            f"{sum(map(len, maps))} checkpoints; expected equal and at least one. "
-            "Restore the files or build the population again"
+            f"{folder}: records.csv has {len(records)} rows, the shards hold {n_rows} checkpoints; "
+            f"expected equal and at least one; {RESTORE}",
+            "other-rows",
         )
     shared = _read_shared(folder / SHARED_FILE) if SHARED_FILE in sums else None
     return StoredPopulation(folder, layout, records, info, maps, shared)
@@ -168,37 +152,36 @@ def _read_shared(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(
-            f"{path}: expected the rest of the network in safetensors form ({error}); restore it "
-            "or build the population again"
+            f"{path}: expected the rest of the network in safetensors form ({error}); {RESTORE}",
+            "damaged",
         ) from error
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text, got other bytes; {RESTORE}") from error
-
-
-def _check_file(path: Path, digest: str | None, verify: bool) -> None:
+def _check_file(path: Path, digest: str | None, verify: bool, size: int | None = None) -> None:
     if not path.is_file():
-        raise InputError(f"{path}: expected this file, it is missing; restore it or build again")
+        raise InputError(f"{path}: expected this file, it is missing; {RESTORE}", "not-found")
+    if size is not None and (found := path.stat().st_size) != size:
+        raise InputError(
+            f"{path}: truncated or extended: expected {size} bytes, got {found}; {RESTORE}",
+            "damaged",
+        )
     if verify and digest is not None and (found := sha256_of(path)) != digest:
         raise InputError(
             f"{path}: damaged or edited: expected sha256 {digest[:12]}..., got {found[:12]}...; "
-            "restore it from a copy or build the population again"
+            f"{RESTORE}",
+            "damaged",
         )
 
 
 def _map_shard(path: Path, rows: int, d: int, digest: str, verify: bool) -> np.ndarray:
     header = safetensors_header(rows, d)
-    _check_size(path, len(header) + 4 * rows * d)
-    _check_file(path, digest, verify)
+    _check_file(path, digest, verify, size=len(header) + 4 * rows * d)
     with path.open("rb") as file:
         if file.read(len(header)) != header:
             raise InputError(
-                f"{path}: its header does not announce one float32 tensor 'weights' of "
-                f"{rows}x{d}; restore it or build the population again"
+                f"{path}: its header does not announce one float32 tensor 'weights' of {rows}x{d}; "
+                f"{RESTORE}",
+                "damaged",
             )
         mapped = _map_private(file)
     return np.frombuffer(mapped, dtype="<f4", offset=len(header)).reshape(rows, d)
@@ -220,14 +203,6 @@ def _map_private(file: BinaryIO) -> mmap.mmap:
     )
 
 
-def _check_size(path: Path, size: int) -> None:
-    if path.is_file() and path.stat().st_size != size:
-        raise InputError(
-            f"{path}: truncated or extended: expected {size} bytes, got {path.stat().st_size}; "
-            "restore it from a copy or build the population again"
-        )
-
-
 def _read_records(path: Path) -> Records:
     fixed = ("row", "run", "step", "split")
     try:
@@ -246,7 +221,8 @@ def _read_records(path: Path) -> Records:
     except (KeyError, ValueError, pd.errors.ParserError) as error:
         raise InputError(
             f"{path}: expected columns row, run, step, split and numeric scores ({error}); "
-            f"{RESTORE}"
+            f"{RESTORE}",
+            "damaged",
         ) from error
 
 

@@ -204,22 +204,16 @@ class NeuronSymmetry:
         return self.blocks.get(name, (1,) * len(self.axes[name]))
 
     def only(self, names: Iterable[str]) -> "NeuronSymmetry":
-        """How the moves act on some of the parameters."""
+        """How the symmetries act on some of the parameters."""
         axes = {name: self.axes[name] for name in names}
         joined = {name: entry for name, entry in self.joined.items() if name in axes}
-        groups = {group for entry in axes.values() for group in entry if group is not None}
-        groups |= {
-            part.group
-            for entry in joined.values()
-            for parts in entry.values()
-            for part in parts
-            if part.group is not None
+        groups = {group for entry in axes.values() for group in entry}
+        groups |= {part.group for e in joined.values() for parts in e.values() for part in parts}
+        flips = {
+            name: Flip(flip.group, tuple(p for p in flip.parameters if p in axes))
+            for name, flip in self.flips.items()
+            if axes.keys() & set(flip.parameters)
         }
-        flips = {}
-        for name, flip in self.flips.items():
-            mine = tuple(parameter for parameter in flip.parameters if parameter in axes)
-            if mine:
-                flips[name] = Flip(flip.group, mine)
         blocks = {name: entry for name, entry in self.blocks.items() if name in axes}
         return NeuronSymmetry(
             axes, self.sign_groups & groups, blocks, joined, flips, self.continuous.only(axes)
@@ -227,25 +221,18 @@ class NeuronSymmetry:
 
     def to_json(self) -> dict:
         """Plain data for `population.json`."""
-        data: dict = {
-            "axes": {name: list(axes) for name, axes in self.axes.items()},
-            "sign_groups": sorted(self.sign_groups),
+        joined = {
+            name: {str(axis): parts for axis, parts in entry.items()}
+            for name, entry in self.joined.items()
         }
-        if self.blocks:
-            data["blocks"] = {name: list(entry) for name, entry in self.blocks.items()}
-        if self.joined:
-            data["joined"] = {
-                name: {str(axis): [list(part) for part in parts] for axis, parts in entry.items()}
-                for name, entry in self.joined.items()
-            }
-        if self.flips:
-            data["flips"] = {
-                name: {"group": flip.group, "parameters": list(flip.parameters)}
-                for name, flip in self.flips.items()
-            }
-        if self.continuous:
-            data["continuous"] = self.continuous.to_json()
-        return data
+        optional = {
+            "blocks": dict(self.blocks),
+            "joined": joined,
+            "flips": {name: flip._asdict() for name, flip in self.flips.items()},
+            "continuous": self.continuous.to_json() if self.continuous else {},
+        }
+        data = {"axes": dict(self.axes), "sign_groups": sorted(self.sign_groups)}
+        return data | {name: entry for name, entry in optional.items() if entry}
 
     @classmethod
     def from_json(cls, data: Mapping) -> "NeuronSymmetry":
@@ -336,14 +323,18 @@ def random_element(
 ) -> tuple[dict[str, Int[Tensor, "n _"]], dict[str, Float[Tensor, "n _"]]]:
     """n random elements of a symmetry group, uniform over it: permutations by group and signs by
     group or flip, as `transform` takes them."""
+
+    def signs_of(size: int) -> Float[Tensor, "n _"]:
+        return 2.0 * torch.randint(0, 2, (n, size), generator=rng) - 1.0
+
     permutations, signs = {}, {}
     sizes = symmetry.sizes(layout)
     for group, size in sizes.items():
         permutations[group] = torch.rand(n, size, generator=rng).argsort(dim=1)
         if group in symmetry.sign_groups:
-            signs[group] = 2.0 * torch.randint(0, 2, (n, size), generator=rng) - 1.0
+            signs[group] = signs_of(size)
     for name, flip in symmetry.flips.items():
-        signs[name] = 2.0 * torch.randint(0, 2, (n, sizes[flip.group]), generator=rng) - 1.0
+        signs[name] = signs_of(sizes[flip.group])
     return permutations, signs
 
 
@@ -354,10 +345,9 @@ def random_transform(
     *,
     rng: torch.Generator,
 ) -> Float[Tensor, "n d"]:
-    """Every checkpoint moved by a random element of its symmetry group, uniform over the group."""
-    return transform(
-        weights, layout, symmetry, *random_element(len(weights), layout, symmetry, rng=rng)
-    )
+    """Permuted copies: each checkpoint moved by a random element, uniform over the group."""
+    element = random_element(len(weights), layout, symmetry, rng=rng)
+    return transform(weights, layout, symmetry, *element)
 
 
 def hidden_and_output(layout: WeightLayout) -> tuple[str, str, str, str] | None:

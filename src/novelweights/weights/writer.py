@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -73,7 +72,9 @@ class PopulationWriter:
         shared: Mapping[str, Tensor] | None = None,
     ) -> None:
         if n_rows < 1:
-            raise InputError(f"{folder}: a population needs at least 1 checkpoint, got {n_rows}")
+            raise InputError(
+                f"{folder}: a population needs at least 1 checkpoint, got {n_rows}", "too-few"
+            )
         require_new(folder, kind="population.json", overwrite=overwrite)
         self.folder = folder
         self.rows_done = 0
@@ -101,40 +102,29 @@ class PopulationWriter:
         }
         if self._shared:
             plan["shared"] = hashlib.sha256(save(self._shared)).hexdigest()
-        journal = self._partial / JOURNAL
+        self._plan = json.loads(json.dumps(plan))
         for path in self._partial.glob(".*.tmp"):  # of a write that was killed
             if path.name.startswith(tuple(f".{name}." for name in (JOURNAL, *self._files()))):
                 path.unlink()
-        if not journal.exists() and (self._partial / MARKER).exists() and resume:
-            self._require_described(read_json(self._partial / MARKER))
-            self.rows_done = self._n_rows  # killed when all was written
+        if (self._partial / JOURNAL).exists():
+            self._go_on(read_json(self._partial / JOURNAL), resume)
+        elif (self._partial / MARKER).exists() and resume:  # killed when all was written
+            described = read_json(self._partial / MARKER)
+            mine = {**self._plan["info"], "rows": self._n_rows}
+            if not isinstance(described, dict) or described != {**described, **mine}:
+                raise self._other_settings()
+            self.rows_done = self._n_rows
             return
-        if journal.exists():
-            state = read_json(journal)
-            if not resume:
-                raise InputError(
-                    f"{self._partial}: an unfinished build with {state['rows_done']} of "
-                    f"{state['plan']['n_rows']} checkpoints is there; add --resume to go on with "
-                    "it, or delete it to begin anew"
-                )
-            if state["plan"] != json.loads(json.dumps(plan)):
-                raise InputError(
-                    f"{self._partial}: the unfinished build was begun with other settings; give "
-                    "the same settings to go on, or delete it to begin anew"
-                )
-            self.rows_done = state["rows_done"]
-            self._score_names = state["score_names"]
-            self._truncate(self._partial / "records.csv", state["records_bytes"])
         else:
             there = self._partial.iterdir() if self._partial.exists() else ()
             if {path.name for path in there} - set(self._files()):
                 raise InputError(
-                    f"{self._partial}: the folder to work in holds other files; move them away"
+                    f"{self._partial}: the folder to work in holds other files; move them away",
+                    "exists",
                 )
             self._partial.mkdir(parents=True, exist_ok=True)
             for name in ("records.csv", SHARED_FILE):  # of a build that had not begun
                 (self._partial / name).unlink(missing_ok=True)
-        self._plan = plan
         for name, rows in self._shards:
             header = safetensors_header(len(rows), self._layout.size)
             done = min(max(self.rows_done - rows.start, 0), len(rows))
@@ -148,44 +138,51 @@ class PopulationWriter:
             with replacing(self._partial / SHARED_FILE) as temporary:
                 temporary.write_bytes(save(self._shared))
 
+    def _go_on(self, journal: dict[str, Any], resume: bool) -> None:
+        """Take up the state of an unfinished build."""
+        if not resume:
+            raise InputError(
+                f"{self._partial}: an unfinished build with {journal['rows_done']} of "
+                f"{journal['plan']['n_rows']} checkpoints is there; add --resume to go on with it, "
+                "or delete it to begin anew",
+                "unfinished",
+            )
+        if journal["plan"] != self._plan:
+            raise self._other_settings()
+        self.rows_done, self._score_names = journal["rows_done"], journal["score_names"]
+        self._truncate(self._partial / "records.csv", journal["records_bytes"])
+
     def _files(self) -> tuple[str, ...]:
         """Names of what the finished folder may hold."""
         shards = (name for name, _ in self._shards)
         return "layout.csv", "records.csv", SHARED_FILE, MARKER, *shards
 
-    def _require_described(self, described: Any) -> None:
-        """Refuse a complete folder of other settings than this build's."""
-        mine = json.loads(json.dumps(info_json(self._info)))
-        same = isinstance(described, dict) and described.get("rows") == self._n_rows
-        if not same or any(described.get(key) != value for key, value in mine.items()):
-            raise InputError(
-                f"{self._partial}: the unfinished build was begun with other settings; give "
-                "the same settings to go on, or delete it to begin anew"
-            )
+    def _other_settings(self) -> InputError:
+        return InputError(
+            f"{self._partial}: the unfinished build was begun with other settings; give the same "
+            "settings to go on, or delete it to begin anew",
+            "other-settings",
+        )
 
     @staticmethod
     def _truncate(path: Path, size: int) -> None:
         if not path.exists() or path.stat().st_size < size:
             raise InputError(
                 f"{path}: expected at least {size} bytes of the unfinished build; it was damaged. "
-                "Delete the .partial folder and begin anew"
+                "Delete the .partial folder and begin anew",
+                "damaged",
             )
         os.truncate(path, size)
 
     def __enter__(self) -> "PopulationWriter":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Remove what holds no rows yet; else each block is complete on disk, and stays."""
         if error is not None and not self.rows_done and not (self._partial / JOURNAL).exists():
             for name in self._files():
                 (self._partial / name).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # the disk's own error is told, not this one
+            with contextlib.suppress(OSError):  # the disk's own error is raised, not this one
                 self._partial.rmdir()
 
     def append(self, weights: Float[Tensor, "n d"], records: Records) -> None:
@@ -235,16 +232,16 @@ class PopulationWriter:
         if not (self._partial / JOURNAL).exists():
             put_in_place(self._partial, self.folder)
             return self.folder
-        described = info_json(self._info)
-        described["rows"] = self._n_rows
-        described["weights"] = self._layout.size
-        described["shards"] = [
-            {"file": name, "rows": len(rows), "sha256": sha256_of(self._partial / name)}
-            for name, rows in self._shards
-        ]
-        described["sha256"] = {
-            name: sha256_of(self._partial / name)
-            for name in ("layout.csv", "records.csv", *((SHARED_FILE,) if self._shared else ()))
+        tables = ("layout.csv", "records.csv", *((SHARED_FILE,) if self._shared else ()))
+        described = {
+            **info_json(self._info),
+            "rows": self._n_rows,
+            "weights": self._layout.size,
+            "shards": [
+                {"file": name, "rows": len(rows), "sha256": sha256_of(self._partial / name)}
+                for name, rows in self._shards
+            ],
+            "sha256": {name: sha256_of(self._partial / name) for name in tables},
         }
         write_json(self._partial / MARKER, described)
         (self._partial / JOURNAL).unlink()
