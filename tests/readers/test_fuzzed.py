@@ -1,4 +1,3 @@
-import json
 import random
 import signal
 import zlib
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fuzzed import damaged, edited, files_below
+from fuzzed import damaged, files_below
 from safetensors.torch import save_file
 from test_g_pt_zoo import write as write_g_pt
 from test_hyper_representations_dataset import dataset, save
@@ -111,7 +110,7 @@ QUICK = 20
 
 
 def read(path: Path, **options: Any) -> str:
-    """How an attempt ended: "read", or the message of the error that a user can mend."""
+    """How an attempt ended: "read", or the message of the error that a user can repair."""
     try:
         made = read_checkpoints(path, reading=Reading(max_bytes=LIMIT, **options))
     except InputError as error:
@@ -122,7 +121,7 @@ def read(path: Path, **options: Any) -> str:
 
 
 def fuzz(root: Path, kind: str, n: int) -> int:
-    """Damages a file of a sound folder, reads it and mends it, n times; how many were read."""
+    """Damages a file of a sound folder, reads it and repairs it, n times; how many were read."""
     write, below, _ = FORMATS[kind]
     folder = root / "c"
     folder.mkdir()
@@ -158,7 +157,7 @@ def _alarm() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_few_damages_are_told_or_read_over(tmp_path: Path, kind: str) -> None:
+def test_a_few_damages_are_refused_or_read_over(tmp_path: Path, kind: str) -> None:
     assert fuzz(tmp_path, kind, QUICK) < QUICK
 
 
@@ -169,17 +168,13 @@ def test_no_damage_raises_anything_else(tmp_path: Path, kind: str) -> None:
     assert fuzz(tmp_path, kind, n) < n
 
 
-def test_slow_cases_are_ten_thousand() -> None:
-    assert sum(n for _, _, n in FORMATS.values()) >= 10_000
-
-
 NAMES = ["run0", "seed3_step0400", "a-checkpoint-7", "x.last", "epoch=1-step=20", "1", "{}"]
 ENDS = ["", "_9", "_é", " final", "9" * 30, "\\"]
 PARTS = ["{run}", "{step}", "{split}", "{loss}", "{}", "*", "{1}", "{run", "}", "(", "\\", "[", "_"]
 
 
 @pytest.mark.parametrize("n", [20, pytest.param(300, marks=pytest.mark.slow)])
-def test_patterns_and_names_of_any_kind_are_told_or_read(tmp_path: Path, n: int) -> None:
+def test_patterns_and_names_of_any_kind_are_refused_or_read(tmp_path: Path, n: int) -> None:
     chance = random.Random(1)
     for i in range(n):
         folder = tmp_path / str(i)
@@ -190,9 +185,3 @@ def test_patterns_and_names_of_any_kind_are_told_or_read(tmp_path: Path, n: int)
         signal.alarm(SECONDS)
         assert read(folder, pattern=pattern if chance.random() < 0.7 else None).isprintable()
         signal.alarm(0)
-
-
-def test_edited_json_is_json_again() -> None:
-    chance = random.Random(0)
-    for _ in range(50):
-        json.loads(edited(b'{"a": [1, {"b": 2}], "c": "d"}', chance))

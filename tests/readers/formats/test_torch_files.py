@@ -1,6 +1,5 @@
 import io
 import pickle
-import random
 import struct
 import sys
 import tarfile
@@ -438,47 +437,11 @@ def test_what_is_no_file_of_torch_is_refused(tmp_path: Path) -> None:
             read(path)
 
 
-def refused_or_read(path: Path, content: bytes | bytearray, files: TorchFiles) -> None:
-    path.write_bytes(content)
-    try:
-        files.read(path)
-    except InputError as error:
-        message = str(error)
-    else:
-        return
-    assert message.isprintable()
-
-
 @pytest.mark.parametrize("zipped", [True, False])
-def test_truncated_and_damaged_files_raise_input_errors(tmp_path: Path, zipped: bool) -> None:
+def test_truncated_files_are_refused(tmp_path: Path, zipped: bool) -> None:
     path = saved(tmp_path, {"m": state(0), "s": "text"}, zipped=zipped)
     content = path.read_bytes()
     for end in range(0, len(content), 1 + len(content) // 60):
         path.write_bytes(content[:end])
         with refused("damaged"):
             read(path)
-    check_damage(path, content, 150)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("zipped", [True, False])
-def test_no_damage_of_a_file_raises_anything_else(tmp_path: Path, zipped: bool) -> None:
-    path = saved(tmp_path, lightning_checkpoint(), zipped=zipped)
-    check_damage(path, path.read_bytes(), 300)
-    path = saved(tmp_path, {"m": state(0), "s": "text"}, zipped=zipped)
-    check_damage(path, path.read_bytes(), 2000)
-
-
-def check_damage(path: Path, content: bytes, n: int) -> None:
-    """Changes bytes where they matter: not in the padding, which is most of a small archive."""
-    chance = random.Random(n)
-    files = TorchFiles(16 * MEGABYTE)
-    places = [i for i, byte in enumerate(content) if byte not in b"Z"]
-    for _ in range(n):
-        changed = bytearray(content)
-        for place in chance.sample(places, chance.randint(1, 3)):
-            changed[place] = chance.choice((chance.randrange(256), changed[place] ^ 1, 0, 255))
-        if chance.random() < 0.2:
-            place = chance.choice(places)
-            del changed[place : place + chance.randint(1, 20)]
-        refused_or_read(path, changed, files)
