@@ -1,0 +1,1 @@
+"""Pages, figures and summaries from the files of audits; nothing is computed."""

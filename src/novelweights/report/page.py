@@ -4,15 +4,16 @@ The page needs no network, no script and no other file. It shows numbers; it com
 counts. Equal run folders give equal bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from novelweights.auditing.judge.criteria import MEANING, Verdict
+from novelweights.auditing.one_run.distances import DISTANCES
 from novelweights.auditing.one_run.measure import GROUP as ONE_RUN
-from novelweights.auditing.result import AuditResult
+from novelweights.auditing.result import AuditResult, Quantity
 from novelweights.files import write_text
 from novelweights.report import controls, tables
 from novelweights.report.calibration import calibration_summary
@@ -21,10 +22,8 @@ from novelweights.report.finding import Outcome
 from novelweights.report.generalization_gap import has_noise_levels
 from novelweights.report.html import inline, template, write_figures
 from novelweights.report.one_run_findings import findings_on
-from novelweights.report.one_run_tables import one_run_tables
 from novelweights.report.run_folder import RunFolder, read_run_folder
-from novelweights.report.shape_drawing import SHAPE_FIGURES
-from novelweights.report.shape_section import shapes_told
+from novelweights.report.shape_drawing import SHAPE_FIGURES, turnable
 from novelweights.report.style import VERDICT_COLORS, Drawing, groups_of
 from novelweights.report.trade_off import has_ladder
 
@@ -55,6 +54,8 @@ INITIALIZATION = {
     None: "Whether the runs share one initialization is not known; if they do, fresh runs lie "
     "nearer to training than networks that start apart.",
 }
+ONE_RUN_BEHAVIOR = ("mean_quality", "median_novelty", "quality_", "novelty_", "noise_")
+"""How the keys of numbers of behavior begin in an audit of one run."""
 FIGURE_NAMES = (
     "controls",
     "distances",
@@ -164,7 +165,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "colors": {group.key: group.color for group in groups_of(result)},
         "figures": {name: inline(name, drawing) for name, drawing in drawings.items()},
         "compares_shapes": result.novelty is not None and result.novelty.higher_is_better,
-        "shapes": shapes_told(result, run.plot_data),
+        "shapes": turnable(result, run.plot_data),
         "inputs_without_regions": _inputs_without_regions(run),
         "nearer": _nearer_than_heldout(result),
         "bracket": _bracket(result),
@@ -182,7 +183,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "quantities": tables.quantity_rows(quantities[""]),
         "established": tables.quantity_rows(quantities["established"]),
         "generalization_gap": tables.quantity_rows(quantities["generalization gap"]),
-        "one_run": one_run_tables(quantities[ONE_RUN]),
+        "one_run": _one_run_tables(quantities[ONE_RUN]),
         "not_made": [
             (key, note)
             for key, note in result.baseline_notes.items()
@@ -208,6 +209,17 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "n_fresh": len(null),
         "by_chance": tables.number(len(accusing) * len(result.generated) / (1 + len(null)), 2),
     }
+
+
+def _one_run_tables(quantities: Iterable[Quantity]) -> dict[str, list[tables.QuantityRow]]:
+    """How far apart the checkpoints of one run lie, where beside its mean, and what they do."""
+    found = {"distances": [], "center": [], "behavior": []}
+    for row in tables.quantity_rows(quantities):
+        table = "behavior" if row.key.startswith(ONE_RUN_BEHAVIOR) else "center"
+        if row.key in DISTANCES or row.key.startswith("weight_difference"):
+            table = "distances"
+        found[table].append(row)
+    return found
 
 
 def _without_settings(about: Mapping[str, Any]) -> dict[str, Any]:

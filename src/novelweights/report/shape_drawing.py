@@ -1,17 +1,27 @@
-"""Still images of generated shapes above those of their nearest training checkpoints.
+"""Generated shapes and those of their nearest training checkpoints: still images, and to turn.
 
 Source: paper, figures 5d, 13d and 14d.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from novelweights.auditing.measure.shape_pictures import STEPS
 from novelweights.auditing.result import AuditResult
 from novelweights.report.shape_pairs import ShapePair, StoredShape, shape_pairs
-from novelweights.report.shape_raster import joint_frame, render, rotation
+from novelweights.report.shape_raster import (
+    AMBIENT,
+    LIGHTS,
+    TILT,
+    TURN,
+    joint_frame,
+    render,
+    rotation,
+)
 from novelweights.report.style import BLUE, PANEL, RED
 from novelweights.report.tables import number, short
 
@@ -81,6 +91,45 @@ def apart(pair: ShapePair, result: AuditResult) -> str:
     """Distances of the weights and, where both have a surface, of the shapes."""
     weights = f"d = {number(float(result.generated.distance[pair.row]))}"
     return weights if np.isnan(pair.chamfer) else f"{weights}, Chamfer {number(pair.chamfer)}"
+
+
+def turnable(result: AuditResult, plot_data: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
+    """What the page says of shapes, and needs to turn them; None where a run folder has none."""
+    by_group = shape_pairs(plot_data)
+    if not by_group:
+        return None
+    grids = np.unique(plot_data["shape_resolutions"]).tolist()
+    pairs = []
+    for pair in by_group["random"]:
+        sides = [
+            {
+                "kind": kind,
+                "name": name,
+                "label": f"surface of the {whose} checkpoint {name}",
+                **dict(zip(("steps", "faces"), shape.data, strict=True)),
+            }
+            for kind, whose, name, shape in zip(
+                ("generated", "nearest"),
+                ("generated", "nearest training"),
+                names(pair, result),
+                (pair.generated, pair.nearest),
+                strict=True,
+            )
+        ]
+        said = {"caption": caption(pair, result), "apart": apart(pair, result)}
+        pairs.append({**said, "sides": sides})
+    return {
+        "pairs": pairs,
+        "level": f"{float(plot_data['shape_level']):g}",
+        "grids": " or ".join(map(str, reversed(grids))),
+        "is_coarser": len(grids) > 1,
+        "judged_at": int(plot_data["shape_judged_at"]),
+        "turn": TURN,
+        "tilt": TILT,
+        "ambient": AMBIENT,
+        "lights": LIGHTS,
+        "steps": STEPS,
+    }
 
 
 def _draw_pair(

@@ -47,7 +47,9 @@ class StoredShape:
 
     @property
     def data(self) -> tuple[str, str]:
-        """Steps and faces as base64 of little-endian 16-bit numbers."""
+        """Steps and faces as base64 of little-endian 16-bit numbers; without a surface empty."""
+        if self.is_empty:
+            return "", ""
         steps, faces = (
             b64encode(a.astype("<u2").tobytes()).decode() for a in (self.steps, self.faces)
         )

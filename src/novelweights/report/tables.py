@@ -12,13 +12,38 @@ import numpy as np
 from novelweights.auditing.judge.criteria import MEANING_OF_THRESHOLDS
 from novelweights.auditing.measures import SHOWN, label_of
 from novelweights.auditing.result import AllSteps, AuditResult, Quantity
-from novelweights.report.texts import COLUMNS
 
 MISSING = "\u2013"
 WITH_RUNS = ("training", "heldout", "from_scratch")
 FROM_SCRATCH = "trained independently; accuracy, if any, as their records tell it"
 SHARE_UNITS = ("share", "fraction")
 """Units of numbers in [0, 1] that are shown as percentages."""
+COLUMNS = {
+    "row": "place of the checkpoint in its file, from 0",
+    "nearest_row": "training checkpoint at that distance, by its place",
+    "distance": "declared distance to the nearest training checkpoint",
+    "distance_lower": "certified lower bound of it; equal where the distance is exact",
+    "canonical_distance": "the distance with scales of neurons and the like removed on both sides",
+    "canonical_run": "run of the training checkpoint at that distance",
+    "canonical_lower": "certified lower bound of it",
+    "canonical_ratio": "it over the same distance to the second nearest",
+    "raw_distance": "plain L2 to the nearest training checkpoint, nothing aligned",
+    "cosine": "largest cosine to a training checkpoint, both less the training mean",
+    "recentred_cosine": "the same less the mean of the other samples; sees copies that drift",
+    "norm": "distance from the training mean",
+    "hull_ratio": "distance to the closest mixture of training checkpoints over `distance`",
+    "raw_hull_ratio": "the same, nothing aligned",
+    "sparse_ratio": "what 16 training checkpoints leave unexplained over what the best one does",
+    "raw_sparse_ratio": "the same, nothing aligned",
+    "pca_residual": "share of the norm outside the leading principal components of training",
+    "raw_pca_residual": "the same, nothing aligned",
+    "expected_novelty": "error overlap with a training checkpoint expected by chance alone",
+    "overlap": "share of test examples predicted as the nearest training checkpoint does",
+    "has_surface": "whether the field describes a shape at all",
+    "works": "no worse than fresh runs, less a margin",
+    "kind": "of an interpolation: average or mosaic; of an undecided one: partial copy",
+}
+"""What the columns of checkpoints.csv hold whose names do not say it."""
 
 
 class QuantityRow(NamedTuple):
@@ -328,19 +353,3 @@ def _sources(row: Mapping[str, str]) -> str:
         if weight is not None and weight >= 0.01:
             parts.append(f"{row[f'source_{j}_run']} ({weight:.2f})")
     return ", ".join(parts) or MISSING
-
-
-def read_quantity(entry: Mapping[str, Any]) -> Quantity:
-    """A quantity from the plain data of an experiment's run folder.
-
-    Raises:
-        KeyError, TypeError, ValueError: An entry is missing or of another kind.
-    """
-    value, lower, upper, level = (
-        None if entry[name] is None else float(entry[name])
-        for name in ("value", "lower", "upper", "level")
-    )
-    key, label, definition, unit = (
-        str(entry[name]) for name in ("key", "label", "definition", "unit")
-    )
-    return Quantity(key, label, value, int(entry["n"]), definition, lower, upper, level, unit)

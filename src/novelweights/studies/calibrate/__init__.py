@@ -1,0 +1,1 @@
+"""The audit judged on zoos of known truth."""

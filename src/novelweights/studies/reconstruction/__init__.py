@@ -1,0 +1,1 @@
+"""What a generator's lossy codec does to checkpoints."""

@@ -1,0 +1,1 @@
+"""Whether the prompt of a generator sets the loss of its samples."""
