@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from novelweights.generators.parts.conv_autoencoder import ConvAutoencoder, padded_size
-from novelweights.generators.parts.transformer import parameter_count
+from novelweights.generators.parts.fitted import parameter_count
 
 
 def seeded(d, **changes):

@@ -1,11 +1,16 @@
+"""Noise schedules and samplers against their definitions, in float64."""
+
 import numpy as np
 import pytest
 import torch
+from methods import seeded
 
 from novelweights.generators.parts.diffusion import (
     add_noise_at,
     ddim_scheduler,
     ddpm_scheduler,
+    denoising_errors,
+    noise_predicting_scheduler,
     sample_ddim,
     sample_ddpm,
 )
@@ -30,37 +35,83 @@ def test_noised_weights_have_the_announced_mean_and_spread(rng):
         assert float(noised[i].std()) == pytest.approx((1 - kept) ** 0.5, rel=0.03)
 
 
-def plain_ddim(denoise, x, timesteps, steps):
-    """DDIM with eta 0, from its definition (Song et al., Eq. 12), in float64."""
+def kept_at(timesteps, steps):
+    """Timesteps from the last down, with the share of signal there and one step later."""
     kept = np.cumprod(1 - np.linspace(1e-4, 0.02, timesteps))
     stride = timesteps // steps
-    for t in [stride * i for i in range(steps)][::-1]:
-        before = kept[t - stride] if t >= stride else 1.0
-        clean = denoise(x, torch.full((len(x),), t)).double()
-        noise = (x - kept[t] ** 0.5 * clean) / (1 - kept[t]) ** 0.5
+    for t in range(0, stride * steps, stride)[::-1]:
+        yield t, kept[t], kept[t - stride] if t >= stride else 1.0
+
+
+def plain_ddim(denoise, x, timesteps, steps):
+    """DDIM with eta 0 (Song et al., Eq. 12)."""
+    for t, kept, before in kept_at(timesteps, steps):
+        clean = denoise(x, torch.full((len(x),), t))
+        noise = (x - kept**0.5 * clean) / (1 - kept) ** 0.5
         x = before**0.5 * clean + (1 - before) ** 0.5 * noise
     return x
 
 
-@pytest.mark.parametrize(("timesteps", "steps"), [(500, 500), (500, 100), (100, 10), (20, 1)])
-def test_sampling_is_ddim_by_its_definition(rng, timesteps, steps):
+def plain_ddpm(denoise, shape, timesteps, steps, *, predicts_noise):
+    """Ancestral sampling (Ho et al., eq. 6, 7): by predicted weights with variance beta_t, the
+    larger of the two that they name, or by predicted noise with the posterior variance."""
+    rng = seeded(5)
+    x = torch.randn(shape, generator=rng).double()
+    for t, kept, before in kept_at(timesteps, steps):
+        beta = 1 - kept / before
+        clean = denoise(x, torch.full((len(x),), t))
+        if predicts_noise:
+            clean = (x - (1 - kept) ** 0.5 * clean) / kept**0.5
+        x = (before**0.5 * beta * clean + (1 - beta) ** 0.5 * (1 - before) * x) / (1 - kept)
+        if t > 0:
+            variance = beta * (1 - before) / (1 - kept) if predicts_noise else beta
+            x = x + variance**0.5 * torch.randn(shape, generator=rng).double()
+    return x
+
+
+def some_denoiser(rng, timesteps, scale=1.0):
+    """A smooth function of weights and timestep that answers in the precision that it is asked."""
     mix = torch.randn(6, 6, generator=rng, dtype=torch.float64) / 6
-    seen = []
 
     def denoise(x, t):
-        seen.append(t.tolist())
-        return (torch.tanh(x.double() @ mix) * (1 + t[:, None] / timesteps)).to(x.dtype)
+        return (scale * torch.tanh(x.double() @ mix + 1) * (1 + t[:, None] / timesteps)).to(x.dtype)
 
-    noise = torch.randn(4, 6, generator=rng)
-    told = []
+    return denoise
+
+
+@pytest.mark.parametrize(("timesteps", "steps"), [(500, 500), (500, 100), (100, 10), (20, 1)])
+def test_sampling_is_ddim_by_its_definition(rng, timesteps, steps):
+    denoise, noise, told = some_denoiser(rng, timesteps), torch.randn(4, 6, generator=rng), []
     sampled = sample_ddim(
         denoise, noise, ddim_scheduler(timesteps), steps, progress=lambda *now: told.append(now)
     )
     assert told == [(i + 1, steps) for i in range(steps)]
-    assert len(seen) == steps
     expected = plain_ddim(denoise, noise.double(), timesteps, steps)
+    # float32 steps of a smooth map: at most `steps` times some roundings of 1e-7
     assert torch.allclose(sampled.double(), expected, atol=1e-3)
     assert float((sampled - noise).abs().max()) > 0.1
+
+
+@pytest.mark.parametrize("predicts_noise", [False, True])
+@pytest.mark.parametrize(
+    ("timesteps", "steps"), [(300, 300), (100, 10), (1000, 20), (20, 1), (1, 1)]
+)
+def test_ancestral_sampling_is_ddpm_by_its_definition(rng, timesteps, steps, predicts_noise):
+    denoise, told = some_denoiser(rng, timesteps, 1.0 if predicts_noise else 3.0), []
+    scheduler = (noise_predicting_scheduler if predicts_noise else ddpm_scheduler)(timesteps)
+    sampled = sample_ddpm(
+        denoise,
+        (4, 6),
+        scheduler,
+        steps,
+        rng=seeded(5),
+        progress=lambda *now: told.append(now),
+    )
+    assert told == [(i + 1, steps) for i in range(steps)]
+    expected = plain_ddpm(denoise, (4, 6), timesteps, steps, predicts_noise=predicts_noise)
+    # as above; a first step that predicts noise divides by the root of the signal left there
+    assert torch.allclose(sampled.double(), expected, rtol=1e-3, atol=1e-3)
+    assert float(sampled.abs().max()) > 1  # so nothing was clipped
 
 
 def test_a_perfect_denoiser_gives_the_clean_weights(rng):
@@ -69,41 +120,36 @@ def test_a_perfect_denoiser_gives_the_clean_weights(rng):
         lambda x, t: clean.expand_as(x), torch.randn(5, 8, generator=rng), ddim_scheduler(50), 10
     )
     assert torch.allclose(sampled, clean.expand_as(sampled), atol=1e-5)
+    scheduler = noise_predicting_scheduler(100)
+    exact = exact_noise(clean, scheduler.alphas_cumprod)
+    sampled = sample_ddpm(exact, (5, 8), scheduler, 100, rng=rng)
+    assert torch.allclose(sampled, clean.expand(5, 8), atol=1e-3)
 
 
-def plain_ddpm(denoise, shape, timesteps, steps, rng):
-    """Ancestral sampling from its definition (Ho et al., eq. 6, 7) with variance beta_t, the larger
-    of the two they name, in float64."""
-    kept = np.cumprod(1 - np.linspace(1e-4, 0.02, timesteps))
-    stride = timesteps // steps
-    x = torch.randn(shape, generator=rng).double()
-    for t in [stride * i for i in range(steps)][::-1]:
-        before = kept[t - stride] if t >= stride else 1.0
-        beta = 1 - kept[t] / before
-        clean = denoise(x, torch.full((len(x),), t)).double()
-        x = (before**0.5 * beta * clean + (1 - beta) ** 0.5 * (1 - before) * x) / (1 - kept[t])
-        if t > 0:
-            x = x + beta**0.5 * torch.randn(shape, generator=rng).double()
-    return x
+def exact_noise(clean, alphas):
+    """The noise in noised weights, of who knows the weights."""
+
+    def denoise(noised, t):
+        kept = alphas[t][:, None]
+        return (noised - kept.sqrt() * clean) / (1 - kept).sqrt()
+
+    return denoise
 
 
-@pytest.mark.parametrize(("timesteps", "steps"), [(100, 100), (100, 10), (1000, 20), (20, 1)])
-def test_ancestral_sampling_is_ddpm_with_the_large_variance(rng, timesteps, steps):
-    mix = torch.randn(6, 6, generator=rng, dtype=torch.float64) / 6
+def test_errors_are_those_of_the_noise_and_paired_by_row(rng):
+    clean, alphas = torch.randn(3, 8, generator=rng), noise_predicting_scheduler(100).alphas_cumprod
 
-    def denoise(x, t):
-        return (3 * torch.tanh(x.double() @ mix + 1) * (1 + t[:, None] / timesteps)).to(x.dtype)
+    def errors(denoise, of, predicts_noise=True):
+        return denoising_errors(
+            denoise, of, (5, 90), alphas, rng=seeded(1), predicts_noise=predicts_noise
+        )
 
-    told = []
-    sampled = sample_ddpm(
-        denoise,
-        (4, 6),
-        ddpm_scheduler(timesteps),
-        steps,
-        rng=torch.Generator().manual_seed(5),
-        progress=lambda *now: told.append(now),
-    )
-    assert told == [(i + 1, steps) for i in range(steps)]
-    expected = plain_ddpm(denoise, (4, 6), timesteps, steps, torch.Generator().manual_seed(5))
-    assert torch.allclose(sampled.double(), expected, atol=1e-3)
-    assert float(sampled.abs().max()) > 1  # so nothing was clipped
+    assert float(errors(exact_noise(clean, alphas), clean).max()) < 1e-6
+    silent = errors(lambda noised, t: torch.zeros_like(noised), clean)
+    assert silent.shape == (3, 2)
+    assert float(silent.min()) > 0.1  # the mean square of 8 normal numbers
+    assert len(set(silent.flatten().tolist())) == 6  # every row and level has noise of its own
+    fewer = errors(lambda noised, t: torch.zeros_like(noised), clean[:2])
+    assert torch.equal(fewer, silent[:2])
+    of_weights = errors(lambda noised, t: torch.zeros_like(noised), clean, predicts_noise=False)
+    assert torch.allclose(of_weights[:, 0], clean.square().mean(dim=1))

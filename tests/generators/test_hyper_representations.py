@@ -1,81 +1,64 @@
+"""Hyper-Representations: a fit that learns, its latent density, and the published size."""
+
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from methods import fit, fitted, known, seeded
+from refused import refused
 from sklearn.neighbors import KernelDensity
 
-from novelweights.errors import InputError
-from novelweights.generators.generator import FittedGenerator, WeightGenerator
 from novelweights.generators.hyper_representations import (
     LEAST_STD,
     SCALES,
-    FittedHyperRepresentations,
-    HyperRepresentations,
     draw_latents,
     layer_spread,
 )
-from novelweights.generators.parts.gap import HasLoss, final_gap
+from novelweights.generators.parts.fitted import parameter_count
 from novelweights.generators.parts.neuron_autoencoder import neuron_layers
 from novelweights.generators.parts.training import Workspace
-from novelweights.generators.parts.transformer import parameter_count
-from novelweights.generators.store import load_fitted, save_fitted
 from novelweights.metrics.neighbors import nearest
 from novelweights.networks.small_cnn import SmallCNN
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
 
-SMALL = HyperRepresentations(
-    width=48,
-    hidden=64,
-    heads=4,
-    layers=1,
-    latent=24,
-    projection_hidden=16,
-    projection_outputs=8,
-    projection_layers=1,
-    permutations=0,
-    steps=400,
-    batch_size=16,
-    learning_rate=3e-3,
-    schedule="cosine",
-    top_share=1.0,
-)
-QUICK = replace(SMALL, width=16, heads=2, steps=12)
-
-
-class Interrupted(Exception):
-    """Power cut."""
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
-
 
 def scored(population, accuracies=None):
-    """The population with accuracies 0, 1, 2, ... as its only score; "none": without scores."""
+    """The population with accuracies 0, 1, 2, ... as its only score."""
     n = len(population)
     scores = {"test_accuracy": np.arange(n) if accuracies is None else np.asarray(accuracies)}
-    if isinstance(accuracies, str):
-        scores = {}
     return replace(population, records=replace(population.records, scores=scores))
 
 
+@pytest.mark.integration
 def test_it_overfits_four_checkpoints_and_shared_draws_are_copies(make_population, tmp_path):
     training = make_population(4)
-    fitted = SMALL.fit(training, rng=seeded(1), workspace=Workspace(tmp_path))
+    learned = replace(
+        SCALES["smoke"],
+        width=48,
+        hidden=64,
+        heads=4,
+        latent=24,
+        permutations=0,
+        steps=400,
+        batch_size=16,
+        learning_rate=3e-3,
+        schedule="cosine",
+        top_share=1.0,
+    ).fit(training, rng=seeded(1), workspace=Workspace(tmp_path))
     rows = [line.split(",") for line in (tmp_path / "loss.csv").read_text().splitlines()[1:]]
     losses = [float(loss) for _, loss in rows]
     assert sum(losses[-10:]) < 0.3 * sum(losses[:10])
-    reference = fitted.as_reference(training)
+    reference = learned.as_reference(training)
     spacing = float(torch.pdist(training.weights).median())
     assert float((reference.weights - training.weights).norm(dim=1).max()) < 0.3 * spacing
     # the released sampler: one training latent plus one number, so nearly a reconstruction
-    shared = nearest(fitted.sample(32, rng=seeded(2)).weights, reference.weights)
+    shared = nearest(learned.sample(32, rng=seeded(2)).weights, reference.weights)
     assert shared.distances.max() < 0.1 * spacing
     assert len(set(shared.rows[:, 0])) == 4
     # as described: every dimension from another checkpoint
-    mixed = fitted.sampling(shared_draws=False).sample(32, rng=seeded(2))
+    mixed = learned.sampling(shared_draws=False).sample(32, rng=seeded(2))
     assert np.median(nearest(mixed.weights, reference.weights).distances) > 0.2 * spacing
 
 
@@ -101,7 +84,7 @@ def test_shared_draws_are_what_one_random_state_for_all_dimensions_gives(rng):
 
 
 def test_independent_draws_mix_checkpoints_in_every_dimension(rng):
-    latents = torch.arange(20.0)[:, None].expand(20, 6)  # a value tells whose it is
+    latents = torch.arange(20.0)[:, None].expand(20, 6)  # a value says whose it is
     drawn = draw_latents(latents, 2000, bandwidth=0.002, shared=False, rng=rng)
     whose = drawn.round()
     assert (drawn - whose).abs().max() < 0.012
@@ -111,18 +94,22 @@ def test_independent_draws_mix_checkpoints_in_every_dimension(rng):
 
 def test_latents_of_the_best_checkpoints_are_kept(make_population):
     training = scored(make_population(10))
-    fitted = replace(QUICK, top_share=0.3).fit(training, rng=seeded(1))
-    assert fitted.latents.shape == (3, 24)
-    assert torch.allclose(fitted.latents, fitted.encode(training.weights[7:]), atol=1e-6)
-    assert list(fitted.parents(training).records.run) == list(training.records.run[7:])
+    learned = fit("hyper-representations", training, top_share=0.3)
+    assert learned.latents.shape == (3, 16)
+    # encoded beside others: sums in another order, of numbers of the size of latents
+    assert torch.allclose(learned.latents, learned.encode(training.weights[7:]), atol=1e-5)
+    assert list(learned.parents(training).records.run) == list(training.records.run[7:])
 
 
-def test_the_score_that_chooses_must_be_there(make_population):
-    with pytest.raises(InputError, match="training: expected the score test_accuracy"):
-        replace(QUICK, top_share=0.3).fit(scored(make_population(4), "none"), rng=seeded(1))
-    broken = scored(make_population(4), [1.0, np.nan, 2.0, 3.0])
-    with pytest.raises(InputError, match="missing or infinite in 1 of 4"):
-        replace(QUICK, top_share=0.3).fit(broken, rng=seeded(1))
+def test_what_it_cannot_learn_from_is_refused(make_population):
+    training = make_population(4)
+    bare = replace(training, records=replace(training.records, scores={}))
+    with refused("wrong-records", "training", "test_accuracy"):
+        fit("hyper-representations", bare)
+    with refused("wrong-records", "1 of 4"):
+        fit("hyper-representations", scored(training, [1.0, np.nan, 2.0, 3.0]))
+    with refused("unsuited", "population.json"):
+        fit("hyper-representations", replace(training, info=PopulationInfo()))
 
 
 def test_layer_spread_pools_weights_and_biases(rng):
@@ -134,113 +121,13 @@ def test_layer_spread_pools_weights_and_biases(rng):
     assert torch.allclose(spread[8:], torch.full((2,), LEAST_STD))
 
 
-def test_loss_is_the_normalized_error_of_each_runs_last_checkpoint(make_population):
-    training = make_population(6)
-    fitted = QUICK.fit(training, rng=seeded(1))
-    loss = fitted.loss(training, timesteps=(0,), rng=seeded(2))
-    decoded = fitted.as_reference(training).weights
-    by_hand = ((decoded - training.weights) / fitted.spread).square().mean(dim=1)
-    assert torch.allclose(loss[:, 0], by_hand, rtol=1e-5)
-    assert isinstance(fitted, HasLoss)
-    gap = final_gap(fitted, training, make_population(5, seed=9))
-    assert gap.timesteps == 1
-    assert len(gap.levels) == 1
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"contrast_weight": 0.0},
-        {"dropout": 0.1, "noise": 0.01, "erasing": 0.5, "permutations": 4},
-    ],
-)
-def test_an_interrupted_fit_ends_with_the_same_bits(make_population, tmp_path, changes):
-    training, settings = make_population(6), replace(QUICK, **changes)
-    whole = settings.fit(training, rng=seeded(1))
-
-    def cut(step, of, loss):
-        if step == 7:
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        settings.fit(training, rng=seeded(1), workspace=Workspace(tmp_path, cut, 0.0))
-    resumed = settings.fit(training, rng=seeded(1), workspace=Workspace(tmp_path))
-    for name, value in whole.network.state_dict().items():
-        assert torch.equal(value, resumed.network.state_dict()[name]), name
-    assert torch.equal(whole.latents, resumed.latents)
-
-
-def test_an_unfinished_fit_goes_on_with_other_ways_to_sample(make_population, tmp_path):
-    training = make_population(6)
-
-    def cut(step, of, loss):
-        if step == 7:
-            raise Interrupted
-
-    with pytest.raises(Interrupted):
-        QUICK.fit(training, rng=seeded(1), workspace=Workspace(tmp_path, cut, 0.0))
-    other = replace(QUICK, bandwidth=0.1, shared_draws=False, top_share=0.5)
-    resumed = other.fit(training, rng=seeded(1), workspace=Workspace(tmp_path))
-    assert len(resumed.latents) == 3
-    with pytest.raises(InputError, match="begun with other settings"):
-        replace(QUICK, latent=8).fit(training, rng=seeded(1), workspace=Workspace(tmp_path))
-
-
-def test_it_is_a_generator_that_survives_its_folder(make_population, tmp_path):
-    training = make_population(6)
-    assert isinstance(QUICK, WeightGenerator)
-    scaled = replace(QUICK, is_scaled=True)
-    fitted = scaled.fit(training, rng=seeded(1))
-    assert isinstance(fitted, FittedGenerator)
-    save_fitted(
-        fitted, tmp_path, method="hyper-representations", settings=scaled, training=training
-    )
-    state = torch.random.get_rng_state()
-    loaded, method = load_fitted(tmp_path)
-    assert torch.equal(state, torch.random.get_rng_state())  # loading draws nothing
-    assert method == "hyper-representations"
-    assert isinstance(loaded, FittedHyperRepresentations)
-    before, after = (one.sample(5, rng=seeded(3)) for one in (fitted, loaded))
-    assert torch.equal(before.weights, after.weights)
-    through = (one.as_reference(training).weights for one in (fitted, loaded))
-    assert torch.equal(*through)
-
-
-def test_what_it_cannot_use_is_refused(make_population):
-    training = make_population(6)
-    fitted = QUICK.fit(training, rng=seeded(1))
-    with pytest.raises(InputError, match="leave --start out"):
-        fitted.sample(2, rng=seeded(1), start=training)
-    other = WeightLayout((("w", (3, 2)),))
-    with pytest.raises(InputError, match="hold different networks"):
-        fitted.as_reference(Population(torch.zeros(2, 6), other, Records.of(["a", "b"], split="x")))
-    with pytest.raises(InputError, match="which axes count neurons"):
-        QUICK.fit(replace(training, info=PopulationInfo()), rng=seeded(1))
-    spoiled = replace(training, weights=training.weights * torch.nan)
-    with pytest.raises(InputError, match="NaN"):
-        fitted.as_reference(spoiled)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ({"width": 30, "heads": 4}, "heads that divide"),
-        ({"steps": 0}, "steps: expected a number of 1"),
-        ({"latent": 0}, "latent: expected a number of 1"),
-        ({"bandwidth": -1.0}, "bandwidth"),
-        ({"contrast_weight": 1.0}, "contrast_weight"),
-        ({"temperature": 0.0}, "temperature"),
-        ({"top_share": 0.0}, "top_share"),
-        ({"erasing": 2.0}, "erasing"),
-        ({"batch_size": 1}, "at least 2"),
-        ({"schedule": "warm"}, "schedule"),
-        ({"precision": "fp8"}, "precision"),
-    ],
-)
-def test_settings_are_checked(wrong, told):
-    with pytest.raises(InputError, match=told):
-        replace(QUICK, **wrong)
+def test_loss_is_the_normalized_error_of_each_runs_last_checkpoint():
+    training, generator = known("hyper-representations"), fitted("hyper-representations")
+    last = training.select(training.records.step == 30)
+    loss = generator.loss(training, timesteps=(0,), rng=seeded(2))
+    decoded = generator.as_reference(last).weights
+    by_hand = ((decoded - last.weights) / generator.spread).square().mean(dim=1)
+    assert torch.allclose(loss[:, 0], by_hand, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -274,9 +161,8 @@ def test_one_step_at_the_papers_scale(rng):
         )
     )
     assert training.weights.shape == (2896, 2464)
-    paper = replace(SCALES["paper"], steps=1, top_share=0.01)
-    fitted = paper.fit(training, rng=rng)
-    assert fitted.parameters == 222_704_262
-    assert fitted.latents.shape == (29, 512)
-    assert fitted.sample(3, rng=rng).weights.isfinite().all()
-    assert fitted.as_reference(training.select(slice(3))).weights.isfinite().all()
+    learned = replace(SCALES["paper"], steps=1, top_share=0.01).fit(training, rng=rng)
+    assert learned.parameters == 222_704_262
+    assert learned.latents.shape == (29, 512)
+    assert learned.sample(3, rng=rng).weights.isfinite().all()
+    assert learned.as_reference(training.select(slice(3))).weights.isfinite().all()

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from novelweights.generators.parts.fitted import parameter_count
 from novelweights.generators.parts.latent_denoiser import LatentDenoiser, time_features
-from novelweights.generators.parts.transformer import parameter_count
 
 
 def seeded(latent=16, width=4):

@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
+from refused import refused
 from torch.nn import functional as F
 
-from novelweights.errors import InputError
 from novelweights.generators.parts.neuron_autoencoder import (
     NeuronAutoencoder,
     ProjectionHead,
@@ -50,7 +50,7 @@ def test_a_token_is_a_neuron_with_its_incoming_weights_and_bias():
 
 def test_layers_without_neurons_are_refused():
     odd = WeightLayout((("block.weight", (3, 2)), ("block.scale", (4,))))
-    with pytest.raises(InputError, match="block: expected weights and biases of equally many"):
+    with refused("unsuited", "block", "3 and 4"):
         neuron_layers(odd)
     assert [layer.where.shape for layer in neuron_layers(WeightLayout((("scale", ()),)))] == [
         (1, 1)

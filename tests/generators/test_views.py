@@ -1,7 +1,7 @@
 import pytest
 import torch
+from refused import refused
 
-from novelweights.errors import InputError
 from novelweights.generators.parts.views import Views
 from novelweights.networks.mlp import OneHiddenMLP
 
@@ -9,19 +9,20 @@ NETWORK = OneHiddenMLP(5, 4, 3, "tanh")
 
 
 def views(rng, **changed):
-    asked = {"permutations": 0, "noise": 0.0, "erasing": 0.0, **changed}
-    return Views.of(NETWORK.layout, NETWORK.symmetry, rng=rng, **asked)
+    settings = {"permutations": 0, "noise": 0.0, "erasing": 0.0, **changed}
+    symmetry = settings.pop("symmetry", NETWORK.symmetry)
+    return Views.of(NETWORK.layout, symmetry, rng=rng, **settings)
 
 
 def test_views_compute_the_same_function_and_never_flip_signs(rng):
     weights = torch.rand(6, NETWORK.layout.size, generator=rng) + 0.1  # all positive
     for pool in (0, 3):
-        moved = views(rng, permutations=pool).draw(weights, rng)
+        varied = views(rng, permutations=pool).draw(weights, rng)
         x = torch.randn(7, 5, generator=rng)
-        assert torch.allclose(NETWORK.forward(weights, x), NETWORK.forward(moved, x), atol=1e-5)
-        assert (moved > 0).all()
-        assert torch.allclose(moved.sort(dim=1).values, weights.sort(dim=1).values)
-        assert not torch.equal(moved, weights)
+        assert torch.allclose(NETWORK.forward(weights, x), NETWORK.forward(varied, x), atol=1e-5)
+        assert (varied > 0).all()
+        assert torch.allclose(varied.sort(dim=1).values, weights.sort(dim=1).values)
+        assert not torch.equal(varied, weights)
 
 
 def test_a_pool_holds_so_many_orders(rng):
@@ -49,12 +50,8 @@ def test_erasing_zeroes_one_block_of_half_the_checkpoints(rng):
     assert float(share.mean()) == pytest.approx((0.02 + 0.33) / 2, abs=0.02)
 
 
-def test_a_population_without_symmetry_is_refused(rng):
-    with pytest.raises(InputError, match="which axes count neurons"):
-        Views.of(NETWORK.layout, None, permutations=0, noise=0.0, erasing=0.0, rng=rng)
-
-
-def test_a_table_of_other_networks_is_refused(rng):
-    other = OneHiddenMLP(5, 4, 3).symmetry.only(["hidden.bias"])
-    with pytest.raises(InputError, match="a table that is not theirs"):
-        Views.of(NETWORK.layout, other, permutations=0, noise=0.0, erasing=0.0, rng=rng)
+def test_no_symmetry_and_that_of_other_networks_are_refused(rng):
+    with refused("unsuited", "population.json"):
+        views(rng, symmetry=None)
+    with refused("wrong-symmetry", "population.json"):
+        views(rng, symmetry=OneHiddenMLP(5, 4, 3).symmetry.only(["hidden.bias"]))

@@ -3,7 +3,7 @@
 import ast
 import inspect
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -133,21 +133,21 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
 
 
 def field_texts(settings: type) -> dict[str, str]:
-    """The string under each field of a dataclass, which documents it."""
-    try:
-        tree = ast.parse(inspect.getsource(settings))
-    except (OSError, IndentationError) as problem:
-        raise InputError(
-            f"settings {settings.__name__}: no source to read ({problem})"
-        ) from problem
-    [body] = [node.body for node in tree.body if isinstance(node, ast.ClassDef)]
+    """The string under each field of a dataclass, or of one that it inherits from."""
     texts = {}
-    for field, below in pairwise(body):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(below, ast.Expr)
-            and isinstance(below.value, ast.Constant)
-        ):
-            texts[field.target.id] = " ".join(str(below.value.value).split())
+    for declared in filter(is_dataclass, reversed(settings.__mro__)):
+        try:
+            [tree] = ast.parse(inspect.getsource(declared)).body
+        except (OSError, IndentationError) as problem:
+            raise InputError(
+                f"settings {declared.__name__}: no source to read ({problem})", "wrong-plugin"
+            ) from problem
+        for field, below in pairwise(tree.body if isinstance(tree, ast.ClassDef) else []):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+            ):
+                texts[field.target.id] = " ".join(str(below.value.value).split())
     return texts

@@ -45,7 +45,7 @@ GENERATORS: dict[str, Method] = {
     "g-pt": Method(
         FittedGPt,
         {name: gpt.SCALES[name] for name in ("laptop", "smoke", "paper")},
-        "diffusion of trained weights from initial ones, asked for a loss (G.pt)",
+        "diffusion of trained weights from initial ones, prompted with a loss (G.pt)",
         is_conditional=True,
     ),
     "hyper-representations": Method(
@@ -127,7 +127,7 @@ def make_generator(name: str, scale: str | None = None, **settings: Any) -> Weig
     base = method.scales[scale]
     unknown = sorted(set(settings) - set(base.__dataclass_fields__))
     if unknown:
-        raise InputError(f"{name} has no setting {', '.join(unknown)}")
+        raise InputError(f"{name} has no setting {', '.join(unknown)}", "unknown-name")
     return replace(base, **settings)
 
 
@@ -145,7 +145,8 @@ def sampled_by(fitted: FittedGenerator, method: str, sampler: str) -> FittedGene
     samplers = method_named(method).samplers
     if not samplers or not isinstance(fitted, HasSamplers):
         raise InputError(
-            f"--sampler {sampler}: {method} is sampled in one way only; leave the flag out"
+            f"--sampler {sampler}: {method} is sampled in one way only; leave the flag out",
+            "wrong-option",
         )
     if sampler not in samplers:
         raise unknown_name(f"sampler of {method}", sampler, samplers)

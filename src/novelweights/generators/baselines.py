@@ -4,44 +4,46 @@ Noise addition (section 3.2), weight averaging and the per-parameter Gaussian (s
 keep their training checkpoints and draw from them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, count
+from novelweights.generators.parts.fitted import Unconditional
+from novelweights.generators.parts.settings import require_at_least
 from novelweights.generators.parts.training import Workspace
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.perturb import add_noise, average_rows, parameter_gaussian, pick_rows
-from novelweights.weights.population import Population, PopulationInfo, sampled_records
+from novelweights.weights.population import Population, PopulationInfo
+
+TRAINING_FILE = "training.safetensors"
 
 
-@runtime_checkable
-class Draws(Protocol):
+@dataclass(frozen=True)
+class Baseline(ABC):
     """Settings of a baseline: they say how to draw from training checkpoints."""
 
+    @property
+    def recipe(self) -> str:
+        """What its samples are called."""
+        return type(self).__name__
+
+    @property
+    def needed(self) -> int:
+        """Least number of training checkpoints."""
+        return 1
+
+    @abstractmethod
     def draw(
         self, training: Float[Tensor, "m d"], n: int, rng: torch.Generator
     ) -> Float[Tensor, "n d"]:
         """n new weight vectors."""
-        ...
-
-
-@dataclass(frozen=True)
-class AddNoise:
-    """Training checkpoints plus Gaussian noise. Source: paper, section 3.2."""
-
-    std: float = 0.02
-    """Standard deviation of the noise, in raw weight units."""
-
-    def __post_init__(self) -> None:
-        if self.std < 0:
-            raise InputError(f"std: expected 0 or more, got {self.std}")
 
     def fit(
         self,
@@ -50,8 +52,29 @@ class AddNoise:
         rng: torch.Generator,
         workspace: Workspace | None = None,
     ) -> "FittedBaseline":
-        """Keep the training checkpoints."""
-        return _keep(self, training, at_least=1)
+        """Keep the training checkpoints.
+
+        Raises:
+            InputError: They are too few.
+        """
+        if len(training) < self.needed:
+            raise InputError(
+                f"{self.recipe} needs {count(self.needed, 'training checkpoint')}, "
+                f"got {len(training)}; give more",
+                "too-few",
+            )
+        return FittedBaseline(self, training.layout, training.info, training.weights)
+
+
+@dataclass(frozen=True)
+class AddNoise(Baseline):
+    """Training checkpoints plus Gaussian noise. Source: paper, section 3.2."""
+
+    std: float = 0.02
+    """Standard deviation of the noise, in raw weight units."""
+
+    def __post_init__(self) -> None:
+        require_at_least(0, self, "std")
 
     def draw(
         self, training: Float[Tensor, "m d"], n: int, rng: torch.Generator
@@ -61,25 +84,19 @@ class AddNoise:
 
 
 @dataclass(frozen=True)
-class AverageWeights:
+class AverageWeights(Baseline):
     """Plain means of random training checkpoints. Source: paper, section 3.3."""
 
     of: int = 16
     """Checkpoints in each mean."""
 
     def __post_init__(self) -> None:
-        if self.of < 1:
-            raise InputError(f"of: expected at least 1, got {self.of}")
+        require_at_least(1, self, "of")
 
-    def fit(
-        self,
-        training: Population,
-        *,
-        rng: torch.Generator,
-        workspace: Workspace | None = None,
-    ) -> "FittedBaseline":
-        """Keep the training checkpoints."""
-        return _keep(self, training, at_least=self.of)
+    @property
+    def needed(self) -> int:
+        """As many as are averaged."""
+        return self.of
 
     def draw(
         self, training: Float[Tensor, "m d"], n: int, rng: torch.Generator
@@ -89,18 +106,13 @@ class AverageWeights:
 
 
 @dataclass(frozen=True)
-class ParameterGaussian:
+class ParameterGaussian(Baseline):
     """An independent Gaussian per parameter. Source: paper, section 3.3."""
 
-    def fit(
-        self,
-        training: Population,
-        *,
-        rng: torch.Generator,
-        workspace: Workspace | None = None,
-    ) -> "FittedBaseline":
-        """Keep the training checkpoints."""
-        return _keep(self, training, at_least=2)
+    @property
+    def needed(self) -> int:
+        """Two, or nothing varies."""
+        return 2
 
     def draw(
         self, training: Float[Tensor, "m d"], n: int, rng: torch.Generator
@@ -109,58 +121,25 @@ class ParameterGaussian:
         return parameter_gaussian(training, n, rng=rng)
 
 
-def _keep(settings: Draws, training: Population, *, at_least: int) -> "FittedBaseline":
-    """Fitting a baseline is keeping the training checkpoints."""
-    if len(training) < at_least:
-        raise InputError(
-            f"{type(settings).__name__} needs {at_least} training checkpoints, "
-            f"got {len(training)}; give more"
-        )
-    return FittedBaseline(settings, training.weights, training.layout, training.info)
-
-
 @dataclass(frozen=True, eq=False)
-class FittedBaseline:
+class FittedBaseline(Unconditional):
     """A baseline with its training checkpoints."""
 
-    settings: Draws
     training: Float[Tensor, "m d"]
-    layout: WeightLayout
-    info: PopulationInfo
 
-    def sample(
-        self,
-        n: int,
-        *,
-        rng: torch.Generator,
-        start: Population | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Population:
-        """n new checkpoints.
-
-        Raises:
-            InputError: `start` is given; baselines begin from their training checkpoints.
-        """
-        if start is not None:
-            raise InputError("a baseline begins from its training checkpoints: leave --start out")
-        weights = self.settings.draw(self.training, n, rng)
-        info = replace(
-            self.info, recipe=type(self.settings).__name__, settings=dict(vars(self.settings))
-        )
-        return Population(weights, self.layout, sampled_records(n), info)
-
-    def as_reference(self, population: Population) -> Population:
-        """The population itself: nothing is encoded."""
-        return population
+    def draw(
+        self, n: int, rng: torch.Generator, progress: Callable[[int, int], None] | None
+    ) -> Float[Tensor, "n d"]:
+        """As the settings say."""
+        return self.settings.draw(self.training, n, rng)
 
     def save(self, folder: Path) -> None:
         """Write the training checkpoints."""
-        save_file({"training": self.training.contiguous()}, folder / "training.safetensors")
+        save_file({"training": self.training.contiguous()}, folder / TRAINING_FILE)
 
     @classmethod
     def load(
-        cls, folder: Path, settings: Draws, layout: WeightLayout, info: PopulationInfo
+        cls, folder: Path, settings: Baseline, layout: WeightLayout, info: PopulationInfo
     ) -> "FittedBaseline":
         """A fitted baseline from what `save` wrote."""
-        training = load_file(folder / "training.safetensors")["training"]
-        return cls(settings, training, layout, info)
+        return cls(settings, layout, info, load_file(folder / TRAINING_FILE)["training"])

@@ -3,10 +3,10 @@
 It learns from pairs of checkpoints of one run: the earlier one, both losses and the difference are
 the condition, the later one is what is denoised. Tokens are chunks of both weight vectors and four
 scalars; what is predicted is a change of the earlier weights. Sampling starts from initializations
-of runs it never saw and asks for loss 0. The defaults are the paper's setting for MNIST (378
+of runs it never saw, prompted with loss 0. The defaults are the paper's setting for MNIST (378
 million parameters); `SCALES` holds smaller ones. The laptop scale has a token per neuron in place
 of pieces of parameters: those, at equal steps, learned little more than what each hidden neuron
-becomes by itself (see `tokens`). Departures: runs are drawn with replacement (the
+becomes by itself (see `Tokens`). Departures: runs are drawn with replacement (the
 released code goes through all runs nine times an epoch); the cosine of the learning rate begins
 after warm-up (there at step 0; at most .5% apart); betas are not stretched when there are fewer
 than 1000 timesteps. Source: G.pt as the paper uses it (section 2,
@@ -16,8 +16,8 @@ tables 1 and 3; appendix A) and its released code, number by number.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -29,40 +29,36 @@ from novelweights.generators.parts.diffusion import (
     denoising_errors,
     sample_ddpm,
 )
-from novelweights.generators.parts.gap import GapWatch
-from novelweights.generators.parts.settings import (
-    require_at_least,
-    require_heads,
-    require_sampling_steps,
-    require_share,
+from novelweights.generators.parts.fitted import (
+    Fitted,
+    load_network,
+    parameter_count,
+    save_network,
 )
-from novelweights.generators.parts.tokens import (
-    Tokens,
-    tokens_of_neurons,
-    tokens_of_parameters,
+from novelweights.generators.parts.settings import (
+    DiffusionSettings,
+    TrainingSettings,
+    require_at_least,
+    require_one_of,
 )
 from novelweights.generators.parts.training import (
-    TrainingSettings,
     Workspace,
+    initializing,
     on_accelerator,
+    root_seed,
     train,
 )
 from novelweights.generators.parts.trajectories import Trajectories, starts_for
 from novelweights.generators.parts.transformer import (
     SCALAR_FEATURES,
+    Tokens,
     TokenTransformer,
-    load_denoiser,
-    parameter_count,
-    save_denoiser,
     scalar_features,
+    tokens_of_neurons,
+    tokens_of_parameters,
 )
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import (
-    Population,
-    PopulationInfo,
-    sampled_records,
-    weights_digest,
-)
+from novelweights.weights.population import Population, PopulationInfo, weights_digest
 from novelweights.weights.symmetry import NeuronSymmetry, random_element, transform
 
 SCALAR_LOG2_MAX_FREQUENCY = 14.0
@@ -70,6 +66,7 @@ NORMALIZED_STD = 0.538
 """Weights are scaled to this standard deviation, that of ImageNet pixels in [-1, 1]; on the
 published population that is times 4.185. Source: G.pt's released code."""
 
+DENOISER_FILE = "denoiser.safetensors"
 SAMPLES_AT_ONCE = 256  # bounds memory; a chain of each block after the other
 SAMPLING_ONLY = {"sampling_steps": 1, "prompt": 0.0, "recursions": 1}
 """Settings that training does not depend on: an unfinished fit goes on with others."""
@@ -78,25 +75,20 @@ MeasureLoss = Callable[[Population], Float[Tensor, " n"]]
 """The loss that checkpoints really have; for recursive prompting."""
 
 
-@dataclass(frozen=True)
-class GPt:
+@dataclass(frozen=True, kw_only=True)
+class GPt(DiffusionSettings):
     """Settings; the defaults are the paper's (G.pt's released code, MNIST, loss)."""
 
+    recipe: ClassVar[str] = "g-pt"
+
     width: int = 1536
-    """Transformer width (model dimension)."""
     layers: int = 12
-    """Transformer blocks."""
     heads: int = 16
-    """Attention heads."""
-    dropout: float = 0.0
-    """Dropout on attention, residuals and embeddings."""
     chunk: int = 1000
-    """Largest token, in weights; what is larger is cut into such pieces; 0: nothing is cut."""
     tokens: str = "parameters"
     """What is cut into tokens: parameters as stored (as published), or neurons (incoming weights,
     bias and outgoing weights of a hidden neuron side by side; ours, learns faster)."""
     timesteps: int = 1000
-    """Diffusion timesteps T."""
     weight_scale: float = 4.185
     """Weights are multiplied by this for the diffusion; 0: by 0.538 over their standard deviation
     (how the published number came to be)."""
@@ -108,44 +100,33 @@ class GPt:
     steps: int = 178_000
     """Optimizer steps (2,000 epochs of 89 steps)."""
     batch_size: int = 1024
-    """Pairs per step."""
+    """Pairs of checkpoints per step."""
     learning_rate: float = 4e-4
-    """AdamW learning rate."""
     weight_decay: float = 0.1
     """AdamW weight decay, on the weights of linear layers only."""
     warmup_steps: int = 445
     """Steps of linear warm-up (5 epochs)."""
     schedule: str = "cosine"
-    """Learning-rate schedule: constant, or cosine (to 0)."""
     gradient_clip: float = 0.75
-    """Largest gradient norm; 0: no clipping."""
     ema_decay: float = 0.9999
-    """Moving average of the weights used for sampling; 0: off."""
-    noise: float = 0.0
-    """Standard deviation of Gaussian noise added to training weights (paper, Table 1)."""
     sampling_steps: int = 1000
     """DDPM steps, at most the timesteps."""
     prompt: float = 0.0
-    """Loss asked for when sampling."""
+    """Loss that samples are prompted with."""
     recursions: int = 1
-    """Passes when sampling: each begins where the last ended and asks for the same loss. An option
-    of the released code; the paper uses one."""
-    precision: str = "no"
-    """no (float32) or bf16, in training."""
+    """Passes when sampling: each begins where the last ended, with the same prompt. An option of
+    the released code; the paper uses one."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(1, self, "recursions")
+        require_at_least(0, self, "prompt")
+        require_one_of(self, "tokens", "parameters", "neurons")
+        require_one_of(self, "schedule", "constant", "cosine")
 
     def training_settings(self) -> TrainingSettings:
         """The optimizer's part of the settings."""
-        return TrainingSettings(
-            steps=self.steps,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            decay_linear_only=True,
-            warmup_steps=self.warmup_steps,
-            schedule=self.schedule,
-            gradient_clip=self.gradient_clip or None,
-            ema_decay=self.ema_decay or None,
-            precision=self.precision,
-        )
+        return TrainingSettings.of(self, decay_linear_only=True)
 
     def cut(self, layout: WeightLayout, symmetry: NeuronSymmetry | None) -> Tokens:
         """How weight vectors of a target network become tokens.
@@ -169,28 +150,6 @@ class GPt:
             zero_init_output=True,
         )
 
-    def __post_init__(self) -> None:
-        require_sampling_steps(self.sampling_steps, self.timesteps)
-        require_heads(self.width, self.heads)
-        require_at_least(1, self, "steps", "batch_size", "layers", "recursions")
-        require_at_least(
-            0,
-            self,
-            "chunk",
-            "weight_scale",
-            "warmup_steps",
-            "gradient_clip",
-            "noise",
-            "learning_rate",
-            "weight_decay",
-            "prompt",
-        )
-        require_share(self, "dropout", "ema_decay")
-        if self.tokens not in ("parameters", "neurons"):
-            raise InputError(f"tokens {self.tokens!r}: expected parameters or neurons")
-        if self.schedule not in ("constant", "cosine"):
-            raise InputError(f"schedule {self.schedule!r}: expected constant or cosine")
-
     def fit(
         self,
         training: Population,
@@ -209,14 +168,18 @@ class GPt:
             InputError: A run has one checkpoint only, losses are missing, training diverged, or
                 the workspace belongs to another fit or watches other networks.
         """
+        workspace = workspace or Workspace()
         trajectories = Trajectories.of(training, self.metric, "training")
-        layout, symmetry = training.layout, training.info.symmetry
-        cut = self.cut(layout, symmetry)
+        if workspace.watch is not None:
+            Trajectories.of(workspace.watch, self.metric, "held-out")  # refused at once
+        layout, symmetry, losses = training.layout, training.info.symmetry, trajectories.losses
         scale = self.weight_scale or NORMALIZED_STD / float(training.weights.std())
-        seed = int(torch.randint(2**62, (1,), generator=rng))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # of no accelerator
+        seed = root_seed(rng)
+        cut = self.cut(layout, symmetry)
+        with initializing(seed):
             network = self.network(cut)
+        loss_range = float(losses.min()), float(losses.max())
+        begun = FittedGPt(self, layout, training.info, network, cut, scale, loss_range)
         alphas = ddpm_scheduler(self.timesteps).alphas_cumprod
 
         def loss_at(model: nn.Module, draw: torch.Generator) -> Tensor:
@@ -225,36 +188,19 @@ class GPt:
             start = scale * training.weights[start_rows]
             target = scale * training.weights[target_rows]
             if self.permute and symmetry is not None:
-                moves = random_element(n, layout, symmetry, rng=draw)
-                start = transform(start, layout, symmetry, *moves)
-                target = transform(target, layout, symmetry, *moves)
+                element = random_element(n, layout, symmetry, rng=draw)
+                start = transform(start, layout, symmetry, *element)
+                target = transform(target, layout, symmetry, *element)
             if self.noise:
                 for weights in (start, target):
                     weights += scale * self.noise * torch.randn(weights.shape, generator=draw)
             t = torch.randint(self.timesteps, (n,), generator=draw)
             noised = add_noise_at(target, torch.randn(target.shape, generator=draw), t, alphas)
-            predicted = self.denoise(
-                model,
-                noised,
-                t,
-                start,
-                trajectories.losses[start_rows],
-                trajectories.losses[target_rows],
-                cut,
+            predicted = replace(begun, network=model).denoise(
+                noised, t, start, losses[start_rows], losses[target_rows]
             )
             return (predicted - target.to(predicted.device)).square().mean()
 
-        def losses_of(
-            model: nn.Module, some: Population, timesteps: tuple[int, ...], draw: torch.Generator
-        ) -> Tensor:
-            return self.losses(model, some, cut, scale, timesteps, draw)
-
-        watch = None
-        if workspace is not None and workspace.watch is not None:
-            Trajectories.of(workspace.watch, self.metric, "held-out")  # refused at once
-            watch = GapWatch.of(
-                training, workspace.watch, timesteps=self.timesteps, losses=losses_of
-            )
         trained = train(
             network,
             loss_at,
@@ -262,66 +208,21 @@ class GPt:
             seed=seed,
             identity=f"{replace(self, **SAMPLING_ONLY)} {weights_digest(training)}",
             workspace=workspace,
-            watch=watch,
+            watch=workspace.gap_watch(
+                training,
+                timesteps=self.timesteps,
+                losses=lambda model, *of: replace(begun, network=model).losses(*of),
+            ),
         )
-        losses = trajectories.losses
-        loss_range = float(losses.min()), float(losses.max())
-        return FittedGPt(self, trained, layout, training.info, scale, loss_range)
-
-    def denoise(
-        self,
-        network: nn.Module,
-        noised: Float[Tensor, "batch d"],
-        t: Int[Tensor, " batch"],
-        start: Float[Tensor, "batch d"],
-        start_loss: Float[Tensor, " batch"],
-        target_loss: Float[Tensor, " batch"],
-        cut: Tokens,
-    ) -> Float[Tensor, "batch d"]:
-        """The predicted clean weights (all weights scaled): the start plus what the network says.
-
-        Runs where the network is and answers there.
-        """
-        device = next(network.parameters()).device
-        noised, start = noised.to(device), start.to(device)
-        scalars = (t, target_loss - start_loss, target_loss, start_loss)  # in the published order
-        features = [
-            scalar_features(x.float().to(device), SCALAR_LOG2_MAX_FREQUENCY) for x in scalars
-        ]
-        tokens = [*cut.split(noised), *cut.split(start), *features]
-        return start + cut.join(network(tokens).float())
-
-    @torch.no_grad()
-    def losses(
-        self,
-        network: nn.Module,
-        population: Population,
-        cut: Tokens,
-        scale: float,
-        timesteps: tuple[int, ...],
-        rng: torch.Generator,
-    ) -> Float[Tensor, "n levels"]:
-        """Mean squared denoising error of every run's last checkpoint, given its first."""
-        trajectories = Trajectories.of(population, self.metric, "checkpoints whose loss is asked")
-        first, last = trajectories.ends()
-        start, clean = (scale * population.weights[rows] for rows in (first, last))
-        start_loss, last_loss = trajectories.losses[first], trajectories.losses[last]
-
-        def predict(noised: Tensor, t: Tensor) -> Tensor:
-            return self.denoise(network, noised, t, start, start_loss, last_loss, cut).cpu()
-
-        alphas = ddpm_scheduler(self.timesteps).alphas_cumprod
-        return denoising_errors(predict, clean, timesteps, alphas, rng=rng)
+        return replace(begun, network=trained)
 
 
 @dataclass(frozen=True, eq=False)
-class FittedGPt:
+class FittedGPt(Fitted):
     """A trained denoiser and what its vectors mean."""
 
-    settings: GPt
     network: nn.Module
-    layout: WeightLayout
-    info: PopulationInfo
+    cut: Tokens
     scale: float
     loss_range: tuple[float, float]
     """Least and greatest loss among the training checkpoints; prompts beyond are extrapolation."""
@@ -336,22 +237,35 @@ class FittedGPt:
         measure: MeasureLoss | None = None,
         prompts: Float[Tensor, " n"] | None = None,
     ) -> Population:
-        """n checkpoints, each from a starting checkpoint and asked for a loss, by DDPM.
+        """n checkpoints, each from a starting checkpoint and prompted with a loss, by DDPM.
 
         Args:
             n: How many; sample i begins from start i, from the first again where there are fewer
-                (the score start_row tells). Samples from one start are no independent evidence.
+                (the score start_row says which). Samples from one start are no independent
+                evidence.
             rng: Source of all randomness.
             start: Checkpoints to begin from (initializations, as published), with their losses.
             progress: Called with (steps done, steps in all).
-            measure: Tells the true loss of what a pass made, for the next; without it a pass is
+            measure: Gives the true loss of what a pass made, for the next; without it a pass is
                 trusted to have reached its prompt. Matters with several recursions only.
-            prompts: A loss to ask for in each sample; None: the settings' prompt in all.
+            prompts: The prompt of each sample; None: the settings' prompt for all.
 
         Raises:
             InputError: No start, or starts of another network or without a loss.
         """
-        weights, losses = self._starts(n, start)
+        if start is None:
+            raise InputError(
+                "g-pt begins from checkpoints: expected some, got none; add --start DIR "
+                "(a population whose split start holds initializations with their losses)",
+                "wrong-option",
+            )
+        ours, start_losses = starts_for(self.layout, start, self.settings.metric)
+        if n and not len(start):
+            raise InputError(
+                "start: expected at least 1 checkpoint to begin from, got none", "too-few"
+            )
+        rows = torch.arange(n) % max(1, len(start))
+        weights, losses = ours.weights[rows], start_losses[rows]
         if prompts is None:
             prompts = torch.full((n,), self.settings.prompt)
         passes, blocks = self.settings.recursions, range(0, n, SAMPLES_AT_ONCE)
@@ -361,73 +275,46 @@ class FittedGPt:
             for i, begin in enumerate(blocks):
                 some, done = slice(begin, begin + SAMPLES_AT_ONCE), k * len(blocks) + i
 
-                def tell(step: int, of: int, done: int = done) -> None:
+                def count_all(step: int, of: int, done: int = done) -> None:
                     if progress is not None:
                         progress(done * of + step, calls * of)
 
-                made.append(self._chain(weights[some], losses[some], prompts[some], rng, tell))
+                made.append(self._chain(weights[some], losses[some], prompts[some], rng, count_all))
             weights = torch.cat([*made, weights[:0]])
             losses = prompts
             if measure is not None and k + 1 < passes:
-                losses = measure(self._population(weights)).float()
-        return self._population(weights, start)
-
-    def _starts(self, n: int, start: Population | None) -> tuple[Tensor, Tensor]:
-        """Weights and losses that n samples begin from."""
-        if start is None:
-            raise InputError(
-                "g-pt begins from checkpoints: expected some, got none; add --start DIR "
-                "(a population whose split start holds initializations with their losses)"
-            )
-        start, losses = starts_for(self.layout, start, self.settings.metric)
-        if n and not len(start):
-            raise InputError("start: expected at least 1 checkpoint to begin from, got none")
-        rows = torch.arange(n) % max(1, len(start))
-        return start.weights[rows], losses[rows]
+                losses = measure(self.sampled(weights)).float()
+        samples = self.sampled(weights)
+        records = replace(samples.records, scores={"start_row": rows.double().numpy()})
+        described = {"sha256": weights_digest(start), "checkpoints": len(start)}
+        settings = {**samples.info.settings, "start": described}
+        return replace(samples, records=records, info=replace(samples.info, settings=settings))
 
     def _chain(
         self,
         start: Tensor,
         start_loss: Tensor,
-        asked: Tensor,
+        prompts: Tensor,
         rng: torch.Generator,
-        tell: Callable[[int, int], None],
+        progress: Callable[[int, int], None],
     ) -> Tensor:
         """One chain of denoising."""
-        scaled, cut = self.scale * start, self._cut
-
-        def denoise(noised: Tensor, t: Tensor) -> Tensor:
-            return self.settings.denoise(
-                self.network, noised, t, scaled, start_loss, asked, cut
-            ).cpu()
-
-        scheduler, steps = ddpm_scheduler(self.settings.timesteps), self.settings.sampling_steps
+        scaled = self.scale * start
         with on_accelerator(self.network):
-            made = sample_ddpm(denoise, start.shape, scheduler, steps, rng=rng, progress=tell)
+            made = sample_ddpm(
+                lambda noised, t: self.denoise(noised, t, scaled, start_loss, prompts),
+                start.shape,
+                ddpm_scheduler(self.timesteps),
+                self.settings.sampling_steps,
+                rng=rng,
+                progress=progress,
+            )
         return made / self.scale
-
-    def _population(self, weights: Tensor, start: Population | None = None) -> Population:
-        """Samples, with the row of the start of each among their scores."""
-        records, settings = sampled_records(len(weights)), dict(vars(self.settings))
-        if start is not None:
-            rows = np.arange(len(weights)) % max(1, len(start))
-            records = replace(records, scores={"start_row": rows.astype(np.float64)})
-            settings["start"] = {"sha256": weights_digest(start), "checkpoints": len(start)}
-        info = replace(self.info, recipe="g-pt", settings=settings)
-        return Population(weights, self.layout, records, info)
-
-    def as_reference(self, population: Population) -> Population:
-        """The population itself: nothing is encoded."""
-        return population
 
     @property
     def parameters(self) -> int:
         """Number of trained values."""
         return parameter_count(self.network)
-
-    @property
-    def _cut(self) -> Tokens:
-        return self.settings.cut(self.layout, self.info.symmetry)
 
     @property
     def timesteps(self) -> int:
@@ -445,25 +332,69 @@ class FittedGPt:
         Raises:
             InputError: A run has one checkpoint only, or losses are missing.
         """
-        network = self.network
-        with on_accelerator(network):
-            return self.settings.losses(network, population, self._cut, self.scale, timesteps, rng)
+        with on_accelerator(self.network):
+            return self.losses(self.in_order(population), timesteps, rng)
+
+    @torch.no_grad()
+    def losses(
+        self, population: Population, timesteps: tuple[int, ...], rng: torch.Generator
+    ) -> Float[Tensor, "n levels"]:
+        """The same where the network is."""
+        trajectories = Trajectories.of(population, self.settings.metric, "population")
+        first, last = trajectories.ends()
+        start, clean = (self.scale * population.weights[rows] for rows in (first, last))
+        start_loss, last_loss = trajectories.losses[first], trajectories.losses[last]
+        return denoising_errors(
+            lambda noised, t: self.denoise(noised, t, start, start_loss, last_loss),
+            clean,
+            timesteps,
+            ddpm_scheduler(self.timesteps).alphas_cumprod,
+            rng=rng,
+        )
+
+    def denoise(
+        self,
+        noised: Float[Tensor, "batch d"],
+        t: Int[Tensor, " batch"],
+        start: Float[Tensor, "batch d"],
+        start_loss: Float[Tensor, " batch"],
+        target_loss: Float[Tensor, " batch"],
+    ) -> Float[Tensor, "batch d"]:
+        """The predicted clean weights (all weights scaled): the start plus what the network says.
+
+        Runs where the network is and answers there.
+        """
+        device = next(self.network.parameters()).device
+        noised, start = noised.to(device), start.to(device)
+        scalars = (t, target_loss - start_loss, target_loss, start_loss)  # in the published order
+        features = [
+            scalar_features(x.float().to(device), SCALAR_LOG2_MAX_FREQUENCY) for x in scalars
+        ]
+        tokens = [*self.cut.split(noised), *self.cut.split(start), *features]
+        return start + self.cut.join(self.network(tokens).float())
 
     def save(self, folder: Path) -> None:
         """Write the denoiser's weights, the scale and the losses it has seen."""
         least, greatest = self.loss_range
-        numbers = {"weight_scale": self.scale, "least_loss": least, "greatest_loss": greatest}
-        save_denoiser(self.network, folder, numbers)
+        save_network(
+            self.network,
+            folder / DENOISER_FILE,
+            weight_scale=self.scale,
+            least_loss=least,
+            greatest_loss=greatest,
+        )
 
     @classmethod
     def load(
         cls, folder: Path, settings: GPt, layout: WeightLayout, info: PopulationInfo
     ) -> "FittedGPt":
         """A fitted generator from what `save` wrote."""
-        network = settings.network(settings.cut(layout, info.symmetry))
-        numbers = load_denoiser(network, folder)
+        cut = settings.cut(layout, info.symmetry)
+        with initializing(0):  # what is drawn here is overwritten
+            network = settings.network(cut)
+        numbers = load_network(network, folder / DENOISER_FILE)
         loss_range = numbers["least_loss"], numbers["greatest_loss"]
-        return cls(settings, network, layout, info, numbers["weight_scale"], loss_range)
+        return cls(settings, layout, info, network, cut, numbers["weight_scale"], loss_range)
 
 
 SCALES = {

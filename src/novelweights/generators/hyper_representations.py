@@ -13,7 +13,7 @@ meet itself among the others in the contrastive loss.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -22,7 +22,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from novelweights.errors import InputError
-from novelweights.generators.parts.gap import GapWatch
+from novelweights.generators.parts.fitted import (
+    Unconditional,
+    load_network,
+    parameter_count,
+    save_network,
+)
 from novelweights.generators.parts.neuron_autoencoder import (
     NeuronAutoencoder,
     NeuronLayer,
@@ -30,24 +35,25 @@ from novelweights.generators.parts.neuron_autoencoder import (
     neuron_layers,
     nt_xent,
 )
-from novelweights.generators.parts.settings import require_at_least, require_heads, require_share
+from novelweights.generators.parts.settings import (
+    TransformerSettings,
+    require_at_least,
+    require_share,
+)
 from novelweights.generators.parts.training import (
-    TrainingSettings,
     Workspace,
+    initializing,
     on_accelerator,
+    root_seed,
     train,
 )
 from novelweights.generators.parts.trajectories import checkpoint_scores
-from novelweights.generators.parts.transformer import parameter_count
 from novelweights.generators.parts.views import Views
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import (
     Population,
     PopulationInfo,
     last_of_each_run,
-    require_finite,
-    require_same_layout,
-    sampled_records,
     weights_digest,
 )
 
@@ -59,9 +65,11 @@ BLOCK = 256  # checkpoints through the autoencoder at once
 AUTOENCODER_FILE, LATENTS_FILE = "autoencoder.safetensors", "latents.safetensors"
 
 
-@dataclass(frozen=True)
-class HyperRepresentations:
+@dataclass(frozen=True, kw_only=True)
+class HyperRepresentations(TransformerSettings):
     """Settings; the defaults are the paper's where they are known."""
+
+    recipe: ClassVar[str] = "hyper-representations"
 
     width: int = 1680
     """Transformer width (model dimension); recovered from the paper's parameter counts."""
@@ -70,7 +78,6 @@ class HyperRepresentations:
     layers: int = 4
     """Transformer layers of the encoder, and as many of the decoder; recovered likewise."""
     heads: int = 12
-    """Attention heads."""
     latent: int = 512
     """Size of the latent vector; recovered likewise."""
     dropout: float = 0.0
@@ -101,17 +108,8 @@ class HyperRepresentations:
     batch_size: int = 64
     """Checkpoints per step, each in two views."""
     learning_rate: float = 3e-4
-    """AdamW learning rate."""
     weight_decay: float = 3e-5
-    """AdamW weight decay, on everything."""
-    warmup_steps: int = 0
-    """Steps of linear warm-up."""
     schedule: str = "constant"
-    """Learning-rate schedule: constant or cosine."""
-    gradient_clip: float = 0.0
-    """Largest gradient norm; 0: no clipping."""
-    precision: str = "no"
-    """no (float32) or bf16."""
     metric: str = "test_accuracy"
     """The score by which the best training checkpoints are chosen; high is good."""
     top_share: float = 0.3
@@ -123,43 +121,24 @@ class HyperRepresentations:
     training latent plus one number. False: dimensions are drawn independently, as described."""
 
     def __post_init__(self) -> None:
-        require_heads(self.width, self.heads)
-        require_at_least(1, self, "steps", "batch_size", "layers", "latent", "hidden")
-        require_at_least(1, self, "projection_hidden", "projection_outputs")
-        require_at_least(
-            0,
-            self,
-            "projection_layers",
-            "permutations",
-            "noise",
-            "learning_rate",
-            "weight_decay",
-            "warmup_steps",
-            "gradient_clip",
-            "bandwidth",
-        )
-        require_share(self, "dropout", "contrast_weight")
+        super().__post_init__()
+        require_at_least(1, self, "latent", "hidden", "projection_hidden", "projection_outputs")
+        require_at_least(0, self, "projection_layers", "permutations", "noise", "bandwidth")
+        require_share(self, "contrast_weight")
         if not 0 <= self.erasing <= 1:
-            raise InputError(f"erasing: expected 0 to 1, got {self.erasing}")
+            raise InputError(f"erasing: expected 0 to 1, got {self.erasing}", "wrong-option")
         if not 0 < self.top_share <= 1:
-            raise InputError(f"top_share: expected above 0, at most 1, got {self.top_share}")
+            raise InputError(
+                f"top_share: expected above 0, at most 1, got {self.top_share}", "wrong-option"
+            )
         if self.temperature <= 0:
-            raise InputError(f"temperature: expected above 0, got {self.temperature}")
+            raise InputError(
+                f"temperature: expected above 0, got {self.temperature}", "wrong-option"
+            )
         if self.contrast_weight and self.batch_size < 2:
-            raise InputError("batch_size: the contrastive loss needs at least 2, got 1")
-        self.training_settings()  # has checks of its own
-
-    def training_settings(self) -> TrainingSettings:
-        """The optimizer's part of the settings."""
-        return TrainingSettings(
-            steps=self.steps,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            warmup_steps=self.warmup_steps,
-            schedule=self.schedule,
-            gradient_clip=self.gradient_clip or None,
-            precision=self.precision,
-        )
+            raise InputError(
+                "batch_size: the contrastive loss needs at least 2, got 1", "wrong-option"
+            )
 
     def network(
         self, layout: WeightLayout, unit: Float[Tensor, " d"] | None = None
@@ -200,7 +179,7 @@ class HyperRepresentations:
                 may be reordered, or the workspace belongs to another fit or watches checkpoints of
                 another network.
         """
-        best = self.best_of(training)
+        workspace, best = workspace or Workspace(), self.best_of(training)
         spread = layer_spread(training.weights, neuron_layers(training.layout))
         views = Views.of(
             training.layout,
@@ -210,9 +189,8 @@ class HyperRepresentations:
             erasing=self.erasing,
             rng=rng,
         )
-        seed = int(torch.randint(2**62, (1,), generator=rng))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # of no accelerator
+        seed = root_seed(rng)
+        with initializing(seed):
             model = _Learner(
                 self.network(training.layout, spread if self.is_scaled else None),
                 ProjectionHead(
@@ -224,6 +202,14 @@ class HyperRepresentations:
                 if self.contrast_weight
                 else None,
             )
+        fitted = FittedHyperRepresentations(
+            self,
+            training.layout,
+            training.info,
+            model.autoencoder,
+            spread,
+            torch.empty(0, self.latent),
+        )
         clean, n = training.weights, len(training)
 
         def loss_at(model: nn.Module, draw: torch.Generator) -> Tensor:
@@ -244,11 +230,9 @@ class HyperRepresentations:
         def losses_of(
             model: nn.Module, some: Population, timesteps: tuple[int, ...], draw: torch.Generator
         ) -> Tensor:
-            return _losses(model.get_submodule("autoencoder"), some, spread, timesteps)
+            now = replace(fitted, network=model.get_submodule("autoencoder"))
+            return now.losses(some, timesteps)
 
-        watch = None
-        if workspace is not None and workspace.watch is not None:
-            watch = GapWatch.of(training, workspace.watch, timesteps=1, losses=losses_of)
         trained = train(
             model,
             loss_at,
@@ -256,23 +240,16 @@ class HyperRepresentations:
             seed=seed,
             identity=f"{replace(self, **SAMPLING_ONLY)} {weights_digest(training)}",
             workspace=workspace,
-            watch=watch,
+            watch=workspace.gap_watch(training, timesteps=1, losses=losses_of),
         )
-        fitted = FittedHyperRepresentations(
-            self,
-            trained.get_submodule("autoencoder"),
-            training.layout,
-            training.info,
-            spread,
-            torch.empty(0, self.latent),
-        )
+        fitted = replace(fitted, network=trained.get_submodule("autoencoder"))
         return replace(fitted, latents=fitted.encode(clean[torch.from_numpy(best)]))
 
     def best_of(self, training: Population) -> Int[np.ndarray, " rows"]:
         """Rows of the training checkpoints whose latents are sampled: the best share, ascending.
 
         Raises:
-            InputError: A share is asked for and the score is missing or not finite.
+            InputError: Not all are sampled, and the score is missing or not finite.
         """
         if self.top_share == 1:
             return np.arange(len(training))
@@ -295,32 +272,18 @@ class _Learner(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedHyperRepresentations:
+class FittedHyperRepresentations(Unconditional):
     """A trained autoencoder and the latents of the best training checkpoints."""
 
-    settings: HyperRepresentations
     network: nn.Module
-    layout: WeightLayout
-    info: PopulationInfo
     spread: Float[Tensor, " d"]
     """Standard deviation of each weight's layer over the training checkpoints."""
     latents: Float[Tensor, "kept latent"]
 
-    def sample(
-        self,
-        n: int,
-        *,
-        rng: torch.Generator,
-        start: Population | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Population:
-        """n checkpoints, decoded from draws of the latent density.
-
-        Raises:
-            InputError: `start` is given; this generator is unconditional.
-        """
-        if start is not None:
-            raise InputError("hyper-representations draws latents itself: leave --start out")
+    def draw(
+        self, n: int, rng: torch.Generator, progress: Callable[[int, int], None] | None
+    ) -> Float[Tensor, "n d"]:
+        """Weight vectors, decoded from draws of the latent density."""
         drawn = draw_latents(
             self.latents,
             n,
@@ -328,9 +291,7 @@ class FittedHyperRepresentations:
             shared=self.settings.shared_draws,
             rng=rng,
         )
-        weights = self._in_blocks("decode", drawn, progress)
-        info = replace(self.info, recipe="hyper-representations", settings=vars(self.settings))
-        return Population(weights, self.layout, sampled_records(n), info)
+        return self._in_blocks("decode", drawn, progress)
 
     def sampling(self, **changed: Any) -> "FittedHyperRepresentations":
         """The same autoencoder, sampled by other settings (`shared_draws`, `bandwidth`)."""
@@ -347,7 +308,7 @@ class FittedHyperRepresentations:
         Raises:
             InputError: It holds other networks, or NaN.
         """
-        ours = self._in_order(population)
+        ours = self.in_order(population)
         weights = self._in_blocks("decode", self.encode(ours.weights))
         return ours.with_weights(weights, split="reconstruction")
 
@@ -369,14 +330,24 @@ class FittedHyperRepresentations:
         self, population: Population, *, timesteps: tuple[int, ...], rng: torch.Generator
     ) -> Float[Tensor, "n levels"]:
         """Layer-wise normalized reconstruction error of every run's last checkpoint."""
-        ours = self._in_order(population)
         with on_accelerator(self.network):
-            return _losses(self.network, ours, self.spread, timesteps)
+            return self.losses(self.in_order(population), timesteps)
+
+    @torch.no_grad()
+    def losses(
+        self, population: Population, timesteps: tuple[int, ...]
+    ) -> Float[Tensor, "n levels"]:
+        """The same where the network is; equal for all levels, as nothing is noised."""
+        clean = population.weights[last_of_each_run(population.records)]
+        autoencoder = cast(NeuronAutoencoder, self.network)
+        device = next(autoencoder.parameters()).device
+        decoded = autoencoder.decode(autoencoder.encode(clean.to(device))).float().cpu()
+        error = ((decoded - clean) / self.spread).square().mean(dim=1)
+        return error[:, None].expand(-1, len(timesteps))
 
     def save(self, folder: Path) -> None:
         """Write the autoencoder and the latents."""
-        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        save_file(state, folder / AUTOENCODER_FILE)
+        save_network(self.network, folder / AUTOENCODER_FILE)
         kept = {"latents": self.latents.contiguous(), "spread": self.spread.contiguous()}
         save_file(kept, folder / LATENTS_FILE)
 
@@ -389,19 +360,11 @@ class FittedHyperRepresentations:
         info: PopulationInfo,
     ) -> "FittedHyperRepresentations":
         """A fitted generator from what `save` wrote."""
-        with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten
+        with initializing(0):  # what is drawn here is overwritten
             network = settings.network(layout)
-        network.load_state_dict(load_file(folder / AUTOENCODER_FILE))
+        load_network(network, folder / AUTOENCODER_FILE)
         kept = load_file(folder / LATENTS_FILE)
-        return cls(settings, network.eval(), layout, info, kept["spread"], kept["latents"])
-
-    def _in_order(self, population: Population) -> Population:
-        """The population with its parameters in this generator's order, checked."""
-        ours = population.in_order_of(self.layout)
-        mine = Population(torch.empty(0, self.layout.size), self.layout, sampled_records(0))
-        require_same_layout(mine, ours, ("the generator", "the population"))
-        require_finite(ours, "the population")
-        return ours
+        return cls(settings, layout, info, network, kept["spread"], kept["latents"])
 
     @torch.no_grad()
     def _in_blocks(
@@ -459,19 +422,6 @@ def draw_latents(
     rows = torch.randint(kept, (n, across), generator=rng).expand(n, d)
     numbers = torch.randn(n, across, generator=rng)
     return latents.gather(0, rows) + bandwidth * numbers
-
-
-def _losses(
-    network: nn.Module, population: Population, spread: Tensor, timesteps: tuple[int, ...]
-) -> Tensor:
-    """Normalized reconstruction error of every run's last checkpoint, the same for each level."""
-    clean = population.weights[last_of_each_run(population.records)]
-    device = next(network.parameters()).device
-    autoencoder = cast(NeuronAutoencoder, network)
-    with torch.no_grad():
-        decoded = autoencoder.decode(autoencoder.encode(clean.to(device))).float().cpu()
-    error = ((decoded - clean) / spread).square().mean(dim=1)
-    return error[:, None].expand(-1, len(timesteps))
 
 
 SCALES = {

@@ -13,40 +13,37 @@ none is chosen by how the shapes of samples compare with validation shapes. Reor
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from novelweights.errors import InputError
 from novelweights.generators.parts.diffusion import (
     add_noise_at,
     ddim_scheduler,
     denoising_errors,
     sample_ddim,
 )
-from novelweights.generators.parts.gap import GapWatch
-from novelweights.generators.parts.settings import (
-    require_at_least,
-    require_heads,
-    require_sampling_steps,
-    require_share,
+from novelweights.generators.parts.fitted import (
+    Unconditional,
+    load_network,
+    parameter_count,
+    save_network,
 )
+from novelweights.generators.parts.settings import DiffusionSettings, require_at_least
 from novelweights.generators.parts.training import (
-    TrainingSettings,
     Workspace,
+    initializing,
     on_accelerator,
+    root_seed,
     train,
 )
 from novelweights.generators.parts.transformer import (
     SCALAR_FEATURES,
     TokenTransformer,
-    load_denoiser,
-    parameter_count,
-    save_denoiser,
     scalar_features,
-    token_sizes,
+    tokens_of_parameters,
 )
 from novelweights.generators.parts.views import require_symmetry
 from novelweights.seeding import rng_for
@@ -55,106 +52,60 @@ from novelweights.weights.population import (
     Population,
     PopulationInfo,
     last_of_each_run,
-    sampled_records,
     weights_digest,
 )
 from novelweights.weights.symmetry import random_element, transform
 
 TIME_LOG2_MAX_FREQUENCY = 20.0
+DENOISER_FILE = "denoiser.safetensors"
 
 
-@dataclass(frozen=True)
-class HyperDiffusion:
+@dataclass(frozen=True, kw_only=True)
+class HyperDiffusion(DiffusionSettings):
     """Settings; the defaults are the paper's (HyperDiffusion's released code, airplanes)."""
 
+    recipe: ClassVar[str] = "hyperdiffusion"
+
     width: int = 2880
-    """Transformer width (model dimension)."""
     layers: int = 12
-    """Transformer blocks."""
     heads: int = 16
-    """Attention heads."""
-    dropout: float = 0.0
-    """Dropout on attention, residuals and embeddings."""
     chunk: int = 0
     """Largest token, in weights; 0: one token per parameter tensor."""
     timesteps: int = 500
-    """Diffusion timesteps T."""
     weight_scale: float = 1.0
     """Weights are multiplied by this for the diffusion; 0: by 1 over their standard deviation."""
     steps: int = 516_000
-    """Optimizer steps."""
     batch_size: int = 32
-    """Checkpoints per step."""
     learning_rate: float = 2e-4
-    """AdamW learning rate."""
     weight_decay: float = 0.01
-    """AdamW weight decay, on everything."""
-    warmup_steps: int = 0
-    """Steps of linear warm-up."""
     schedule: str = "step"
     """Learning-rate schedule: constant, cosine, or step."""
     decay: float = 0.9
     """Factor of the step schedule, applied every decay_steps."""
     decay_steps: int = 17_200
     """Steps between decays (200 epochs of 86 steps)."""
-    gradient_clip: float = 0.0
-    """Largest gradient norm; 0: no clipping."""
-    ema_decay: float = 0.0
-    """Moving average of the weights used for sampling; 0: off."""
-    noise: float = 0.0
-    """Standard deviation of Gaussian noise added to training weights (paper, Table 1)."""
     permutations: int = 0
     """Copies of every training checkpoint with reordered neurons that are learned from beside it,
     each in an order of its own that is drawn once (paper, section 4.2: 1, 3 and 7)."""
     sampling_steps: int = 500
     """DDIM steps, at most the timesteps."""
-    precision: str = "no"
-    """no (float32) or bf16."""
 
-    def training_settings(self) -> TrainingSettings:
-        """The optimizer's part of the settings."""
-        return TrainingSettings(
-            steps=self.steps,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            warmup_steps=self.warmup_steps,
-            schedule=self.schedule,
-            decay=self.decay,
-            decay_steps=self.decay_steps,
-            gradient_clip=self.gradient_clip or None,
-            ema_decay=self.ema_decay or None,
-            precision=self.precision,
-        )
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_at_least(1, self, "decay_steps")
+        require_at_least(0, self, "permutations")
 
     def network(self, layout: WeightLayout) -> TokenTransformer:
         """The denoiser for a target network, freshly initialized from torch's global stream."""
-        tokens = token_sizes(layout, self.chunk)
+        sizes = tokens_of_parameters(layout, self.chunk).sizes
         return TokenTransformer(
-            [*tokens, SCALAR_FEATURES],
-            tokens,
+            [*sizes, SCALAR_FEATURES],
+            sizes,
             width=self.width,
             layers=self.layers,
             heads=self.heads,
             dropout=self.dropout,
         )
-
-    def __post_init__(self) -> None:
-        require_sampling_steps(self.sampling_steps, self.timesteps)
-        require_heads(self.width, self.heads)
-        require_at_least(1, self, "steps", "batch_size", "layers", "decay_steps")
-        require_at_least(
-            0,
-            self,
-            "chunk",
-            "weight_scale",
-            "warmup_steps",
-            "gradient_clip",
-            "noise",
-            "permutations",
-            "learning_rate",
-            "weight_decay",
-        )
-        require_share(self, "dropout", "ema_decay")
 
     def fit(
         self,
@@ -175,14 +126,14 @@ class HyperDiffusion:
                 checkpoints of another network, or neurons are to be reordered and the population
                 does not say which.
         """
+        workspace, seed = workspace or Workspace(), root_seed(rng)
         scale = self.weight_scale or 1.0 / float(training.weights.std())
-        clean = training.weights * scale
-        seed = _seed_of(rng)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # of no accelerator
+        with initializing(seed):
             network = self.network(training.layout)
-        alphas = ddim_scheduler(self.timesteps).alphas_cumprod
+        begun = FittedHyperDiffusion(self, training.layout, training.info, network, scale)
+        clean = training.weights * scale
         n, d = clean.shape
+        alphas = ddim_scheduler(self.timesteps).alphas_cumprod
         reordered = self._reordered(training, seed)
 
         def loss_at(model: nn.Module, draw: torch.Generator) -> Tensor:
@@ -196,22 +147,9 @@ class HyperDiffusion:
             noised = add_noise_at(
                 target, torch.randn(self.batch_size, d, generator=draw), t, alphas
             )
-            device = next(model.parameters()).device
-            predicted = _denoise(
-                model, noised.to(device), t.to(device), self.chunk, training.layout
-            )
-            return (predicted - target.to(device)).square().mean()
+            predicted = replace(begun, network=model).denoise(noised, t)
+            return (predicted - target.to(predicted.device)).square().mean()
 
-        def losses_of(
-            model: nn.Module, some: Population, timesteps: tuple[int, ...], draw: torch.Generator
-        ) -> Tensor:
-            return _losses(self, model, some, scale, timesteps, draw)
-
-        watch = None
-        if workspace is not None and workspace.watch is not None:
-            watch = GapWatch.of(
-                training, workspace.watch, timesteps=self.timesteps, losses=losses_of
-            )
         trained = train(
             network,
             loss_at,
@@ -219,9 +157,13 @@ class HyperDiffusion:
             seed=seed,
             identity=f"{self} {weights_digest(training)}",
             workspace=workspace,
-            watch=watch,
+            watch=workspace.gap_watch(
+                training,
+                timesteps=self.timesteps,
+                losses=lambda model, *of: replace(begun, network=model).losses(*of),
+            ),
         )
-        return FittedHyperDiffusion(self, trained, training.layout, training.info, scale)
+        return replace(begun, network=trained)
 
     def learned_from(
         self, training: Population, *, rng: torch.Generator
@@ -231,9 +173,9 @@ class HyperDiffusion:
         Raises:
             InputError: Neurons are to be reordered and the population does not say which.
         """
-        move = self._reordered(training, _seed_of(rng))
+        reordered = self._reordered(training, root_seed(rng))
         copies = torch.arange(len(training) * (1 + self.permutations))
-        return move(training.weights[copies % len(training)], copies)
+        return reordered(training.weights[copies % len(training)], copies)
 
     def _reordered(self, training: Population, seed: int) -> Callable[[Tensor, Tensor], Tensor]:
         """What gives copies of checkpoints their order; the first n copies are as they are."""
@@ -248,53 +190,29 @@ class HyperDiffusion:
             for group, order in drawn.items()
         }
 
-        def move(weights: Tensor, copies: Tensor) -> Tensor:
+        def reordered(weights: Tensor, copies: Tensor) -> Tensor:
             picked = {group: order[copies] for group, order in orders.items()}
             return transform(weights, layout, symmetry, picked)
 
-        return move
-
-
-def _seed_of(rng: torch.Generator) -> int:
-    """The root of all that a fit draws."""
-    return int(torch.randint(2**62, (1,), generator=rng))
+        return reordered
 
 
 @dataclass(frozen=True, eq=False)
-class FittedHyperDiffusion:
+class FittedHyperDiffusion(Unconditional):
     """A trained denoiser and what its vectors mean."""
 
-    settings: HyperDiffusion
     network: nn.Module
-    layout: WeightLayout
-    info: PopulationInfo
     scale: float
 
-    def sample(
-        self,
-        n: int,
-        *,
-        rng: torch.Generator,
-        start: Population | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Population:
-        """n checkpoints from noise, by DDIM with eta 0.
-
-        Raises:
-            InputError: `start` is given; this generator is unconditional.
-        """
-        if start is not None:
-            raise InputError("hyperdiffusion begins from noise: leave --start out")
+    def draw(
+        self, n: int, rng: torch.Generator, progress: Callable[[int, int], None] | None
+    ) -> Float[Tensor, "n d"]:
+        """Weight vectors from noise, by DDIM with eta 0."""
         noise = torch.randn(n, self.layout.size, generator=rng)
-        scheduler, steps = self._scheduler(), self.settings.sampling_steps
+        scheduler, steps = ddim_scheduler(self.timesteps), self.settings.sampling_steps
         with on_accelerator(self.network):
-            weights = sample_ddim(self._denoise, noise, scheduler, steps, progress=progress)
-        info = replace(self.info, recipe="hyperdiffusion", settings=vars(self.settings))
-        return Population(weights / self.scale, self.layout, sampled_records(n), info)
-
-    def as_reference(self, population: Population) -> Population:
-        """The population itself: nothing is encoded."""
-        return population
+            weights = sample_ddim(self.denoise, noise, scheduler, steps, progress=progress)
+        return weights / self.scale
 
     @property
     def parameters(self) -> int:
@@ -306,7 +224,6 @@ class FittedHyperDiffusion:
         """Noise levels in all."""
         return self.settings.timesteps
 
-    @torch.no_grad()
     def loss(
         self, population: Population, *, timesteps: tuple[int, ...], rng: torch.Generator
     ) -> Float[Tensor, "n levels"]:
@@ -317,56 +234,37 @@ class FittedHyperDiffusion:
         Lower on training than on held-out runs means memorization that distances may not show.
         """
         with on_accelerator(self.network):
-            return _losses(self.settings, self.network, population, self.scale, timesteps, rng)
+            return self.losses(self.in_order(population), timesteps, rng)
+
+    @torch.no_grad()
+    def losses(
+        self, population: Population, timesteps: tuple[int, ...], rng: torch.Generator
+    ) -> Float[Tensor, "n levels"]:
+        """The same where the network is."""
+        clean = self.scale * population.weights[last_of_each_run(population.records)]
+        alphas = ddim_scheduler(self.timesteps).alphas_cumprod
+        return denoising_errors(self.denoise, clean, timesteps, alphas, rng=rng)
+
+    def denoise(self, noised: Float[Tensor, "batch d"], t: Tensor) -> Float[Tensor, "batch d"]:
+        """The predicted clean weights (scaled), where the network is."""
+        device = next(self.network.parameters()).device
+        cut = tokens_of_parameters(self.layout, self.settings.chunk)
+        time = scalar_features(t.to(device).float(), TIME_LOG2_MAX_FREQUENCY)
+        return self.network([*cut.split(noised.to(device)), time])
 
     def save(self, folder: Path) -> None:
         """Write the denoiser's weights and the scale."""
-        save_denoiser(self.network, folder, {"weight_scale": self.scale})
+        save_network(self.network, folder / DENOISER_FILE, weight_scale=self.scale)
 
     @classmethod
     def load(
         cls, folder: Path, settings: HyperDiffusion, layout: WeightLayout, info: PopulationInfo
     ) -> "FittedHyperDiffusion":
         """A fitted generator from what `save` wrote."""
-        network = settings.network(layout)
-        numbers = load_denoiser(network, folder)
-        return cls(settings, network, layout, info, numbers["weight_scale"])
-
-    def _scheduler(self) -> DDIMScheduler:
-        return ddim_scheduler(self.settings.timesteps)
-
-    def _denoise(self, noised: Float[Tensor, "batch d"], t: Tensor) -> Float[Tensor, "batch d"]:
-        device = next(self.network.parameters()).device
-        chunk = self.settings.chunk
-        return _denoise(self.network, noised.to(device), t.to(device), chunk, self.layout).cpu()
-
-
-def _denoise(
-    network: nn.Module, noised: Tensor, t: Tensor, chunk: int, layout: WeightLayout
-) -> Tensor:
-    time = scalar_features(t.float(), TIME_LOG2_MAX_FREQUENCY)
-    return network([*noised.split(token_sizes(layout, chunk), dim=1), time])
-
-
-def _losses(
-    settings: HyperDiffusion,
-    network: nn.Module,
-    population: Population,
-    scale: float,
-    timesteps: tuple[int, ...],
-    rng: torch.Generator,
-) -> Tensor:
-    """Mean squared denoising error of every run's last checkpoint (n levels)."""
-    device = next(network.parameters()).device
-
-    def predict(noised: Tensor, t: Tensor) -> Tensor:
-        return _denoise(
-            network, noised.to(device), t.to(device), settings.chunk, population.layout
-        ).cpu()
-
-    clean = scale * population.weights[last_of_each_run(population.records)]
-    alphas = ddim_scheduler(settings.timesteps).alphas_cumprod
-    return denoising_errors(predict, clean, timesteps, alphas, rng=rng)
+        with initializing(0):  # what is drawn here is overwritten
+            network = settings.network(layout)
+        numbers = load_network(network, folder / DENOISER_FILE)
+        return cls(settings, layout, info, network, numbers["weight_scale"])
 
 
 SCALES = {

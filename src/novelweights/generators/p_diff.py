@@ -14,9 +14,9 @@ batches of 50 there is no difference). Sizes that are no multiple of 32 are fill
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from jaxtyping import Float
@@ -30,22 +30,27 @@ from novelweights.generators.parts.diffusion import (
     noise_predicting_scheduler,
     sample_ddpm,
 )
+from novelweights.generators.parts.fitted import (
+    Unconditional,
+    load_network,
+    parameter_count,
+    save_network,
+)
 from novelweights.generators.parts.gap import GapWatch, comparable
-from novelweights.generators.parts.latent_codec import BLOCK, LatentCodec, device_of
+from novelweights.generators.parts.latent_codec import BLOCK, LatentCodec, TensorScale, device_of
 from novelweights.generators.parts.latent_denoiser import LatentDenoiser
 from novelweights.generators.parts.latent_stages import AutoencoderStage, DiffusionStage
-from novelweights.generators.parts.settings import require_at_least
-from novelweights.generators.parts.tensor_scale import TensorScale
-from novelweights.generators.parts.training import (
+from novelweights.generators.parts.settings import (
     TrainingSettings,
-    Workspace,
-    on_accelerator,
-    train,
+    require_at_least,
+    require_one_of,
 )
-from novelweights.generators.parts.transformer import (
-    load_denoiser,
-    parameter_count,
-    save_denoiser,
+from novelweights.generators.parts.training import (
+    Workspace,
+    initializing,
+    on_accelerator,
+    root_seed,
+    train,
 )
 from novelweights.seeding import seed_for
 from novelweights.weights.layout import WeightLayout
@@ -54,18 +59,19 @@ from novelweights.weights.population import (
     PopulationInfo,
     last_of_each_run,
     require_finite,
-    require_same_layout,
-    sampled_records,
     weights_digest,
 )
 
 LEAST_WEIGHTS = 32
 AUTOENCODER_FILE, SCALE_FILE = "autoencoder.safetensors", "tensor_scale.safetensors"
+DENOISER_FILE = "denoiser.safetensors"
 
 
 @dataclass(frozen=True)
 class PDiff:
     """Settings; the defaults are the paper's (P-diff's released code)."""
+
+    recipe: ClassVar[str] = "p-diff"
 
     autoencoder_steps: int = 501
     """Optimizer steps of the autoencoder."""
@@ -104,10 +110,7 @@ class PDiff:
         require_at_least(2, self, "batch_size")
         require_at_least(0, self, "autoencoder_learning_rate", "diffusion_learning_rate")
         require_at_least(0, self, "weight_decay", "input_noise", "latent_noise")
-        if self.batch_statistics not in ("released", "frozen"):
-            raise InputError(
-                f"batch_statistics {self.batch_statistics!r}: expected released or frozen"
-            )
+        require_one_of(self, "batch_statistics", "released", "frozen")
         self.training_settings(self.autoencoder_steps, self.autoencoder_learning_rate)
 
     def training_settings(self, steps: int, learning_rate: float) -> TrainingSettings:
@@ -116,13 +119,12 @@ class PDiff:
         The released cosines end after 500 and 1,000 steps while 501 and 1,001 are made, so that the
         rate is 0 in the last step and never rises again; other numbers of steps keep that.
         """
-        return TrainingSettings(
+        return TrainingSettings.of(
+            self,
             steps=steps,
             learning_rate=learning_rate,
-            weight_decay=self.weight_decay,
             schedule="cosine",
             cosine_steps=max(1, steps - 1),
-            precision=self.precision,
         )
 
     def autoencoder(self, layout: WeightLayout) -> ConvAutoencoder:
@@ -161,13 +163,12 @@ class PDiff:
         _require_usable(training)
         workspace = workspace or Workspace()
         total = self.autoencoder_steps + self.diffusion_steps
-        seed = int(torch.randint(2**62, (1,), generator=rng))
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)  # of no accelerator
+        seed = root_seed(rng)
+        with initializing(seed):
             autoencoder, denoiser = self.autoencoder(training.layout), self.denoiser()
         scale = TensorScale.of(training.weights, training.layout)
         codec = self.codec(autoencoder, scale, len(set(training.records.run)))
-        begun = FittedPDiff(self, codec, denoiser, training.layout, training.info)
+        begun = FittedPDiff(self, training.layout, training.info, codec, denoiser)
         watched = workspace.watch
         if watched is not None:
             watched = begun.in_order(watched)  # what is refused should not wait for the autoencoder
@@ -223,35 +224,24 @@ def _require_usable(training: Population) -> None:
             f"times), got {training.layout.size}; use another method"
         )
     if faults:
-        raise InputError("p-diff: expected " + "; and ".join(faults))
+        raise InputError("p-diff: expected " + "; and ".join(faults), "too-few")
     require_finite(training, "training checkpoints")
 
 
 @dataclass(frozen=True, eq=False)
-class FittedPDiff:
-    """A trained autoencoder and a trained diffusion over its latents."""
+class FittedPDiff(Unconditional):
+    """A trained autoencoder and a trained diffusion over its latents.
 
-    settings: PDiff
+    Audits take checkpoints as they are, not their reconstructions, as the paper does.
+    """
+
     codec: LatentCodec
     denoiser: LatentDenoiser
-    layout: WeightLayout
-    info: PopulationInfo
 
-    def sample(
-        self,
-        n: int,
-        *,
-        rng: torch.Generator,
-        start: Population | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Population:
-        """n checkpoints from noise: latents by DDPM through all timesteps, then decoded.
-
-        Raises:
-            InputError: `start` is given; this generator is unconditional.
-        """
-        if start is not None:
-            raise InputError("p-diff begins from noise: leave --start out")
+    def draw(
+        self, n: int, rng: torch.Generator, progress: Callable[[int, int], None] | None
+    ) -> Float[Tensor, "n d"]:
+        """Weight vectors from noise: latents by DDPM through all timesteps, then decoded."""
         with on_accelerator(self.denoiser):
             latents = sample_ddpm(
                 self._denoise,
@@ -261,8 +251,7 @@ class FittedPDiff:
                 rng=rng,
                 progress=progress,
             )
-        info = replace(self.info, recipe="p-diff", settings=vars(self.settings))
-        return Population(self.codec.decode(latents), self.layout, sampled_records(n), info)
+        return self.codec.decode(latents)
 
     def reconstruct(self, population: Population) -> Population:
         """The population through the autoencoder; what that loses, no sample can have.
@@ -273,10 +262,6 @@ class FittedPDiff:
         ours = self.in_order(population)
         latents = self.codec.encode(ours.weights, ours.records.run)
         return ours.with_weights(self.codec.decode(latents), split="reconstruction")
-
-    def as_reference(self, population: Population) -> Population:
-        """The population itself: the paper compares with the training weights as they are."""
-        return population
 
     @property
     def parameters(self) -> int:
@@ -320,25 +305,10 @@ class FittedPDiff:
             losses=losses_of,
         )
 
-    def in_order(self, population: Population) -> Population:
-        """The population with its parameters in this generator's order, checked.
-
-        Raises:
-            InputError: It holds other networks, or NaN.
-        """
-        ours = population.in_order_of(self.layout)
-        mine = Population(torch.empty(0, self.layout.size), self.layout, sampled_records(0))
-        require_same_layout(mine, ours, ("the generator", "the population"))
-        require_finite(ours, "the population")
-        return ours
-
     def save(self, folder: Path) -> None:
         """Write both networks, running statistics included, and the normalization."""
-        state = {
-            name: value.contiguous() for name, value in self.codec.autoencoder.state_dict().items()
-        }
-        save_file(state, folder / AUTOENCODER_FILE)
-        save_denoiser(self.denoiser, folder, {})
+        save_network(self.codec.autoencoder, folder / AUTOENCODER_FILE)
+        save_network(self.denoiser, folder / DENOISER_FILE)
         scale = {"center": self.codec.scale.center, "spread": self.codec.scale.spread}
         save_file({**scale, "runs": torch.tensor(self.codec.runs)}, folder / SCALE_FILE)
 
@@ -347,21 +317,21 @@ class FittedPDiff:
         cls, folder: Path, settings: PDiff, layout: WeightLayout, info: PopulationInfo
     ) -> "FittedPDiff":
         """A fitted generator from what `save` wrote."""
-        with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten
+        with initializing(0):  # what is drawn here is overwritten
             autoencoder, denoiser = settings.autoencoder(layout), settings.denoiser()
-        autoencoder.load_state_dict(load_file(folder / AUTOENCODER_FILE))
-        load_denoiser(denoiser, folder)
+        load_network(autoencoder, folder / AUTOENCODER_FILE)
+        load_network(denoiser, folder / DENOISER_FILE)
         kept = load_file(folder / SCALE_FILE)
         scale = TensorScale(layout, kept["center"], kept["spread"])
         codec = settings.codec(autoencoder, scale, int(kept["runs"]))
-        return cls(settings, codec, denoiser, layout, info)
+        return cls(settings, layout, info, codec, denoiser)
 
     @torch.no_grad()
     def _denoise(self, noised: Float[Tensor, "n latent"], t: Tensor) -> Float[Tensor, "n latent"]:
         """The predicted noise, in blocks of rows."""
         device, size = device_of(self.denoiser), max(1, min(BLOCK, len(noised)))
         parts = zip(noised.split(size), t.split(size), strict=True)
-        return torch.cat([self.denoiser(x.to(device), at.to(device)).cpu() for x, at in parts])
+        return torch.cat([self.denoiser(x.to(device), at.to(device)) for x, at in parts])
 
     def _latents(self, population: Population) -> Population:
         """The latents of a population, as one."""
@@ -383,7 +353,7 @@ class FittedPDiff:
         alphas = noise_predicting_scheduler(self.timesteps).alphas_cumprod
 
         def predict(noised: Tensor, t: Tensor) -> Tensor:
-            return denoiser(noised.to(device), t.to(device)).cpu()
+            return denoiser(noised.to(device), t.to(device))
 
         return denoising_errors(predict, clean, timesteps, alphas, rng=rng, predicts_noise=True)
 

@@ -77,25 +77,30 @@ def load_fitted(folder: Path) -> tuple[FittedGenerator, str]:
     if not (folder / "generator.json").is_file():
         raise InputError(
             f"{folder}: expected the folder of a fitted generator (with generator.json); "
-            "make one with `novelweights fit`"
+            "make one with `novelweights fit`",
+            "not-found",
         )
     described = read_json(folder / "generator.json")
     version = described.get("schema_version") if isinstance(described, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError(
             f"{folder}: generator.json has schema version {version}, this program reads "
-            f"{SCHEMA_VERSION}; use the version of novelweights that wrote it"
+            f"{SCHEMA_VERSION}; use the version of novelweights that wrote it",
+            "wrong-version",
         )
     name = str(described.get("method"))
     if name not in (known := method_names()):
         raise InputError(
             f"{folder}: made by method {name!r}, which is not installed; known are "
-            f"{', '.join(sorted(known))}. Install the package that adds it"
+            f"{', '.join(sorted(known))}. Install the package that adds it",
+            "not-installed",
         )
     method = method_named(name)
     layout_path = folder / "layout.csv"
     if not layout_path.is_file():
-        raise InputError(f"{layout_path}: expected this file, it is missing; fit again")
+        raise InputError(
+            f"{layout_path}: expected this file, it is missing; fit again", "not-found"
+        )
     layout = WeightLayout.from_csv(layout_path.read_text(), str(layout_path))
     try:
         settings = type(next(iter(method.scales.values())))(**described["settings"])
@@ -103,7 +108,7 @@ def load_fitted(folder: Path) -> tuple[FittedGenerator, str]:
         return method.fitted.load(folder, settings, layout, info), described["method"]
     except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
         raise InputError(
-            f"{folder}: the fitted generator cannot be read ({error}); fit it again"
+            f"{folder}: the fitted generator cannot be read ({error}); fit it again", "damaged"
         ) from error
 
 
@@ -176,5 +181,6 @@ def _history(path: Path) -> list[list[int | float | None]]:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: expected columns {', '.join(GapRow._fields)}; {error}. Delete the file (the "
-            "history of the gap is lost with it), or fit again"
+            "history of the gap is lost with it), or fit again",
+            "damaged",
         ) from error

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
-"""(noised weights (batch d), timesteps (batch)) -> predicted clean weights, or the predicted noise
-where the scheduler says so (batch d)."""
+"""(noised weights (batch d), timesteps (batch)), on the CPU -> predicted clean weights, or the
+predicted noise where the scheduler says so (batch d), on any device."""
 
 
 def ddim_scheduler(timesteps: int) -> DDIMScheduler:
@@ -97,7 +97,7 @@ def sample_ddim(
     scheduler.set_timesteps(steps)
     x = noise
     for i, t in enumerate(scheduler.timesteps):
-        predicted = denoise(x, t.expand(len(x)))
+        predicted = denoise(x, t.expand(len(x))).cpu()
         x = scheduler.step(predicted, int(t), x, eta=0.0, return_dict=False)[0]
         if progress is not None:
             progress(i + 1, steps)
@@ -127,7 +127,7 @@ def sample_ddpm(
     scheduler.set_timesteps(steps)
     x = torch.randn(shape, generator=rng)
     for i, t in enumerate(scheduler.timesteps):
-        predicted = denoise(x, t.expand(len(x)))
+        predicted = denoise(x, t.expand(len(x))).cpu()
         x = scheduler.step(predicted, int(t), x, generator=rng, return_dict=False)[0]
         if progress is not None:
             progress(i + 1, steps)
@@ -156,7 +156,7 @@ def denoising_errors(
         for row in noise:  # one by one, so that the number of rows changes none of them
             row.normal_(generator=draw)
         t = torch.full((len(clean),), timestep)
-        predicted = denoise(add_noise_at(clean, noise, t, alphas_cumprod), t)
+        predicted = denoise(add_noise_at(clean, noise, t, alphas_cumprod), t).cpu()
         target = noise if predicts_noise else clean
         errors.append((predicted - target).square().mean(dim=1))
     return torch.stack(errors, dim=1)

@@ -216,10 +216,10 @@ def comparable(training: Population, heldout: Population) -> tuple[Population, P
     Raises:
         InputError: The held-out checkpoints are of another network, or not finite.
     """
-    train, fresh = _some_runs(training), _some_runs(heldout.in_order_of(training.layout))
-    require_same_layout(train, fresh, ("training", "held-out"))
-    require_finite(fresh, "held-out checkpoints")
-    return train, fresh
+    train, unseen = _some_runs(training), _some_runs(heldout.in_order_of(training.layout))
+    require_same_layout(train, unseen, ("training", "held-out"))
+    require_finite(unseen, "held-out checkpoints")
+    return train, unseen
 
 
 def _some_runs(population: Population) -> Population:

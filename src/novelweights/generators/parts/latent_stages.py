@@ -6,13 +6,13 @@ the next, so that an interrupted fit goes on with the batch it had come to.
 
 import torch
 from accelerate import PartialState
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from novelweights.generators.parts.conv_autoencoder import ConvAutoencoder
 from novelweights.generators.parts.diffusion import add_noise_at
 from novelweights.generators.parts.latent_denoiser import LatentDenoiser
-from novelweights.generators.parts.passes import rows_of_batch
+from novelweights.seeding import rng_for
 
 
 class _Stage(nn.Module):
@@ -123,3 +123,25 @@ class DiffusionStage(_Stage):
 def _normal(like: Tensor, draw: torch.Generator) -> Tensor:
     """Standard normal numbers of the same shape, drawn on the CPU whatever the device."""
     return torch.randn(like.shape, generator=draw).to(like.device)
+
+
+def rows_of_batch(batch: int, n: int, batch_size: int, *, seed: int) -> Int[Tensor, " batch_size"]:
+    """The rows of one batch; a function of its number, so that a fit can go on at any step.
+
+    Every pass holds each row once, in an order of its own; the passes follow one another and are
+    cut into batches, so that none is smaller than the others. A batch may hold the end of one pass
+    and the beginning of the next.
+
+    Args:
+        batch: Its number, from 0.
+        n: Rows in all.
+        batch_size: Rows of a batch.
+        seed: Of the orders.
+    """
+    start = batch * batch_size
+    first, last = start // n, (start + batch_size - 1) // n
+    orders = [
+        torch.randperm(n, generator=rng_for(seed, "pass", number))
+        for number in range(first, last + 1)
+    ]
+    return torch.cat(orders)[start - first * n :][:batch_size]

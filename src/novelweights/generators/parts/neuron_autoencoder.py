@@ -47,7 +47,8 @@ def neuron_layers(layout: WeightLayout) -> tuple[NeuronLayer, ...]:
             sizes = " and ".join(str(len(part)) for part in parts)
             raise InputError(
                 f"{module}: expected weights and biases of equally many neurons, got {sizes}; "
-                "tokens of neurons are made for layers of linear and convolutional networks"
+                "tokens of neurons are made for layers of linear and convolutional networks",
+                "unsuited",
             )
         layers.append(NeuronLayer(module, torch.cat(parts, dim=1)))
     return tuple(layers)

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from novelweights.errors import InputError
 from novelweights.files import replacing, telling_full_disk, write_text
-from novelweights.generators.parts.gap import LOOKS, GapRow, GapWatch, gap_csv
+from novelweights.generators.parts.gap import LOOKS, GapRow, GapWatch, Losses, gap_csv
+from novelweights.generators.parts.settings import TrainingSettings
 from novelweights.seeding import seed_for
 from novelweights.weights.population import Population
 
@@ -40,51 +41,8 @@ LossAt = Callable[[nn.Module, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
-    """How a generator is optimized; AdamW throughout, as in the paper's methods."""
-
-    steps: int
-    learning_rate: float
-    weight_decay: float
-    decay_linear_only: bool = False
-    """Decay the weights of linear layers only: no biases, norms or positions."""
-    warmup_steps: int = 0
-    schedule: str = "constant"
-    """constant, cosine (to 0), or step (times decay every decay_steps)."""
-    cosine_steps: int = 0
-    """Steps after which a cosine is at 0, warm-up not counted; 0: all, so that it would be at 0 in
-    the step after the last."""
-    decay: float = 1.0
-    decay_steps: int = 1
-    gradient_clip: float | None = None
-    """Largest gradient norm."""
-    ema_decay: float | None = None
-    """Exponential moving average of the weights, used for sampling; None: off."""
-    precision: str = "no"
-    """no (float32) or bf16."""
-
-    def rate_at(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
-        rate = self.learning_rate
-        if step < self.warmup_steps:
-            return rate * step / self.warmup_steps
-        if self.schedule == "cosine":
-            span = self.cosine_steps or max(1, self.steps - self.warmup_steps)
-            return rate * 0.5 * (1 + math.cos(math.pi * (step - self.warmup_steps) / span))
-        if self.schedule == "step":
-            return rate * self.decay ** (step // self.decay_steps)
-        return rate
-
-    def __post_init__(self) -> None:
-        if self.schedule not in ("constant", "cosine", "step"):
-            raise InputError(f"schedule {self.schedule!r}: expected constant, cosine or step")
-        if self.precision not in ("no", "bf16"):
-            raise InputError(f"precision {self.precision!r}: expected no (float32) or bf16")
-
-
-@dataclass(frozen=True)
 class Workspace:
-    """Where a fit may keep its unfinished state, and whom it tells how far it is."""
+    """Where a fit may keep its unfinished state, what it reports to, and what it watches."""
 
     folder: Path | None = None
     """Holds training_state.pt, loss.csv and gap.csv, their names after the prefix; None: nothing is
@@ -104,26 +62,83 @@ class Workspace:
             before: Steps of the trainings before it.
             total: Steps of all.
         """
-        tell = self.progress
-        counted = None if tell is None else lambda done, of, loss: tell(before + done, total, loss)
-        return replace(self, prefix=prefix, progress=counted)
+        report = self.progress
+        if report is None:
+            return replace(self, prefix=prefix)
+        return replace(
+            self,
+            prefix=prefix,
+            progress=lambda done, of, loss: report(before + done, total, loss),
+        )
 
     def file(self, name: str) -> Path | None:
         """Where a file is kept; None: nowhere."""
         return None if self.folder is None else self.folder / f"{self.prefix}{name}"
 
+    def gap_watch(self, training: Population, *, timesteps: int, losses: Losses) -> GapWatch | None:
+        """What watches the gap to the held-out checkpoints, see `GapWatch.of`; None: nothing."""
+        if self.watch is None:
+            return None
+        return GapWatch.of(training, self.watch, timesteps=timesteps, losses=losses)
+
 
 @dataclass
-class _Log:
-    """Mean loss per span of steps, the text of loss.csv; and the rows of gap.csv."""
+class _Run:
+    """A training as it is kept while it is unfinished."""
 
-    every: int
-    rows: list[tuple[int, float]] = field(default_factory=list)
-    watch_identity: str = ""
+    begun: dict[str, Any]
+    """What it was begun with: settings, seed, identity. With others it is not continued."""
+    model: nn.Module
+    average: nn.Module | None
+    optimizer: torch.optim.Optimizer
+    watch_identity: str
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    """Mean loss per span of steps, the rows of loss.csv."""
     gap: list[GapRow] = field(default_factory=list)
 
-    def text(self) -> str:
-        return "step,loss\n" + "".join(f"{step},{loss:.9g}\n" for step, loss in self.rows)
+    def save(self, path: Path, step: int) -> None:
+        """Keep everything as it is after a step."""
+        state = {
+            **self.begun,
+            "step": step,
+            "model": self.model.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "losses": self.losses,
+            "watch": {"identity": self.watch_identity, "rows": [tuple(row) for row in self.gap]},
+        }
+        with replacing(path) as temporary, telling_full_disk(temporary):
+            torch.save(state, temporary)
+
+    def restore(self, path: Path) -> int:
+        """Take on what was kept; the step to go on from.
+
+        Raises:
+            InputError: It cannot be read, or was begun with something else.
+        """
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            begun = {name: state[name] for name in self.begun}
+        except (RuntimeError, ValueError, TypeError, KeyError, EOFError, UnpicklingError) as error:
+            raise InputError(
+                f"{path}: the state of the unfinished training cannot be read ({error}); "
+                "delete it to begin anew",
+                "damaged",
+            ) from error
+        if begun != self.begun:
+            raise InputError(
+                f"{path}: the unfinished training was begun with other settings or "
+                "checkpoints; give the same to go on, or delete it to begin anew",
+                "other-settings",
+            )
+        self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.losses = [(int(step), float(loss)) for step, loss in state["losses"]]
+        if state["watch"]["identity"] == self.watch_identity:  # rows of others would mislead
+            self.gap = [GapRow(*row) for row in state["watch"]["rows"]]
+        return int(state["step"])
 
 
 def train(
@@ -140,7 +155,7 @@ def train(
 
     Args:
         model: Changed in place.
-        loss_at: Mean loss of one freshly drawn batch.
+        loss_at: Mean loss of one newly drawn batch.
         settings: How to optimize.
         seed: Root of the per-step random streams.
         identity: Whatever else the outcome depends on (model, data); other than that of an
@@ -155,25 +170,28 @@ def train(
     workspace = workspace or Workspace()
     accelerator = Accelerator(mixed_precision="no")  # a process can have one for all its models
     is_bf16 = settings.precision == "bf16"
-    average = deepcopy(model) if settings.ema_decay is not None else None
+    average = deepcopy(model) if settings.ema_decay else None
     is_fused = accelerator.device.type == "cuda" or None  # one pass over memory; None: as ever
     groups = _groups(model, settings)
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=is_fused)
-    log = _Log(max(1, settings.steps // LOSS_ROWS), watch_identity=watch.identity if watch else "")
+    every = max(1, settings.steps // LOSS_ROWS)
     looks = {math.ceil(k * settings.steps / LOOKS) for k in range(1, LOOKS + 1)}
     state_path, loss_path, gap_path = map(
         workspace.file, ("training_state.pt", "loss.csv", "gap.csv")
     )
-    start = _restore(state_path, settings, seed, identity, model, average, optimizer, log)
+    begun = {"settings": vars(settings), "seed": seed, "identity": identity}
+    run = _Run(begun, model, average, optimizer, watch.identity if watch else "")
+    start = run.restore(state_path) if state_path is not None and state_path.exists() else 0
     prepared, optimizer = accelerator.prepare(model, optimizer)
     if average is not None:
         average.to(accelerator.device)
     bare = accelerator.unwrap_model(prepared)
+    run.model, run.optimizer = bare, optimizer
     prepared.train()
 
     def save(step: int) -> None:
         if state_path is not None and accelerator.is_main_process:
-            _save(state_path, settings, seed, identity, step, bare, average, optimizer, log)
+            run.save(state_path, step)
 
     recent, count, saved_at = torch.zeros(()), 0, time.monotonic()
     with _PatientInterrupt() as interrupt:
@@ -186,41 +204,57 @@ def train(
             with autocast, _dropout_seeded(step_seed, bare):
                 loss = loss_at(prepared, rng)
             accelerator.backward(loss)
-            if settings.gradient_clip is not None:
+            if settings.gradient_clip:
                 accelerator.clip_grad_norm_(prepared.parameters(), settings.gradient_clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            if average is not None and settings.ema_decay is not None:
+            if average is not None:
                 _update_average(average, bare, settings.ema_decay)
             if watch is not None and step + 1 in looks and accelerator.is_main_process:
-                log.gap += watch.look(step + 1, average if average is not None else bare)
+                run.gap += watch.look(step + 1, average if average is not None else bare)
                 if gap_path is not None:
-                    write_text(gap_path, gap_csv(log.gap))
+                    write_text(gap_path, gap_csv(run.gap))
             recent, count = recent + loss.detach().float(), count + 1
-            if (step + 1) % log.every == 0 or step + 1 == settings.steps:
+            if (step + 1) % every == 0 or step + 1 == settings.steps:
                 mean = float(recent) / count
                 if not math.isfinite(mean):
                     raise InputError(
                         f"training diverged: loss is {mean} at step {step + 1}, expected a finite "
-                        f"number; lower the learning rate ({settings.learning_rate})"
+                        f"number; lower the learning rate ({settings.learning_rate})",
+                        "not-finite",
                     )
-                log.rows.append((step + 1, mean))
+                run.losses.append((step + 1, mean))
                 recent, count = torch.zeros(()), 0
                 if workspace.progress is not None:
                     workspace.progress(step + 1, settings.steps, mean)
                 if time.monotonic() - saved_at > workspace.seconds_between_saves:
                     save(step + 1)
                     saved_at = time.monotonic()
-            if interrupt.asked:
+            if interrupt.is_requested:
                 save(step + 1)
                 raise KeyboardInterrupt
     save(settings.steps)
     if loss_path is not None:
-        write_text(loss_path, log.text())
+        lines = "".join(f"{step},{loss:.9g}\n" for step, loss in run.losses)
+        write_text(loss_path, "step,loss\n" + lines)
     if gap_path is not None and watch is not None:
-        write_text(gap_path, gap_csv(log.gap))
+        write_text(gap_path, gap_csv(run.gap))
     finished = average if average is not None else bare
     return finished.to("cpu").eval()
+
+
+def root_seed(rng: torch.Generator) -> int:
+    """The root of all that a fit draws."""
+    return int(torch.randint(2**62, (1,), generator=rng))
+
+
+@contextmanager
+def initializing(seed: int) -> Iterator[None]:
+    """Have torch's global stream, from which modules draw their first weights, begin at a seed;
+    afterwards it is as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # of no accelerator
+        yield
 
 
 @contextmanager
@@ -251,7 +285,7 @@ class _PatientInterrupt:
     """Lets a step finish when Ctrl-C is pressed, so that whole state can be saved; the second
     Ctrl-C is not patient. In another thread than the main one nothing changes."""
 
-    asked = False
+    is_requested = False
 
     def __enter__(self) -> "_PatientInterrupt":
         self._main = threading.current_thread() is threading.main_thread()
@@ -260,9 +294,9 @@ class _PatientInterrupt:
         return self
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.is_requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.is_requested = True
 
     def __exit__(self, *error: object) -> None:
         if self._main:
@@ -284,66 +318,3 @@ def _dropout_seeded(step_seed: int, model: nn.Module) -> Iterator[None]:
 def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     for ours, theirs in zip(average.parameters(), model.parameters(), strict=True):
         ours.lerp_(theirs, 1 - decay)
-
-
-def _save(
-    path: Path,
-    settings: TrainingSettings,
-    seed: int,
-    identity: str,
-    step: int,
-    model: nn.Module,
-    average: nn.Module | None,
-    optimizer: Any,
-    log: _Log,
-) -> None:
-    state = {
-        "settings": vars(settings),
-        "seed": seed,
-        "identity": identity,
-        "step": step,
-        "model": model.state_dict(),
-        "average": average.state_dict() if average is not None else None,
-        "optimizer": optimizer.state_dict(),
-        "log": log.rows,
-        "watch": {"identity": log.watch_identity, "rows": [tuple(row) for row in log.gap]},
-    }
-    with replacing(path) as temporary, telling_full_disk(temporary):
-        torch.save(state, temporary)
-
-
-def _restore(
-    path: Path | None,
-    settings: TrainingSettings,
-    seed: int,
-    identity: str,
-    model: nn.Module,
-    average: nn.Module | None,
-    optimizer: torch.optim.Optimizer,
-    log: _Log,
-) -> int:
-    """Load an unfinished run into the objects; the step to go on from."""
-    if path is None or not path.exists():
-        return 0
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        begun = state["settings"], state["seed"], state["identity"]
-    except (RuntimeError, ValueError, TypeError, KeyError, EOFError, UnpicklingError) as error:
-        raise InputError(
-            f"{path}: the state of the unfinished training cannot be read ({error}); "
-            "delete it to begin anew"
-        ) from error
-    if begun != (vars(settings), seed, identity):
-        raise InputError(
-            f"{path}: the unfinished training was begun with other settings or "
-            "checkpoints; give the same to go on, or delete it to begin anew"
-        )
-    model.load_state_dict(state["model"])
-    if average is not None:
-        average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    log.rows.extend((int(step), float(loss)) for step, loss in state["log"])
-    watched = state.get("watch", {})
-    if watched.get("identity") == log.watch_identity:  # rows of other checkpoints would mislead
-        log.gap.extend(GapRow(*row) for row in watched["rows"])
-    return int(state["step"])

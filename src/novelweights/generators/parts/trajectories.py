@@ -11,13 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from novelweights.errors import InputError
+from novelweights.generators.parts.fitted import require_network
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import (
-    Population,
-    require_finite,
-    require_same_layout,
-    sampled_records,
-)
+from novelweights.weights.population import Population
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +46,8 @@ class Trajectories:
                 f"{role}: g-pt takes pairs of checkpoints of one run, but {len(short)} of "
                 f"{len(names)} runs have one only (first: {short[0]}); expected 2 or more of "
                 "each. Build a zoo that keeps steps (`novelweights ls zoos`), or name the run "
-                "of each checkpoint in records.csv"
+                "of each checkpoint in records.csv",
+                "too-few",
             )
         first = np.concatenate([[0], lengths.cumsum()[:-1]])
         return cls(
@@ -84,7 +81,8 @@ def checkpoint_scores(population: Population, metric: str, role: str) -> Float[T
     if metric not in scores:
         raise InputError(
             f"{role}: expected the score {metric} of each checkpoint (a column of records.csv), "
-            f"got {', '.join(scores) or 'no scores'}; measure it, or name another with --metric"
+            f"got {', '.join(scores) or 'no scores'}; measure it, or name another with --metric",
+            "wrong-records",
         )
     losses = np.asarray(scores[metric], dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(losses))
@@ -92,7 +90,8 @@ def checkpoint_scores(population: Population, metric: str, role: str) -> Float[T
         raise InputError(
             f"{role}: {metric} is missing or infinite in {len(bad)} of {len(losses)} checkpoints "
             f"(first: row {bad[0]}, run {population.records.run[bad[0]]}); expected a finite "
-            "number for each. Leave these checkpoints out or measure them"
+            "number for each. Leave these checkpoints out or measure them",
+            "wrong-records",
         )
     return torch.from_numpy(losses).float()
 
@@ -105,8 +104,5 @@ def starts_for(
     Raises:
         InputError: They are of another network, not finite, or without a loss.
     """
-    start = start.in_order_of(layout)
-    ours = Population(torch.empty(0, layout.size), layout, sampled_records(0))
-    require_same_layout(ours, start, ("the generator", "start"))
-    require_finite(start, "start")
+    start = require_network(start, layout, "start")
     return start, checkpoint_scores(start, metric, "start")

@@ -6,27 +6,47 @@ and it costs memorization at small scale. Sources: G.pt and HyperDiffusion as th
 parameter counts 378,283,008 and 1,407,225,600 are reproduced exactly.
 """
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from novelweights.errors import InputError
 from novelweights.weights.layout import WeightLayout
+from novelweights.weights.symmetry import NeuronSymmetry
 
 N_FREQUENCIES = 128
 SCALAR_FEATURES = 2 * N_FREQUENCIES + 1
-DENOISER_FILE = "denoiser.safetensors"
 
 
-def token_sizes(layout: WeightLayout, chunk: int = 0) -> tuple[int, ...]:
-    """Number of weights in each token, in flat order.
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """A cut of weight vectors: every weight is in one token."""
+
+    sizes: tuple[int, ...]
+    """Weights in each token."""
+    where: Int[Tensor, " d"] | None = None
+    """Where in the vector the weights of the tokens lie, token after token; None: as stored."""
+
+    def split(self, weights: Float[Tensor, "batch d"]) -> tuple[Float[Tensor, "batch size"], ...]:
+        """The tokens of weight vectors."""
+        if self.where is not None:
+            weights = weights[:, self.where.to(weights.device)]
+        return weights.split(self.sizes, dim=1)
+
+    def join(self, values: Float[Tensor, "batch d"]) -> Float[Tensor, "batch d"]:
+        """The weight vectors of tokens that lie side by side."""
+        if self.where is None:
+            return values
+        return values[:, self.where.argsort().to(values.device)]
+
+
+def tokens_of_parameters(layout: WeightLayout, chunk: int = 0) -> Tokens:
+    """Tokens as stored, in flat order.
 
     Args:
         layout: The target network's parameters.
@@ -38,7 +58,42 @@ def token_sizes(layout: WeightLayout, chunk: int = 0) -> tuple[int, ...]:
         size = math.prod(shape)
         step = chunk or size
         sizes += [min(step, size - start) for start in range(0, size, step)]
-    return tuple(sizes)
+    return Tokens(tuple(sizes))
+
+
+def tokens_of_neurons(layout: WeightLayout, symmetry: NeuronSymmetry | None, chunk: int) -> Tokens:
+    """Every neuron that may be reordered is a token of its own weights: incoming ones and bias,
+    and outgoing ones where they are no such neuron's incoming ones. What belongs to none (the bias
+    of the last layer) is cut as `tokens_of_parameters` cuts it. Source: ours.
+
+    Args:
+        layout: The target network's parameters.
+        symmetry: Says which axes count neurons.
+        chunk: Largest token, in weights; larger neurons are cut into several; 0: never cut.
+
+    Raises:
+        InputError: The population does not say which axes count neurons.
+    """
+    if symmetry is None or not symmetry.sizes(layout):
+        raise InputError(
+            "tokens of neurons need a population that says which axes count neurons, got one that "
+            "does not; choose tokens of parameters",
+            "unsuited",
+        )
+    neurons: dict[tuple[str, int], list[Tensor]] = {}
+    rest: list[Tensor] = []
+    for (name, shape), where in zip(layout.shapes, layout.slices.values(), strict=True):
+        places = torch.arange(where.start, where.stop).reshape(shape)
+        axes = symmetry.axes[name]
+        axis = next((i for i, group in enumerate(axes) if group is not None), None)
+        if axis is None:
+            rest.append(places.flatten())
+            continue
+        for neuron, its in enumerate(places.split(symmetry.blocks_of(name)[axis], dim=axis)):
+            neurons.setdefault((str(axes[axis]), neuron), []).append(its.flatten())
+    tokens = [torch.cat(parts) for parts in neurons.values()] + rest
+    pieces = [piece for token in tokens for piece in token.split(chunk or len(token))]
+    return Tokens(tuple(len(piece) for piece in pieces), torch.cat(pieces))
 
 
 def scalar_features(
@@ -152,31 +207,3 @@ def _initialize(module: nn.Module) -> None:
         nn.init.normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def parameter_count(module: nn.Module) -> int:
-    """Number of trained values."""
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def save_denoiser(network: nn.Module, folder: Path, numbers: Mapping[str, float]) -> None:
-    """Write a trained denoiser and the numbers that go with it (its weight scale, ...)."""
-    state = {name: value.contiguous() for name, value in network.state_dict().items()}
-    # one entry: safetensors writes several in any order, and equal fits should be equal files
-    save_file(state, folder / DENOISER_FILE, {"numbers": json.dumps(dict(numbers))})
-
-
-def load_denoiser(network: nn.Module, folder: Path) -> dict[str, float]:
-    """Fill a network with what `save_denoiser` wrote, and set it to evaluation mode.
-
-    Returns:
-        The numbers that go with it.
-
-    Raises:
-        KeyError, ValueError, RuntimeError: The file is not of this form, or of another network.
-    """
-    path = folder / DENOISER_FILE
-    network.load_state_dict(load_file(path))
-    network.eval()
-    with safe_open(path, "pt") as file:
-        return json.loads((file.metadata() or {})["numbers"])

@@ -30,14 +30,16 @@ def require_symmetry(
     if symmetry is None:
         raise InputError(
             f"{method} reorders neurons while it learns: expected a population that says which "
-            "axes count neurons (symmetry in population.json), got one that does not"
+            "axes count neurons (symmetry in population.json), got one that does not",
+            "unsuited",
         )
     try:
         symmetry.sizes(layout)
     except ValueError as error:
         raise InputError(
             f"expected symmetries of these networks, got a table that is not theirs ({error}); "
-            "mend it in population.json, or give the population folder of a zoo"
+            "correct it in population.json, or give the population folder of a zoo",
+            "wrong-symmetry",
         ) from error
     return symmetry
 
@@ -50,7 +52,7 @@ class Views:
     symmetry: NeuronSymmetry
     """Signs are left alone: the method reorders only."""
     pool: dict[str, Tensor]
-    """Orders of each group's neurons to draw from (permutations, neurons); empty: fresh ones."""
+    """Orders of each group's neurons to draw from (permutations, neurons); empty: new ones."""
     noise: float
     """Standard deviation of Gaussian noise."""
     erasing: float
