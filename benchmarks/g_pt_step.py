@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.timing import take_turns
-from novelweights.generators.gpt import SCALES
+from novelweights.generators.gpt import SCALES, FittedGPt
 from novelweights.generators.parts import transformer
 from novelweights.networks.mlp import DIGITS_WIDE_MLP
+from novelweights.weights.population import PopulationInfo
 
 STEPS = 10
 
@@ -36,6 +37,8 @@ def main() -> None:
         for layer in network.outputs.parameters():
             nn.init.normal_(layer, std=0.02)  # the zero start would compare nothing
         optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
+        info = PopulationInfo(symmetry=DIGITS_WIDE_MLP.symmetry)
+        fitted = FittedGPt(settings, layout, info, network, cut, 1.0, (0.0, 1.0))
         first: list[float] = []
 
         def steps() -> float:
@@ -43,7 +46,7 @@ def main() -> None:
             with kernel if library_attention else nullcontext():
                 for _ in range(STEPS):
                     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                        predicted = settings.denoise(network, target, t, start, loss, loss, cut)
+                        predicted = fitted.denoise(target, t, start, loss, loss)
                         error = (predicted - target).square().mean()
                     error.backward()
                     optimizer.step()
