@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from novelweights.studies.calibrate.false_alarms import intervals
+from novelweights.studies.calibrate.judging import intervals
 
 
 def test_interval_is_the_error_of_the_mean_where_pools_do_not_differ():
