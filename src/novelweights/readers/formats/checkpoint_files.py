@@ -11,7 +11,7 @@ from torch import Tensor
 
 from novelweights.errors import InputError, naming
 from novelweights.readers.formats.array_files import MAGIC, open_npy, read_npz
-from novelweights.readers.formats.safetensors_files import SafetensorsFiles
+from novelweights.readers.formats.safetensors_files import read_safetensors
 from novelweights.readers.formats.torch_files import TorchFiles
 from novelweights.readers.units import Unit, first_bytes
 
@@ -45,11 +45,9 @@ class CheckpointFiles:
     """Files that announce more are refused."""
     prefix: str = ""
     """Left off the names of parameters."""
-    _safetensors: SafetensorsFiles = field(init=False)
     _torch: TorchFiles = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_safetensors", SafetensorsFiles(self.max_bytes))
         object.__setattr__(self, "_torch", TorchFiles(self.max_bytes))
 
     def state_of(self, unit: Unit) -> dict[str, Tensor]:
@@ -98,13 +96,13 @@ class CheckpointFiles:
         for magic, described in NO_CHECKPOINTS.items():
             if start.startswith(magic) and not is_safetensors:
                 raise InputError(f"expected a state dict, it is {described}", "not-recognized")
-        if is_safetensors:
-            return self._safetensors.read(path)
+        if is_safetensors or (path.suffix == ".safetensors" and not start.startswith(MAGIC)):
+            return read_safetensors(path, max_bytes=self.max_bytes)
         if start.startswith(MAGIC):
             return open_npy(path, max_bytes=self.max_bytes)
         if path.suffix == ".npz" and start.startswith(ZIP):
             return read_npz(path, max_bytes=self.max_bytes)
-        return (self._safetensors if path.suffix == ".safetensors" else self._torch).read(path)
+        return self._torch.read(path)
 
 
 def _state_dict(content: Any) -> dict[str, Tensor]:
