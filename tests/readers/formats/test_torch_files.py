@@ -407,14 +407,10 @@ def test_truth_values_that_are_none_are_refused(tmp_path: Path) -> None:
         read(rewritten(path, lambda entries: entries.update({"a/data/0": b"\x01\x02"})))
 
 
-def test_deep_values_are_read(tmp_path: Path) -> None:
-    deep = b"\x80\x02]" + b"\x85" * 10_000 + b"."
+def test_deep_values_and_values_in_themselves_are_made_again(tmp_path: Path) -> None:
+    deep, cyclic = b"\x80\x02]" + b"\x85" * 10_000 + b".", b"\x80\x02]q\x00h\x00\x85a."
     path = rewritten(saved(tmp_path), lambda entries: entries.update({"a/data.pkl": deep}))
     assert isinstance(read(path), tuple)
-
-
-def test_values_in_themselves_are_made_again(tmp_path: Path) -> None:
-    cyclic = b"\x80\x02]q\x00h\x00\x85a."
     path = rewritten(saved(tmp_path), lambda entries: entries.update({"a/data.pkl": cyclic}))
     found = read(path)
     assert found[0][0] is found
