@@ -10,9 +10,7 @@ from novelweights.generators.parts.diffusion import (
     ddim_scheduler,
     ddpm_scheduler,
     denoising_errors,
-    noise_predicting_scheduler,
-    sample_ddim,
-    sample_ddpm,
+    sample_from_noise,
 )
 
 
@@ -81,11 +79,20 @@ def some_denoiser(rng, timesteps, scale=1.0):
 
 @pytest.mark.parametrize(("timesteps", "steps"), [(500, 500), (500, 100), (100, 10), (20, 1)])
 def test_sampling_is_ddim_by_its_definition(rng, timesteps, steps):
-    denoise, noise, told = some_denoiser(rng, timesteps), torch.randn(4, 6, generator=rng), []
-    sampled = sample_ddim(
-        denoise, noise, ddim_scheduler(timesteps), steps, progress=lambda *now: told.append(now)
+    denoise, noise, calls = (
+        some_denoiser(rng, timesteps),
+        torch.randn(4, 6, generator=seeded(5)),
+        [],
     )
-    assert told == [(i + 1, steps) for i in range(steps)]
+    sampled = sample_from_noise(
+        denoise,
+        (4, 6),
+        ddim_scheduler(timesteps),
+        steps,
+        rng=seeded(5),
+        progress=lambda *now: calls.append(now),
+    )
+    assert calls == [(i + 1, steps) for i in range(steps)]
     expected = plain_ddim(denoise, noise.double(), timesteps, steps)
     # float32 steps of a smooth map: at most `steps` times some roundings of 1e-7
     assert torch.allclose(sampled.double(), expected, atol=1e-3)
@@ -97,17 +104,17 @@ def test_sampling_is_ddim_by_its_definition(rng, timesteps, steps):
     ("timesteps", "steps"), [(300, 300), (100, 10), (1000, 20), (20, 1), (1, 1)]
 )
 def test_ancestral_sampling_is_ddpm_by_its_definition(rng, timesteps, steps, predicts_noise):
-    denoise, told = some_denoiser(rng, timesteps, 1.0 if predicts_noise else 3.0), []
-    scheduler = (noise_predicting_scheduler if predicts_noise else ddpm_scheduler)(timesteps)
-    sampled = sample_ddpm(
+    denoise, calls = some_denoiser(rng, timesteps, 1.0 if predicts_noise else 3.0), []
+    scheduler = ddpm_scheduler(timesteps, predicts_noise=predicts_noise)
+    sampled = sample_from_noise(
         denoise,
         (4, 6),
         scheduler,
         steps,
         rng=seeded(5),
-        progress=lambda *now: told.append(now),
+        progress=lambda *now: calls.append(now),
     )
-    assert told == [(i + 1, steps) for i in range(steps)]
+    assert calls == [(i + 1, steps) for i in range(steps)]
     expected = plain_ddpm(denoise, (4, 6), timesteps, steps, predicts_noise=predicts_noise)
     # as above; a first step that predicts noise divides by the root of the signal left there
     assert torch.allclose(sampled.double(), expected, rtol=1e-3, atol=1e-3)
@@ -116,13 +123,13 @@ def test_ancestral_sampling_is_ddpm_by_its_definition(rng, timesteps, steps, pre
 
 def test_a_perfect_denoiser_gives_the_clean_weights(rng):
     clean = torch.randn(1, 8, generator=rng)
-    sampled = sample_ddim(
-        lambda x, t: clean.expand_as(x), torch.randn(5, 8, generator=rng), ddim_scheduler(50), 10
+    sampled = sample_from_noise(
+        lambda x, t: clean.expand_as(x), (5, 8), ddim_scheduler(50), 10, rng=rng
     )
     assert torch.allclose(sampled, clean.expand_as(sampled), atol=1e-5)
-    scheduler = noise_predicting_scheduler(100)
+    scheduler = ddpm_scheduler(100, predicts_noise=True)
     exact = exact_noise(clean, scheduler.alphas_cumprod)
-    sampled = sample_ddpm(exact, (5, 8), scheduler, 100, rng=rng)
+    sampled = sample_from_noise(exact, (5, 8), scheduler, 100, rng=rng)
     assert torch.allclose(sampled, clean.expand(5, 8), atol=1e-3)
 
 
@@ -137,7 +144,10 @@ def exact_noise(clean, alphas):
 
 
 def test_errors_are_those_of_the_noise_and_paired_by_row(rng):
-    clean, alphas = torch.randn(3, 8, generator=rng), noise_predicting_scheduler(100).alphas_cumprod
+    clean, alphas = (
+        torch.randn(3, 8, generator=rng),
+        ddpm_scheduler(100, predicts_noise=True).alphas_cumprod,
+    )
 
     def errors(denoise, of, predicts_noise=True):
         return denoising_errors(

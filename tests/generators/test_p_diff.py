@@ -11,7 +11,7 @@ from refused import refused
 
 from novelweights.errors import InputError
 from novelweights.generators.p_diff import SCALES, FittedPDiff, PDiff
-from novelweights.generators.parts.diffusion import denoising_errors, noise_predicting_scheduler
+from novelweights.generators.parts.diffusion import ddpm_scheduler, denoising_errors
 from novelweights.generators.parts.fitted import parameter_count
 from novelweights.generators.parts.gap import final_gap
 from novelweights.generators.parts.training import Workspace
@@ -88,7 +88,7 @@ def test_loss_is_the_noises_error_of_each_runs_last_latent():
         generator.denoiser,
         last,
         (2, 15),
-        noise_predicting_scheduler(50).alphas_cumprod,
+        ddpm_scheduler(50, predicts_noise=True).alphas_cumprod,
         rng=seeded(5),
         predicts_noise=True,
     )

@@ -135,7 +135,9 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
 def field_texts(settings: type) -> dict[str, str]:
     """The string under each field of a dataclass, or of one that it inherits from."""
     texts = {}
-    for declared in filter(is_dataclass, reversed(settings.__mro__)):
+    for declared in reversed(settings.__mro__):
+        if not is_dataclass(declared):
+            continue
         try:
             [tree] = ast.parse(inspect.getsource(declared)).body
         except (OSError, IndentationError) as problem:

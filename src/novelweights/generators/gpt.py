@@ -27,7 +27,7 @@ from novelweights.generators.parts.diffusion import (
     add_noise_at,
     ddpm_scheduler,
     denoising_errors,
-    sample_ddpm,
+    sample_from_noise,
 )
 from novelweights.generators.parts.fitted import (
     Fitted,
@@ -301,7 +301,7 @@ class FittedGPt(Fitted):
         """One chain of denoising."""
         scaled = self.scale * start
         with on_accelerator(self.network):
-            made = sample_ddpm(
+            made = sample_from_noise(
                 lambda noised, t: self.denoise(noised, t, scaled, start_loss, prompts),
                 start.shape,
                 ddpm_scheduler(self.timesteps),

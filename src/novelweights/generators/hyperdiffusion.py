@@ -23,7 +23,7 @@ from novelweights.generators.parts.diffusion import (
     add_noise_at,
     ddim_scheduler,
     denoising_errors,
-    sample_ddim,
+    sample_from_noise,
 )
 from novelweights.generators.parts.fitted import (
     Unconditional,
@@ -208,10 +208,15 @@ class FittedHyperDiffusion(Unconditional):
         self, n: int, rng: torch.Generator, progress: Callable[[int, int], None] | None
     ) -> Float[Tensor, "n d"]:
         """Weight vectors from noise, by DDIM with eta 0."""
-        noise = torch.randn(n, self.layout.size, generator=rng)
-        scheduler, steps = ddim_scheduler(self.timesteps), self.settings.sampling_steps
         with on_accelerator(self.network):
-            weights = sample_ddim(self.denoise, noise, scheduler, steps, progress=progress)
+            weights = sample_from_noise(
+                self.denoise,
+                (n, self.layout.size),
+                ddim_scheduler(self.timesteps),
+                self.settings.sampling_steps,
+                rng=rng,
+                progress=progress,
+            )
         return weights / self.scale
 
     @property

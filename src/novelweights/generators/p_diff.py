@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from novelweights.errors import InputError
 from novelweights.generators.parts.conv_autoencoder import ConvAutoencoder
 from novelweights.generators.parts.diffusion import (
+    ddpm_scheduler,
     denoising_errors,
-    noise_predicting_scheduler,
-    sample_ddpm,
+    sample_from_noise,
 )
 from novelweights.generators.parts.fitted import (
     Unconditional,
@@ -189,7 +189,7 @@ class PDiff:
             identity=identity,
             workspace=workspace.stage("autoencoder_", before=0, total=total),
         )
-        scheduler = noise_predicting_scheduler(self.timesteps)
+        scheduler = ddpm_scheduler(self.timesteps, predicts_noise=True)
         train(
             DiffusionStage(
                 denoiser,
@@ -243,10 +243,10 @@ class FittedPDiff(Unconditional):
     ) -> Float[Tensor, "n d"]:
         """Weight vectors from noise: latents by DDPM through all timesteps, then decoded."""
         with on_accelerator(self.denoiser):
-            latents = sample_ddpm(
+            latents = sample_from_noise(
                 self._denoise,
                 (n, self.settings.latent),
-                noise_predicting_scheduler(self.settings.timesteps),
+                ddpm_scheduler(self.settings.timesteps, predicts_noise=True),
                 self.settings.timesteps,
                 rng=rng,
                 progress=progress,
@@ -350,7 +350,7 @@ class FittedPDiff(Unconditional):
         """Mean squared error of the predicted noise, of every run's last latent (n levels)."""
         device = device_of(denoiser)
         clean = latents.weights[last_of_each_run(latents.records)]
-        alphas = noise_predicting_scheduler(self.timesteps).alphas_cumprod
+        alphas = ddpm_scheduler(self.timesteps, predicts_noise=True).alphas_cumprod
 
         def predict(noised: Tensor, t: Tensor) -> Tensor:
             return denoiser(noised.to(device), t.to(device))

@@ -1,0 +1,1 @@
+"""What two methods or more share, and the networks and trainings that a method is made of."""

@@ -7,7 +7,6 @@ noise), uniform timesteps, no clipping.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -20,13 +19,14 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 predicted noise where the scheduler says so (batch d), on any device."""
 
 
+BETAS = {"beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"}
+
+
 def ddim_scheduler(timesteps: int) -> DDIMScheduler:
     """The DDIM scheduler of HyperDiffusion: x0-prediction, linear betas, no clipping."""
     return DDIMScheduler(
         num_train_timesteps=timesteps,
-        beta_start=1e-4,
-        beta_end=0.02,
-        beta_schedule="linear",
+        **BETAS,
         clip_sample=False,
         set_alpha_to_one=True,
         prediction_type="sample",
@@ -34,33 +34,18 @@ def ddim_scheduler(timesteps: int) -> DDIMScheduler:
     )
 
 
-def ddpm_scheduler(timesteps: int) -> DDPMScheduler:
-    """The DDPM scheduler of G.pt: x0-prediction, linear betas, variance beta_t, no clipping."""
-    return _ddpm(timesteps, variance_type="fixed_large", prediction_type="sample")
+def ddpm_scheduler(timesteps: int, *, predicts_noise: bool = False) -> DDPMScheduler:
+    """The DDPM scheduler of G.pt: x0-prediction, linear betas, variance beta_t, no clipping.
 
-
-def noise_predicting_scheduler(timesteps: int) -> DDPMScheduler:
-    """The DDPM scheduler of P-diff: eps-prediction, linear betas, posterior variance, no clipping.
-
-    The posterior variance is that of x_{t-1} given x_t and x_0, the smaller of the two common ones.
+    With `predicts_noise` that of P-diff: eps-prediction and the posterior variance, that of x_{t-1}
+    given x_t and x_0, the smaller of the two common ones.
     """
-    return _ddpm(timesteps, variance_type="fixed_small", prediction_type="epsilon")
-
-
-def _ddpm(
-    timesteps: int,
-    *,
-    variance_type: Literal["fixed_large", "fixed_small"],
-    prediction_type: Literal["sample", "epsilon"],
-) -> DDPMScheduler:
     return DDPMScheduler(
         num_train_timesteps=timesteps,
-        beta_start=1e-4,
-        beta_end=0.02,
-        beta_schedule="linear",
-        variance_type=variance_type,
+        **BETAS,
+        variance_type="fixed_small" if predicts_noise else "fixed_large",
         clip_sample=False,
-        prediction_type=prediction_type,
+        prediction_type="epsilon" if predicts_noise else "sample",
         timestep_spacing="leading",
     )
 
@@ -77,51 +62,23 @@ def add_noise_at(
 
 
 @torch.no_grad()
-def sample_ddim(
-    denoise: Denoise,
-    noise: Float[Tensor, "n d"],
-    scheduler: DDIMScheduler,
-    steps: int,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> Float[Tensor, "n d"]:
-    """Weights from noise by DDIM with eta 0.
-
-    Args:
-        denoise: Predicts the clean weights.
-        noise: Standard normal.
-        scheduler: Trained timesteps and betas.
-        steps: Sampling steps, at most the trained timesteps.
-        progress: Called with (steps done, steps in all).
-    """
-    scheduler.set_timesteps(steps)
-    x = noise
-    for i, t in enumerate(scheduler.timesteps):
-        predicted = denoise(x, t.expand(len(x))).cpu()
-        x = scheduler.step(predicted, int(t), x, eta=0.0, return_dict=False)[0]
-        if progress is not None:
-            progress(i + 1, steps)
-    return x
-
-
-@torch.no_grad()
-def sample_ddpm(
+def sample_from_noise(
     denoise: Denoise,
     shape: tuple[int, ...],
-    scheduler: DDPMScheduler,
+    scheduler: DDIMScheduler | DDPMScheduler,
     steps: int,
     *,
     rng: torch.Generator,
     progress: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "n d"]:
-    """Weights from noise by ancestral sampling.
+    """Weights from noise, by DDIM with eta 0 or by ancestral sampling (DDPM).
 
     Args:
         denoise: Predicts what the scheduler says: the clean weights or the noise.
         shape: Of what is sampled, (n, d).
         scheduler: Trained timesteps and betas.
         steps: Sampling steps, at most the trained timesteps.
-        rng: Source of the noise, of the first and of every step.
+        rng: Source of the noise, of the first and, with DDPM, of every step.
         progress: Called with (steps done, steps in all).
     """
     scheduler.set_timesteps(steps)
