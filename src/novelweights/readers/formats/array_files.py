@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -90,7 +90,7 @@ def _sound() -> Iterator[None]:
 
 
 def _header(
-    file: BufferedIOBase, max_bytes: int
+    file: IO[bytes] | BufferedIOBase, max_bytes: int
 ) -> tuple[np.dtype, tuple[int, ...], Literal["C", "F"]]:
     """Type, shape and order of an array that takes at most so many bytes; the numbers follow."""
     is_first = npy.read_magic(file) == (1, 0)  # later versions have headers of one form

@@ -138,14 +138,14 @@ def _set(name: str, found: Any) -> DataSet:
             "wrong-type",
         )
     data = attributes.get("data_in")
-    is_rows = isinstance(data, list) or (isinstance(data, Tensor) and data.ndim == 2)
-    if not is_rows or not len(data):
+    is_matrix = isinstance(data, Tensor) and data.ndim == 2
+    rows = list(data) if is_matrix or isinstance(data, list) else []
+    if not rows:
         raise InputError(
-            f"expected weights in data_in of {name}, got "
-            f"{'none' if is_rows else kind_of(data)}; {ANOTHER_WAY}",
+            f"expected weights in data_in of {name}, got {kind_of(data)}; {ANOTHER_WAY}",
             "wrong-type",
         )
-    return DataSet(name, attributes, list(data))
+    return DataSet(name, attributes, rows)
 
 
 def _layout(first: DataSet, reading: Reading) -> tuple[WeightLayout, str]:
