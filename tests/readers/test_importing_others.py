@@ -32,7 +32,7 @@ def test_the_last_of_each_run_is_that_of_its_split(tmp_path: Path) -> None:
     assert list(records.split) == ["train", "heldout", "heldout"]
 
 
-def test_runs_that_are_told_otherwise_leave_held_out_rows_held_out(tmp_path: Path) -> None:
+def test_runs_that_are_refused_otherwise_leave_held_out_rows_held_out(tmp_path: Path) -> None:
     source = open_source(write_folder(tmp_path / "c", SPLIT))
     import_source(source, tmp_path / "p", reading=Reading())
     by_pattern = Reading(pattern="{run}")

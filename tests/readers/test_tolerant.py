@@ -42,7 +42,7 @@ def test_the_most_common_architecture_is_kept_and_its_order_of_names_does_not_ma
     assert examined.broken_foreign == ("a.pt",)
 
 
-def test_faults_of_all_files_are_told_with_their_reasons(tiny_population, tmp_path):
+def test_faults_of_all_files_are_refused_with_their_reasons(tiny_population, tmp_path):
     folder = tmp_path / "states"
     save_states(tiny_population, folder)
     torch.save(torch.nn.Linear(2, 2), folder / "train-0.pt")

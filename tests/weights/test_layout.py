@@ -53,7 +53,7 @@ def test_the_csv_says_what_the_design_says():
     )
 
 
-def test_all_faults_of_a_state_dict_are_told_at_once():
+def test_all_faults_of_a_state_dict_are_refused_at_once():
     layout = WeightLayout((("a", (2,)), ("b", (3,)), ("c", (1,))))
     state = {"a": torch.zeros(3), "b": torch.zeros(3), "extra": torch.zeros(1)}
     with refused("other-network") as caught:

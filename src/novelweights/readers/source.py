@@ -37,7 +37,7 @@ class Reading:
     prefix: str = ""
     """What is left off the beginning of parameter names, e.g. "model."."""
     pattern: str | None = None
-    """How file names tell runs and steps, e.g. "{run}_step{step}"."""
+    """How file names hold runs and steps, e.g. "{run}_step{step}"."""
     records: Path | None = None
     """CSV with a row per file: file, run, step, split and scores."""
     layout: Path | None = None

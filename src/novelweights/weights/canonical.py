@@ -1,7 +1,7 @@
 """One network out of all that differ by scales, shifts and what stands inside heads.
 
 The canonical form of a checkpoint computes what the checkpoint computes, and is the same for all
-checkpoints that such moves turn into each other:
+checkpoints that such symmetries turn into each other:
 
 - a batch normalization with its running statistics is folded into the filter before it; without
   them that filter gets length 1, since any length gives the same normalized values;
@@ -213,7 +213,7 @@ def scale_neurons(
     Args:
         value: The parameter.
         axis: Of one checkpoint.
-        parts: Where the axis counts the neurons, as `NeuronSymmetry.places_of` tells.
+        parts: Where the axis counts the neurons, by `NeuronSymmetry.places_of`.
         factor: For each checkpoint and neuron.
     """
     for start, part in parts:

@@ -178,7 +178,7 @@ def _check_chain(maps: list[_Layer]) -> None:
         or all(before.weight[1] == layer.weight[0] for before, layer in pairwise(maps))
     ):
         raise _Ambiguous(
-            "there are only convolutions, and their shapes do not tell whether they are transposed"
+            "there are only convolutions, and their shapes do not show whether they are transposed"
         )
 
 

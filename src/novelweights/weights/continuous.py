@@ -1,9 +1,9 @@
-"""Moves of a network that form a continuum: scales of ReLU neurons, shifts of logits, heads.
+"""Symmetries of a network that form a continuum: scales of ReLU neurons, shifts of logits, heads.
 
 A neuron behind a ReLU may be made twice as large where it is written and half as large where it is
 read; all logits may grow by the same number, which the softmax does not see; inside an attention
 head only the products of queries with keys, and of values with the output, matter. No alignment
-searches such moves: `novelweights.weights.canonical` removes them. Ours.
+searches these: `novelweights.weights.canonical` removes them. Ours.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,7 +79,7 @@ class Product(NamedTuple):
     left: tuple[Factor, ...] = ()
     right: tuple[Factor, ...] = ()
     idle: tuple[Factor, ...] = ()
-    """Without effect: the bias of keys, which moves all scores of a query alike."""
+    """Without effect: the bias of keys, which shifts all scores of a query alike."""
 
     @property
     def factors(self) -> tuple[Factor, ...]:
@@ -128,7 +128,7 @@ class Continuous:
     """All of them."""
 
     scales: Mapping[str, Rescaling] = field(default_factory=dict)
-    """By a name; several may move the neurons of one group, at different places."""
+    """By a name; several may scale the neurons of one group, at different places."""
     shifts: tuple[Shift, ...] = ()
     normalizations: Mapping[str, Normalization] = field(default_factory=dict)
     """By name; a flip of that name is the sign of the same filters."""
@@ -139,7 +139,7 @@ class Continuous:
         return bool(self.scales or self.shifts or self.normalizations or self.products)
 
     def only(self, names: Iterable[str]) -> "Continuous":
-        """What moves nothing but these parameters."""
+        """What changes nothing but these parameters."""
         known = set(names)
         return Continuous(
             {k: s for k, s in self.scales.items() if {m.parameter for m in s.members} <= known},

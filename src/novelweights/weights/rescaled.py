@@ -28,14 +28,14 @@ def random_rescaling(
     largest: float = LARGEST,
     extreme: bool = False,
 ) -> Float[Tensor, "n d"]:
-    """Every checkpoint moved by random scales, shifts and matrices inside heads.
+    """Every checkpoint under random scales, shifts and matrices inside heads.
 
     Outputs stay the same; where they are shifted, they are up to a number of each example.
 
     Args:
         weights: n checkpoints.
         layout: Their parameters.
-        symmetry: A table with continuous moves.
+        symmetry: A table with continuous symmetries.
         rng: What is drawn.
         largest: Scales lie between this and one over it.
         extreme: Scales are one of the two; matrices inside heads are as large.

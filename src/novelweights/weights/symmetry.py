@@ -4,7 +4,7 @@ One dict from parameter to its axes says which group of neurons each axis counts
 group may be reordered together everywhere, and, where the activation is odd, change sign. The
 paper's section 2.3 names both; the table form makes every network of ours a few lines of data.
 Axes made of several parts (concatenated channels), flips that a batch normalization undoes, and
-moves of a continuous group have a table each.
+continuous symmetries have a table each.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ class AxisPart(NamedTuple):
     """Consecutive entries of an axis: the neurons of one group, each `block` entries long."""
 
     group: str | None
-    """None where nothing moves."""
+    """None where nothing is reordered."""
     entries: int
     block: int = 1
 
@@ -267,7 +267,7 @@ def transform(
     Args:
         weights: Weight vectors.
         layout: Their parameters.
-        symmetry: The table that says which axes move together.
+        symmetry: The table that says which axes go together.
         permutations: Per group and checkpoint, the old index of each new neuron.
         signs: Per group or flip, and checkpoint, +1 or -1 for each new neuron.
     """
@@ -382,7 +382,7 @@ def _same_module(weight: str, bias: str) -> bool:
 def one_hidden_layer(layout: WeightLayout) -> NeuronSymmetry | None:
     """The permutations of a network with one hidden layer, where the layout shows that it is one.
 
-    Sign flips depend on the activation, which a layout does not tell.
+    Sign flips depend on the activation, which a layout does not show.
     """
     names = hidden_and_output(layout)
     if names is None:

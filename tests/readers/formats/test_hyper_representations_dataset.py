@@ -251,7 +251,7 @@ def test_files_of_something_else_are_refused(
         opened(tmp_path)
 
 
-def test_a_truncated_or_large_file_is_told(tmp_path: Path) -> None:
+def test_a_truncated_or_large_file_is_refused(tmp_path: Path) -> None:
     file = save(dataset(), tmp_path / "dataset.pt")
     with refused("too-large", "--max-bytes"):
         opened(file, max_bytes=1000)

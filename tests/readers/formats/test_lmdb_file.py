@@ -87,7 +87,7 @@ def newest_root(folder: Path) -> int:
     return struct.unpack_from("<Q", data, meta + META_ROOT)[0]
 
 
-def test_a_truncated_copy_is_told(tmp_path: Path) -> None:
+def test_a_truncated_copy_is_refused(tmp_path: Path) -> None:
     entries = many(100, 31840)
     data = (write(tmp_path / "e", entries) / "data.mdb").read_bytes()
     for size in (0, 100, PAGE, 3 * PAGE, len(data) // 2, len(data) - PAGE):
@@ -130,7 +130,7 @@ def test_a_damaged_meta_page_is_refused(
         read_all(folder, [b"a"])
 
 
-def test_a_file_that_is_no_environment_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_environment_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(b"text" * 3000)
     with refused("not-recognized"):
         LmdbFile(tmp_path)

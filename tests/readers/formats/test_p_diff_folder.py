@@ -99,7 +99,7 @@ def test_parameters_can_be_chosen_and_a_prefix_given(tmp_path: Path) -> None:
     assert source.layout.shapes[0][0] == "1.bn1.weight"
 
 
-def test_files_that_cannot_be_read_are_told_by_name(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_refused_by_name(tmp_path: Path) -> None:
     folder = write(tmp_path / "c", *map(trained, range(1, 5)))
     (folder / trained(2)).write_bytes((folder / trained(2)).read_bytes()[:400])
     torch.save({"model.layer4.1.bn1.weight": torch.ones(6)}, folder / trained(4))
@@ -107,7 +107,7 @@ def test_files_that_cannot_be_read_are_told_by_name(tmp_path: Path) -> None:
         opened(folder).load()
 
 
-def test_a_first_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_first_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "c", trained(1))
     with refused("too-large", "--max-bytes"):
         PDiffFolder().open(folder, Reading(max_bytes=100))

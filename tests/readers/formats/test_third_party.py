@@ -50,6 +50,6 @@ def test_one_of_them_is_a_population_of_one(published: Path) -> None:
     assert population.weights.isfinite().all()
 
 
-def test_three_architectures_in_one_folder_are_told_apart(published: Path) -> None:
+def test_three_architectures_in_one_folder_are_refused_apart(published: Path) -> None:
     with pytest.raises(InputError, match=r"2 of 3 checkpoints: svhn\.pth: .*usps\.pth"):
         read_checkpoints(published)

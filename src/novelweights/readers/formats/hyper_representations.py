@@ -138,8 +138,9 @@ def _set(name: str, found: Any) -> DataSet:
             "wrong-type",
         )
     data = attributes.get("data_in")
-    is_matrix = isinstance(data, Tensor) and data.ndim == 2
-    rows = list(data) if is_matrix or isinstance(data, list) else []
+    rows = data if isinstance(data, list) else []
+    if isinstance(data, Tensor) and data.ndim == 2:
+        rows = list(data)
     if not rows:
         raise InputError(
             f"expected weights in data_in of {name}, got {kind_of(data)}; {ANOTHER_WAY}",

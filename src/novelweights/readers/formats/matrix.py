@@ -110,7 +110,7 @@ def _layout(path: Path, reading: Reading, n_weights: int) -> tuple[WeightLayout,
         if reading.columns is not None:
             why = (
                 "the training checkpoints' own order is that of safetensors, which sorts names, "
-                "and tells nothing of a matrix"
+                "and says nothing of a matrix"
             )
         raise InputError(
             f"expected a layout that says which parameters its {n_weights} columns are: {why}; "

@@ -1,7 +1,7 @@
 """Folders of P-diff: its training checkpoints, and those that it generated.
 
 The files hold the parameters of two batch normalizations and nothing else, under names that begin
-with "model.". Training checkpoints are steps of one training run and tell step, accuracy and seed
+with "model.". Training checkpoints are steps of one training run, with step, accuracy and seed
 in their names; generated ones are numbered.
 
 Source: the code of P-diff (Wang et al., 2024) as vendored by the paper's authors.
