@@ -18,7 +18,7 @@ from novelweights.metrics.alignment import Alignment, lower_bounds, pair_distanc
 from novelweights.metrics.arrangement import identities
 from novelweights.metrics.descent import MAX_SWEEPS, descend
 from novelweights.metrics.neighbors import nearest
-from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
+from novelweights.networks.mlp import DIGITS_DEEP_MLP
 from novelweights.networks.network import TargetNetwork
 from novelweights.networks.resnet import ResNet18
 from novelweights.networks.small_cnn import SmallCNN

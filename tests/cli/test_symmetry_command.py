@@ -9,7 +9,7 @@ from commands import run
 from torch import nn
 
 from novelweights.networks.declared import network_at
-from novelweights.networks.deep_mlp import DeepMLP
+from novelweights.networks.mlp import DeepMLP
 from novelweights.weights.symmetry import NeuronSymmetry, random_transform
 
 NETWORKS = """

@@ -6,7 +6,7 @@ from novelweights.metrics.alignment import Alignment, lower_bounds, pair_distanc
 from novelweights.metrics.brackets import CANDIDATES, Framed
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.sources import Alignable, find_directions, find_sources
-from novelweights.networks.deep_mlp import DeepMLP
+from novelweights.networks.mlp import DeepMLP
 from novelweights.weights.symmetry import random_transform
 
 NETWORK = DeepMLP(6, (5, 4), 3, "tanh")

@@ -8,7 +8,7 @@ from novelweights.metrics.alignment import Alignment, aligned_to, lower_bounds, 
 from novelweights.metrics.arrangement import Arrangement, identities, permuted, random_symmetries
 from novelweights.metrics.bounds import sorted_by_neuron, squared_bounds
 from novelweights.metrics.descent import descend
-from novelweights.networks.deep_mlp import DeepMLP
+from novelweights.networks.mlp import DeepMLP
 from novelweights.networks.small_cnn import GRAY_CNN
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import (

@@ -5,8 +5,7 @@ import torch
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.layers import Layers, modules_of
 from novelweights.metrics.neighbors import nearest
-from novelweights.networks.deep_mlp import DeepMLP
-from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.networks.mlp import DeepMLP, OneHiddenMLP
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import random_transform
 

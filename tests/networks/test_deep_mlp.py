@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP, DeepMLP
+from novelweights.networks.mlp import DIGITS_DEEP_MLP, DeepMLP
 from novelweights.networks.symmetry_of import layout_of, symmetry_of
 from novelweights.weights.symmetry import random_transform
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from novelweights.data.images import ImageData
-from novelweights.networks.deep_mlp import DeepMLP
-from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.networks.mlp import DeepMLP, OneHiddenMLP
 from novelweights.networks.small_cnn import SmallCNN
 from novelweights.networks.small_resnet import SmallResNet
 from novelweights.zoos.cnn_training import AdamRecipe, train_epochs

@@ -5,8 +5,7 @@ import torch
 
 from novelweights.data.images import ImageData, load_data
 from novelweights.errors import InputError
-from novelweights.networks.deep_mlp import DeepMLP
-from novelweights.networks.mlp import DIGITS_MLP, OneHiddenMLP
+from novelweights.networks.mlp import DIGITS_MLP, DeepMLP, OneHiddenMLP
 from novelweights.networks.small_resnet import SmallResNet
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.zoos import training

@@ -6,17 +6,16 @@ three coordinates. Then 27 -> 128 -> 128 -> 128 -> 1 with ReLU; the output is a 
 inside. 36,737 weights. Flat order: layer after layer, weight (row-major), then bias.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from novelweights.weights.continuous import Continuous, scales_of_chain
+from novelweights.networks.mlp import DeepMLP, DeepModule
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -50,44 +49,24 @@ class OccupancyField:
         """Values of an encoded point."""
         return 3 * (1 + 2 * self.frequencies)
 
+    @cached_property
+    def _chain(self) -> DeepMLP:
+        """The network behind the encoding."""
+        return DeepMLP(self.inputs, (self.width,) * 3, 1)
+
     @property
     def layout(self) -> WeightLayout:
         """Parameters in flat order."""
-        sizes = (self.inputs, self.width, self.width, self.width, 1)
-        shapes: list[tuple[str, tuple[int, ...]]] = []
-        for i in range(4):
-            shapes.append((f"layers.{i}.weight", (sizes[i + 1], sizes[i])))
-            shapes.append((f"layers.{i}.bias", (sizes[i + 1],)))
-        return WeightLayout(tuple(shapes))
+        return self._chain.layout
 
     @property
     def symmetry(self) -> NeuronSymmetry:
         """The neurons of each hidden layer may be reordered and, behind a ReLU, scaled."""
-        return NeuronSymmetry(
-            {
-                "layers.0.weight": ("h1", None),
-                "layers.0.bias": ("h1",),
-                "layers.1.weight": ("h2", "h1"),
-                "layers.1.bias": ("h2",),
-                "layers.2.weight": ("h3", "h2"),
-                "layers.2.bias": ("h3",),
-                "layers.3.weight": (None, "h3"),
-                "layers.3.bias": (None,),
-            },
-            continuous=Continuous(
-                scales_of_chain([f"layers.{i}" for i in range(4)], ("h1", "h2", "h3"))
-            ),
-        )
+        return self._chain.symmetry
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:
-        """One random initialization: U(-1/sqrt(fan_in), 1/sqrt(fan_in)), weights and biases alike,
-        PyTorch's for a linear layer."""
-        parts = []
-        for name, shape in self.layout.shapes:
-            fan_in = self.inputs if name.startswith("layers.0") else self.width
-            uniform = torch.rand(math.prod(shape), generator=rng)
-            parts.append((2 * uniform - 1) / math.sqrt(fan_in))
-        return torch.cat(parts)
+        """One random initialization, `DeepMLP`'s."""
+        return self._chain.initial(rng)
 
     def encode(self, points: Float[Tensor, "*any axes"]) -> Float[Tensor, "*any encoded"]:
         """Coordinates, then their sines and cosines by rising frequency, all axes each time."""
@@ -109,7 +88,7 @@ class OccupancyField:
         """
         if points.ndim == 3 and len(points) != len(weights):
             raise ValueError(f"{len(points)} sets of points for {len(weights)} checkpoints")
-        state = self.layout.unflatten(weights)
+        self.layout.unflatten(weights)  # refuses other sizes, even of no checkpoints
         shared = points.ndim == 2
         n, m = len(weights), points.shape[-2]
         at_once = POINTS_AT_ONCE * torch.get_num_threads()
@@ -118,9 +97,8 @@ class OccupancyField:
             encoded = self.encode(some)
             step, rows = max(at_once // some.shape[-2], 1), []
             for i in range(0, n, step):
-                layers = {name: value[i : i + step] for name, value in state.items()}
-                x = encoded.expand(min(step, n - i), -1, -1) if shared else encoded[i : i + step]
-                rows.append(_logits(layers, x))
+                x = encoded if shared else encoded[i : i + step]
+                rows.append(self._chain.forward(weights[i : i + step], x)[:, :, 0])
             columns.append(torch.cat(rows))
         return torch.cat(columns, dim=1) if columns else weights.new_zeros(n, m)
 
@@ -158,31 +136,16 @@ class OccupancyField:
 
     def module(self) -> nn.Module:
         """The same network as an ordinary `torch.nn.Module`, with the layout's parameter names."""
-        return _Module(self)
+        return _Module(self, self._chain)
 
 
-def _logits(state: dict[str, Tensor], encoded: Float[Tensor, "n m inputs"]) -> Float[Tensor, "n m"]:
-    x = encoded
-    for i in range(4):
-        weight, bias = state[f"layers.{i}.weight"], state[f"layers.{i}.bias"]
-        x = torch.baddbmm(bias[:, None, :], x, weight.transpose(1, 2))
-        if i < 3:
-            x = x.relu_()
-    return x[:, :, 0]
-
-
-class _Module(nn.Module):
-    def __init__(self, field: OccupancyField) -> None:
-        super().__init__()
-        sizes = (field.inputs, field.width, field.width, field.width, 1)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+class _Module(DeepModule):
+    def __init__(self, field: OccupancyField, network: DeepMLP) -> None:
+        super().__init__(network)
         self.encode = field.encode
 
     def forward(self, points: Tensor) -> Tensor:
-        x = self.encode(points)
-        for layer in self.layers[:-1]:
-            x = torch.relu(layer(x))
-        return self.layers[-1](x)
+        return super().forward(self.encode(points))
 
 
 OCCUPANCY_FIELD = OccupancyField()

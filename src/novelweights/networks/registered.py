@@ -12,8 +12,7 @@ from torch import nn
 
 from novelweights import plugins
 from novelweights.errors import InputError, unknown_name
-from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
-from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
+from novelweights.networks.mlp import DIGITS_DEEP_MLP, DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
 from novelweights.networks.network import TargetNetwork
 from novelweights.networks.neural_field import OCCUPANCY_FIELD
 from novelweights.networks.resnet import ResNet18

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from novelweights.networks.cnn_forward import population_logits
+from novelweights.networks.mlp import Layer, axes_of_layers, layout_of_layers
 from novelweights.weights.continuous import Continuous, shifts_of
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -63,22 +64,19 @@ class SmallCNN:
         return self.channels * 28 * 28
 
     @property
+    def _layers(self) -> tuple[Layer, ...]:
+        return (
+            Layer("conv1", (8, self.channels, 5, 5), "c1", None),
+            Layer("conv2", (6, 8, 5, 5), "c2", "c1"),
+            Layer("conv3", (4, 6, 2, 2), "c3", "c2"),
+            Layer("dense1", (20, 36), "d1", "c3"),
+            Layer("dense2", (10, 20), None, "d1"),
+        )
+
+    @property
     def layout(self) -> WeightLayout:
         """Parameters in flat order."""
-        return WeightLayout(
-            (
-                ("conv1.weight", (8, self.channels, 5, 5)),
-                ("conv1.bias", (8,)),
-                ("conv2.weight", (6, 8, 5, 5)),
-                ("conv2.bias", (6,)),
-                ("conv3.weight", (4, 6, 2, 2)),
-                ("conv3.bias", (4,)),
-                ("dense1.weight", (20, 36)),
-                ("dense1.bias", (20,)),
-                ("dense2.weight", (10, 20)),
-                ("dense2.bias", (10,)),
-            )
-        )
+        return layout_of_layers(self._layers)
 
     @property
     def symmetry(self) -> NeuronSymmetry:
@@ -90,18 +88,7 @@ class SmallCNN:
         layer (d1) have signs, and with gelu, which is not odd, none.
         """
         return NeuronSymmetry(
-            {
-                "conv1.weight": ("c1", None, None, None),
-                "conv1.bias": ("c1",),
-                "conv2.weight": ("c2", "c1", None, None),
-                "conv2.bias": ("c2",),
-                "conv3.weight": ("c3", "c2", None, None),
-                "conv3.bias": ("c3",),
-                "dense1.weight": ("d1", "c3"),
-                "dense1.bias": ("d1",),
-                "dense2.weight": (None, "d1"),
-                "dense2.bias": (None,),
-            },
+            axes_of_layers(self._layers),
             frozenset({"c3", "d1"}) if self.activation == "tanh" else frozenset(),
             {"dense1.weight": (1, 9)},
             continuous=Continuous(shifts=shifts_of("dense2", 10)),

@@ -9,8 +9,7 @@ from torch import Tensor
 from novelweights import plugins
 from novelweights.data.images import load_data, load_pixels
 from novelweights.errors import InputError, unknown_name
-from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
-from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
+from novelweights.networks.mlp import DIGITS_DEEP_MLP, DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
 from novelweights.networks.neural_field import OccupancyField
 from novelweights.networks.parts import PartOfNetwork
 from novelweights.networks.resnet import ResNet18

@@ -16,8 +16,7 @@ A zoo `...-field` is HyperDiffusion's: occupancy fields, each fitted to one shap
 from dataclasses import replace
 
 from novelweights.errors import unknown_name
-from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
-from novelweights.networks.mlp import DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
+from novelweights.networks.mlp import DIGITS_DEEP_MLP, DIGITS_MLP, DIGITS_WIDE_MLP, MNIST_MLP
 from novelweights.networks.small_cnn import COLOR_CNN, COLOR_GELU_CNN, GRAY_CNN, SmallCNN
 from novelweights.tasks import RESNETS
 from novelweights.zoos.building import Zoo

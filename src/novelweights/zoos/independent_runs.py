@@ -18,8 +18,7 @@ from torch import Tensor
 
 from novelweights.data.images import ImageData, load_data
 from novelweights.errors import InputError
-from novelweights.networks.deep_mlp import DeepMLP
-from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.networks.mlp import DeepMLP, OneHiddenMLP
 from novelweights.networks.small_cnn import SmallCNN
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.weights.population import PopulationInfo, Records

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from novelweights.networks.deep_mlp import DeepMLP
+from novelweights.networks.mlp import DeepMLP
 from novelweights.networks.small_resnet import SmallResNet
 
 StackedNetwork = DeepMLP | SmallResNet

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from novelweights.errors import unknown_name
-from novelweights.networks.deep_mlp import DIGITS_DEEP_MLP
-from novelweights.networks.mlp import MNIST_MLP, OneHiddenMLP
+from novelweights.networks.mlp import DIGITS_DEEP_MLP, MNIST_MLP, OneHiddenMLP
 from novelweights.networks.network import TargetNetwork
 from novelweights.networks.small_cnn import SmallCNN
 from novelweights.networks.small_resnet import DIGITS_RESNET
