@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
+from novelweights.networks.parameter_names import require_same_parameters
 from novelweights.networks.registered import input_shape_of, network_named
 from novelweights.networks.symmetry_of import layout_of, symmetry_of
 from novelweights.networks.tracing.continuous import prove_continuous
@@ -20,8 +21,6 @@ from novelweights.networks.tracing.running import in_double, working_copy
 from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
-
-SHOWN = 3
 
 
 def read_symmetry(path: Path) -> NeuronSymmetry:
@@ -34,12 +33,14 @@ def read_symmetry(path: Path) -> NeuronSymmetry:
         return NeuronSymmetry.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise InputError(
-            f"{path}: expected auto, none or a symmetry file, there is no file of that name"
+            f"{path}: expected auto, none or a symmetry file, there is no file of that name",
+            "not-found",
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: expected a symmetry table (JSON with axes by parameter, as `novelweights "
-            f"symmetry` writes it), could not read one ({error!r})"
+            f"symmetry` writes it), could not read one ({error!r})",
+            "damaged",
         ) from error
 
 
@@ -52,12 +53,11 @@ def fitted_to(table: NeuronSymmetry, layout: WeightLayout, source: str) -> Neuro
     names = [name for name, _ in layout.shapes]
     missing = [name for name in names if name not in table.axes]
     if missing:
-        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        there = ", ".join([*table.axes][:SHOWN]) or "nothing"
         raise InputError(
-            f"{source}: expected a table of the checkpoints' parameters, but "
-            f"{', '.join(missing[:SHOWN])}{more} not in it, which has {there} (and so on); give "
-            "that of the network whose checkpoints these are"
+            f"{source}: expected a table of the checkpoints' parameters, but {first_few(missing)} "
+            f"not in it, which has {first_few([*table.axes]) or 'nothing'}; give that of the "
+            "network whose checkpoints these are",
+            "wrong-symmetry",
         )
     found = table.only(names)
     try:
@@ -66,7 +66,8 @@ def fitted_to(table: NeuronSymmetry, layout: WeightLayout, source: str) -> Neuro
     except ValueError as error:
         raise InputError(
             f"{source}: the table does not fit the checkpoints: {error}; give that of the network "
-            "whose checkpoints these are"
+            "whose checkpoints these are",
+            "wrong-symmetry",
         ) from error
     return found
 
@@ -85,7 +86,8 @@ def network_at(place: str) -> nn.Module:
     made = made_at(place, "network", lambda found: isinstance(found, nn.Module))
     if not isinstance(made, nn.Module):
         raise InputError(
-            f"{place}: expected a torch.nn.Module, got {type(made).__name__}; name a network"
+            f"{place}: expected a torch.nn.Module, got {type(made).__name__}; name a network",
+            "wrong-type",
         )
     return made
 
@@ -103,7 +105,9 @@ def made_at(place: str, what: str, is_one: Callable[[Any], bool]) -> Any:
     """
     module_name, _, name = place.partition(":")
     if not module_name or not name:
-        raise InputError(f"expected a {what} as my_module:My{what.title()}, got {place!r}")
+        raise InputError(
+            f"expected a {what} as my_module:My{what.title()}, got {place!r}", "wrong-option"
+        )
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
@@ -114,7 +118,8 @@ def made_at(place: str, what: str, is_one: Callable[[Any], bool]) -> Any:
     except Exception as error:  # whatever the user's code raises
         raise InputError(
             f"{place}: expected a {what} or what makes one without arguments, got "
-            f"{type(error).__name__}: {error}; wrap it in a function that gives the arguments"
+            f"{type(error).__name__}: {error}; wrap it in a function that gives the arguments",
+            "network-failed",
         ) from error
 
 
@@ -130,7 +135,8 @@ def example_of(shape: str) -> Tensor:
         sizes = [0]
     if min(sizes) < 1:
         raise InputError(
-            f"expected the shape of one example, such as 3x32x32 or 784, got {shape!r}"
+            f"expected the shape of one example, such as 3x32x32 or 784, got {shape!r}",
+            "wrong-option",
         )
     return torch.randn(2, *sizes, generator=torch.Generator().manual_seed(0))
 
@@ -153,7 +159,8 @@ def network_and_example(place: str, shape: str | None) -> tuple[nn.Module, Tenso
     if shape is None and own is None:
         raise InputError(
             f"{place}: expected the shape of one example, the network has no input_shape; add "
-            "--input-shape, such as 3x32x32 or 784"
+            "--input-shape, such as 3x32x32 or 784",
+            "wrong-option",
         )
     return module, example_of(shape or "x".join(map(str, own or ())))
 
@@ -178,19 +185,7 @@ def symmetry_from(
     Raises:
         InputError: As `symmetry_of`; or the network's parameters are not those of the checkpoints.
     """
-    own = dict(layout_of(module).shapes)
-    faults = [
-        f"{name} is {'x'.join(map(str, shape))} in the checkpoints and "
-        f"{'x'.join(map(str, own[name])) if name in own else 'missing'} in the network"
-        for name, shape in layout.shapes
-        if own.get(name) != shape
-    ]
-    if faults:
-        more = f" (and {len(faults) - SHOWN} more)" if len(faults) > SHOWN else ""
-        raise InputError(
-            f"expected the network of these checkpoints, but {'; '.join(faults[:SHOWN])}{more}; "
-            "name the network that they are of"
-        )
+    require_same_parameters(dict(layout.shapes), dict(layout_of(module).shapes))
     derived = with_fixed(symmetry_of(module, example, logits=logits), rest)
     return fitted_to(derived, layout, type(module).__name__)
 
@@ -261,8 +256,9 @@ def require_preserved(
     missing = [name for name, _ in layout.shapes if name not in own]
     if missing:
         raise InputError(
-            f"expected the network of these checkpoints, {', '.join(missing[:SHOWN])} not in it; "
-            "name the network that they are of"
+            f"expected the network of these checkpoints, {first_few(missing)} not in it; name the "
+            "network that they are of",
+            "other-network",
         )
     moved = table.only([name for name in own if name in table.axes])
     axes = {name: moved.axes.get(name, (None,) * len(shape)) for name, shape in whole.shapes}
@@ -272,7 +268,8 @@ def require_preserved(
     except ValueError as error:
         raise InputError(
             f"expected a table of {type(module).__name__}, it does not fit: {error}; give the "
-            "table that `novelweights symmetry` derives"
+            "table that `novelweights symmetry` derives",
+            "wrong-symmetry",
         ) from error
     variances = [name for name in own if name.endswith("running_var")]
     trial = working_copy(module), in_double(example), whole, completed

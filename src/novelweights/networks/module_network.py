@@ -19,9 +19,9 @@ from torch.func import functional_call
 
 from novelweights.errors import InputError, first_few
 from novelweights.networks.declared import symmetry_from
-from novelweights.networks.evaluating import evaluating
-from novelweights.networks.parts import split_at
-from novelweights.networks.resnet import working_device
+from novelweights.networks.network import evaluating, working_device
+from novelweights.networks.parameter_names import require_same_parameters
+from novelweights.networks.parts import activations_of, require_finite, split_at
 from novelweights.networks.tracing.running import evaluation_copy
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -142,13 +142,9 @@ class PartOfModule(ModuleNetwork):
     def trunk(self, x: Float[Tensor, "examples inputs"]) -> tuple[Tensor, ...]:
         """Activations before the first layer that a checkpoint holds, of every example."""
         before, _ = self.halves
-        device, at_once = _device_of(self.held), max(1, FLOATS_AT_ONCE // self.largest)
-        with evaluating():
-            found = [
-                _of_own_code(self.name, partial(before, self.images(some).to(device)))
-                for some in x.split(at_once)
-            ]
-        return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+        blocks = map(self.images, x.split(max(1, FLOATS_AT_ONCE // self.largest)))
+        run = partial(activations_of, before, blocks, _device_of(self.held))
+        return _of_own_code(self.name, run)
 
     def tail(
         self, weights: Float[Tensor, "n d"], activations: tuple[Tensor, ...]
@@ -184,24 +180,25 @@ def module_network(
         raise InputError(
             f"{kind}: expected logits of 2 to {MOST_CLASSES} classes for each of {len(examples)} "
             f"examples, got outputs of {_times(logits.shape)}; wrap it in a module that returns "
-            "such logits"
+            "such logits",
+            "network-failed",
         )
     own, names = _named_state(held), {name for name, _ in layout.shapes}
     last = {id(value): name for name, value in own.items() if name in names}
     trial = {name: torch.stack([own[name], 1.1 * own[name]]) for name in last.values()}
     images = examples.to(_device_of(held))
     expected = one_by_one(held, trial, (images,))
-    told = (
+    fields = (
         *(held, layout, frozenset(trial), tuple(examples.shape[1:])),
         *(logits.shape[1], max(largest, images[0].numel())),
     )
     halves = _halves(held, trial, images, expected)
     if halves is None:
-        return ModuleNetwork(*told, _can_batch(held, trial, (images,), expected))
+        return ModuleNetwork(*fields, _can_batch(held, trial, (images,), expected))
     before, after = halves
     with evaluating():
         inside = before(images)
-    return PartOfModule(*told, _can_batch(after, trial, inside, expected), halves)
+    return PartOfModule(*fields, _can_batch(after, trial, inside, expected), halves)
 
 
 def batched(module: nn.Module, state: Mapping[str, Tensor], inputs: tuple[Tensor, ...]) -> Tensor:
@@ -252,18 +249,8 @@ def _fill(held: nn.Module, layout: WeightLayout, shared: Mapping[str, Tensor]) -
     learned = {name for name, _ in held.named_parameters(remove_duplicate=False)}
     shapes = dict(layout.shapes)
     given = {**{name: tuple(value.shape) for name, value in shared.items()}, **shapes}
-    faults = [
-        f"{name} is {_times(shape)} in the checkpoints and "
-        f"{_times(own[name].shape) if name in own else 'missing'} in the network"
-        for name, shape in given.items()
-        if (name in shapes or name in own)
-        and (name not in own or tuple(own[name].shape) != tuple(shape))
-    ]
-    if faults:
-        raise InputError(
-            f"{kind}: expected the network of these checkpoints, but {first_few(faults, '; ')}; "
-            "name the network that they are of"
-        )
+    needed = {name: shape for name, shape in given.items() if name in shapes or name in own}
+    require_same_parameters(needed, {n: tuple(v.shape) for n, v in own.items()}, f"{kind}: ")
     present = {id(own[name]) for name in given if name in own}
     missing = [
         name
@@ -271,26 +258,20 @@ def _fill(held: nn.Module, layout: WeightLayout, shared: Mapping[str, Tensor]) -
         if id(value) not in present and (name in learned or value.is_floating_point())
     ]
     if missing:
-        raise InputError(_told_missing(kind, missing))
-    bad = [name for name, value in shared.items() if not value.isfinite().all()]
-    if bad:
+        remedy = "give the rest of the network with --shared, or name another network"
+        if any(name.rpartition(".")[2] in STATISTICS for name in missing):
+            remedy = (
+                "expected the running statistics of normalizations, since new ones (0 and 1) "
+                "would give other outputs; give the rest of the network with --shared, or a "
+                "population that holds them"
+            )
         raise InputError(
-            f"the shared state holds NaN or infinite numbers in {first_few(bad)}; expected finite "
-            "ones"
+            f"{kind} needs {first_few(missing)}, which neither the checkpoints hold nor the shared "
+            f"state: {remedy}",
+            "other-network",
         )
+    require_finite(shared)
     held.load_state_dict({k: v for k, v in shared.items() if k in own}, strict=False)
-
-
-def _told_missing(kind: str, missing: list[str]) -> str:
-    needed = first_few(missing)
-    told = f"{kind} needs {needed}, which neither the checkpoints hold nor the shared state"
-    if any(name.rpartition(".")[2] in STATISTICS for name in missing):
-        return (
-            f"{told}: expected the running statistics of normalizations, since fresh ones (0 and "
-            "1) would give other outputs; give the rest of the network with --shared, or a "
-            "population that holds them"
-        )
-    return f"{told}; give the rest of the network with --shared, or name another network"
 
 
 def _named_state(module: nn.Module) -> dict[str, Tensor]:
@@ -372,7 +353,8 @@ def _of_own_code(name: str, run: Callable[[], Any]) -> Any:
         raise InputError(
             f"{name}: expected a network that gives logits for the examples, got "
             f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}; is the shape of "
-            "an example right?"
+            "an example right?",
+            "network-failed",
         ) from error
 
 

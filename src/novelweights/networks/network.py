@@ -1,5 +1,10 @@
-"""What every target network offers: the protocol that tasks and zoos are written for."""
+"""What every target network offers: the protocol that tasks and zoos are written for.
 
+Networks run for what they compute: without gradients, and in float32 throughout (`evaluating`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -50,3 +55,39 @@ class TargetNetwork(Protocol):
     def module(self) -> nn.Module:
         """The same network as an ordinary `torch.nn.Module`, with the layout's parameter names."""
         ...
+
+
+@runtime_checkable
+class HasTrunk(Protocol):
+    """A target network whose first layers are the same for all checkpoints."""
+
+    def trunk(self, x: Float[Tensor, "examples inputs"]) -> tuple[Tensor, ...]:
+        """Activations that the tail begins with, examples first."""
+        ...
+
+    def tail(
+        self, weights: Float[Tensor, "n d"], activations: tuple[Tensor, ...]
+    ) -> Float[Tensor, "n examples classes"]:
+        """Logits of every checkpoint from activations of `trunk`."""
+        ...
+
+
+def working_device() -> torch.device:
+    """Where networks of this size are computed: a GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def evaluating() -> Iterator[None]:
+    """No gradients, and no TF32 where an accelerator has it.
+
+    By torch's default convolutions there round what they multiply to 10 bits, which changed logits
+    by a thousandth of their size (measured on an H100) and would change predictions.
+    """
+    allowed = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = allowed

@@ -144,8 +144,8 @@ class _Module(DeepModule):
         super().__init__(network)
         self.encode = field.encode
 
-    def forward(self, points: Tensor) -> Tensor:
-        return super().forward(self.encode(points))
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.encode(x))
 
 
 OCCUPANCY_FIELD = OccupancyField()

@@ -4,12 +4,12 @@ Wrappers of training code put their own name before every parameter: "model.fc.w
 "fc.weight" of the network inside. Source: ours.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from torch import nn
 
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population
 
@@ -62,10 +62,11 @@ def _difference(names: Collection[str], own: Collection[str]) -> tuple[str, str]
         and all(added + name.removeprefix(before) in own for name in names)
     ]
     if len(found) > 1:
-        told = " or ".join(f"{before or added!r}" for before, added in found)
+        either = " or ".join(f"{before or added!r}" for before, added in found)
         raise InputError(
-            f"expected names of parameters that fit the network in one way, {told} could be left "
-            "off; save the checkpoints with the names of the network"
+            f"expected names of parameters that fit the network in one way, {either} could be left "
+            "off; save the checkpoints with the names of the network",
+            "other-network",
         )
     return found[0] if found else ("", "")
 
@@ -80,3 +81,31 @@ def _wrappers_of(names: Iterable[str]) -> list[str]:
             break
         found += common  # one at most: names begin in one way
     return found
+
+
+def require_same_parameters(
+    shapes: Mapping[str, tuple[int, ...]], own: Mapping[str, tuple[int, ...]], where: str = ""
+) -> None:
+    """Refuse checkpoints that are not of a network.
+
+    Args:
+        shapes: Of the checkpoints' parameters.
+        own: Of the network's.
+        where: Begins the message.
+
+    Raises:
+        InputError: A parameter is missing in the network, or has another shape there.
+    """
+    faults = [
+        f"{name} is {'x'.join(map(str, shape)) or 'a scalar'} in the checkpoints and "
+        f"{('x'.join(map(str, own[name])) or 'a scalar') if name in own else 'missing'} in the "
+        "network"
+        for name, shape in shapes.items()
+        if name not in own or own[name] != tuple(shape)
+    ]
+    if faults:
+        raise InputError(
+            f"{where}expected the network of these checkpoints, but {first_few(faults, '; ')}; "
+            "name the network that they are of",
+            "other-network",
+        )

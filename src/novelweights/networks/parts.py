@@ -6,19 +6,18 @@ only what comes after it for each checkpoint (`tail`). Where to cut is found by 
 so this works for any that `torch.fx` can trace. Ours.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
-from novelweights.errors import InputError
-from novelweights.networks.evaluating import evaluating
-from novelweights.networks.resnet import ResNet18, whole_state, working_device
+from novelweights.errors import InputError, first_few
+from novelweights.networks.network import evaluating, working_device
+from novelweights.networks.resnet import ResNet18, whole_state
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -30,21 +29,6 @@ LAST_TWO_NORMALIZATIONS = (
     "layer4.1.bn2.bias",
 )
 """What P-diff generates of a ResNet-18, in its order. Source: released code."""
-
-
-@runtime_checkable
-class HasTrunk(Protocol):
-    """A target network whose first layers are the same for all checkpoints."""
-
-    def trunk(self, x: Float[Tensor, "examples inputs"]) -> tuple[Tensor, ...]:
-        """Activations that the tail begins with, examples first."""
-        ...
-
-    def tail(
-        self, weights: Float[Tensor, "n d"], activations: tuple[Tensor, ...]
-    ) -> Float[Tensor, "n examples classes"]:
-        """Logits of every checkpoint from activations of `trunk`."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,26 +46,20 @@ class PartOfNetwork:
     """Names of the parameters that a checkpoint holds, in flat order."""
 
     def __post_init__(self) -> None:
-        wanted = dict(self.network.layout.shapes)
-        faults = [
-            f"{name} is {'missing' if found is None else 'x'.join(map(str, found))}, expected "
-            f"{'x'.join(map(str, shape))}"
-            for name, shape in wanted.items()
-            if name not in self.generated
-            and (found := tuple(self.shared[name].shape) if name in self.shared else None) != shape
-        ]
+        shapes = dict(self.network.layout.shapes)
+        faults = []
+        for name, shape in shapes.items():
+            value = self.shared.get(name)
+            if name not in self.generated and (value is None or tuple(value.shape) != shape):
+                found = "missing" if value is None else "x".join(map(str, value.shape))
+                faults.append(f"{name} is {found}, expected {'x'.join(map(str, shape))}")
         if faults:
-            more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
             raise InputError(
-                f"the shared state does not fit {self.network.name}: {'; '.join(faults[:3])}{more};"
-                " give the state of the network whose parts the checkpoints are"
+                f"the shared state does not fit {self.network.name}: {first_few(faults, '; ')}; "
+                "give the state of the network whose parts the checkpoints are",
+                "other-network",
             )
-        bad = [name for name in wanted if name in self.shared and not _finite(self.shared[name])]
-        if bad:
-            raise InputError(
-                f"the shared state holds NaN or infinite numbers in {', '.join(bad[:3])}; expected "
-                "finite ones: build the population again"
-            )
+        require_finite({name: self.shared[name] for name in shapes if name in self.shared})
 
     @property
     def name(self) -> str:
@@ -122,12 +100,8 @@ class PartOfNetwork:
     def trunk(self, x: Float[Tensor, "examples inputs"]) -> tuple[Tensor, ...]:
         """Activations before the first generated layer, of every example."""
         before, _ = self._halves
-        with evaluating():
-            found = [
-                before(self.network.images(some).to(self._device))
-                for some in x.split(IMAGES_AT_ONCE)
-            ]
-        return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+        blocks = map(self.network.images, x.split(IMAGES_AT_ONCE))
+        return activations_of(before, blocks, self._device)
 
     def tail(
         self, weights: Float[Tensor, "n d"], activations: tuple[Tensor, ...]
@@ -226,5 +200,25 @@ def shared_state(module: nn.Module, generated: Collection[str]) -> dict[str, Ten
     }
 
 
-def _finite(value: Tensor) -> bool:
-    return bool(value.isfinite().all())
+def require_finite(shared: Mapping[str, Tensor]) -> None:
+    """Refuse a shared state with numbers that are none.
+
+    Raises:
+        InputError: The tensors that have such numbers are named.
+    """
+    bad = [name for name, value in shared.items() if not value.isfinite().all()]
+    if bad:
+        raise InputError(
+            f"the shared state holds NaN or infinite numbers in {first_few(bad)}; expected finite "
+            "ones: build the population again",
+            "not-finite",
+        )
+
+
+def activations_of(
+    before: Callable[[Tensor], tuple[Tensor, ...]], blocks: Iterable[Tensor], device: torch.device
+) -> tuple[Tensor, ...]:
+    """What the first half of a network gives of all examples, block by block."""
+    with evaluating():
+        found = [before(some.to(device)) for some in blocks]
+    return tuple(torch.cat(parts) for parts in zip(*found, strict=True))

@@ -66,7 +66,8 @@ def network_named(name: str) -> tuple[nn.Module, tuple[int, ...] | None]:
     added = plugins.installed(plugins.NETWORKS, NETWORKS)
     if name not in added:
         unknown = unknown_name("network", name, [*NETWORKS, *added])
-        raise InputError(f"expected a network as my_module:MyNetwork, or by name: {unknown}")
+        message = f"expected a network as my_module:MyNetwork, or by name: {unknown}"
+        raise InputError(message, "unknown-name")
     made: Any = added[name].made(nn.Module, NamedNetwork, fault=_fault)
     return made if isinstance(made, nn.Module) else made.module(), input_shape_of(made)
 

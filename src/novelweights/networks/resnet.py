@@ -6,6 +6,7 @@ layer. Parameter names are those in common use, so that state dicts of other imp
 A checkpoint is the whole state: parameters and the running statistics of batch normalization.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from novelweights.networks.evaluating import evaluating
+from novelweights.networks.network import evaluating, working_device
 from novelweights.weights.continuous import (
     Continuous,
     Normalization,
@@ -117,11 +118,9 @@ class ResNet18:
         """The whole state in the order of the module's state dict."""
         return self._layout
 
-    @cached_property
-    def _layout(self) -> WeightLayout:  # asked for with each checkpoint, and a module costs 7 ms
-        with torch.device("meta"):
-            state = whole_state(self.module())
-        return WeightLayout(tuple((name, tuple(value.shape)) for name, value in state.items()))
+    @cached_property  # asked for with each checkpoint, and a module costs 7 ms
+    def _layout(self) -> WeightLayout:
+        return layout_of_state(self.module)
 
     @property
     def symmetry(self) -> NeuronSymmetry:
@@ -238,11 +237,6 @@ def require_sound_convolutions(network: ResNet18) -> None:
         )
 
 
-def working_device() -> torch.device:
-    """Where networks of this size are computed: a GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def initial_state(layout: WeightLayout, rng: torch.Generator) -> Float[Tensor, " d"]:
     """One random initialization of a residual network.
 
@@ -264,6 +258,13 @@ def initial_state(layout: WeightLayout, rng: torch.Generator) -> Float[Tensor, "
             )
             parts.append(torch.full(shape, float(ones)))
     return torch.cat(parts)
+
+
+def layout_of_state(make: Callable[[], nn.Module]) -> WeightLayout:
+    """The whole state of a network, made without memory, in the order of its state dict."""
+    with torch.device("meta"):
+        state = whole_state(make())
+    return WeightLayout(tuple((name, tuple(value.shape)) for name, value in state.items()))
 
 
 def whole_state(module: nn.Module) -> dict[str, Tensor]:

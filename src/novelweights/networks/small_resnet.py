@@ -15,13 +15,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from novelweights.networks.evaluating import evaluating
+from novelweights.networks.network import evaluating
 from novelweights.networks.resnet import (
     Block,
     ResidualTable,
     Traced,
     initial_state,
-    whole_state,
+    layout_of_state,
 )
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import Flip, NeuronSymmetry
@@ -72,9 +72,7 @@ class SmallResNet:
 
     @cached_property
     def _layout(self) -> WeightLayout:
-        with torch.device("meta"):
-            state = whole_state(self.module())
-        return WeightLayout(tuple((name, tuple(value.shape)) for name, value in state.items()))
+        return layout_of_state(self.module)
 
     @cached_property
     def is_learned(self) -> Bool[Tensor, " d"]:

@@ -77,7 +77,8 @@ def symmetry_of(
     ) as error:
         raise InputError(
             f"expected a network that runs on the example in evaluation mode, got "
-            f"{type(error).__name__}: {error}; give an input as in use, with its batch"
+            f"{type(error).__name__}: {error}; give an input as in use, with its batch",
+            "network-failed",
         ) from error
     state = state_of(copied)
     parameters = dict(copied.named_parameters())
@@ -89,7 +90,8 @@ def symmetry_of(
         except RuntimeError as error:  # it ran before, so what torch cannot do is to follow it
             raise InputError(
                 f"{follow.where}: expected code that can be followed, got {error}; replace "
-                "torch.vmap by batches, or write the table (NeuronSymmetry) by hand"
+                "torch.vmap by batches, or write the table (NeuronSymmetry) by hand",
+                "not-traceable",
             ) from error
     table, layout = table_of(follow.weights, follow.notes), layout_of(copied)
     variances = follow.notes.variances

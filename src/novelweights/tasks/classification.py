@@ -13,8 +13,7 @@ from torch import Tensor
 
 from novelweights.data.images import ImageData
 from novelweights.metrics.agreement import max_similarity
-from novelweights.networks.network import TargetNetwork
-from novelweights.networks.parts import HasTrunk
+from novelweights.networks.network import HasTrunk, TargetNetwork
 from novelweights.tasks.task import Measure, other_networks
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population

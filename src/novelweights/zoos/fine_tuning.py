@@ -22,6 +22,7 @@ from novelweights.data.image_data import ImageData, PixelData
 from novelweights.data.images import load_pixels
 from novelweights.errors import InputError
 from novelweights.files import replacing, require_new
+from novelweights.networks.network import working_device
 from novelweights.networks.parts import (
     LAST_TWO_NORMALIZATIONS,
     PartOfNetwork,
@@ -31,7 +32,6 @@ from novelweights.networks.parts import (
 from novelweights.networks.resnet import (
     ResNet18,
     require_sound_convolutions,
-    working_device,
 )
 from novelweights.seeding import rng_for, seed_for
 from novelweights.tasks.classification import Inputs, inputs_of, scores

@@ -21,11 +21,11 @@ from novelweights.data.augment import rand_augment, random_resized_crop
 from novelweights.data.image_data import ImageData, PixelData, standardized
 from novelweights.errors import InputError
 from novelweights.files import replacing
+from novelweights.networks.network import working_device
 from novelweights.networks.resnet import (
     ResNet18,
     require_sound_convolutions,
     whole_state,
-    working_device,
 )
 from novelweights.seeding import rng_for
 from novelweights.tasks.classification import loss_and_accuracy

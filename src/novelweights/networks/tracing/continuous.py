@@ -202,7 +202,8 @@ def prove_continuous(
     ]
     raise InputError(
         "expected a network whose outputs stay the same under the table's moves, got other outputs "
-        f"after {'; '.join(wrong) or 'all of them together'}; leave these out of the table"
+        f"after {'; '.join(wrong) or 'all of them together'}; leave these out of the table",
+        "wrong-symmetry",
     )
 
 

@@ -174,11 +174,13 @@ class Follow(TorchFunctionMode):
         if name in RECURRENT:
             raise InputError(
                 f"{self.where}: expected layers without a recurrent state, got {name}; write the "
-                "table (NeuronSymmetry) by hand, or leave alignment off"
+                "table (NeuronSymmetry) by hand, or leave alignment off",
+                "not-traceable",
             )
         if not has_values:
             raise InputError(
                 f"{self.where}: expected a course that depends on shapes only, got {name}() of a "
                 "value that depends on inputs or weights; take the branch out, or write the table "
-                "(NeuronSymmetry) by hand"
+                "(NeuronSymmetry) by hand",
+                "not-traceable",
             )

@@ -142,7 +142,8 @@ def steady(
     raise InputError(
         "expected outputs that are finite at random weights and change little by rounding, got a "
         f"relative change of {floor:.1g} when weights change by {ROUNDING}; write the table "
-        "(NeuronSymmetry) by hand"
+        "(NeuronSymmetry) by hand",
+        "not-traceable",
     )
 
 
@@ -195,5 +196,6 @@ def _refutation(symmetry: NeuronSymmetry, wrong: list[str]) -> InputError:
     return InputError(
         "expected a network whose outputs stay the same when neurons are reordered, got other "
         f"outputs after moving {'; '.join(described)}: its code does something that could not be "
-        "followed; write the table (NeuronSymmetry) by hand, or leave alignment off"
+        "followed; write the table (NeuronSymmetry) by hand, or leave alignment off",
+        "wrong-symmetry",
     )

@@ -30,7 +30,8 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
         if not parameter.is_floating_point():
             raise InputError(
                 f"{name}: expected a parameter of real floating-point numbers, got "
-                f"{parameter.dtype}; convert the network, or write its table by hand"
+                f"{parameter.dtype}; convert the network, or write its table by hand",
+                "wrong-type",
             )
     saved = module.state_dict()
     own = {**parameters, **dict(module.named_buffers())}
@@ -63,13 +64,15 @@ def evaluation_copy(module: nn.Module) -> nn.Module:
         if isinstance(layer, torch.jit.ScriptModule):
             raise InputError(
                 f"layer {name!r}: expected layers of Python code, got a compiled one "
-                "(torch.jit), which cannot be followed; give the network before it was compiled"
+                "(torch.jit), which cannot be followed; give the network before it was compiled",
+                "not-traceable",
             )
     try:
         return copy.deepcopy(module).cpu().eval()
     except (RuntimeError, TypeError) as error:
         raise InputError(
-            f"expected a network that copy.deepcopy can copy, got {type(module).__name__}: {error}"
+            f"expected a network that copy.deepcopy can copy, got {type(module).__name__}: {error}",
+            "not-traceable",
         ) from error
 
 
@@ -145,7 +148,8 @@ def run(
     if not outputs:
         raise InputError(
             f"expected a tensor among the network's outputs, got {type(result).__name__}; wrap the "
-            "network in a module that returns tensors"
+            "network in a module that returns tensors",
+            "network-failed",
         )
     return outputs
 
@@ -165,7 +169,8 @@ def _outputs(result: object) -> Iterator[Tensor]:
     elif result is not None and not isinstance(result, (Number, str)):
         raise InputError(
             f"expected tensors, or tuples, lists or dicts of them as outputs, got "
-            f"{type(result).__name__}; wrap the network in a module that returns tensors"
+            f"{type(result).__name__}; wrap the network in a module that returns tensors",
+            "network-failed",
         )
 
 
