@@ -4,6 +4,7 @@ import csv
 import importlib
 import json
 import math
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -49,9 +50,22 @@ RUNS, FRESH = 18, 24
 """Training and held-out runs of a small audit."""
 
 
-def command(*words: object) -> Result:
-    """What a command says and its exit code."""
-    return CliRunner().invoke(app, [str(word) for word in words])
+class Late(RuntimeError):
+    """A command that does not end."""
+
+
+def command(*words: object, seconds: int = 900) -> Result:
+    """What a command says and its exit code; `Late` is its exception where it takes too long."""
+
+    def late(*_: object) -> None:
+        raise Late
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        return CliRunner().invoke(app, [str(word) for word in words])
+    finally:
+        signal.alarm(0)
 
 
 # --- what is kept --------------------------------------------------------------------------------
@@ -330,9 +344,9 @@ def _wrong(wrong: Any, folder: Path) -> dict[str, Any]:
     named, out = wrong.named or wrong.path.name, ["-o", folder / "out"]
     both = ["--train", wrong.path, "--generated", wrong.path]
     results = {
-        "audit": command("audit", *both, *words, *limit, *out),
-        "import": command("import", "auto", wrong.path, *words, *limit, *out),
-        "lint": command("lint", wrong.path, *limit),
+        "audit": command("audit", *both, *words, *limit, *out, seconds=60),
+        "import": command("import", "auto", wrong.path, *words, *limit, *out, seconds=60),
+        "lint": command("lint", wrong.path, *limit, seconds=60),
     }
     return {name: refused(result, named) for name, result in results.items()}
 
