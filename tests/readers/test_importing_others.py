@@ -53,7 +53,7 @@ def test_an_import_does_not_go_on_with_other_records(
     copy = partial(import_source, source, tmp_path / "p", reading=Reading())
     with pytest.raises(KeyboardInterrupt):
         copy(split="train", progress=stop)
-    with refused("wrong-content"):
+    with refused("other-settings"):
         copy(split="heldout", resume=True)
     assert copy(split="train", resume=True) == 4
 
