@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -93,3 +96,9 @@ def test_wrong_length_and_repeated_names_are_mistakes():
 def test_a_wrong_layout_file_is_named(text):
     with refused("wrong-content", "folder/layout.csv"):
         WeightLayout.from_csv(text, "folder/layout.csv")
+
+
+def test_a_pipe_is_no_layout(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "layout.csv")
+    with refused("damaged", "layout.csv"):
+        WeightLayout.read(tmp_path / "layout.csv")

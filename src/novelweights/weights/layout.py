@@ -136,6 +136,12 @@ class WeightLayout:
         Raises:
             InputError: As `from_csv`; or it cannot be read.
         """
+        if file.exists() and not file.is_file():  # a pipe would be waited for without end
+            raise InputError(
+                f"{file}: expected a layout, it is a folder, a pipe or a device; restore it, or "
+                "give one with --layout",
+                "damaged",
+            )
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
