@@ -13,6 +13,7 @@ import torch  # noqa: E402
 from planted import Zoo, make_zoo  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
+from novelweights.auditing.judge import statistics  # noqa: E402
 from novelweights.data.images import load_data  # noqa: E402
 from novelweights.networks.mlp import DIGITS_MLP, OneHiddenMLP  # noqa: E402
 from novelweights.tasks.classification import Classification  # noqa: E402
@@ -30,6 +31,14 @@ def sound_convolutions() -> Iterator[None]:
     """Networks of few channels may be trained: see `require_sound_convolutions`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.backends.mkldnn, "enabled", False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[None]:
+    """Bootstrap intervals of fewer draws: half of the time of a tiny audit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "DRAWS", 50)
         yield
 
 

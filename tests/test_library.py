@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,7 @@ from torch import Tensor, nn
 import novelweights as nw
 from novelweights import api
 from novelweights.auditing import stages
-from novelweights.auditing.judge.statistics import bootstrap
-from novelweights.auditing.measure import quantities
+from novelweights.auditing.judge import statistics
 from novelweights.data.images import ImageData
 from novelweights.files import read_json
 from novelweights.generators import hyperdiffusion
@@ -74,7 +72,7 @@ def judge() -> Classification:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bootstrap intervals of fewer draws, no controls, and no pages: they are tested there."""
     monkeypatch.setattr(stages, "measured_controls", lambda *given: {})
-    monkeypatch.setattr(quantities, "bootstrap", partial(bootstrap, draws=50))
+    monkeypatch.setattr(statistics, "DRAWS", 50)
     monkeypatch.setattr(api, "build_report", lambda folder: None)
 
 

@@ -1,15 +1,13 @@
 """Every block of code on docs/library.md works as it stands."""
 
 import re
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from novelweights import api
 from novelweights.auditing import stages
-from novelweights.auditing.judge.statistics import bootstrap
-from novelweights.auditing.measure import quantities
+from novelweights.auditing.judge import statistics
 from novelweights.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +25,7 @@ def test_python_runs_and_says_what_its_comments_say(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(api, "build_report", lambda folder: None)
     monkeypatch.setattr(stages, "measured_controls", lambda *given: {})
-    monkeypatch.setattr(quantities, "bootstrap", partial(bootstrap, draws=50))
+    monkeypatch.setattr(statistics, "DRAWS", 50)
     code = "\n".join(blocks("python"))
     exec(compile(code, "library.md", "exec"), {"__name__": "library_page"})
     said = capsys.readouterr().out.splitlines()

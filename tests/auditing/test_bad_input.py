@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from refused import noted
-from tiny import ALIGNMENT, NETWORK, D, drawn, named, quick, task  # noqa: F401
+from tiny import ALIGNMENT, NETWORK, D, drawn, named, task
 
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.verdict import Verdicts, judge

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import ALIGNMENT, NETWORK, drawn, move, named, quick, seeded, task  # noqa: F401
+from tiny import ALIGNMENT, NETWORK, drawn, move, named, seeded, task
 
 from novelweights.auditing.judge.p_values import NullDistribution
 from novelweights.auditing.measure.measurements import NearestIndex, ladder_of, like, measure

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from refused import noted
-from tiny import ALIGNMENT, NETWORK, drawn, move, named, quick  # noqa: F401
+from tiny import ALIGNMENT, NETWORK, drawn, move, named
 
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.verdict import judge

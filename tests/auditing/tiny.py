@@ -1,13 +1,8 @@
 """Audits of 5-4-3 tanh networks: small enough to try many, with a task that costs nothing."""
 
-from functools import partial
-
-import pytest
 import torch
 from torch import Tensor
 
-from novelweights.auditing.judge.statistics import bootstrap
-from novelweights.auditing.measure import quantities
 from novelweights.data.images import ImageData
 from novelweights.metrics.alignment import Alignment
 from novelweights.networks.mlp import OneHiddenMLP
@@ -49,9 +44,3 @@ def task(n_examples: int = 40) -> Classification:
     y = NETWORK.forward(drawn(1, 101), x)[0].argmax(dim=1)
     data = ImageData("random", "drawn", "none", x, y, x, y, (5,))
     return Classification("random", NETWORK, data)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bootstrap intervals of fewer draws: half of the time of a tiny audit."""
-    monkeypatch.setattr(quantities, "bootstrap", partial(bootstrap, draws=50))

@@ -13,9 +13,7 @@ from refused import refused
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.judge.verdict import judge
-from novelweights.auditing.measure import estimates, quantities
 from novelweights.auditing.measure.pictures import pictures
-from novelweights.auditing.one_run import center
 from novelweights.auditing.result import AuditResult
 from novelweights.auditing.run_folder import describe_run, write_run
 from novelweights.auditing.stages import audit
@@ -29,20 +27,10 @@ from novelweights.report.summary import Evaluation, summary
 from novelweights.report.summary_page import markdown
 from novelweights.reproduce.reported import REPORTED
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("quick")]
 HOLDS, FAILS, OPEN = Outcome.HOLDS, Outcome.FAILS, Outcome.OPEN
 LOOK, FARTHER, FRESH, PREDICT, ALIKE, NOISE, BETTER, MEAN, AVERAGES, GAUSSIAN, NARROW = range(11)
 ONE_RUN_FIGURES = {"densities", "densities_raw", "densities_all", "narrow", "map"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (estimates, center):
-            patch.setattr(module, "DRAWS", 400)
-        few = quantities.bootstrap
-        patch.setattr(quantities, "bootstrap", lambda *a, **k: few(*a, **{**k, "draws": 100}))
-        yield
 
 
 def audited(kind: str, **options) -> AuditResult:

@@ -15,6 +15,8 @@ from novelweights.errors import Note
 from novelweights.tasks.task import Measure
 
 SCHEMA_VERSION = 4
+SHARE = "share"
+"""The unit of numbers in [0, 1]."""
 TSNE_GROUPS = ("training", "heldout", "generated", "average of 16", "Gaussian", "noise")
 """Kinds of points in the map of weights of an audit of one run, by their number there."""
 

@@ -40,6 +40,7 @@ from novelweights.auditing.measure.originals import (
 )
 from novelweights.auditing.measure.quantities import Evidence, quantities
 from novelweights.auditing.measure.shape_quantities import shape_quantities
+from novelweights.auditing.measure.terms import Terms
 from novelweights.auditing.one_run.from_scratch import (
     from_scratch_quantities,
     measured_from_scratch,
@@ -219,7 +220,7 @@ def audit(
             generated=made,
             null=null.fresh,
             scored=scored,
-            has_heldout=fresh is not None,
+            terms=Terms(is_one_run, has_heldout=fresh is not None),
             n_training=len(train),
             p_values=p_values,
             counted=counted,
@@ -228,9 +229,8 @@ def audit(
             baselines=baselines,
             noised=noise_parents(given.noise_from, through_codec=before is not None),
             before_codec=before.distances if before is not None else None,
-            is_one_run=is_one_run,
         )
-        numbers = quantities(evidence, rng=numpy_rng_for(seed, "bootstrap"))
+        numbers = tuple(quantities(evidence, rng=numpy_rng_for(seed, "bootstrap")))
         if not is_one_run:
             numbers += tuple(_coverage(scored, p_values, null.fresh, train, evidence.quality))
         if scratch is not None:

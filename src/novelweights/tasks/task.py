@@ -22,6 +22,11 @@ class Measure:
     definition: str = ""
     """In a sentence, for the notes of a report."""
 
+    @property
+    def unit_of_difference(self) -> str:
+        """The unit of the difference of two such numbers."""
+        return "points" if self.unit == "%" else self.unit
+
 
 @runtime_checkable
 class Task(Protocol):

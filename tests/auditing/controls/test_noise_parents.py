@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from refused import noted
-from tiny import NETWORK, D, drawn, named, quick, task  # noqa: F401
+from tiny import NETWORK, D, drawn, named, task
 
 from novelweights.auditing.controls.baselines import paper_baselines
 from novelweights.auditing.measure.measurements import NearestIndex, measure

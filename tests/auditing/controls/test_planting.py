@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny import ALIGNMENT, FIRST, NETWORK, D, drawn, move, named, quick  # noqa: F401
+from tiny import ALIGNMENT, FIRST, NETWORK, D, drawn, move, named
 
 from novelweights.auditing.controls.planting import (
     MIXTURE_NOISE,

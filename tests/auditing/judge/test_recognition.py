@@ -7,7 +7,7 @@ import planted
 import pytest
 import torch
 from refused import noted
-from tiny import NETWORK, drawn, named, quick, seeded, task  # noqa: F401
+from tiny import NETWORK, drawn, named, seeded, task
 
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.recognition import one_of_each_run, other_recipe

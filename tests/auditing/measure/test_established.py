@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from tiny import NETWORK, drawn, named, quick  # noqa: F401
+from tiny import NETWORK, drawn, named
 
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.measure.established import GROUP, established_quantities

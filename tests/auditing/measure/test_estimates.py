@@ -2,19 +2,13 @@
 
 import numpy as np
 
-from novelweights.auditing.measure.estimates import (
-    Estimate,
-    Words,
-    of_fixed_pairs,
-    of_pairs,
-    of_rows,
-)
+from novelweights.auditing.measure.estimates import Estimate, of_fixed_pairs, of_pairs, of_rows
 
-WORDS = Words("a number", "what it is", "why it is not there")
+WORDS = ("a number", "what it is", "why it is not there")
 
 
 def limits(one: Estimate) -> tuple[float, float]:
-    told = one.quantity("key", WORDS)
+    told = one.quantity("key", *WORDS)
     assert told.level == 0.95
     return told.lower, told.upper
 
@@ -53,7 +47,7 @@ def test_nothing_and_one_have_no_interval():
     assert of_rows(None, rng).value is None
     assert of_rows(np.zeros(0), rng).value is None
     assert of_rows(np.ones(1), rng).draws is None
-    told = of_rows(None, rng).quantity("key", WORDS)
+    told = of_rows(None, rng).quantity("key", *WORDS)
     assert (told.value, told.definition) == (None, "why it is not there")
 
 

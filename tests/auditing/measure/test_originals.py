@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from refused import noted
-from tiny import NETWORK, drawn, named, quick, task  # noqa: F401
+from tiny import NETWORK, drawn, named, task
 
 from novelweights.auditing.judge.recognition import other_recipe
 from novelweights.auditing.judge.verdict import judge

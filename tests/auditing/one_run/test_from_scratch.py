@@ -8,7 +8,7 @@ import torch
 import walks
 from refused import noted
 from scipy.spatial.distance import cdist
-from tiny import NETWORK, drawn, named, quick, task  # noqa: F401
+from tiny import drawn, named, task
 
 from novelweights.auditing.one_run.from_scratch import same_parts
 from novelweights.auditing.prepare import prepare

@@ -10,20 +10,34 @@ from refused import noted
 from scipy.spatial.distance import cdist, pdist
 
 from novelweights.auditing.controls.baselines import average_of, mixtures
+from novelweights.auditing.judge import statistics
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.verdict import judge
-from novelweights.auditing.measure import estimates, quantities
 from novelweights.auditing.measure.pictures import pictures
-from novelweights.auditing.one_run import center
+from novelweights.auditing.measures import SHARES
 from novelweights.auditing.one_run.distances import MAX_ROWS, Kinds, among, between
 from novelweights.auditing.one_run.measure import GROUP
-from novelweights.auditing.one_run.words import BESIDE_TRAINING, OF_FRESH, OF_TRAINING
 from novelweights.auditing.prepare import prepare
 from novelweights.auditing.result import TSNE_GROUPS, AuditResult
 from novelweights.auditing.stages import audit
 from novelweights.weights.population import Records
 
 TRAIN, HELDOUT, SCRATCH = walks.training(), walks.heldout(), walks.from_scratch()
+OF_TRAINING = (
+    "median_distance_training",
+    "mean_quality_training",
+    "median_novelty_training",
+    "prediction_overlap_training",
+    "mean_distance_training",
+)
+BESIDE_TRAINING = (
+    "distance_ratio_training",
+    "nearer_probability_training",
+    "disagreement_ratio",
+    "quality_difference_training",
+)
+OF_FRESH = {"nearer_p_value", "gross_copy_share", "repeated_share"}
+OF_FRESH |= {share.key for share in SHARES.values()}
 KINDS = ("average", "copy", "gaussian", "drift")
 T, S = TRAIN.weights.double().numpy(), SCRATCH.weights.double().numpy()
 S = np.concatenate([S[:, 22:38], S[:, 6:22]], axis=1)  # the parts, in the training order
@@ -44,10 +58,7 @@ def audited(kind: str, *, train=TRAIN, **options) -> AuditResult:
 @pytest.fixture(scope="module")
 def results() -> dict[str, AuditResult]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (estimates, center):
-            patch.setattr(module, "DRAWS", 400)
-        few = quantities.bootstrap
-        patch.setattr(quantities, "bootstrap", lambda *a, **k: few(*a, **{**k, "draws": 100}))
+        patch.setattr(statistics, "DRAWS", 400)
         return {kind: audited(kind) for kind in KINDS}
 
 
@@ -148,9 +159,9 @@ def test_without_held_out_runs_steps_do_not_stand_in_for_fresh_runs(results):
     few = TRAIN.select(slice(0, 40))
     result = audited("copy", train=few, heldout=None, from_scratch=None)
     numbers = {q.key: q for q in result.quantities}
-    assert set(OF_FRESH) & set(numbers) == set()
+    assert OF_FRESH & set(numbers) == set()
     given = {q.key for q in results["copy"].quantities}
-    assert set(OF_FRESH) - given == {"mosaic_share"}  # the alignment moves nothing: no layers
+    assert OF_FRESH - given == {"mosaic_share"}  # the alignment moves nothing: no layers
     told = [q.label + q.definition for q in numbers.values() if q.group != "established"]
     many = (
         "beta-binomial",

@@ -16,6 +16,8 @@ from threadpoolctl import threadpool_limits
 
 EXACT_PAIRS = 100_000
 """Up to this many pairs the rank test is exact; beyond, its normal approximation is as good."""
+DRAWS = 2000
+"""Of a bootstrap."""
 BLOCK = 2**22
 """So many numbers are drawn at once in a bootstrap."""
 
@@ -115,23 +117,21 @@ def clopper_pearson(count: int, m: int, *, level: float = 0.95) -> tuple[float, 
 
 
 def mean(values: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, "*draws"]:
-    """The mean of each draw, for `bootstrap`."""
+    """The mean of each draw, for `resampled`."""
     return np.asarray(np.mean(values, axis=-1))
 
 
 def median(values: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, "*draws"]:
-    """The median of each draw, for `bootstrap`."""
+    """The median of each draw, for `resampled`."""
     return np.asarray(np.median(values, axis=-1))
 
 
-def bootstrap(
+def resampled(
     statistic: Callable[..., np.ndarray],
     *samples: Float[np.ndarray, " _"],
-    level: float,
     rng: np.random.Generator,
-    draws: int = 2000,
-) -> tuple[float, float]:
-    """Percentile interval of a statistic of independent samples, each resampled by row.
+) -> Float[np.ndarray, " draws"]:
+    """A statistic of independent samples, each drawn again by row `DRAWS` times (bootstrap).
 
     Rows must be independent runs (or samples); rows of one run are no independent evidence.
 
@@ -139,27 +139,23 @@ def bootstrap(
         statistic: Takes as many arrays as there are samples, of shape (some draws, rows), and
             gives one number per draw.
         samples: Of one or several populations.
-        level: Of the interval.
         rng: Source of the draws.
-        draws: How many, at least one.
 
     Raises:
         ValueError: There is nothing to draw.
     """
-    if draws < 1 or not all(map(len, samples)):
-        raise ValueError(f"nothing to draw: {draws} draws of {[*map(len, samples)]} rows")
+    if not all(map(len, samples)):
+        raise ValueError(f"nothing to draw: samples of {[*map(len, samples)]} rows")
     block = max(1, BLOCK // sum(map(len, samples)))
     values = []
-    for first in range(0, draws, block):
-        n = min(block, draws - first)
+    for first in range(0, DRAWS, block):
+        n = min(block, DRAWS - first)
         drawn = [np.empty((n, len(sample)), sample.dtype) for sample in samples]
         for i in range(n):
             for again, sample in zip(drawn, samples, strict=True):
                 again[i] = sample[rng.integers(0, len(sample), len(sample))]
         values.append(statistic(*drawn))
-    tail = (1 - level) / 2
-    lower, upper = np.quantile(np.concatenate(values), [tail, 1 - tail])
-    return float(lower), float(upper)
+    return np.concatenate(values)
 
 
 def nearer_probability(

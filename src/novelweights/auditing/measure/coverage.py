@@ -14,7 +14,7 @@ from jaxtyping import Int
 from scipy.stats import norm
 
 from novelweights.auditing.judge.statistics import clopper_pearson
-from novelweights.auditing.result import Quantity
+from novelweights.auditing.result import SHARE, Quantity
 
 LEVEL = 0.95
 _Z = float(norm.ppf((1 + LEVEL) / 2))
@@ -92,7 +92,7 @@ def coverage_quantities(found: Coverage) -> list[Quantity]:
             label="Training checkpoints reproduced",
             value=found.reproduced / n,
             n=n,
-            unit="share",
+            unit=SHARE,
             definition=f"Share of the {n} training checkpoints of which at least one of the {k} "
             "replicas among the samples is a copy.",
         ),
@@ -104,7 +104,7 @@ def coverage_quantities(found: Coverage) -> list[Quantity]:
             upper=found.unseen_upper,
             level=limits,
             n=k,
-            unit="share",
+            unit=SHARE,
             definition="Estimated share of further replicas that would copy a training checkpoint "
             f"not reproduced so far: those copied exactly once, over {k} replicas (Good-Turing). "
             f"0: more samples would show nothing new.{none}",
@@ -117,7 +117,7 @@ def coverage_quantities(found: Coverage) -> list[Quantity]:
             upper=share[2],
             level=limits,
             n=k,
-            unit="share",
+            unit=SHARE,
             definition=f"Estimated share of the {n} training checkpoints that more samples would "
             "reproduce, from how many were copied once and twice (Chao1, bias-corrected; "
             f"log-normal limits). Too low where some are copied far more rarely than others.{none}",

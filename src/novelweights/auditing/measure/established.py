@@ -1,7 +1,7 @@
 """Established measures as numbers of a report: beside ours, never part of the verdict."""
 
-from novelweights.auditing.judge.statistics import clopper_pearson
-from novelweights.auditing.result import Quantity
+from novelweights.auditing.measure.estimates import share_of
+from novelweights.auditing.result import SHARE, Quantity
 from novelweights.metrics.established import EstablishedMeasures
 
 GROUP = "established"
@@ -31,21 +31,8 @@ def established_quantities(found: EstablishedMeasures) -> list[Quantity]:
     numbers = []
     for key, flagged in found.flags().items():
         label, definition = texts[key]
-        lower, upper = clopper_pearson(int(flagged.sum()), n)
-        numbers.append(
-            Quantity(
-                key=key,
-                label=label,
-                value=float(flagged.mean()),
-                n=n,
-                definition=f"{definition} Plain L2, nothing aligned.",
-                lower=lower,
-                upper=upper,
-                level=0.95,
-                unit="share",
-                group=GROUP,
-            )
-        )
+        definition = f"{definition} Plain L2, nothing aligned."
+        numbers.append(share_of(key, label, int(flagged.sum()), n, definition, GROUP))
     test = found.data_copying
     for key, label, value, definition in (
         (
@@ -76,7 +63,7 @@ def established_quantities(found: EstablishedMeasures) -> list[Quantity]:
                 n=n,
                 definition="Share strictly closer to a training checkpoint than to a held-out one; "
                 f"one half without copying, if both are equally many.{note}",
-                unit="share",
+                unit=SHARE,
                 group=GROUP,
             ),
             Quantity(
@@ -85,7 +72,7 @@ def established_quantities(found: EstablishedMeasures) -> list[Quantity]:
                 value=found.closer.equal_sizes,
                 n=n,
                 definition="The larger of training and held-out subsampled to the smaller.",
-                unit="share",
+                unit=SHARE,
                 group=GROUP,
             ),
         ]

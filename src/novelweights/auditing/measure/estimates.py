@@ -6,30 +6,20 @@ from scratch. A number over the steps of one run is fixed: it has no draws.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from novelweights.auditing.result import Quantity
+from novelweights.auditing.judge import statistics
+from novelweights.auditing.judge.statistics import clopper_pearson, mean, resampled
+from novelweights.auditing.result import SHARE, Quantity
 
 LEVEL = 0.95
-DRAWS = 2000
 TINY = 1e-300
 FIXED = "Steps of one run are no independent evidence, so there is no interval."
 """Said of numbers over training checkpoints alone."""
 AS_IT_IS = "the training checkpoints are taken as they are"
 """Said where only others are drawn again."""
-
-
-class Words(NamedTuple):
-    """What is said of a number."""
-
-    label: str
-    """For people."""
-    definition: str
-    missing: str = ""
-    """The definition where there is no value: why, and what to give."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,49 +53,72 @@ class Estimate:
         draws = combine(*(e.value if e.draws is None else e.draws for e in (self, other)))
         return Estimate(value, min(e.n for e in drawn_again), draws)
 
-    def quantity(self, key: str, words: "Words", *, unit: str = "", group: str = "") -> Quantity:
-        """The number as it is reported, in these words."""
+    def quantity(
+        self,
+        key: str,
+        label: str,
+        definition: str,
+        missing: str = "It could not be had from these checkpoints.",
+        *,
+        unit: str = "",
+        group: str = "",
+        level: float = LEVEL,
+    ) -> Quantity:
+        """The number as it is reported.
+
+        Args:
+            key: Its name.
+            label: For people.
+            definition: What it is.
+            missing: The definition where there is no value: why, and what to give.
+            unit: Of the value.
+            group: Its table in a report.
+            level: Of the interval.
+        """
         if self.value is None:
-            missing = words.missing or "It could not be had from these checkpoints."
-            return Quantity(key, words.label, None, self.n, missing, unit=unit, group=group)
-        lower = upper = level = None
-        if self.draws is not None:
-            tail = (1 - LEVEL) / 2
-            lower, upper = map(float, np.quantile(self.draws, [tail, 1 - tail]))
-            level = LEVEL
+            return Quantity(key, label, None, self.n, missing, unit=unit, group=group)
+        if self.draws is None:
+            return Quantity(key, label, self.value, self.n, definition, unit=unit, group=group)
+        tail = (1 - level) / 2
+        lower, upper = map(float, np.quantile(self.draws, [tail, 1 - tail]))
         return Quantity(
-            key=key,
-            label=words.label,
-            value=self.value,
-            n=self.n,
-            definition=words.definition,
-            lower=lower,
-            upper=upper,
-            level=level,
-            unit=unit,
-            group=group,
+            key, label, self.value, self.n, definition, lower, upper, level, unit, group
         )
+
+
+def estimate(
+    statistic: Callable[..., np.ndarray],
+    *samples: Float[np.ndarray, " _"],
+    rng: np.random.Generator,
+    fixed: tuple[Float[np.ndarray, " _"], ...] = (),
+    n: int | None = None,
+    least: int = 1,
+) -> Estimate:
+    """A statistic of independent samples, each drawn again by row.
+
+    Args:
+        statistic: Takes as many arrays as there are samples, of shape (*draws, rows).
+        samples: Of independent units.
+        rng: Draws the units again.
+        fixed: Further samples of the statistic that are not drawn again.
+        n: The count behind it; None: all rows.
+        least: Of fewer rows there is no interval: one drawn again is the same.
+    """
+    value = float(statistic(*samples, *fixed))
+    draws = resampled(lambda *drawn: statistic(*drawn, *fixed), *samples, rng=rng)
+    n = sum(map(len, (*samples, *fixed))) if n is None else n
+    return Estimate(value, n, draws if min(map(len, samples)) >= least else None)
 
 
 def of_rows(
     values: Float[np.ndarray, " n"] | None,
     rng: np.random.Generator,
-    statistic: Callable[..., np.ndarray] = np.mean,
+    statistic: Callable[..., np.ndarray] = mean,
 ) -> Estimate:
-    """A mean or median over independent units.
-
-    Args:
-        values: One of each unit; None or none: no value.
-        rng: Draws the units again.
-        statistic: Of an array along an axis.
-    """
+    """A mean or median over independent units, as far as there are any."""
     if values is None or not len(values):
         return Estimate(None, 0)
-    value = float(statistic(values, axis=0))
-    if len(values) < 2:
-        return Estimate(value, len(values))
-    again = rng.integers(0, len(values), size=(DRAWS, len(values)))
-    return Estimate(value, len(values), statistic(values[again], axis=1))
+    return estimate(statistic, values, rng=rng, least=2)
 
 
 def of_pairs(distances: Float[np.ndarray, "n n"], rng: np.random.Generator) -> Estimate:
@@ -114,7 +127,7 @@ def of_pairs(distances: Float[np.ndarray, "n n"], rng: np.random.Generator) -> E
     n = fixed.n
     if n < 3:  # two units drawn again are the same pair or none
         return fixed
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(float)
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=statistics.DRAWS).astype(float)
     while (alike := counts.max(axis=1) == n).any():  # one unit n times over has no pairs
         counts[alike] = rng.multinomial(n, np.full(n, 1 / n), size=int(alike.sum()))
     total = ((counts @ distances) * counts).sum(axis=1)
@@ -125,3 +138,11 @@ def of_fixed_pairs(distances: Float[np.ndarray, "n n"]) -> Estimate:
     """The mean over all pairs of different checkpoints, without an interval."""
     n = len(distances)
     return Estimate(None if n < 2 else float(distances.sum() / (n * (n - 1))), n)
+
+
+def share_of(
+    key: str, label: str, count: int, n: int, definition: str, group: str = ""
+) -> Quantity:
+    """A share of n checkpoints with exact limits."""
+    lower, upper = clopper_pearson(count, n, level=LEVEL)
+    return Quantity(key, label, count / n, n, definition, lower, upper, LEVEL, SHARE, group)

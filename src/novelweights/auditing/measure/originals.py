@@ -4,7 +4,7 @@ A codec that ruins networks ruins training checkpoints and samples alike, so tha
 with each other: what the codec costs is seen only beside the originals. Source: ours.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,9 @@ from jaxtyping import Float, Int
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.judge.recognition import other_recipe
-from novelweights.auditing.judge.statistics import bootstrap, mean, median, nearer_probability
+from novelweights.auditing.judge.statistics import mean, median, nearer_probability
 from novelweights.auditing.judge.verdict import working
+from novelweights.auditing.measure.estimates import estimate
 from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import Quantity
 from novelweights.errors import Note, count
@@ -21,8 +22,6 @@ from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest
 from novelweights.tasks.task import Measure, Task
 from novelweights.weights.population import Population
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,15 +176,12 @@ def _distances(
     whose = "training checkpoints before the codec"
     groups.append(("training", "training", whose, originals.distance))
     return [
-        _quantity(
+        estimate(median, distances, rng=rng, least=2).quantity(
             f"median_distance_{key}_originals",
             f"Median distance, {name} to training weights",
-            median,
-            distances,
-            rng=rng,
-            definition=f"Median declared distance of {of} to the nearest training checkpoint "
-            f"itself{', own run excluded' if key == 'training' else ''}; all other distances are "
-            "to its reconstruction by the codec. Weight units; bootstrap by run.",
+            f"Median declared distance of {of} to the nearest training checkpoint itself"
+            f"{', own run excluded' if key == 'training' else ''}; all other distances are to its "
+            "reconstruction by the codec. Weight units; bootstrap by run.",
         )
         for key, name, of, distances in groups
     ]
@@ -199,54 +195,23 @@ def _qualities(
 ) -> tuple[Quantity, Quantity]:
     """How well training checkpoints work before the codec, and samples beside them."""
     name = quality.name
-    works = _quantity(
+    works = estimate(mean, theirs, rng=rng, least=2).quantity(
         "mean_quality_originals",
         f"Mean {name}, training before the codec",
-        mean,
-        theirs,
-        rng=rng,
+        f"Mean {name} of the training checkpoints themselves on the test examples; what is said of "
+        "training checkpoints elsewhere is of their reconstructions by the codec.",
         unit=quality.unit,
-        definition=f"Mean {name} of the training checkpoints themselves on the test examples; "
-        "what is said of training checkpoints elsewhere is of their reconstructions by the codec.",
     )
-    difference = _quantity(
+    difference = estimate(
+        lambda one, other: mean(one) - mean(other), made, theirs, rng=rng, least=2
+    ).quantity(
         "quality_difference_originals",
         f"{name.capitalize()}, generated less training before the codec",
-        lambda one, other: mean(one) - mean(other),
-        made,
-        theirs,
-        rng=rng,
-        unit="points" if quality.unit == "%" else quality.unit,
-        definition=f"Difference of mean {name}, generated less the training checkpoints "
-        "themselves, not their reconstructions by the codec.",
+        f"Difference of mean {name}, generated less the training checkpoints themselves, not their "
+        "reconstructions by the codec.",
+        unit=quality.unit_of_difference,
     )
     return works, difference
-
-
-def _quantity(
-    key: str,
-    label: str,
-    statistic: Callable[..., np.ndarray],
-    *samples: Float[np.ndarray, " _"],
-    rng: np.random.Generator,
-    definition: str,
-    unit: str = "",
-) -> Quantity:
-    """A statistic with its interval; one checkpoint drawn again is the same: it has none."""
-    lower = upper = level = None
-    if min(map(len, samples)) > 1:
-        (lower, upper), level = bootstrap(statistic, *samples, level=LEVEL, rng=rng), LEVEL
-    return Quantity(
-        key=key,
-        label=label,
-        value=float(statistic(*samples)),
-        lower=lower,
-        upper=upper,
-        level=level,
-        n=sum(map(len, samples)),
-        unit=unit,
-        definition=definition,
-    )
 
 
 def costs_of_codec(

@@ -10,13 +10,12 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
-from novelweights.auditing.judge.statistics import bootstrap, mean
-from novelweights.auditing.measure.quantities import SHARE_UNIT
-from novelweights.auditing.result import Quantity
+from novelweights.auditing.judge.statistics import mean
+from novelweights.auditing.measure.estimates import estimate
+from novelweights.auditing.result import SHARE, Quantity
 from novelweights.metrics.point_clouds import (
     chamfer,
     coverage,
-    minimum_matching_distance,
     one_nn_accuracy,
 )
 from novelweights.tasks.task import ShapeTask
@@ -52,22 +51,16 @@ def shape_quantities(
         some = clouds[:n]
         across = chamfer(some, task.test)
         nearest = across.min(axis=0)
-        lower, upper = bootstrap(mean, nearest, level=0.95, rng=rng)
         told = f"of the first {n} {kind} checkpoints with a surface"
-        found += [
-            Quantity(
-                key=f"minimum_matching_distance_{kind}",
-                label=f"Minimum matching distance, {kind}",
-                value=minimum_matching_distance(across),
-                lower=lower,
-                upper=upper,
-                level=0.95,
-                n=n,
-                definition="Mean over test shapes of the Chamfer distance to the nearest shape "
+        found.append(
+            estimate(mean, nearest, rng=rng, n=n).quantity(
+                f"minimum_matching_distance_{kind}",
+                f"Minimum matching distance, {kind}",
+                "Mean over test shapes of the Chamfer distance to the nearest shape "
                 f"{told} (paper, table 1). Bootstrap over test shapes. Lower is better; it depends "
                 "on n.",
-            ),
-        ]
+            )
+        )
         shares = (
             (
                 "shape_coverage",
@@ -85,7 +78,7 @@ def shape_quantities(
             ),
         )
         found += [
-            Quantity(f"{key}_{kind}", f"{label}, {kind}", value, n, definition, unit=SHARE_UNIT)
+            Quantity(f"{key}_{kind}", f"{label}, {kind}", value, n, definition, unit=SHARE)
             for key, label, value, definition in shares
         ]
     return found

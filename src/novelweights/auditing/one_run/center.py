@@ -11,16 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.auditing.judge.statistics import clopper_pearson
-from novelweights.auditing.measure.estimates import (
-    AS_IT_IS,
-    DRAWS,
-    FIXED,
-    LEVEL,
-    Estimate,
-    Words,
-    of_rows,
-)
+from novelweights.auditing.judge import statistics
+from novelweights.auditing.judge.statistics import median
+from novelweights.auditing.measure.estimates import AS_IT_IS, FIXED, Estimate, of_rows, share_of
 from novelweights.auditing.one_run.distances import NO_HELDOUT, NO_SCRATCH
 from novelweights.auditing.result import Measurements, Quantity
 from novelweights.seeding import numpy_rng_for
@@ -65,39 +58,48 @@ def center_quantities(
     typical = Estimate(float(np.median(usual)), len(usual))
     to_mean = {key: distances_to(middle, weights) for key, weights in rows.items()}
     fresh = None if heldout is None else distances_to(middle, heldout)
-    medians = {key: of_rows(to_mean.get(key), rng, np.median) for key in MADE}
-    medians["heldout"] = of_rows(fresh, rng, np.median)
+    medians = {key: of_rows(to_mean.get(key), rng, median) for key in MADE}
+    medians["heldout"] = of_rows(fresh, rng, median)
     found = [
         typical.quantity(
             "center_training",
-            Words(
-                "Median distance to the mean of training, training",
-                "Median plain L2 distance of training checkpoints to their mean (each is 1/n of "
-                f"it). {FIXED}",
-            ),
+            "Median distance to the mean of training, training",
+            "Median plain L2 distance of training checkpoints to their mean (each is 1/n of it). "
+            f"{FIXED}",
             group=group,
         )
     ]
     for key, one in medians.items():
         who = MADE.get(key, "held-out")
         missing = NO_HELDOUT if key == "heldout" else _NO_BASELINE
-        words = Words(
+        words = (
             f"Median distance to the mean of training, {who}",
             f"Median plain L2 distance to the mean of the training checkpoints: {who}. "
             f"{_again(key)}",
             missing,
         )
-        found.append(one.quantity(f"center_{key}", words, group=group))
-        words = Words(
+        found.append(one.quantity(f"center_{key}", *words, group=group))
+        words = (
             f"Distance to the mean, {who} over training",
             "That median over the one of training checkpoints. Below 1: nearer to the mean than "
             "these are; a draw from their own distribution gives about 1, an average of 16 "
             f"independent ones 1/4. {_again(key)}",
             missing,
         )
-        found.append(one.over(typical).quantity(f"center_ratio_{key}", words, group=group))
+        found.append(one.over(typical).quantity(f"center_ratio_{key}", *words, group=group))
     for key, values in to_mean.items():
-        found.append(_nearer(key, values, float(np.median(usual)), group))
+        found.append(
+            share_of(
+                f"nearer_center_{key}",
+                f"Nearer to the mean than the median training checkpoint, {MADE[key]}",
+                int((values < np.median(usual)).sum()),
+                len(values),
+                f"Share of checkpoints ({MADE[key]}) whose plain L2 distance to the mean of the "
+                "training checkpoints is below the median of training checkpoints. Clopper-Pearson "
+                f"limits; {AS_IT_IS}.",
+                group,
+            )
+        )
     return found + _by_parameter(train, rows, rng, group)
 
 
@@ -128,7 +130,7 @@ def likeness_quantities(
         ("generated", generated, "generated"),
         ("from_scratch", scratch, "from scratch"),
     ):
-        words = Words(
+        words = (
             f"Difference from the nearest training checkpoint per weight, {who}",
             "Root mean square difference of a weight from the nearest training checkpoint's, over "
             "the standard deviation of the weights of one network (how far their colors in a "
@@ -136,7 +138,7 @@ def likeness_quantities(
             NO_SCRATCH,
         )
         one = of_rows(None if of is None else of.raw_distance, rng).over(length)
-        found.append(one.quantity(f"weight_difference_{key}", words, group=group))
+        found.append(one.quantity(f"weight_difference_{key}", *words, group=group))
     return found
 
 
@@ -168,26 +170,6 @@ def _again(key: str) -> str:
     return f"Bootstrap over {DRAWN[key]}; {AS_IT_IS}."
 
 
-def _nearer(key: str, values: np.ndarray, usual: float, group: str) -> Quantity:
-    """The share that is nearer to the mean than the median training checkpoint."""
-    n, near = len(values), int((values < usual).sum())
-    lower, upper = clopper_pearson(near, n, level=LEVEL)
-    return Quantity(
-        key=f"nearer_center_{key}",
-        label=f"Nearer to the mean than the median training checkpoint, {MADE[key]}",
-        value=near / n,
-        n=n,
-        definition=f"Share of checkpoints ({MADE[key]}) whose plain L2 distance to the mean of the "
-        "training checkpoints is below the median of training checkpoints. Clopper-Pearson limits; "
-        f"{AS_IT_IS}.",
-        lower=lower,
-        upper=upper,
-        level=LEVEL,
-        unit="share",
-        group=group,
-    )
-
-
 def _by_parameter(
     train: Float[Tensor, "n d"], rows: Mapping[str, Tensor], rng: np.random.Generator, group: str
 ) -> list[Quantity]:
@@ -202,21 +184,21 @@ def _by_parameter(
         values = weights[:, picked].double().numpy()
         scaled = (values[:, varies] - center[varies]) / spread[varies]
         one, other = _spread_and_shift(scaled, rng)
-        words = Words(
+        words = (
             f"Standard deviation per parameter, {MADE[key]} over training",
             f"Median over {of} of the standard deviation of {MADE[key]} over that of training "
             f"checkpoints. {_again(key)}",
             "Fewer than two checkpoints, or training checkpoints that do not vary.",
         )
-        spreads.append(one.quantity(f"spread_{key}", words, group=group))
-        words = Words(
+        spreads.append(one.quantity(f"spread_{key}", *words, group=group))
+        words = (
             f"Shift of the mean per parameter, {MADE[key]}",
             f"Median over {of} of the distance between the mean of {MADE[key]} and that of "
             "training checkpoints, in standard deviations of the training checkpoints; of n "
             f"independent draws from a Gaussian about 0.67/sqrt(n) is due to chance. {_again(key)}",
-            words.missing,
+            words[2],
         )
-        shifts.append(other.quantity(f"shift_{key}", words, group=group))
+        shifts.append(other.quantity(f"shift_{key}", *words, group=group))
     return spreads + shifts
 
 
@@ -234,8 +216,8 @@ def _spread_and_shift(
         variances = np.maximum(counts @ squares / n - np.square(means), 0) * n / (n - 1)
         return np.median(np.sqrt(variances), axis=1), np.median(np.abs(means), axis=1)
 
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(float)
-    blocks = [medians(counts[start : start + BLOCK]) for start in range(0, DRAWS, BLOCK)]
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=statistics.DRAWS).astype(float)
+    blocks = [medians(counts[start : start + BLOCK]) for start in range(0, statistics.DRAWS, BLOCK)]
     spread, shift = (np.concatenate(part) for part in zip(*blocks, strict=True))
     value_spread = float(np.median(scaled.std(axis=0, ddof=1)))
     value_shift = float(np.median(np.abs(scaled.mean(axis=0))))

@@ -14,7 +14,6 @@ from novelweights.auditing.measure.estimates import (
     AS_IT_IS,
     FIXED,
     Estimate,
-    Words,
     of_fixed_pairs,
     of_pairs,
     of_rows,
@@ -32,71 +31,71 @@ _ALL = "Mean plain L2 distance over all pairs of"
 _NEAR = "Mean plain L2 distance from"
 
 DISTANCES = {
-    "pairs_training": Words(
+    "pairs_training": (
         "Mean distance, training to training, all pairs",
         f"{_ALL} training checkpoints (paper, table 4). {FIXED}",
     ),
-    "pairs_training_generated": Words(
+    "pairs_training_generated": (
         "Mean distance, generated to training, all pairs",
         f"{_ALL} a generated and a training checkpoint (paper, table 4). Bootstrap over samples; "
         f"{AS_IT_IS}.",
     ),
-    "pairs_from_scratch": Words(
+    "pairs_from_scratch": (
         "Mean distance, from scratch to from scratch, all pairs",
         f"{_ALL} networks trained from scratch (paper, table 4). Bootstrap over these.",
         NO_SCRATCH,
     ),
-    "nearest_training": Words(
+    "nearest_training": (
         "Mean distance, training to nearest training",
         f"{_NEAR} training checkpoints to the nearest other one (paper, table 4). {FIXED}",
     ),
-    "nearest_generated": Words(
+    "nearest_generated": (
         "Mean distance, generated to nearest training",
         f"{_NEAR} generated checkpoints to the nearest training checkpoint (paper, table 4). "
         f"Bootstrap over samples; {AS_IT_IS}.",
     ),
-    "nearest_from_scratch": Words(
+    "nearest_from_scratch": (
         "Mean distance, from scratch to nearest from scratch",
         f"{_NEAR} networks trained from scratch to the nearest other one (paper, table 4). "
         "Bootstrap over these.",
         NO_SCRATCH,
     ),
-    "pairs_generated": Words(
+    "pairs_generated": (
         "Mean distance, generated to generated, all pairs",
         f"{_ALL} generated checkpoints. Bootstrap over samples.",
         "Fewer than two samples were given.",
     ),
-    "pairs_heldout_training": Words(
+    "pairs_heldout_training": (
         "Mean distance, held-out to training, all pairs",
         f"{_ALL} the last checkpoint of a held-out run and a training checkpoint. Bootstrap over "
         f"held-out runs; {AS_IT_IS}.",
         NO_HELDOUT,
     ),
-    "nearest_heldout": Words(
+    "nearest_heldout": (
         "Mean distance, held-out to nearest training",
         f"{_NEAR} the last checkpoints of held-out runs to the nearest training checkpoint. "
         f"Bootstrap over held-out runs; {AS_IT_IS}.",
         NO_HELDOUT,
     ),
-    "pairs_heldout": Words(
+    "pairs_heldout": (
         "Mean distance, held-out to held-out, all pairs",
         f"{_ALL} last checkpoints of different held-out runs. Bootstrap over held-out runs.",
         "Fewer than two held-out runs were given (--heldout).",
     ),
-    "last_training_heldout": Words(
+    "last_training_heldout": (
         "Mean distance, held-out to the end of training",
         f"{_NEAR} the last checkpoints of held-out runs to the last one of each training run: how "
         f"far apart runs of this recipe end. Bootstrap over held-out runs; {AS_IT_IS}.",
         NO_HELDOUT,
     ),
-    "narrow_training": Words(
+    "narrow_training": (
         "Distance among training over among from scratch",
         "Mean distance over all pairs of training checkpoints over that of networks trained from "
         "scratch (paper, table 4: 0.15). Small: a narrow range. Bootstrap over networks trained "
         f"from scratch; {AS_IT_IS}.",
         NO_SCRATCH,
     ),
-    "narrow_generated": Words(
+    "narrow_generated": (
         "Distance of generated to training over among from scratch",
         "Mean distance over all pairs of a generated and a training checkpoint over that of "
         "networks trained from scratch (paper, table 4: 0.14). Small: a narrow range. Bootstrap "
@@ -104,7 +103,7 @@ DISTANCES = {
         NO_SCRATCH,
     ),
 }
-"""What each distance is, in the order of the table."""
+"""Label and definition of each distance, and why it may be missing, in the order of the table."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from novelweights.auditing.measure.estimates import Words, of_rows
+from novelweights.auditing.judge.statistics import median
+from novelweights.auditing.measure.estimates import of_rows
 from novelweights.auditing.measure.measurements import NearestIndex, measure
 from novelweights.auditing.result import Measurements, Quantity
 from novelweights.errors import InputError, count
@@ -90,18 +91,21 @@ def from_scratch_quantities(
         seed: Root of the bootstrap.
     """
     rng = numpy_rng_for(seed, "bootstrap", LABEL)
-    words = Words(
-        "Median distance, from scratch to training",
-        "Median over networks trained from scratch of the declared distance to the nearest "
-        "training checkpoint. Weight units; bootstrap over these networks.",
-    )
-    median = of_rows(found.distance, rng, np.median)
-    told = [median.quantity("median_distance_from_scratch", words)]
-    if quality is not None and found.quality is not None:
-        words = Words(
-            f"Mean {quality.name}, from scratch",
-            f"Mean {quality.name} of networks trained from scratch, as their records tell it.",
+    numbers = [
+        of_rows(found.distance, rng, median).quantity(
+            "median_distance_from_scratch",
+            "Median distance, from scratch to training",
+            "Median over networks trained from scratch of the declared distance to the nearest "
+            "training checkpoint. Weight units; bootstrap over these networks.",
         )
-        mean = of_rows(found.quality, rng)
-        told.append(mean.quantity("mean_quality_from_scratch", words, unit=quality.unit))
-    return told
+    ]
+    if quality is not None and found.quality is not None:
+        numbers.append(
+            of_rows(found.quality, rng).quantity(
+                "mean_quality_from_scratch",
+                f"Mean {quality.name}, from scratch",
+                f"Mean {quality.name} of networks trained from scratch, as their records tell it.",
+                unit=quality.unit,
+            )
+        )
+    return numbers

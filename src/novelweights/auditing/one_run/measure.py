@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from novelweights.auditing.controls.baselines import GAUSSIAN, average_of, mixtures, n_baseline
-from novelweights.auditing.measure.estimates import AS_IT_IS, Estimate, Words, of_rows
+from novelweights.auditing.judge.statistics import mean, median
+from novelweights.auditing.measure.estimates import AS_IT_IS, Estimate, of_rows
 from novelweights.auditing.one_run.center import center_quantities, likeness_quantities
 from novelweights.auditing.one_run.distances import DISTANCES, Kinds, distances
 from novelweights.auditing.prepare import Prepared
@@ -62,7 +63,7 @@ def one_run_quantities(
     train, fresh = given.train.learned, given.heldout
     layout = given.train.layout.learned
     apart = distances(Kinds.of(given, seed=seed), training, generated, heldout, seed=seed)
-    found = [apart[key].quantity(key, words, group=GROUP) for key, words in DISTANCES.items()]
+    found = [apart[key].quantity(key, *words, group=GROUP) for key, words in DISTANCES.items()]
     mixed = mixtures(train, layout, n_baseline(len(generated)), seed=seed)
     rows = {"generated": given.generated.learned}
     rows |= {key: mixed[name] for name, key in COMPARED.items() if name in mixed}
@@ -100,31 +101,39 @@ def beside_baselines(
         means = of_rows(generated.quality, rng).less(
             of_rows(None if other is None else other.quality, rng)
         )
-        words = Words(
-            f"{quality.name.capitalize()}, generated less {name}",
-            f"Difference of mean {quality.name}, generated less {name} of training checkpoints "
-            f"(paper, figure 8). {again}",
-            missing,
+        found.append(
+            means.quantity(
+                f"quality_difference_{key}",
+                f"{quality.name.capitalize()}, generated less {name}",
+                f"Difference of mean {quality.name}, generated less {name} of training checkpoints "
+                f"(paper, figure 8). {again}",
+                missing,
+                unit=quality.unit_of_difference,
+                group=GROUP,
+            )
         )
-        unit = "points" if quality.unit == "%" else quality.unit
-        found.append(means.quantity(f"quality_difference_{key}", words, unit=unit, group=GROUP))
-        medians = of_rows(generated.novelty, rng, np.median).less(
-            of_rows(None if other is None else other.novelty, rng, np.median)
+        medians = of_rows(generated.novelty, rng, median).less(
+            of_rows(None if other is None else other.novelty, rng, median)
         )
-        words = Words(
-            f"{novelty.name.capitalize()}, generated less {name}",
-            f"Difference of the median {novelty.name}, generated less {name} of training "
-            f"checkpoints (paper, figure 8). {again}",
-            missing,
+        found.append(
+            medians.quantity(
+                f"novelty_difference_{key}",
+                f"{novelty.name.capitalize()}, generated less {name}",
+                f"Difference of the median {novelty.name}, generated less {name} of training "
+                f"checkpoints (paper, figure 8). {again}",
+                missing,
+                unit=novelty.unit,
+                group=GROUP,
+            )
         )
-        key = f"novelty_difference_{key}"
-        found.append(medians.quantity(key, words, unit=novelty.unit, group=GROUP))
-    words = Words(
+    noise = Estimate(noise_std, len(generated)).quantity(
+        "noise_std",
         "Noise that matches novelty",
         "Standard deviation of the noise baseline, in weight units (paper: 0.06 and 0.12).",
         "No noise is as novel as the generated checkpoints.",
+        group=GROUP,
     )
-    return [*found, Estimate(noise_std, len(generated)).quantity("noise_std", words, group=GROUP)]
+    return [*found, noise]
 
 
 def _of_baselines(
@@ -141,15 +150,18 @@ def _of_baselines(
             continue
         who = "noise addition" if name == "noise" else name
         again = f"Bootstrap over its checkpoints; {AS_IT_IS}."
-        words = Words(
-            f"Mean {quality.name}, {who}", f"Mean {quality.name} of the baseline {who}. {again}"
-        )
-        one = of_rows(other.quality, rng)
-        found.append(one.quantity(f"mean_quality_{key}", words, unit=quality.unit, group=GROUP))
-        words = Words(
-            f"Median {novelty.name}, {who}",
-            f"Median {novelty.name} of the baseline {who}. {again}",
-        )
-        one = of_rows(other.novelty, rng, np.median)
-        found.append(one.quantity(f"median_novelty_{key}", words, unit=novelty.unit, group=GROUP))
+        for measure, values, what, statistic in (
+            (quality, other.quality, "quality", mean),
+            (novelty, other.novelty, "novelty", median),
+        ):
+            name = statistic.__name__
+            found.append(
+                of_rows(values, rng, statistic).quantity(
+                    f"{name}_{what}_{key}",
+                    f"{name.capitalize()} {measure.name}, {who}",
+                    f"{name.capitalize()} {measure.name} of the baseline {who}. {again}",
+                    unit=measure.unit,
+                    group=GROUP,
+                )
+            )
     return found
