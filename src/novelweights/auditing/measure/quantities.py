@@ -94,7 +94,7 @@ def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _ratio_of_means(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return mean(one) / np.maximum(mean(other), TINY)
+    return np.asarray(mean(one) / np.maximum(mean(other), TINY))
 
 
 def _ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
