@@ -39,6 +39,7 @@ RENAMED: dict[str, str] = {
     "ranks": "p_values",
     "wanted": "expected",
     "copies_moved": "copies_permuted",
+    **{f"own_gap_{timestep}": f"generalization_gap_{timestep}" for timestep in (50, 200, 500, 800)},
     "rows/reference": "reconstructions",
     "rows/heldout-reference": "heldout_reconstructions",
     "rows/noise-from": "noise_from",
