@@ -222,7 +222,7 @@ def test_population_of_several_splits_gives_each_role_its_rows(tmp_path: Path) -
     both = nw.Population(TRAIN[:5], NETWORK.layout, records)
     save_population(both, tmp_path / "zoo")
     for given in (both, tmp_path / "zoo"):
-        assert torch.equal(nw.load(given).weights, TRAIN[:3])
+        assert torch.equal(nw.load(given, role="train").weights, TRAIN[:3])
         assert torch.equal(nw.load(given, role="heldout").weights, TRAIN[3:5])
     assert len(nw.load(tmp_path / "zoo")) == 5
 

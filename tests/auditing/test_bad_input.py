@@ -59,6 +59,7 @@ def origins(verdicts: Verdicts) -> set[Verdict]:
 # --- samples -----------------------------------------------------------------------------------
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("value", [ZERO, CONSTANT])
 @pytest.mark.parametrize("aligned", [True, False])
 def test_constant_samples_are_not_novel(value, aligned):
@@ -107,6 +108,7 @@ def test_identical_samples_are_not_novel(heldout):
         assert (result.generated.recentred_cosine == 0).all()
 
 
+@pytest.mark.integration
 def test_a_thousand_copies_of_one_training_run_are_replicas():
     options = {"judged": False, "aligned": False}
     result, verdicts = audited(samples=TRAIN[3:4].repeat(1000, 1), **options)
@@ -159,6 +161,7 @@ def test_half_of_training_at_zero_is_one_run_of_seven():
     assert verdicts.counts()["novel"] == 0
 
 
+@pytest.mark.integration
 def test_training_on_one_line_is_audited():
     """All weights of a checkpoint equal, and steps along a straight path: rank one."""
     levels = torch.arange(1.0, 13.0)[:, None]

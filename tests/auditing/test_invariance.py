@@ -19,6 +19,8 @@ from novelweights.auditing.stages import audit
 from novelweights.metrics import neighbors, sources
 from novelweights.weights.population import Population
 
+pytestmark = pytest.mark.integration
+
 few = settings(max_examples=6, deadline=None, derandomize=True, database=None)
 EITHER = pytest.mark.parametrize("alignment", [None, ALIGNMENT])
 TASK = task()

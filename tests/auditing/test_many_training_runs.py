@@ -14,6 +14,8 @@ from novelweights.auditing.stages import audit
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest
 
+pytestmark = pytest.mark.integration
+
 N, SAMPLE = 60, 20
 
 

@@ -29,6 +29,8 @@ from novelweights.weights.perturb import statistics_within
 from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.symmetry import NeuronSymmetry, random_transform
 
+pytestmark = pytest.mark.integration
+
 NORM = ("norm.weight", "norm.bias", "norm.running_mean", "norm.running_var")
 
 

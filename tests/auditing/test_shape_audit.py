@@ -17,6 +17,8 @@ from novelweights.seeding import rng_for
 from novelweights.tasks.shapes import FieldShapes
 from novelweights.weights.population import Population, sampled_records
 
+pytestmark = pytest.mark.integration
+
 N, KINDS = 20, ("generated", "training", "heldout")
 TRAIN, HELDOUT = boxes(30, "train", seed=1), boxes(30, "heldout", seed=2)
 

@@ -139,6 +139,7 @@ def test_ranks_of_fresh_runs_are_spread_evenly(fresh_result):
         assert (p_values <= 0.05).mean() < 0.12, name
 
 
+@pytest.mark.integration
 def test_a_tenth_of_copies_is_found_and_its_share_bounded(digits_zoo):
     weights = planted.mixed(digits_zoo, 200, copied=0.1, rng=seeded(1))
     result = audit(
@@ -439,6 +440,7 @@ def audit_of(zoo, weights, heldout=None):
     )
 
 
+@pytest.mark.integration
 def test_untrained_networks_are_broken_and_accused_of_nothing(digits_zoo):
     network = digits_zoo.network
     initial = torch.stack([network.initial(seeded(i)) for i in range(60)])
@@ -447,6 +449,7 @@ def test_untrained_networks_are_broken_and_accused_of_nothing(digits_zoo):
     assert verdicts.counts()["replica"] == verdicts.counts()["interpolation"] == 0
 
 
+@pytest.mark.integration
 def test_a_generator_that_repeats_one_fresh_run_is_not_novel(digits_zoo):
     one = planted.invented(digits_zoo, 1).repeat(40, 1)
     noised = one + 1e-3 * torch.randn(one.shape, generator=seeded(0))
@@ -468,6 +471,7 @@ def test_samples_given_as_held_out_runs_are_refused(digits_zoo):
         audit_of(digits_zoo, digits_zoo.heldout.weights[:30])
 
 
+@pytest.mark.integration
 def test_held_out_runs_of_another_recipe_do_not_allow_novel(digits_zoo):
     other = digits_zoo.population(1.3 * digits_zoo.heldout.weights)
     verdicts = judge(audit_of(digits_zoo, 1.3 * planted.invented(digits_zoo, 200), heldout=other))
@@ -481,6 +485,7 @@ def test_few_held_out_runs_still_see_a_checkpoint_that_is_too_far(digits_zoo):
     assert verdicts.counts()["novel"] < 6
 
 
+@pytest.mark.integration
 def test_parameters_in_another_order_are_put_in_order(digits_zoo):
     copies = planted.copies(digits_zoo, 20, rng=seeded(0))
     population = digits_zoo.population(copies)

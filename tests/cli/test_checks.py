@@ -99,6 +99,6 @@ def test_lint_with_warnings_only_ends_with_code_0(files: Path) -> None:
 def test_lint_refuses_what_holds_no_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     fails("lint", tmp_path / "none", says="nothing of that name")
-    fails("lint", tmp_path / "empty", says="the folder is empty")
+    fails("lint", tmp_path / "empty", says="an empty folder")
     (tmp_path / "empty" / "progress.json").write_text("{}")
     fails("lint", tmp_path / "empty", says="unfinished build")

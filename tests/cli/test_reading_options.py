@@ -32,6 +32,7 @@ def write(folder: Path, weights: torch.Tensor, name: str, before: str = "") -> P
     return folder
 
 
+@pytest.mark.integration
 def test_copies_are_found_whatever_form_each_role_has(tmp_path: Path) -> None:
     trained, fresh = rows("train"), rows("fresh")
     train = write(tmp_path / "train", trained, "seed{i}_step900.pt")

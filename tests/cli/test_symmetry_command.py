@@ -79,6 +79,7 @@ def audited(*options):
     return result, json.loads(Path("run/audit.json").read_text()) if result.exit_code == 0 else None
 
 
+@pytest.mark.integration
 def test_an_audit_takes_the_network_or_the_table(folder):
     renamed(folder)
     own = ("--network", "own_networks:small", "--input-shape", "4")
@@ -92,6 +93,7 @@ def test_an_audit_takes_the_network_or_the_table(folder):
     assert again["distance"] == told["distance"]
 
 
+@pytest.mark.integration
 def test_a_table_that_moves_running_statistics_is_taken_for_checkpoints_without(folder):
     for path in folder.glob("*/*.pt"):
         module = network_at("own_networks:normalized")
@@ -121,7 +123,7 @@ def test_what_does_not_fit_is_refused_with_its_name(folder):
         (("--symmetry", "nothing.json"), "expected auto, none or a symmetry file"),
         (("--symmetry", "own_networks.py"), "expected a symmetry table"),
         (own[:2], "expected the shape of one example, the network has no input_shape"),
-        (own[2:], "--input-shape: expected the network it is of"),
+        (own[2:], "(--network) beside --data and --input-shape"),
     ):
         result, _ = audited(*options)
         assert result.exit_code == 2, result.output

@@ -362,6 +362,7 @@ def test_continuous_moves_keep_the_outputs_and_have_one_canonical_form(case, rng
     assert float((after - before).norm() / before.norm()) < 1e-5
 
 
+@pytest.mark.integration
 def test_what_changes_outputs_changes_the_canonical_form(case, rng):
     module, table = case.network(), case.table
     trial = Trial(module, case.example, rng)
@@ -461,6 +462,7 @@ def renamed(table, other):
     return NeuronSymmetry(axes, signs, table.blocks, table.joined)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("network", "example"),
     [
@@ -511,6 +513,7 @@ def test_a_flip_needs_filter_bias_scale_and_mean(forgotten, rng):
     assert trial.change(broken, {}, signs) > 1e-3
 
 
+@pytest.mark.integration
 def test_heads_are_neurons_of_several_entries():
     table = symmetry_of(VisionTransformer(), noise(2, 3, 8, 8))
     at = "blocks.0.attn"
@@ -538,6 +541,7 @@ def test_whole_groups_of_a_grouped_convolution_move():
     assert table.blocks["conv3.weight"] == (1, 2, 1, 1)
 
 
+@pytest.mark.integration
 def test_what_is_not_used_or_constant_is_fixed():
     table = symmetry_of(Several(), (noise(3, 3), noise(3, 2)))
     assert table.axes["unused.weight"] == (None, None)

@@ -215,6 +215,7 @@ def test_the_network_and_the_random_numbers_stay_as_they_were():
         assert torch.equal(value, before[name]), name
 
 
+@pytest.mark.integration
 def test_the_table_does_not_depend_on_weights_precision_or_batch():
     network = ResNet()
     expected = symmetry_of(network, torch.randn(2, 3, 8, 8))

@@ -204,6 +204,7 @@ def test_one_run_is_shown_below_the_band_of_fresh_runs(one_run: RunFolder):
     assert draw_distances(one_run.result, few_runs=True)[0].axes[0].get_xscale() == "log"
 
 
+@pytest.mark.integration
 def test_generalization_gap_is_drawn_where_the_samples_tell_of_it(
     bare: AuditResult, drawn: dict[str, Drawing]
 ):

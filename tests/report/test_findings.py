@@ -15,6 +15,8 @@ from novelweights.report.findings import Outcome, PaperFinding, paper_findings
 from novelweights.seeding import rng_for
 from novelweights.tasks.task import Measure
 
+pytestmark = pytest.mark.integration
+
 IDENTICAL, NEARER, NEARER_THAN_FRESH, ALIKE, NO_GAIN, WORKS = range(6)
 
 

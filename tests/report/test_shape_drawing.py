@@ -22,6 +22,8 @@ from novelweights.report.shape_pairs import SHAPE_ARRAYS, shape_pairs
 from novelweights.report.shape_raster import AMBIENT, joint_frame, render, rotation
 from novelweights.report.trade_off import draw_trade_off
 
+pytestmark = pytest.mark.integration
+
 LEVEL_VIEW = rotation(0.0, 0.0)
 SIZE = (24, 32)
 

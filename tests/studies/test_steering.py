@@ -204,6 +204,7 @@ def test_numbers_equal_those_of_scipy_sklearn_and_a_loop_over_pairs():
         assert e.lower <= e.value <= e.upper
 
 
+@pytest.mark.integration
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     drawn = [summed_up(steered("noisy", n_starts=8, seed=seed)) for seed in range(30)]
     truth = summed_up(steered("noisy", n_starts=1000))

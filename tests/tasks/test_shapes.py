@@ -13,6 +13,8 @@ from novelweights.networks.neural_field import OccupancyField
 from novelweights.tasks.shapes import POINTS, FieldShapes, cloud_of, judging_clouds
 from novelweights.weights.population import Population, PopulationInfo, sampled_records
 
+pytestmark = pytest.mark.integration
+
 HALF = (0.35, 0.2, 0.1)
 
 

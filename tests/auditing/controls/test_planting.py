@@ -103,6 +103,7 @@ def test_averages_are_the_means_of_their_parents(planter, training, of):
     assert {plant.key for plant in plants.values() if plant.can_veto} == {"average_2"}
 
 
+@pytest.mark.integration
 def test_an_aligned_average_of_two_lies_half_way_between_them(planter, training):
     mixed = by_key(planter.mixtures(N))["average_2_aligned"].weights
     m = len(training)
@@ -326,6 +327,7 @@ def test_without_a_symmetry_nothing_is_moved_or_aligned():
     assert not any("moved" in key or "aligned" in key for key in controls)
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("quick")
 def test_without_held_out_runs_nothing_is_made_of_them_and_copies_are_seen():
     controls, judged = tiny_controls(n=20, heldout=None)

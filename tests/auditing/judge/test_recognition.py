@@ -57,7 +57,8 @@ def test_steps_of_a_run_under_different_names_count_once(trained, with_heldout, 
     assert kept.tolist() == list(range(2, 60, 3))  # the last of each
     assert fresh_kept.tolist() == (list(range(24)) if with_heldout else [])
     [warning] = told
-    assert warning.startswith("60 training checkpoints with different names come from 20 runs")
+    assert warning.code == "related-runs"
+    assert warning.text.startswith("60 training checkpoints")
 
 
 def test_steps_of_held_out_runs_count_once_too(trained):
@@ -90,6 +91,7 @@ def test_near_duplicates_are_merged_with_a_warning_that_names_the_count(trained)
     assert result.training_rows.tolist() == [*range(8, 20), *range(20, 28)]  # the last of each
 
 
+@pytest.mark.integration
 def test_a_folder_of_one_trajectory_is_one_run_and_identifies_nothing():
     data = load_data("digits")
     last = RECIPE.steps(len(data.train_y))
@@ -138,6 +140,7 @@ def test_honest_held_out_runs_are_not_warned_of():
     assert recipe_warnings(TRAIN, HELDOUT, task=task()) == []
 
 
+@pytest.mark.integration
 def test_honest_real_held_out_runs_are_not_warned_of(digits_zoo):
     zoo = digits_zoo
     train, heldout = zoo.training.select(slice(0, 30)), zoo.heldout.select(slice(0, 30))
@@ -146,6 +149,7 @@ def test_honest_real_held_out_runs_are_not_warned_of(digits_zoo):
     assert not noted(result.warnings, "other-recipe")
 
 
+@pytest.mark.integration
 def test_longer_held_out_runs_are_warned_of():
     longer = replace(HELDOUT, weights=1.3 * HELDOUT.weights)
     [warning] = recipe_warnings(TRAIN, longer)

@@ -108,6 +108,7 @@ def test_constant_layers_and_dead_units_are_warnings(fresh):
     only(lint(population(fresh[10:], symmetry=False)), Severity.NOTE, "dead units were not")
 
 
+@pytest.mark.integration
 def test_dead_units_of_deep_networks_are_told_by_their_layer(rng):
     layout = WeightLayout((("a", (3, 4)), ("b", (2, 4)), ("c", (6, 5)), ("d", (2, 6))))
     beside = {1: (AxisPart("ga", 3), AxisPart("gb", 2))}  # a and b side by side

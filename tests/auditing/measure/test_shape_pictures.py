@@ -17,6 +17,8 @@ from novelweights.tasks.surfaces import LEVEL, surface
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, Records
 
+pytestmark = pytest.mark.integration
+
 FIELD = OccupancyField(width=1)
 TASK = FieldShapes("balls", FIELD, np.zeros((1, 2048, 3), np.float32), resolution=20)
 NEIGHBORS = np.array([[4, 0, 1], [8, 1, 2], [3, 2, 5], [7, 6, 0], [1, 5, 4]])

@@ -22,6 +22,8 @@ from novelweights.auditing.result import TSNE_GROUPS, AuditResult
 from novelweights.auditing.stages import audit
 from novelweights.weights.population import Records
 
+pytestmark = pytest.mark.integration
+
 TRAIN, HELDOUT, SCRATCH = walks.training(), walks.heldout(), walks.from_scratch()
 OF_TRAINING = (
     "median_distance_training",

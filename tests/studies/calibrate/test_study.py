@@ -18,6 +18,8 @@ from novelweights.studies.calibrate.study import calibrate
 from novelweights.studies.calibrate.targets import groups_of, targets_of
 from novelweights.zoos.training import Recipe
 
+pytestmark = pytest.mark.integration
+
 TINY = replace(
     zoos.SCALES["smoke"],
     populations=2,
