@@ -1,0 +1,1 @@
+"""Populations in, numbers and verdicts out."""

@@ -1,0 +1,1 @@
+"""Numbers on tensors: no files, no models."""

@@ -1,0 +1,1 @@
+"""Target networks, each with its symmetry table."""

@@ -1,0 +1,1 @@
+"""Symmetry tables of any module: derived from a traced call, and proven."""
