@@ -3,6 +3,7 @@ tried on random weights, without the code that derives them."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 import pytest
@@ -38,10 +39,6 @@ from network_families import (
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from novelweights.networks.mlp import OneHiddenMLP
-from novelweights.networks.neural_field import OccupancyField
-from novelweights.networks.resnet import ResNet18
-from novelweights.networks.small_cnn import GRAY_CNN, SmallCNN
 from novelweights.networks.symmetry_of import layout_of, symmetry_of
 from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.continuous import Continuous, Rescaling
@@ -66,10 +63,11 @@ class Case(NamedTuple):
     signs: set[str]
     flips: dict[str, str]
     table: NeuronSymmetry | None = None
+    name: str = ""
 
 
 def family(name, network, example, groups, signs=(), flips=None):
-    return pytest.param(Case(network, example, groups, set(signs), flips or {}), id=name)
+    return Case(network, example, groups, set(signs), flips or {}, name=name)
 
 
 FAMILIES = [
@@ -180,25 +178,9 @@ FAMILIES = [
         {"first": 5, "second": 3},
         {"first", "second"},
     ),
-    family(
-        "residual mlp",
-        ResidualMlp,
-        noise(3, 5),
-        {"into": 7, "blocks.0.1": 6, "blocks.1.1": 6},
-    ),
-    family(
-        "MLP-Mixer",
-        Mixer,
-        noise(2, 3, 8, 8),
-        {"patch": 6, "tokens.0": 5, "channels.0": 8},
-    ),
-    family(
-        "SIREN",
-        Siren,
-        noise(7, 2),
-        {"layers.0": 6, "layers.1": 5},
-        {"layers.0", "layers.1"},
-    ),
+    family("residual mlp", ResidualMlp, noise(3, 5), {"into": 7, "blocks.0.1": 6, "blocks.1.1": 6}),
+    family("MLP-Mixer", Mixer, noise(2, 3, 8, 8), {"patch": 6, "tokens.0": 5, "channels.0": 8}),
+    family("SIREN", Siren, noise(7, 2), {"layers.0": 6, "layers.1": 5}, {"layers.0", "layers.1"}),
     family(
         "vision transformer",
         VisionTransformer,
@@ -257,10 +239,7 @@ FAMILIES = [
         flips={"norm": "conv"},
     ),
     family(
-        "convolutional autoencoder",
-        conv_autoencoder,
-        noise(2, 1, 8, 8),
-        {"0": 4, "2": 5, "4": 6},
+        "convolutional autoencoder", conv_autoencoder, noise(2, 1, 8, 8), {"0": 4, "2": 5, "4": 6}
     ),
     family("signals, slopes, instances", signal_network, noise(2, 2, 9), {"0": 5, "3": 4}),
     family("half of the channels", Sliced, noise(3, 4), {"first": 3, "first#2": 4, "part": 3}),
@@ -289,10 +268,24 @@ HEADS = {"qkv", "block.c_attn"} | {
 """Heads may flip, with their queries, keys, values and what reads them; that is not derived."""
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+BY_NAME = {family.name: family for family in FAMILIES}
+PRODUCTS = {
+    **{"vision transformer": 4, "attention unpacked by a new axis": 2},
+    **{"GPT": 2, "GPT with torch's attention": 2},
+}
+"""Of queries with keys, and of values with outputs."""
+
+
+@cache
+def table_of(name):
+    """The table of a family, derived once."""
+    return symmetry_of(BY_NAME[name].network(), BY_NAME[name].example)
+
+
+@pytest.fixture(params=BY_NAME)
 def case(request):
-    """A family with its table, which is derived once."""
-    return request.param._replace(table=symmetry_of(request.param.network(), request.param.example))
+    """A family with its table."""
+    return BY_NAME[request.param]._replace(table=table_of(request.param))
 
 
 def random_state(module, rng):
@@ -329,8 +322,13 @@ class Trial:
 
     def change(self, table, permutations, signs=None):
         """Largest change of an output, relative to the largest output."""
-        moved = transform(self.weights[None], self.layout, table, permutations, signs)[0]
-        state = {**self.state, **self.layout.unflatten(moved)}
+        return self.change_by(
+            transform(self.weights[None], self.layout, table, permutations, signs)[0]
+        )
+
+    def change_by(self, weights):
+        """The same, by these weights."""
+        state = {**self.state, **self.layout.unflatten(weights)}
         difference = outputs_of(self.module, state, self.example) - self.before
         return float(difference.abs().max() / self.before.abs().max())
 
@@ -347,26 +345,31 @@ def test_groups_are_those_written_by_hand_and_their_moves_keep_the_outputs(case,
         assert trial.change(table, *random_element(1, layout, table, rng=rng)) < 1e-8
 
 
-def test_continuous_moves_keep_the_outputs_and_have_one_canonical_form(case, rng):
-    module, table = case.network(), case.table
-    trial = Trial(module, case.example, rng)
+def test_continuous_symmetries_keep_the_outputs_and_have_one_canonical_form(case, rng):
+    table, trial = case.table, Trial(case.network(), case.example, rng)
     if not table.continuous:
         return
-    moved = random_rescaling(trial.weights[None], trial.layout, table, rng=rng)
-    state = {**trial.state, **trial.layout.unflatten(moved[0])}
-    assert not torch.allclose(moved[0], trial.weights, rtol=0.01)
-    difference = outputs_of(module, state, case.example) - trial.before
-    assert float(difference.abs().max() / trial.before.abs().max()) < 1e-8
+    rescaled = random_rescaling(trial.weights[None], trial.layout, table, rng=rng)
+    assert not torch.allclose(rescaled[0], trial.weights, rtol=0.01)
+    assert trial.change_by(rescaled[0]) < 1e-8
     form = CanonicalForm.of(trial.layout, table)
-    before, after = form.apply(trial.weights[None]), form.apply(moved)
+    before, after = form.apply(trial.weights[None]), form.apply(rescaled)
     assert float((after - before).norm() / before.norm()) < 1e-5
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_heads_have_products(name):
+    products = table_of(name).continuous.products.values()
+    assert len(products) == PRODUCTS[name]
+    assert all(product.left and product.right for product in products)
+    biased = BY_NAME[name].network is not FusedAttention
+    assert sum(len(p.idle) for p in products) == (len(products) // 2 if biased else 0)
 
 
 @pytest.mark.integration
 def test_what_changes_outputs_changes_the_canonical_form(case, rng):
-    module, table = case.network(), case.table
-    trial = Trial(module, case.example, rng)
-    form = CanonicalForm.of(trial.layout, table)
+    trial = Trial(case.network(), case.example, rng)
+    form = CanonicalForm.of(trial.layout, case.table)
     if form is None:
         return
     before = form.apply(trial.weights[None])
@@ -375,26 +378,21 @@ def test_what_changes_outputs_changes_the_canonical_form(case, rng):
         drawn[trial.layout.slices[name]] = 0.5 + torch.rand(
             torch.Size(shape).numel(), generator=rng, dtype=torch.float64
         )
-        state = {**trial.state, **trial.layout.unflatten(drawn)}
-        difference = outputs_of(module, state, case.example) - trial.before
-        if float(difference.abs().max() / trial.before.abs().max()) > 1e-3:
+        if trial.change_by(drawn) > 1e-3:
             change = (form.apply(drawn[None]) - before).norm() / before.norm()
             assert float(change) > 1e-5, name
 
 
 def test_no_place_of_a_scale_may_be_forgotten(case, rng):
-    module, table = case.network(), case.table
-    trial = Trial(module, case.example, rng)
+    table, trial = case.table, Trial(case.network(), case.example, rng)
     for name, scale in table.continuous.scales.items():
         for i in range(len(scale.members)):
             some = Rescaling(scale.group, (*scale.members[:i], *scale.members[i + 1 :]))
             if len({member.power for member in some.members}) < 2:
                 continue  # refused: one side only
             broken = replace(table, continuous=Continuous({name: some}))
-            moved = random_rescaling(trial.weights[None], trial.layout, broken, rng=rng)
-            state = {**trial.state, **trial.layout.unflatten(moved[0])}
-            difference = outputs_of(module, state, case.example) - trial.before
-            assert float(difference.abs().max() / trial.before.abs().max()) > 1e-6, (name, i)
+            rescaled = random_rescaling(trial.weights[None], trial.layout, broken, rng=rng)
+            assert trial.change_by(rescaled[0]) > 1e-6, (name, i)
 
 
 def test_no_axis_may_be_forgotten(case, rng):
@@ -426,19 +424,15 @@ def test_groups_that_have_no_signs_cannot_flip(case, rng):
 
 
 @pytest.mark.parametrize(
-    ("network", "example"),
+    "name",
     [
-        pytest.param(lambda: mlp(4, 5, 3), noise(3, 4), id="mlp"),
-        pytest.param(ResNet, noise(2, 3, 8, 8), id="ResNet"),
-        pytest.param(DenseNet, noise(2, 3, 6, 6), id="DenseNet"),
-        pytest.param(lenet, noise(2, 1, 28, 28), id="LeNet"),
-        pytest.param(conv_autoencoder, noise(2, 1, 8, 8), id="convolutional autoencoder"),
+        *("mlp, one hidden layer", "ResNet with basic blocks", "DenseNet", "LeNet"),
+        "convolutional autoencoder",
     ],
 )
-def test_axes_that_stay_fixed_may_not_move(network, example, rng):
-    module = network()
-    table = symmetry_of(module, example)
-    trial = Trial(module, example, rng)
+def test_axes_that_stay_fixed_may_not_move(name, rng):
+    table, case = table_of(name), BY_NAME[name]
+    trial = Trial(case.network(), case.example, rng)
     for name, shape in trial.layout.shapes:
         for axis, (group, size) in enumerate(zip(table.axes[name], shape, strict=True)):
             if group is None and size > 1 and axis not in table.joined.get(name, {}):
@@ -450,56 +444,10 @@ def test_axes_that_stay_fixed_may_not_move(network, example, rng):
                 assert trial.change(more, rolled) > 1e-6, (name, axis)
 
 
-def renamed(table, other):
-    """A table with the names that another gives to the same groups."""
-    names = {}
-    for name, axes in table.axes.items():
-        for mine, theirs in zip(axes, other.axes[name], strict=True):
-            assert names.setdefault(mine, theirs) == theirs
-    assert len(set(names.values())) == len(names)
-    axes = {name: tuple(names[group] for group in axes) for name, axes in table.axes.items()}
-    signs = frozenset(names[group] for group in table.sign_groups)
-    return NeuronSymmetry(axes, signs, table.blocks, table.joined)
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize(
-    ("network", "example"),
-    [
-        pytest.param(GRAY_CNN, noise(2, 784), id="small CNN, tanh"),
-        pytest.param(SmallCNN(3, "gelu", "kaiming"), noise(2, 3 * 784), id="small CNN, gelu"),
-        pytest.param(OneHiddenMLP(5, 4, 3, "relu"), noise(2, 5), id="mlp, relu"),
-        pytest.param(OneHiddenMLP(5, 4, 3, "tanh"), noise(2, 5), id="mlp, tanh"),
-        pytest.param(OccupancyField(width=7), noise(9, 3), id="occupancy field"),
-        pytest.param(ResNet18(4, 32, classes=10), noise(1, 3, 32, 32), id="ResNet-18"),
-    ],
-)
-def test_tables_of_our_networks_are_the_ones_written_by_hand(network, example):
-    module = network.module()
-    assert layout_of(module) == network.layout
-    table = symmetry_of(module, example, logits=not isinstance(network, OccupancyField))
-    by_hand = network.symmetry
-    assert renamed(table, by_hand) == NeuronSymmetry(
-        by_hand.axes, by_hand.sign_groups, by_hand.blocks
-    )
-    ours, theirs = table.continuous, by_hand.continuous
-    scales = [{frozenset(s.members) for s in some.scales.values()} for some in (ours, theirs)]
-    assert scales[0] == scales[1]
-    assert set(ours.shifts) == set(theirs.shifts)
-    assert ours.normalizations == theirs.normalizations
-
-
-def test_only_what_follows_the_last_maximum_flips_in_the_small_network():
-    table = symmetry_of(GRAY_CNN.module(), noise(2, 784))
-    assert table.sign_groups == {"conv3", "dense1"}
-    assert table.axes["dense1.weight"] == ("dense1", "conv3")
-    assert table.blocks == {"dense1.weight": (1, 9)}
-
-
 @pytest.mark.parametrize("forgotten", range(4))
 def test_a_flip_needs_filter_bias_scale_and_mean(forgotten, rng):
-    module, example = Vgg(norm=True), noise(2, 3, 16, 16)
-    table = symmetry_of(module, example)
+    name = "VGG with batch normalization"
+    table, case = table_of(name), BY_NAME[name]
     flip = table.flips["features.1"]
     assert flip == Flip(
         "features.0",
@@ -508,14 +456,14 @@ def test_a_flip_needs_filter_bias_scale_and_mean(forgotten, rng):
     some = tuple(name for i, name in enumerate(flip.parameters) if i != forgotten)
     broken = NeuronSymmetry(table.axes, flips={"features.1": Flip("features.0", some)})
     signs = {"features.1": torch.tensor([[-1.0, 1, -1, -1]])}
-    trial = Trial(module, example, rng)
+    trial = Trial(case.network(), case.example, rng)
     assert trial.change(table, {}, signs) < 1e-9
     assert trial.change(broken, {}, signs) > 1e-3
 
 
 @pytest.mark.integration
 def test_heads_are_neurons_of_several_entries():
-    table = symmetry_of(VisionTransformer(), noise(2, 3, 8, 8))
+    table = table_of("vision transformer")
     at = "blocks.0.attn"
     assert table.axes[f"{at}.in_proj_weight"] == (None, "patch")
     assert table.joined[f"{at}.in_proj_weight"] == {0: (AxisPart(at, 6, 3),) * 3}
@@ -525,7 +473,7 @@ def test_heads_are_neurons_of_several_entries():
 
 
 def test_joined_channels_have_a_part_for_each_layer():
-    joined = symmetry_of(DenseNet(), noise(2, 3, 6, 6)).joined
+    joined = table_of("DenseNet").joined
     parts = [AxisPart("stem", 4), *(AxisPart(f"convs.{i}", 3) for i in range(3))]
     assert joined["fc.weight"] == {1: tuple(parts)}
     for i in (1, 2):
@@ -534,7 +482,7 @@ def test_joined_channels_have_a_part_for_each_layer():
 
 
 def test_whole_groups_of_a_grouped_convolution_move():
-    table = symmetry_of(Bottleneck(groups=3, width=6), noise(2, 3, 6, 6))
+    table = table_of("ResNeXt, three groups of two channels")
     assert table.axes["conv2.weight"] == ("conv1", None, None, None)
     assert table.blocks["conv2.weight"] == (2, 1, 1, 1)
     assert table.axes["conv3.weight"] == ("stem", "conv1", None, None)
@@ -543,8 +491,8 @@ def test_whole_groups_of_a_grouped_convolution_move():
 
 @pytest.mark.integration
 def test_what_is_not_used_or_constant_is_fixed():
-    table = symmetry_of(Several(), (noise(3, 3), noise(3, 2)))
+    table = table_of("two inputs, several outputs")
     assert table.axes["unused.weight"] == (None, None)
     assert table.axes["shared.weight"] == ("left", "left")
-    assert symmetry_of(Gpt(), TOKENS).axes["block.bias"] == (None,) * 4
-    assert "head.weight" not in symmetry_of(Gpt(tied=True), TOKENS).axes  # it is wte.weight
+    assert table_of("GPT").axes["block.bias"] == (None,) * 4
+    assert "head.weight" not in table_of("GPT with tied embedding").axes  # it is wte.weight

@@ -3,13 +3,10 @@
 import pytest
 import torch
 from network_families import (
-    FusedAttention,
-    Gpt,
     ResidualMlp,
     ResNet,
     Siren,
     Vgg,
-    VisionTransformer,
     lenet,
     mlp,
 )
@@ -103,26 +100,6 @@ def test_a_residual_mlp_feels_its_scale_on_both_sides():
         written, read = written_and_read(scale)
         assert written
         assert read
-
-
-@pytest.mark.parametrize(
-    ("network", "example", "n"),
-    [
-        (VisionTransformer, noise(2, 3, 8, 8), 4),
-        (Gpt, TOKENS, 2),
-        (lambda: Gpt(flash=True), TOKENS, 2),
-        (FusedAttention, noise(2, 5, 4), 2),
-    ],
-    ids=["vit", "gpt", "gpt, fused", "qkv in one layer"],
-)
-def test_heads_have_products_of_queries_with_keys_and_of_values_with_outputs(network, example, n):
-    moves = found(network(), example)
-    assert len(moves.products) == n
-    for product in moves.products.values():
-        assert product.left
-        assert product.right
-    biased = network is not FusedAttention
-    assert sum(len(p.idle) for p in moves.products.values()) == (n // 2 if biased else 0)
 
 
 class OneHead(nn.Module):
