@@ -10,6 +10,7 @@ COMMON = {
     "seeding",
     "files",
     "plugins",
+    "lanes",
 }  # import nothing of ours but each other, open to all
 MAY_IMPORT = {
     "weights": set(),

@@ -10,7 +10,7 @@ from novelweights.errors import InputError
 from novelweights.networks.small_cnn import COLOR_CNN, COLOR_GELU_CNN, GRAY_CNN, SmallCNN
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.zoos import cnn_training
-from novelweights.zoos.cnn_kernel import adam_step, train_epoch
+from novelweights.zoos.cnn_kernel import Run, Steps, adam_step, train_epoch
 from novelweights.zoos.cnn_training import AdamRecipe, train_epochs, train_one_cnn
 
 
@@ -35,17 +35,17 @@ def gradients(network, data, batch_size):
     weights = network.initial(torch.Generator().manual_seed(0))
     if network.initialization == "uniform":
         weights *= 0.2  # in float32 tanh is flat where these weights lead to
-    mean, square = np.zeros((2, network.layout.size), np.float32)
+    run = Run(weights.numpy().copy(), *np.zeros((2, network.layout.size), np.float32))
     x, y = data.train_x.numpy(), data.train_y.numpy()
-    w, is_gelu = weights.numpy().copy(), network.activation == "gelu"
-    train_epoch(x, y, np.arange(batch_size), w, mean, square, 0, batch_size, is_gelu, 1e-3, 0.0)
+    is_gelu = network.activation == "gelu"
+    train_epoch(x, y, np.arange(batch_size), run, 0, Steps(batch_size, 1e-3, 0.0), is_gelu)
     module = network.module()
     module.load_state_dict(network.layout.unflatten(weights))
     module.double()
     logits = module(data.train_x[:batch_size].double())
     torch.nn.functional.cross_entropy(logits, data.train_y[:batch_size]).backward()
     expected = {name: parameter.grad for name, parameter in module.named_parameters()}
-    return network.layout.unflatten(torch.from_numpy(mean / np.float32(0.1))), expected
+    return network.layout.unflatten(torch.from_numpy(run.mean / np.float32(0.1))), expected
 
 
 @pytest.mark.parametrize(("network", "batch_size"), NETWORKS)
@@ -128,11 +128,11 @@ def test_steps_equal_those_of_torch_adam():
     rng = torch.Generator().manual_seed(0)
     weights = torch.nn.Parameter(torch.randn(2464, generator=rng))
     mine = weights.detach().clone().numpy()
-    mean, square = np.zeros_like(mine), np.zeros_like(mine)
+    run = Run(mine, np.zeros_like(mine), np.zeros_like(mine))
     optimizer = torch.optim.Adam([weights], lr=3e-3, weight_decay=0.1)
     for step in range(1, 30):
         weights.grad = torch.randn(2464, generator=rng) * 10.0 ** -(step % 9)
-        adam_step(mine, weights.grad.numpy(), mean, square, step, 3e-3, 0.1)
+        adam_step(run, weights.grad.numpy(), step, Steps(10, 3e-3, 0.1))
         optimizer.step()
     assert np.abs(mine - weights.detach().numpy()).max() < 1e-6
 

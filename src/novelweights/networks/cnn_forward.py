@@ -3,59 +3,101 @@
 The two large convolutions take two images side by side, their pixels in turn, so that sixteen
 lanes are eight neighboring pixels of both. Columns and rows are split into even and odd ones
 first: the four values that a maximum is taken of are then the same lane of four sums. The small
-layers behind take sixteen images, one in each lane.
+layers behind are matrix products over sixteen images.
 
-Arrays have one axis; their shapes are in the comments. Rows of the pooled first layer are 14 long
-of which 12 count.
+Images and maps have one axis; their shapes are in the comments. Rows of the pooled first layer are
+14 long of which 12 count.
 """
 
-from typing import no_type_check
+from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
 from numba import njit
 
-from novelweights.networks.lane_functions import gelu_of_two, tanh_of_two
-from novelweights.networks.lane_tuples import fma_all, spread4, spread5, spread6
-from novelweights.networks.lanes import (
-    even_pairs,
-    fma,
-    load16,
-    odd_pairs,
-    pick,
-    splat16,
-    store,
-    subtract,
-)
+from novelweights.lanes import even_pairs, fma_all, load, odd_pairs, pick, splat, spread, store
+from novelweights.networks.activations import activate
 
 IMAGES = 16
-"""In the lanes of the small layers."""
+"""Of one matrix product."""
 SIDE, PIXELS = 28, 784
 HALF_PLANE = 14 * 14 * 2  # every other pixel of every other row, of two images
 PLANES = 4 * HALF_PLANE
 MAP = 12 * 14 * 2  # one channel of the pooled first layer, of two images
 N1, N2, N3, N4, CLASSES = 8, 6, 4, 20, 10  # channels, then neurons
-VALUES2 = N2 * 16  # of the pooled second layer, per image
-VALUES3 = N3 * 9
+POOLED2 = 4 * N2 * 4 * 2  # values of the pooled second layer, of two images
+TAPS3 = N2 * 2 * 2
 SLACK = 16  # a last load may reach over the end
-# where weights begin, without those of the first layer
-CONV2 = 0
-BIAS2 = CONV2 + N2 * N1 * 25
-CONV3 = BIAS2 + N2
-BIAS3 = CONV3 + N3 * N2 * 4
-DENSE1 = BIAS3 + N3
-BIAS4 = DENSE1 + N4 * VALUES3
-DENSE2 = BIAS4 + N4
-BIAS5 = DENSE2 + CLASSES * N4
 
 
-@njit(forceinline=True)
+class Parameters(NamedTuple):
+    """Views of a flat vector of weights, or of a gradient."""
+
+    conv1: Any  # (8 * channels * 25,)
+    bias1: Any  # (8,)
+    conv2: Any  # (6 * 8 * 25,)
+    bias2: Any  # (6,)
+    conv3: Any  # (4, 6 * 2 * 2)
+    bias3: Any  # (4,)
+    dense1: Any  # (20, 36)
+    bias4: Any  # (20,)
+    dense2: Any  # (10, 20)
+    bias5: Any  # (10,)
+
+
+class SmallLayers(NamedTuple):
+    """What the layers behind the second convolution compute, sixteen images last."""
+
+    act2: Any  # (6, 4, 4, 16): the second layer's sums, which become activations
+    columns: Any  # (6 * 2 * 2, 9 * 16): of act2, what the third layer's weights are multiplied by
+    act3: Any  # (4, 9 * 16): the third layer's activations
+    act4: Any  # (20, 16)
+    logits: Any  # (10, 16)
+    slopes2: Any  # of act2, act3 and act4, flat: the activation's slopes; or empty
+    slopes3: Any
+    slopes4: Any
+
+
+@njit(cache=True, nogil=True)
 @no_type_check
-def first_layer_size(channels):
-    """Weights and biases of the first layer."""
-    return N1 * (25 * channels + 1)
+def parameters(flat, channels):
+    """The parameters in flat order."""
+    at1 = N1 * 25 * channels
+    at2 = at1 + N1
+    at3 = at2 + N2 * N1 * 25 + N2
+    at4 = at3 + N3 * TAPS3 + N3
+    at5 = at4 + N4 * N3 * 9 + N4
+    return Parameters(
+        flat[:at1],
+        flat[at1:at2],
+        flat[at2 : at3 - N2],
+        flat[at3 - N2 : at3],
+        flat[at3 : at4 - N3].reshape(N3, TAPS3),
+        flat[at4 - N3 : at4],
+        flat[at4 : at5 - N4].reshape(N4, N3 * 9),
+        flat[at5 - N4 : at5],
+        flat[at5 : at5 + CLASSES * N4].reshape(CLASSES, N4),
+        flat[at5 + CLASSES * N4 :],
+    )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
+@no_type_check
+def small_layers(with_slopes):
+    """Room for sixteen images."""
+    n2, n3, n4 = (N2 * 16 * IMAGES, N3 * 9 * IMAGES, N4 * IMAGES) if with_slopes else (0, 0, 0)
+    return SmallLayers(
+        np.zeros((N2, 4, 4, IMAGES), np.float32),
+        np.empty((TAPS3, 9 * IMAGES), np.float32),
+        np.empty((N3, 9 * IMAGES), np.float32),
+        np.empty((N4, IMAGES), np.float32),
+        np.empty((CLASSES, IMAGES), np.float32),
+        np.empty(n2, np.float32),
+        np.empty(n3, np.float32),
+        np.empty(n4, np.float32),
+    )
+
+
+@njit(cache=True, nogil=True)
 @no_type_check
 def split_pair(
     image,  # (channels * 784,)
@@ -76,189 +118,141 @@ def split_pair(
 
 @njit(forceinline=True)
 @no_type_check
-def _largest(at, a, b, c, d, pooled, where, right, below):
-    """Store the maximum of four and, if `where` has room, which it is; of equal ones the first."""
+def _largest(at, four, pooled, where, below):
+    """Store the maximum of two by two and, if `where` has room, which it is; of equal ones the
+    first. To the right is 1 from the first, down is `below`."""
+    a, b, c, d = four
     top, bottom = pick(b, a, b, a), pick(d, c, d, c)
     store(pooled, at, pick(bottom, top, bottom, top))
     if where.shape[0]:
-        zero, one = splat16(np.int32(0)), splat16(np.int32(right))
-        down, both = splat16(np.int32(below)), splat16(np.int32(below + right))
+        zero, one = splat(np.int32(0), 16), splat(np.int32(1), 16)
+        down, both = splat(np.int32(below), 16), splat(np.int32(below + 1), 16)
         store(where, at, pick(bottom, top, pick(d, c, both, down), pick(b, a, one, zero)))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def conv1_pooled(
-    weights,  # (d,)
-    channels,
+    w,  # Parameters
     planes,  # of `split_pair`
     pooled,  # (8, 12, 14, 2): filled with the pooled sums
     where,  # the same of int32: filled with the largest pixel's distance in an image; or empty
 ):
     """The first convolution of two images and its maxima over two by two pixels."""
-    step = 25 * channels
+    step = w.conv1.shape[0] // N1
     for first in range(0, N1, 4):
-        bias = spread4(weights, N1 * step + first, 1)
+        bias = spread(w.bias1, first, 1, 4)
         for at in range(0, MAP, 16):
             a = b = c = d = bias
-            for channel in range(channels):
+            for channel in range(step // 25):
                 for dy in range(5):
                     rows = at + channel * PLANES
                     top = rows + (dy % 2) * 2 * HALF_PLANE + (dy // 2) * SIDE
                     bottom = rows + ((dy + 1) % 2) * 2 * HALF_PLANE + ((dy + 1) // 2) * SIDE
                     for dx in range(5):
                         tap = channel * 25 + dy * 5 + dx
-                        factors = spread4(weights, first * step + tap, step)
+                        factors = spread(w.conv1, first * step + tap, step, 4)
                         left = (dx % 2) * HALF_PLANE + (dx // 2) * 2
                         right = ((dx + 1) % 2) * HALF_PLANE + ((dx + 1) // 2) * 2
-                        a = fma_all(load16(planes, top + left), factors, a)
-                        b = fma_all(load16(planes, top + right), factors, b)
-                        c = fma_all(load16(planes, bottom + left), factors, c)
-                        d = fma_all(load16(planes, bottom + right), factors, d)
+                        a = fma_all(load(planes, top + left, 16), factors, a)
+                        b = fma_all(load(planes, top + right, 16), factors, b)
+                        c = fma_all(load(planes, bottom + left, 16), factors, c)
+                        d = fma_all(load(planes, bottom + right, 16), factors, d)
             to = first * MAP + at
-            _largest(to, a[0], b[0], c[0], d[0], pooled, where, 1, SIDE)
-            _largest(to + MAP, a[1], b[1], c[1], d[1], pooled, where, 1, SIDE)
-            _largest(to + 2 * MAP, a[2], b[2], c[2], d[2], pooled, where, 1, SIDE)
-            _largest(to + 3 * MAP, a[3], b[3], c[3], d[3], pooled, where, 1, SIDE)
+            _largest(to, (a[0], b[0], c[0], d[0]), pooled, where, SIDE)
+            _largest(to + MAP, (a[1], b[1], c[1], d[1]), pooled, where, SIDE)
+            _largest(to + 2 * MAP, (a[2], b[2], c[2], d[2]), pooled, where, SIDE)
+            _largest(to + 3 * MAP, (a[3], b[3], c[3], d[3]), pooled, where, SIDE)
 
 
 @njit(forceinline=True)
 @no_type_check
-def _largest_columns(at, upper, other_upper, lower, other_lower, pooled, where):
-    """As `_largest`, of rows of two channels, eight pixels of two images each."""
-    _largest(
-        at,
+def _by_columns(upper, other_upper, lower, other_lower):
+    """Two by two of rows of two channels, eight pixels of two images each."""
+    return (
         even_pairs(upper, other_upper),
         odd_pairs(upper, other_upper),
         even_pairs(lower, other_lower),
         odd_pairs(lower, other_lower),
-        pooled,
-        where,
-        1,
-        14,
     )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def conv2_pooled(
-    weights,  # (d,)
-    start,  # of the second layer's weights
+    w,  # Parameters
     maps,  # (8, 12, 14, 2): the first layer, and slack
     pooled,  # (4 rows, 6 channels, 4 columns, 2 images): filled with the pooled sums
     where,  # the same of int32: filled with the largest value's distance in a map; or empty
 ):
     """The second convolution of two images and its maxima over two by two values."""
     for y in range(0, 8, 4):
-        rows0 = rows1 = rows2 = rows3 = spread6(weights, start + BIAS2, 1)
+        a = b = c = d = spread(w.bias2, 0, 1, 6)  # four rows
         for channel in range(N1):
             for dy in range(5):
                 for dx in range(5):
-                    factors = spread6(weights, start + channel * 25 + dy * 5 + dx, N1 * 25)
+                    factors = spread(w.conv2, channel * 25 + dy * 5 + dx, N1 * 25, 6)
                     at = channel * MAP + (y + dy) * SIDE + 2 * dx
-                    rows0 = fma_all(load16(maps, at), factors, rows0)
-                    rows1 = fma_all(load16(maps, at + SIDE), factors, rows1)
-                    rows2 = fma_all(load16(maps, at + 2 * SIDE), factors, rows2)
-                    rows3 = fma_all(load16(maps, at + 3 * SIDE), factors, rows3)
+                    a = fma_all(load(maps, at, 16), factors, a)
+                    b = fma_all(load(maps, at + SIDE, 16), factors, b)
+                    c = fma_all(load(maps, at + 2 * SIDE, 16), factors, c)
+                    d = fma_all(load(maps, at + 3 * SIDE, 16), factors, d)
         to = y // 2 * N2 * 8
-        _largest_columns(to, rows0[0], rows0[1], rows1[0], rows1[1], pooled, where)
-        _largest_columns(to + 16, rows0[2], rows0[3], rows1[2], rows1[3], pooled, where)
-        _largest_columns(to + 32, rows0[4], rows0[5], rows1[4], rows1[5], pooled, where)
-        _largest_columns(to + 48, rows2[0], rows2[1], rows3[0], rows3[1], pooled, where)
-        _largest_columns(to + 64, rows2[2], rows2[3], rows3[2], rows3[3], pooled, where)
-        _largest_columns(to + 80, rows2[4], rows2[5], rows3[4], rows3[5], pooled, where)
+        _largest(to, _by_columns(a[0], a[1], b[0], b[1]), pooled, where, 14)
+        _largest(to + 16, _by_columns(a[2], a[3], b[2], b[3]), pooled, where, 14)
+        _largest(to + 32, _by_columns(a[4], a[5], b[4], b[5]), pooled, where, 14)
+        _largest(to + 48, _by_columns(c[0], c[1], d[0], d[1]), pooled, where, 14)
+        _largest(to + 64, _by_columns(c[2], c[3], d[2], d[3]), pooled, where, 14)
+        _largest(to + 80, _by_columns(c[4], c[5], d[4], d[5]), pooled, where, 14)
 
 
-@njit(forceinline=True)
+@njit(cache=True, nogil=True)
 @no_type_check
-def activate(values, slopes, n, is_gelu):
-    """Apply the activation to n values in place; `slopes`, if it has room, gets its slopes."""
-    for at in range(0, n, 32):
-        x, y = load16(values, at), load16(values, at + 16)
-        if is_gelu:
-            x, y, slope, other = gelu_of_two(x, y)
-        else:
-            x, y = tanh_of_two(x, y)
-            zero, one = splat16(np.float32(0)), splat16(np.float32(1))
-            slope, other = fma(subtract(zero, x), x, one), fma(subtract(zero, y), y, one)
-        store(values, at, x)
-        store(values, at + 16, y)
-        if slopes.shape[0]:
-            store(slopes, at, slope)
-            store(slopes, at + 16, other)
-
-
-@njit(cache=True)
-@no_type_check
-def small_layers(
-    weights,  # (d,)
-    start,  # of the second layer's weights
-    is_gelu,
-    act2,  # (6, 4, 4, 16 images): the second layer's sums, which become activations
-    act3,  # (4, 9, 16): filled with the third layer's activations
-    act4,  # (20, 16): filled with the fourth layer's
-    logits,  # (10, 16): filled
-    slopes2,  # as act2, act3 and act4: filled with the activation's slopes; or empty
-    slopes3,
-    slopes4,
+def to_small_layers(
+    pooled,  # of `conv2_pooled`
+    first,  # of the two images
+    act2,  # of SmallLayers
 ):
-    """All behind the second convolution, one image in each lane."""
-    activate(act2, slopes2, VALUES2 * IMAGES, is_gelu)
-    for y in range(3):
-        for x in range(3):
-            sums = spread4(weights, start + BIAS3, 1)
-            for channel in range(N2):
-                for dy in range(2):
-                    for dx in range(2):
-                        factors = spread4(weights, start + CONV3 + channel * 4 + dy * 2 + dx, 24)
-                        at = ((channel * 4 + y + dy) * 4 + x + dx) * IMAGES
-                        sums = fma_all(load16(act2, at), factors, sums)
-            at = (y * 3 + x) * IMAGES
-            store(act3, at, sums[0])
-            store(act3, at + 9 * IMAGES, sums[1])
-            store(act3, at + 18 * IMAGES, sums[2])
-            store(act3, at + 27 * IMAGES, sums[3])
-    activate(act3, slopes3, VALUES3 * IMAGES, is_gelu)
-    dense(weights, start + DENSE1, start + BIAS4, act3, VALUES3, act4, N4)
-    activate(act4, slopes4, N4 * IMAGES, is_gelu)
-    dense(weights, start + DENSE2, start + BIAS5, act4, N4, logits, CLASSES)
-
-
-@njit(forceinline=True)
-@no_type_check
-def dense(weights, matrix, bias, inputs, n_inputs, outputs, n_outputs):
-    """A dense layer, sixteen images at once; `n_outputs` is a multiple of five."""
-    for first in range(0, n_outputs, 5):
-        sums = spread5(weights, bias + first, 1)
-        for i in range(n_inputs):
-            factors = spread5(weights, matrix + first * n_inputs + i, n_inputs)
-            sums = fma_all(load16(inputs, i * IMAGES), factors, sums)
-        at = first * IMAGES
-        store(outputs, at, sums[0])
-        store(outputs, at + IMAGES, sums[1])
-        store(outputs, at + 2 * IMAGES, sums[2])
-        store(outputs, at + 3 * IMAGES, sums[3])
-        store(outputs, at + 4 * IMAGES, sums[4])
-
-
-@njit(forceinline=True)
-@no_type_check
-def to_image_lanes(pooled, first, act2):
-    """The pooled second layer of two images, (4, 6, 4, 2), into lanes `first` and the next."""
+    """The pooled second layer of two images beside those of the others."""
     for y in range(4):
         for channel in range(N2):
             for x in range(4):
                 at = ((y * N2 + channel) * 4 + x) * 2
-                to = ((channel * 4 + y) * 4 + x) * IMAGES + first
-                act2[to] = pooled[at]
-                act2[to + 1] = pooled[at + 1]
+                act2[channel, y, x, first] = pooled[at]
+                act2[channel, y, x, first + 1] = pooled[at + 1]
+
+
+@njit(forceinline=True)
+@no_type_check
+def _product(matrix, inputs, bias, out):
+    np.dot(matrix, inputs, out)
+    for row in range(out.shape[0]):  # loops are compiled several times as fast as array sums
+        for k in range(out.shape[1]):
+            out[row, k] += bias[row]
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def fill_small_layers(w, s, is_gelu):
+    """All behind the second convolution, from its sums to the logits."""
+    activate(s.act2.reshape(-1), s.slopes2, is_gelu)
+    for tap in range(TAPS3):
+        channel, dy, dx = tap // 4, tap // 2 % 2, tap % 2
+        for y in range(3):
+            for x in range(3):
+                for k in range(IMAGES):
+                    s.columns[tap, (y * 3 + x) * IMAGES + k] = s.act2[channel, y + dy, x + dx, k]
+    _product(w.conv3, s.columns, w.bias3, s.act3)
+    activate(s.act3.reshape(-1), s.slopes3, is_gelu)
+    _product(w.dense1, s.act3.reshape(-1, IMAGES), w.bias4, s.act4)
+    activate(s.act4.reshape(-1), s.slopes4, is_gelu)
+    _product(w.dense2, s.act4, w.bias5, s.logits)
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
 def population_logits(
     weights,  # (n, d)
-    channels,
     is_gelu,
     x,  # (examples, channels * 784)
     first,  # of the images to take, and the one behind the last
@@ -266,14 +260,11 @@ def population_logits(
     logits,  # (n, classes, examples): filled for these images
 ):
     """Logits of all networks on some images, which stay in the cache while networks change."""
-    start = first_layer_size(channels)
+    channels = x.shape[1] // PIXELS
     planes = np.zeros((IMAGES // 2, channels * PLANES + SLACK), np.float32)
     maps = np.zeros(N1 * MAP + SLACK, np.float32)
-    pooled = np.empty(4 * N2 * 8, np.float32)
-    act2 = np.zeros(VALUES2 * IMAGES, np.float32)
-    act3 = np.empty(VALUES3 * IMAGES, np.float32)
-    act4 = np.empty(N4 * IMAGES, np.float32)
-    out = np.empty(CLASSES * IMAGES, np.float32)
+    pooled = np.empty(POOLED2, np.float32)
+    small = small_layers(with_slopes=False)
     unused, unused_index = np.empty(0, np.float32), np.empty(0, np.int32)
     for group in range(first, end, IMAGES):
         n = min(IMAGES, end - group)
@@ -281,13 +272,13 @@ def population_logits(
             other = group + min(2 * pair + 1, n - 1)  # an odd group repeats its last image
             split_pair(x[group + 2 * pair], x[other], planes[pair])
         for network in range(weights.shape[0]):
-            w = weights[network]
+            w = parameters(weights[network], channels)
             for pair in range((n + 1) // 2):
-                conv1_pooled(w, channels, planes[pair], maps, unused_index)
-                activate(maps, unused, N1 * MAP, is_gelu)
-                conv2_pooled(w, start, maps, pooled, unused_index)
-                to_image_lanes(pooled, 2 * pair, act2)
-            small_layers(w, start, is_gelu, act2, act3, act4, out, unused, unused, unused)
+                conv1_pooled(w, planes[pair], maps, unused_index)
+                activate(maps[: N1 * MAP], unused, is_gelu)
+                conv2_pooled(w, maps, pooled, unused_index)
+                to_small_layers(pooled, 2 * pair, small.act2)
+            fill_small_layers(w, small, is_gelu)
             for c in range(CLASSES):
                 for k in range(n):
-                    logits[network, c, group + k] = out[c * IMAGES + k]
+                    logits[network, c, group + k] = small.logits[c, k]

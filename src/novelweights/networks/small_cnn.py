@@ -124,7 +124,7 @@ class SmallCNN:
 
         def some(first: int) -> None:
             end = min(first + IMAGES_AT_ONCE, len(x))
-            population_logits(w, self.channels, is_gelu, images, first, end, logits.numpy())
+            population_logits(w, is_gelu, images, first, end, logits.numpy())
 
         with ThreadPoolExecutor(numba.get_num_threads()) as threads:
             list(threads.map(some, range(0, len(x), IMAGES_AT_ONCE)))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from novelweights.data.images import ImageData
 from novelweights.networks.small_cnn import SmallCNN
-from novelweights.zoos.cnn_kernel import train_epoch
+from novelweights.zoos.cnn_kernel import Run, Steps, train_epoch
 from novelweights.zoos.training import RUNS_AT_ONCE, full_batches, require_fit, require_sizes
 
 
@@ -100,6 +100,7 @@ def _epochs(
     if initial is not None:
         weights = initial.repeat(len(weights), 1)
     mean, square = torch.zeros_like(weights), torch.zeros_like(weights)
+    steps = Steps(recipe.batch_size, recipe.learning_rate, recipe.weight_decay)
 
     def one_epoch(run: int, epoch: int) -> None:
         order = torch.randperm(len(y), generator=rngs[run]).numpy()
@@ -107,14 +108,10 @@ def _epochs(
             x,
             y,
             order,
-            weights[run].numpy(),
-            mean[run].numpy(),
-            square[run].numpy(),
+            Run(weights[run].numpy(), mean[run].numpy(), square[run].numpy()),
             epoch * per_epoch,
-            recipe.batch_size,
+            steps,
             network.activation == "gelu",
-            recipe.learning_rate,
-            recipe.weight_decay,
         )
 
     with ThreadPoolExecutor(numba.get_num_threads()) as threads:
