@@ -3,7 +3,7 @@
 The straightforward way, that of the paper's released evaluation written anew, forms all inner
 products of points within and across two clouds for a batch of pairs, though of those within a
 cloud only the diagonal is needed, and takes minima over whole matrices. The other way makes one
-`cKDTree` of each cloud and searches it for the points of the other, in the order of that one's
+`KDTree` of each cloud and searches it for the points of the other, in the order of that one's
 tree, on as many threads. Both are measured on a subset of pairs and scaled. The nearest clouds are
 searched among shapes of a few classes, each with many variants, as airplanes are. Every call of
 ours sorts its clouds anew.
@@ -12,7 +12,7 @@ ours sorts its clouds anew.
 import numba
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from benchmarks.timing import take_turns
 from novelweights.metrics.point_clouds import chamfer, nearest_clouds, normalized
@@ -83,9 +83,9 @@ def _by_products(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def _by_trees(query: np.ndarray, references: np.ndarray) -> np.ndarray:
     """Distances of one cloud to several, a tree of each cloud made once."""
-    threads, tree = numba.get_num_threads(), cKDTree(query)
+    threads, tree = numba.get_num_threads(), KDTree(query)
     distances = []
-    for other in map(cKDTree, references):
+    for other in map(KDTree, references):
         there, _ = other.query(tree.data[tree.indices], workers=threads)
         back, _ = tree.query(other.data[other.indices], workers=threads)
         distances.append(np.square(there).mean() + np.square(back).mean())

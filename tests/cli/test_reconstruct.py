@@ -113,7 +113,7 @@ def test_what_cannot_be_reconstructed_ends_in_one_line(chain: Path, tmp_path: Pa
     attempt(model=chain / "zoo", says="expected the folder of a fitted generator")
     attempt(population=tmp_path / "none", says="there is nothing of that name")
     attempt("--task", "digit", says="did you mean 'digits'")
-    attempt("--task", "none", says="expected one that knows errors")
+    attempt("--task", "none", says="a task that knows errors")
     attempt("--task", "mnist-5k", says="name the task that fits it")
     built = ("zoo", "build", "digits-wide-mlp-steps", "--runs", 2, "--checkpoints", 2)
     words = ("-o", tmp_path / "wide", "--heldout-runs", 0, "--start-runs", 0)

@@ -141,7 +141,7 @@ def test_noise_is_added_to_the_checkpoints_of_a_folder(evaluated: Path, tmp_path
     result = run(*words)
     assert result.exit_code == 0, result.output
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert manifest["inputs"]["noise-from"]["rows"] == 3
+    assert manifest["inputs"]["noise_from"]["rows"] == 3
     assert f"--noise-from {tmp_path / 'chosen'}" in manifest["command"]
     audit = json.loads((tmp_path / "run" / "audit.json").read_text())
     assert audit["about"]["noise_from"]["n"] == 3

@@ -174,14 +174,14 @@ def test_the_page_without_the_others_says_so(tmp_path: Path):
     assert "what these baselines do is not known" in text
     assert "not available" in text
     assert "how far a fresh run of the recipe lies" in text
-    assert "Ranks place a checkpoint among the training checkpoints, no independent ones" in text
+    assert "P-values place a checkpoint among the training checkpoints, no independent ones" in text
     for said_of_fresh_runs in ("nearer_p_value", "copied_share", "fresh runs, p =", "never novel"):
         assert said_of_fresh_runs not in text
 
 
 def test_the_page_with_held_out_runs_keeps_what_counts_them(folder):
     text = text_of(page_of(folder))
-    assert "Ranks place a checkpoint among the held-out runs" in text
+    assert "P-values place a checkpoint among the held-out runs" in text
     for key in ("nearer_p_value", "copied_share", "repeated_share"):
         assert key in text
     assert "Bootstrap over samples and held-out runs" in text

@@ -32,7 +32,7 @@ class Packed(NamedTuple):
     highs: Any  # (n, 3, leaves) float32
     outermost_first: Any  # (n, leaves) int64
     few: Any  # (n, 3, padded) float32: one point of each leaf, the last again to fill up
-    count: int  # of points in a cloud
+    n_points: int  # of a cloud
 
 
 class _Cloud(NamedTuple):
@@ -42,7 +42,7 @@ class _Cloud(NamedTuple):
     low: Any
     high: Any
     outermost_first: Any
-    count: int
+    n_points: int
 
 
 class _Scratch(NamedTuple):
@@ -113,7 +113,7 @@ def _leaf_sum(a, leaf, b, scratch):  # pragma: no cover - compiled
             there = near[candidate] * LEAF
             worst = _improve_leaf(a.points, here, b.points, there, there + LEAF, best)
     total = 0.0
-    for lane in range(min(LEAF, a.count - here)):
+    for lane in range(min(LEAF, a.n_points - here)):
         total += best[lane]
     return total
 
@@ -130,11 +130,11 @@ def _pair_distance(a, b, limit, scratch):  # pragma: no cover - compiled
         if step < a.low.shape[1]:
             leaf = a.outermost_first[step]
             scratch.sums[0, leaf] = _leaf_sum(a, leaf, b, scratch)
-            so_far += scratch.sums[0, leaf] / a.count
+            so_far += scratch.sums[0, leaf] / a.n_points
         if step < b.low.shape[1]:
             leaf = b.outermost_first[step]
             scratch.sums[1, leaf] = _leaf_sum(b, leaf, a, scratch)
-            so_far += scratch.sums[1, leaf] / b.count
+            so_far += scratch.sums[1, leaf] / b.n_points
         if so_far * SLACK > limit:
             return np.inf
     total, total2 = 0.0, 0.0
@@ -142,14 +142,14 @@ def _pair_distance(a, b, limit, scratch):  # pragma: no cover - compiled
         total += scratch.sums[0, leaf]
     for leaf in range(b.low.shape[1]):
         total2 += scratch.sums[1, leaf]
-    return total / a.count + total2 / b.count
+    return total / a.n_points + total2 / b.n_points
 
 
 @njit(forceinline=True)
 @no_type_check
 def _cloud(packed, row):  # pragma: no cover - compiled
     order = packed.outermost_first[row]
-    return _Cloud(packed.points[row], packed.lows[row], packed.highs[row], order, packed.count)
+    return _Cloud(packed.points[row], packed.lows[row], packed.highs[row], order, packed.n_points)
 
 
 @njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 from jaxtyping import Bool, Float, Float32
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from novelweights.errors import InputError
@@ -242,7 +242,7 @@ def _packed(clouds: Float32[np.ndarray, "n p 3"]) -> Packed:
     points = np.empty((n, 3, leaves * LEAF), np.float32)
 
     def fill(row: int) -> None:
-        order = cKDTree(clouds[row], LEAF, compact_nodes=False).indices
+        order = KDTree(clouds[row], LEAF, compact_nodes=False).indices
         points[row, :, :count] = clouds[row, order].T
         points[row, :, count:] = points[row, :, count - 1 : count]
 

@@ -131,11 +131,13 @@ def read_summary(data: Mapping[str, Any], criteria: type, answers: Mapping[str, 
 
 
 def _quantity(entry: Mapping[str, Any]) -> Quantity:
-    numbers = {
+    words: dict[str, Any] = {
+        name: str(entry[name]) for name in ("key", "label", "definition", "unit")
+    }
+    numbers: dict[str, Any] = {
         name: None if entry[name] is None else float(entry[name])
         for name in ("value", "lower", "upper", "level")
     }
-    words = {name: str(entry[name]) for name in ("key", "label", "definition", "unit")}
     return Quantity(**words, **numbers, n=int(entry["n"]))
 
 
@@ -212,7 +214,7 @@ def write_page(
     summary: Summary,
     about: Mapping[str, Any],
     answer: str,
-    tones: Mapping[str, Verdict],
+    tones: Mapping[Any, Verdict],
     **content: Any,
 ) -> Path:
     """Write `report.html` and `figures/` into the run folder of a study.

@@ -17,6 +17,7 @@ from novelweights.auditing.judge.p_values import NullDistribution
 from novelweights.auditing.judge.statistics import Share, share_beyond
 from novelweights.auditing.judge.verdict import judge, judge_checkpoints
 from novelweights.auditing.measure.quantities import Evidence, quantities
+from novelweights.auditing.measure.terms import Terms
 from novelweights.auditing.result import AuditResult, DistanceInfo, Measurements
 from novelweights.seeding import numpy_rng_for
 from novelweights.studies.calibrate.measured import Measured
@@ -220,7 +221,7 @@ def _judge_population(
         generated=generated,
         null=heldout,
         scored=generated,
-        has_heldout=True,
+        terms=Terms(is_one_run=False, has_heldout=True),
         n_training=len(measured.training),
         p_values=p_values,
         counted=np.ones(len(generated), dtype=bool),
@@ -235,7 +236,7 @@ def _judge_population(
         baselines={},
         baseline_notes={},
         p_values=p_values,
-        quantities=quantities(evidence, rng=rng),
+        quantities=tuple(quantities(evidence, rng=rng)),
         distance=DistanceInfo("aligned L2", is_exact=measured.is_exact, symmetry="of the zoo"),
         quality=quality,
         novelty=novelty,

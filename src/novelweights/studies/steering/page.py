@@ -107,10 +107,9 @@ def read_steering(folder: Path) -> SteeringRun:
     def parse(data: Mapping[str, Any]) -> SteeringRun:
         columns = pd.DataFrame(data["rows"])[[*COLUMNS]].drop(columns="seen").astype(float)
         least, greatest = map(float, data["loss_range"])
-        arrays = {name: values.to_numpy() for name, values in columns.items()}
-        steering = Steering(
-            **arrays | {"start": arrays["start"].astype(np.int64)}, loss_range=(least, greatest)
-        )
+        arrays: dict[str, Any] = {str(name): values.to_numpy() for name, values in columns.items()}
+        arrays["start"] = arrays["start"].astype(np.int64)
+        steering = Steering(**arrays, loss_range=(least, greatest))
         answers = {"answer": Answer(data["summary"]["answer"])}
         summary = read_summary(data["summary"], SteeringCriteria, answers)
         return SteeringRun(steering, summary, dict(data["about"]))
