@@ -216,6 +216,7 @@ def test_moved_copies_are_missed_without_the_declared_symmetry_and_it_says_so(sm
     assert judge(small_audit(small, weights)).counts()["replica"] == N
 
 
+@pytest.mark.integration
 def test_without_held_out_runs_the_audit_is_exploratory_and_never_novel(small):
     fresh = judge(small_audit(small, small.fresh.weights, heldout=None, task=small.task))
     assert fresh.counts()["novel"] == 0
@@ -274,6 +275,7 @@ def test_the_order_of_the_samples_does_not_matter(small):
         np.testing.assert_array_equal(p_values, other.p_values[name][::-1])
 
 
+@pytest.mark.integration
 def test_the_same_seed_gives_the_same_result(small):
     options = {"task": small.task}
     weights = small.fresh.weights[:20]
@@ -287,6 +289,7 @@ def test_the_same_seed_gives_the_same_result(small):
     )
 
 
+@pytest.mark.integration
 def test_matched_noise_is_as_novel_as_the_generated(small):
     result = small_audit(small, small.fresh.weights, task=small.task)
     novelty = float(np.median(result.generated.novelty))
@@ -479,6 +482,7 @@ def test_held_out_runs_of_another_recipe_do_not_allow_novel(digits_zoo):
     assert any("same recipe" in point for point in verdicts.population.would_decide)
 
 
+@pytest.mark.integration
 def test_few_held_out_runs_still_see_a_checkpoint_that_is_too_far(digits_zoo):
     few = digits_zoo.heldout.select(slice(0, 40))
     verdicts = judge(audit_of(digits_zoo, 1.5 * planted.invented(digits_zoo, 60), heldout=few))

@@ -292,6 +292,7 @@ def test_one_training_run_is_too_few(chain: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.integration
 def test_full_disk_is_one_line_and_loses_nothing(
     chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,7 @@ def test_networks_that_cannot_be_used_are_refused(folder, network, shape, words)
     assert "Traceback" not in result.output
 
 
+@pytest.mark.integration
 def test_a_chain_of_state_dicts_is_aligned_without_being_told(folder, rng):
     network = DeepMLP(4, (6, 5), 2)
     train = torch.randn(30, network.layout.size, generator=rng)

@@ -233,6 +233,7 @@ def test_what_cannot_be_told_is_none(trained, rng):
     assert None in answers
 
 
+@pytest.mark.integration
 def test_chance_rarely_looks_like_a_shared_initialization(rng):
     network = OneHiddenMLP(6, 3, 2)
     alignment = Alignment(network.layout, network.symmetry)

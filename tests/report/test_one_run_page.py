@@ -166,6 +166,7 @@ def test_the_page_says_what_one_run_cannot_show(folder):
     assert page.count("<svg ") == page.count('<svg role="img" aria-label=')
 
 
+@pytest.mark.integration
 def test_the_page_without_the_others_says_so(tmp_path: Path):
     result = audited("copy", heldout=None, task=None, from_scratch=None)
     text = text_of(page_of(written(tmp_path / "audit", result, "copy")))
@@ -187,6 +188,7 @@ def test_the_page_with_held_out_runs_keeps_what_counts_them(folder):
     assert "Bootstrap over samples and held-out runs" in text
 
 
+@pytest.mark.integration
 def test_equal_folders_give_equal_pages(folder, tmp_path: Path):
     again = Path(shutil.copytree(folder, tmp_path / "again"))
     build_report(again)

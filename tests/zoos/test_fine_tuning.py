@@ -116,6 +116,7 @@ class Stop(Exception):
     """Stands for a kill."""
 
 
+@pytest.mark.integration
 def test_a_build_that_was_killed_ends_with_the_same_bytes(
     toy_set: PixelData, tmp_path: Path
 ) -> None:
