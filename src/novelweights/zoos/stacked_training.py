@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from novelweights.networks.mlp import DeepMLP
 from novelweights.networks.small_resnet import SmallResNet
+from novelweights.zoos.sgd_kernel import Runs, Sgd
 
 StackedNetwork = DeepMLP | SmallResNet
 """Those trained here."""
@@ -23,39 +24,26 @@ def stacked_epoch(
     x: Float[Tensor, "examples inputs"],
     y: Int[Tensor, " examples"],
     order: Int[Tensor, "runs examples"],
-    weights: Float[Tensor, "runs d"],
-    velocity: Float[Tensor, "runs d"],
-    saved: Float[Tensor, "runs saves d"],
-    save_steps: Int[Tensor, "runs saves"],
-    loss: Float[Tensor, "runs saves"],
-    accuracy: Float[Tensor, "runs saves"],
+    runs: Runs,
     first_step: int,
-    batch_size: int,
-    settings: tuple[float, float, float],
+    how: Sgd,
 ) -> None:
     """Train all runs for one epoch of full batches, and keep what is asked for.
-
-    Weights, velocity, saved, loss and accuracy are changed in place.
 
     Args:
         network: Target network.
         x: Training examples.
         y: Their labels.
         order: Each run's order of the examples.
-        weights: Each run's weights.
-        velocity: Each run's momentum.
-        saved: Where checkpoints go.
-        save_steps: After which step each goes there.
-        loss: Mean cross-entropy of the minibatch that led to each.
-        accuracy: Percent, of the same.
+        runs: Their state in tensors, changed in place.
         first_step: Steps done before this epoch.
-        batch_size: Examples per step.
-        settings: Learning rate, momentum (Nesterov), weight decay.
+        how: Batch size, learning rate, momentum, weight decay.
     """
-    learning_rate, momentum, decay = settings
+    weights, velocity, saved, save_steps, loss, accuracy = runs
+    size = how.batch_size
     has_statistics = isinstance(network, SmallResNet)
-    for k in range(order.shape[1] // batch_size):
-        some = order[:, k * batch_size : (k + 1) * batch_size]
+    for k in range(order.shape[1] // size):
+        some = order[:, k * size : (k + 1) * size]
         labels = y[some]
         learned = weights.clone().requires_grad_(True)
         if has_statistics:
@@ -64,9 +52,11 @@ def stacked_epoch(
             logits, running = network.forward(learned, x[some]), {}
         each = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").mean(dim=1)
         [slope] = torch.autograd.grad(each.sum(), learned)
-        slope.add_(weights * network.is_learned if has_statistics else weights, alpha=decay)
-        velocity.mul_(momentum).add_(slope)
-        weights.sub_(slope.add_(velocity, alpha=momentum), alpha=learning_rate)
+        slope.add_(
+            weights * network.is_learned if has_statistics else weights, alpha=how.weight_decay
+        )
+        velocity.mul_(how.momentum).add_(slope)
+        weights.sub_(slope.add_(velocity, alpha=how.momentum), alpha=how.learning_rate)
         for name, values in running.items():
             weights[:, network.layout.slices[name]] = values
         now = save_steps == first_step + k + 1

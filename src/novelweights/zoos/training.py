@@ -20,7 +20,7 @@ from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.networks.network import TargetNetwork
 from novelweights.networks.resnet import whole_state
-from novelweights.zoos.sgd_kernel import train_epoch
+from novelweights.zoos.sgd_kernel import Runs, Sgd, train_epoch
 from novelweights.zoos.stacked_training import StackedNetwork, stacked_epoch
 
 RUNS_AT_ONCE = 32  # bounds memory (data orders, saved steps); results do not depend on it
@@ -48,6 +48,11 @@ class Recipe:
     def learning_rate_in(self, epoch: int) -> float:
         """The learning rate inside an epoch, counted from 0."""
         return self.learning_rate / 2 * (1 + math.cos(math.pi * epoch / self.epochs))
+
+    def sgd_in(self, epoch: int) -> Sgd:
+        """The steps of an epoch, counted from 0."""
+        rate = self.learning_rate_in(epoch)
+        return Sgd(self.batch_size, rate, self.momentum, self.weight_decay)
 
     def steps(self, n_examples: int) -> int:
         """Optimizer steps of a whole run.
@@ -130,66 +135,47 @@ def train_trajectories(
         raise ValueError(f"steps to save must be in 0..{n_steps}")
     if (save_steps.diff(dim=1) < 0).any():
         raise ValueError("steps to save must ascend in each row")
-    saved = np.empty((*save_steps.shape, network.layout.size), np.float32)
-    loss, accuracy = np.empty(tuple(save_steps.shape)), np.empty(tuple(save_steps.shape))
-    x = np.ascontiguousarray(data.train_x.numpy())
-    y = data.train_y.numpy()
-    per_epoch = n_steps // recipe.epochs
+    d, n_saves = network.layout.size, save_steps.shape[1]
+    saved = torch.empty(len(run_seeds), n_saves, d)
+    loss, accuracy = torch.empty(2, len(run_seeds), n_saves, dtype=torch.float64)
     for start in range(0, len(run_seeds), RUNS_AT_ONCE):
-        group = slice(start, min(start + RUNS_AT_ONCE, len(run_seeds)))
+        group = slice(start, start + RUNS_AT_ONCE)
         rngs = [torch.Generator().manual_seed(seed) for seed in run_seeds[group]]
         starts = torch.stack([network.initial(rng) for rng in rngs])  # drawn before the data order
         if initial is not None:
-            starts = initial.expand_as(starts)
-        weights = starts.numpy().copy()
-        velocity = np.zeros_like(weights)
-        steps = np.ascontiguousarray(save_steps[group].numpy().astype(np.int64))
-        kept = saved[group]
-        for run, at in enumerate(steps):
-            kept[run, at == 0] = weights[run]
+            starts = initial.repeat(len(rngs), 1)
+        saved[group] = starts[:, None]  # what is kept of step 0
+        steps = save_steps[group].to(torch.int64).contiguous()
+        runs = Runs(
+            starts, torch.zeros_like(starts), saved[group], steps, loss[group], accuracy[group]
+        )
         for epoch in range(recipe.epochs):
-            order = torch.stack([torch.randperm(len(y), generator=rng) for rng in rngs])
-            rate = recipe.learning_rate_in(epoch)
-            if not isinstance(network, OneHiddenMLP):
-                stacked_epoch(
-                    network,
-                    data.train_x,
-                    data.train_y,
-                    order,
-                    torch.from_numpy(weights),
-                    torch.from_numpy(velocity),
-                    torch.from_numpy(kept),
-                    torch.from_numpy(steps),
-                    torch.from_numpy(loss[group]),
-                    torch.from_numpy(accuracy[group]),
-                    epoch * per_epoch,
-                    recipe.batch_size,
-                    (rate, recipe.momentum, recipe.weight_decay),
-                )
-            else:
-                train_epoch(
-                    x,
-                    y,
-                    order.numpy(),
-                    weights,
-                    velocity,
-                    kept,
-                    steps,
-                    loss[group],
-                    accuracy[group],
-                    epoch * per_epoch,
-                    recipe.batch_size,
-                    network.hidden,
-                    network.classes,
-                    network.activation == "tanh",
-                    np.float32(rate),
-                    np.float32(recipe.momentum),
-                    np.float32(recipe.weight_decay),
-                )
+            order = torch.stack([torch.randperm(len(data.train_y), generator=rng) for rng in rngs])
+            first_step = n_steps // recipe.epochs * epoch
+            _epoch(network, data, order, runs, first_step, recipe.sgd_in(epoch))
             if on_epoch is not None:
                 done = start * recipe.epochs + len(rngs) * (epoch + 1)
                 on_epoch(done, len(run_seeds) * recipe.epochs)
-    return Trajectories(torch.from_numpy(saved), torch.from_numpy(loss), torch.from_numpy(accuracy))
+    return Trajectories(saved, loss, accuracy)
+
+
+def _epoch(
+    network: OneHiddenMLP | StackedNetwork,
+    data: ImageData,
+    order: Int[Tensor, "runs examples"],
+    runs: Runs,
+    first_step: int,
+    how: Sgd,
+) -> None:
+    """One epoch of all runs, by the loop that their network has."""
+    if not isinstance(network, OneHiddenMLP):
+        stacked_epoch(network, data.train_x, data.train_y, order, runs, first_step, how)
+        return
+    x, y = np.ascontiguousarray(data.train_x.numpy()), data.train_y.numpy()
+    arrays = Runs(*(value.numpy() for value in runs))
+    how = Sgd(how.batch_size, *map(np.float32, how[1:]))
+    shape = (network.hidden, network.classes, network.activation == "tanh")
+    train_epoch(x, y, order.numpy(), arrays, first_step, how, shape)
 
 
 def train_one(
