@@ -23,7 +23,7 @@ from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.store import open_population
 from novelweights.weights.writer import PopulationWriter
-from novelweights.zoos.planned_runs import kept_steps
+from novelweights.zoos.independent_runs import kept_steps
 from novelweights.zoos.training import Recipe, Trajectories, train_batched, train_trajectories
 
 RUNS, CHECKPOINTS = 8, 200

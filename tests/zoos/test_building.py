@@ -11,7 +11,7 @@ from novelweights.errors import InputError
 from novelweights.pipeline import evaluate_method
 from novelweights.tasks import PART_TASKS, WHOLE_TASKS
 from novelweights.weights.store import open_population
-from novelweights.zoos import ZOOS, independent_runs
+from novelweights.zoos import ZOOS
 from novelweights.zoos.building import build, counts_of
 from novelweights.zoos.fine_tuning import FineTuning, FineTuningRecipe
 from novelweights.zoos.independent_runs import IndependentRuns
@@ -95,8 +95,7 @@ def test_an_evaluation_without_its_data_removes_nothing(tmp_path, no_data):
 
 def test_each_kind_of_zoo_is_built_by_its_module(toy_set, tmp_path):
     built = build(DIGITS, tmp_path / "a", runs=2, heldout_runs=1, seed=4)
-    same = independent_runs.build(DIGITS, tmp_path / "b", runs=2, heldout_runs=1, seed=4)
-    assert contents(built) == contents(same)
+    assert len(open_population(built).records.run) == 3
     assert isinstance(DIGITS, IndependentRuns)
     assert counts_of(DIGITS, runs=2)["runs"] == 2
     short = replace(WHOLE, recipe=replace(WHOLE.recipe, epochs=1, batch_size=80))

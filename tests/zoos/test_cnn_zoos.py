@@ -11,8 +11,9 @@ from novelweights.seeding import seed_for
 from novelweights.tasks import TASKS, make_task
 from novelweights.weights.store import open_population
 from novelweights.zoos import ZOOS, independent_runs
+from novelweights.zoos.building import build
 from novelweights.zoos.cnn_training import AdamRecipe, train_epochs
-from novelweights.zoos.independent_runs import IndependentRuns, build
+from novelweights.zoos.independent_runs import IndependentRuns
 from novelweights.zoos.training import Recipe
 
 ZOO = replace(ZOOS["mnist-5k-cnn"], recipe=AdamRecipe(epochs=3, batch_size=500), checkpoints=2)

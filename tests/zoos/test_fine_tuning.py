@@ -242,7 +242,7 @@ def test_a_damaged_or_another_base_is_refused(toy_set: PixelData, tmp_path: Path
     with pytest.raises(Stop):
         build(TUNED, tmp_path / "zoo", heldout_runs=0, checkpoints=3, progress=killed)
     other = replace(TUNED, base=replace(TUNED.base, learning_rate=1e-4))
-    with pytest.raises(InputError, match="another base network"):
+    with pytest.raises(InputError, match="other settings or data"):
         build(other, tmp_path / "zoo", heldout_runs=0, checkpoints=3, resume=True)
     (tmp_path / "zoo.network.partial" / "base.pt").write_bytes(b"no state")
     with pytest.raises(InputError, match="cannot be read"):

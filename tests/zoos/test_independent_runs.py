@@ -11,9 +11,9 @@ from novelweights.seeding import seed_for
 from novelweights.tasks import make_task
 from novelweights.weights.store import open_population
 from novelweights.weights.writer import PopulationWriter
-from novelweights.zoos import ZOOS, find_zoo, independent_runs
-from novelweights.zoos.independent_runs import build, plan_build
-from novelweights.zoos.planned_runs import kept_steps
+from novelweights.zoos import ZOOS, builds, find_zoo, independent_runs
+from novelweights.zoos.building import build, counts_of
+from novelweights.zoos.independent_runs import kept_steps
 from novelweights.zoos.training import Recipe, train_trajectories
 
 ZOO = replace(ZOOS["digits-mlp"], recipe=Recipe(epochs=3, batch_size=50))
@@ -189,7 +189,7 @@ def test_a_split_of_a_zoo_is_a_memory_map_however_large_the_zoo(tmp_path, monkey
     def small_shards_if_not_said_otherwise(*args, **kwargs):
         return PopulationWriter(*args, **{"shard_bytes": 5 * 4 * 760, **kwargs})
 
-    monkeypatch.setattr(independent_runs, "PopulationWriter", small_shards_if_not_said_otherwise)
+    monkeypatch.setattr(builds, "PopulationWriter", small_shards_if_not_said_otherwise)
     built = build(ZOO, tmp_path / "zoo", runs=3, heldout_runs=2, **STEPS)
     stored = open_population(built)
     [shard] = stored.shards
@@ -224,15 +224,12 @@ def test_impossible_trajectories_are_refused(tmp_path):
 
 
 def test_what_a_plan_refuses_is_what_a_build_refuses_and_nothing_is_trained(monkeypatch, tmp_path):
-    assert dict(plan_build(ZOO).counts) == {
+    assert counts_of(ZOO) == {
         "runs": 100,
         "heldout_runs": 64,
         "checkpoints": 1,
         "start_runs": 0,
     }
-    plan = plan_build(ZOO, runs=2, heldout_runs=1, checkpoints=3, start_runs=1)
-    names = ["train-00000", "train-00001", "heldout-00000", "start-00000"]
-    assert [run.name for run in plan.runs] == names
     monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path / "nothing"))
     for zoo, asked, says in (
         (ZOO, {"runs": 0}, "at least 1 run"),
@@ -240,7 +237,7 @@ def test_what_a_plan_refuses_is_what_a_build_refuses_and_nothing_is_trained(monk
         (ZOOS["mnist-mlp"], {}, "data fetch mnist"),
     ):
         with pytest.raises(InputError, match=says):
-            plan_build(zoo, **asked)
+            counts_of(zoo, **asked)
         with pytest.raises(InputError, match=says):
             build(zoo, tmp_path / "zoo", **asked)
     assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ Departures: the base is trained from a random initialization, not pre-trained on
 in float32, not bf16.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from torch.nn import functional as F
 from novelweights.data.image_data import ImageData, PixelData
 from novelweights.data.images import load_pixels
 from novelweights.errors import InputError
-from novelweights.files import replacing, require_new
 from novelweights.networks.network import working_device
 from novelweights.networks.parts import (
     LAST_TWO_NORMALIZATIONS,
@@ -29,23 +28,12 @@ from novelweights.networks.parts import (
     shared_state,
     split_at,
 )
-from novelweights.networks.resnet import (
-    ResNet18,
-    require_sound_convolutions,
-)
+from novelweights.networks.resnet import ResNet18, require_sound_convolutions
 from novelweights.seeding import rng_for, seed_for
-from novelweights.tasks.classification import Inputs, inputs_of, scores
+from novelweights.tasks.classification import inputs_of, scores
 from novelweights.tasks.evaluation_images import evaluation_images
-from novelweights.weights.population import PopulationInfo, Records
-from novelweights.weights.writer import PopulationWriter
-from novelweights.zoos.network_builds import (
-    Steps,
-    build_settings,
-    own_or_asked,
-    telling_damage,
-    working_folder,
-)
-from novelweights.zoos.planned_runs import PlannedRun, planned_runs
+from novelweights.weights.population import Records
+from novelweights.zoos.builds import Build, PlannedRun, data_settings, keep_state, kept_state
 from novelweights.zoos.resnet_training import (
     AdamWRecipe,
     Tell,
@@ -103,133 +91,102 @@ class FineTuning:
     checkpoints: int = 300
     """Kept of each run if not said otherwise: consecutive steps, from the second on."""
 
+    def data_for(self, counts: Mapping[str, int]) -> PixelData:
+        """What to train on, if these counts can be.
 
-def counts_of(zoo: FineTuning, asked: Mapping[str, int | None]) -> dict[str, int]:
-    """How many of what a build makes.
+        Raises:
+            InputError: Initializations are asked for, of which there is one, or no checkpoint; or
+                the data have to be fetched first.
+        """
+        if counts["start_runs"]:
+            raise InputError(
+                f"{self.name}: all runs begin from one base network; leave --start-runs out",
+                "unsuited",
+            )
+        if counts["checkpoints"] < 1:
+            raise InputError(
+                "expected at least 1 checkpoint of each run, got "
+                f"{counts['checkpoints']}; give more",
+                "too-few",
+            )
+        return load_pixels(self.data_name)
 
-    Args:
-        zoo: What to train.
-        asked: Runs, heldout_runs, checkpoints and start_runs; None: the zoo's own number.
+    def build(self, how: Build) -> Path:
+        """Train the base network and fine-tune it into a population folder.
 
-    Raises:
-        InputError: Initializations are asked for, of which there is one, or no checkpoint.
-    """
-    if asked["start_runs"]:
-        raise InputError(
-            f"{zoo.name}: all runs begin from one base network; leave --start-runs out"
-        )
-    counts = own_or_asked(zoo, asked, "runs", "heldout_runs", "checkpoints")
-    if counts["checkpoints"] < 1:
-        raise InputError(
-            f"expected at least 1 checkpoint of each run, got {counts['checkpoints']}; give more"
-        )
-    return {**counts, "start_runs": 0}
+        Rows are run after run, each ascending by step; the last row, of the split "start", is the
+        base itself. Scores are test_accuracy (percent) and test_loss (nats) with the shared state,
+        which has the base's running statistics (as the released code evaluates). Progress is in
+        optimizer steps, of the base and all runs.
 
+        Raises:
+            InputError: As `zoos.building.build`.
+        """
+        data, kept, network = self.data_for(how.counts), how.counts["checkpoints"], self.network
+        test, per_run = evaluation_images(network, data), kept + FIRST_KEPT - 1
+        base_steps, n_runs = self.base.steps(len(data.train)), len(how.runs)
+        with how.working_folder() as work:
+            how.work = base_steps + n_runs * per_run
+            base = _base(self, data, test, seed_for(how.seed, "base"), work, how.tell)
+            module = network.module()
+            module.load_state_dict(network.layout.unflatten(base.weights), strict=False)
+            shared = shared_state(module, LAST_TWO_NORMALIZATIONS)
+            part = PartOfNetwork(network, shared, LAST_TWO_NORMALIZATIONS)
+            taken = {"epoch_taken": base.epoch, "test_accuracy": base.accuracy}
+            settings = {
+                "base": asdict(self.base) | taken,
+                "fine_tuning": asdict(self.recipe),
+                "data": data_settings(data),
+            }
+            inputs, n_rows = inputs_of(part, test.test_x), n_runs * kept + 1
+            with how.writer(self, part, settings, n_rows, shared=shared) as writer:
 
-def build(
-    zoo: FineTuning,
-    folder: Path,
-    counts: Mapping[str, int],
-    *,
-    seed: int,
-    resume: bool,
-    overwrite: bool,
-    progress: Callable[[int, int], None] | None,
-) -> Path:
-    """Train the base network and fine-tune it into a population folder.
+                def write(run: PlannedRun, weights: Float[Tensor, "n d"], first: int) -> None:
+                    loss, accuracy = scores(part, weights, inputs, test.test_y)
+                    records = Records.of(
+                        [run.name] * len(weights),
+                        split=run.split,
+                        step=list(range(first, first + len(weights))),
+                        scores={"test_accuracy": accuracy.tolist(), "test_loss": loss.tolist()},
+                    )
+                    writer.append(weights, records)
 
-    Rows are run after run, each ascending by step; the last row, of the split "start", is the base
-    itself. Scores are test_accuracy (percent) and test_loss (nats) with the shared state, which has
-    the base's running statistics (as the released code evaluates). The unfinished base network lies
-    in `folder` + ".network.partial".
-
-    Args:
-        zoo: What to train.
-        folder: The population folder to write.
-        counts: What `counts_of` gave.
-        seed: Root of all seeds; a run's seed depends on it and on the run's name only.
-        resume: Go on with an unfinished build.
-        overwrite: Replace a finished folder.
-        progress: Called with (optimizer steps done, of base and all runs).
-
-    Raises:
-        InputError: The data have to be fetched first, the folder does not allow it, or a training
-            diverged.
-    """
-    require_new(folder, kind="population.json", overwrite=overwrite)
-    data, network, generated = load_pixels(zoo.data_name), zoo.network, LAST_TWO_NORMALIZATIONS
-    planned = planned_runs(
-        seed, runs=counts["runs"], heldout_runs=counts["heldout_runs"], start_runs=0
-    )
-    test, kept = evaluation_images(network, data), counts["checkpoints"]
-    per_run = kept + FIRST_KEPT - 1
-    base_steps = zoo.base.steps(len(data.train))
-    with working_folder(folder, resume=resume) as work:
-        steps = Steps(progress, base_steps + len(planned) * per_run)
-        base = _base(zoo, data, test, seed, work, steps.tell)
-        module = network.module()
-        module.load_state_dict(network.layout.unflatten(base.weights), strict=False)
-        shared = shared_state(module, generated)
-        part = PartOfNetwork(network, shared, generated)
-        recipes = {"base": zoo.base, "fine_tuning": zoo.recipe}
-        settings = build_settings(network, data, recipes, counts, seed)
-        settings["base"] |= {"epoch_taken": base.epoch, "test_accuracy": base.accuracy}
-        info = PopulationInfo(
-            recipe=zoo.name,
-            settings=settings,
-            architecture=part.name,
-            symmetry=part.symmetry,
-            task=zoo.task_name,
-        )
-        inputs = inputs_of(part, test.test_x)
-        with PopulationWriter(
-            folder,
-            part.layout,
-            info,
-            len(planned) * kept + 1,
-            resume=resume,
-            overwrite=overwrite,
-            shared=shared,
-        ) as writer:
-            steps.done = base_steps + writer.rows_done // kept * per_run
-            for run in planned[writer.rows_done // kept :]:
-                weights = fine_tune(zoo, data, base.weights, run.seed, kept, steps.tell)
-                writer.append(weights, _records(part, run, weights, inputs, test.test_y))
-            if writer.rows_done == len(planned) * kept:
-                run = PlannedRun("base", "start", 0)
-                weights = part.taken_from(base.weights)[None]
-                writer.append(weights, _records(part, run, weights, inputs, test.test_y))
-            return writer.finish()
+                how.done = base_steps + writer.rows_done // kept * per_run
+                for run in how.runs[writer.rows_done // kept :]:
+                    made = fine_tune(self, data, base.weights, run.seed, kept, how.tell)
+                    write(run, made, FIRST_KEPT)
+                if writer.rows_done == n_runs * kept:
+                    write(PlannedRun("base", "start", 0), part.taken_from(base.weights)[None], 0)
+                return writer.finish()
 
 
 def _base(
     zoo: FineTuning, data: PixelData, test: ImageData, seed: int, work: Path, tell: Tell
 ) -> Trained:
     """The base network; trained, or read if it had been."""
-    run_seed, finished = seed_for(seed, "base"), work / BASE_FILE
-    identity = f"{asdict(zoo.network)} {asdict(zoo.base)} {data.sha256} {run_seed}"
-    if finished.exists():
-        with telling_damage(finished, "base network of an unfinished build", remove=work):
-            state = torch.load(finished, weights_only=True)
-            if state["identity"] == identity:
-                tell(zoo.base.steps(len(data.train)))
-                return Trained(*state["trained"])
-        raise InputError(
-            f"{finished}: the unfinished build was begun with another base network; give the same "
-            f"settings to go on, or delete {work} to begin anew"
-        )
+    finished = work / BASE_FILE
+    identity = f"{asdict(zoo.network)} {asdict(zoo.base)} {data.sha256} {seed}"
+    trained = kept_state(
+        finished,
+        identity,
+        "base network of an unfinished build",
+        lambda state: Trained(*state["trained"]),
+        remove=work,
+    )
+    if trained is not None:
+        tell(zoo.base.steps(len(data.train)))
+        return trained
     trained = train_network(
         zoo.network,
         data,
         test,
         zoo.base,
-        run_seed,
+        seed,
         keep_best=True,
         state_file=work / STATE_FILE,
         tell=tell,
     )
-    with replacing(finished) as temporary:
-        torch.save({"identity": identity, "trained": tuple(trained)}, temporary)
+    keep_state(finished, identity, trained=tuple(trained))
     (work / STATE_FILE).unlink()
     return trained
 
@@ -302,21 +259,3 @@ def _endless(
         for rows in batches_of_epoch(n_examples, batch_size, rng):
             yield rows, rng
         epoch += 1
-
-
-def _records(
-    part: PartOfNetwork,
-    run: PlannedRun,
-    weights: Float[Tensor, "n d"],
-    inputs: Inputs,
-    labels: Int[Tensor, " examples"],
-) -> Records:
-    """Records of consecutive steps of one run, with their scores on the test images."""
-    loss, accuracy = scores(part, weights, inputs, labels)
-    first = FIRST_KEPT if run.split != "start" else 0
-    return Records.of(
-        [run.name] * len(weights),
-        split=run.split,
-        step=list(range(first, first + len(weights))),
-        scores={"test_accuracy": accuracy.tolist(), "test_loss": loss.tolist()},
-    )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,19 +20,11 @@ from novelweights.data.images import ImageData, load_data
 from novelweights.errors import InputError
 from novelweights.networks.mlp import DeepMLP, OneHiddenMLP
 from novelweights.networks.small_cnn import SmallCNN
+from novelweights.seeding import rng_for
 from novelweights.tasks.classification import loss_and_accuracy
-from novelweights.weights.population import PopulationInfo, Records
-from novelweights.weights.writer import PopulationWriter
+from novelweights.weights.population import Records
+from novelweights.zoos.builds import Build, PlannedRun, data_settings
 from novelweights.zoos.cnn_training import AdamRecipe, train_epochs
-from novelweights.zoos.network_builds import versions
-from novelweights.zoos.planned_runs import (
-    PlannedRun,
-    ends_of_last_epochs,
-    kept_steps,
-    planned_runs,
-    require_epochs,
-    require_steps,
-)
 from novelweights.zoos.training import RUNS_AT_ONCE, Recipe, train_trajectories
 
 BLOCK_RUNS = RUNS_AT_ONCE
@@ -74,149 +66,92 @@ class IndependentRuns:
         if is_cnn and self.keep != "last-epochs":
             raise ValueError(f"{self.name}: of {self.network.name} the ends of epochs are kept")
 
-    def require(self, checkpoints: int, last_step: int) -> None:
-        """Refuse a number of checkpoints that a run of so many steps does not have.
+    def data_for(self, counts: Mapping[str, int]) -> ImageData:
+        """What to train on, if these counts can be.
 
         Raises:
-            InputError: That number is too small or too large.
+            InputError: A run does not have as many checkpoints, or the data have to be fetched
+                first.
         """
-        if self.keep == "random":
-            require_steps(checkpoints, last_step)
-        else:
-            require_epochs(checkpoints, self.recipe.epochs)
+        data, n = load_data(self.data_name), counts["checkpoints"]
+        last = self.recipe.steps(len(data.train_y))
+        most, which = last + 1, f"it has {last} steps and an initialization"
+        if self.keep == "last-epochs":
+            most, which = self.recipe.epochs, "the ends of its last epochs"
+        if not 1 <= n <= most:
+            raise InputError(
+                f"expected 1 to {most} checkpoints of each run ({which}), got {n}; 1 keeps the "
+                "last only",
+                "wrong-option",
+            )
+        return data
 
     def steps_of(self, run_seed: int, checkpoints: int, last_step: int) -> Int[Tensor, " saves"]:
         """The steps of a run that are kept, ascending."""
         if self.keep == "random":
             return kept_steps(run_seed, checkpoints, last_step)
-        return ends_of_last_epochs(checkpoints, self.recipe.epochs, last_step)
+        epochs = self.recipe.epochs  # Source: Hyper-Representations trains on epochs 21 to 25
+        return torch.arange(epochs - checkpoints + 1, epochs + 1) * (last_step // epochs)
+
+    def build(self, how: Build) -> Path:
+        """Train the runs into a population folder.
+
+        Rows are run after run, each ascending by step. Scores are test_accuracy (percent) and
+        test_loss (nats) of the test set; except where ends of epochs are kept, more of them: where
+        one checkpoint is kept of a run, train_loss of the training set; where more are, batch_loss
+        and batch_accuracy of the minibatch that led to the checkpoint (see `Trajectories`), NaN for
+        the split "start". Progress is in runs.
+
+        Raises:
+            InputError: As `zoos.building.build`.
+        """
+        data, runs, checkpoints = self.data_for(how.counts), how.runs, how.counts["checkpoints"]
+        settings = {
+            "training": asdict(self.recipe),
+            "keep": self.keep,
+            "data": data_settings(data),
+        }
+        n_rows = np.array([1 if run.split == "start" else checkpoints for run in runs])
+        ends, n_trained = n_rows.cumsum(), how.counts["runs"] + how.counts["heldout_runs"]
+        at_once = BLOCK_BYTES // (4 * self.network.layout.size * checkpoints)
+        at_once = min(BLOCK_RUNS, max(1, at_once))
+        with how.writer(
+            self,
+            self.network,
+            settings,
+            int(ends[-1]),
+            packages=("numba",),
+            shard_bytes=sys.maxsize,  # one shard: each split of it opens as a memory map
+        ) as writer:
+            while writer.rows_done < ends[-1]:
+                done = int(np.searchsorted(ends, writer.rows_done, side="right"))
+                if done >= n_trained:
+                    block = runs[done : done + BLOCK_RUNS]
+                    writer.append(*_initializations(self, data, block, checkpoints))
+                    continue
+                block = runs[done : min(done + at_once, n_trained)]
+
+                def on_epoch(epochs: int, of: int, done: int = done, n: int = len(block)) -> None:
+                    if how.progress is not None:
+                        how.progress(done + n * epochs // of, n_trained)
+
+                writer.append(*_trained(self, data, block, checkpoints, on_epoch))
+            return writer.finish()
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What a build will train, and on what."""
+def kept_steps(run_seed: int, checkpoints: int, last_step: int) -> Int[Tensor, " saves"]:
+    """The steps of a run that are kept, ascending.
 
-    runs: list[PlannedRun]
-    data: ImageData
-    counts: Mapping[str, int]
-    """Of training runs, held-out runs, checkpoints of each run, and start runs, as `build` calls
-    them."""
+    One: the last. More: the initialization (0), random steps between, each at most once, and the
+    last.
 
-
-def plan_build(
-    zoo: IndependentRuns,
-    *,
-    runs: int | None = None,
-    heldout_runs: int | None = None,
-    checkpoints: int | None = None,
-    start_runs: int | None = None,
-    seed: int = 0,
-) -> Plan:
-    """All of a build that can be refused before anything is trained or written.
-
-    Args are those of `build`.
-
-    Raises:
-        InputError: Numbers of runs or checkpoints that cannot be, or the data have to be fetched
-            first.
+    Source: G.pt's released checkpoints, 200 of each run.
     """
-    runs = zoo.runs if runs is None else runs
-    heldout_runs = zoo.heldout_runs if heldout_runs is None else heldout_runs
-    checkpoints = zoo.checkpoints if checkpoints is None else checkpoints
-    start_runs = zoo.start_runs if start_runs is None else start_runs
-    planned = planned_runs(seed, runs=runs, heldout_runs=heldout_runs, start_runs=start_runs)
-    data = load_data(zoo.data_name)
-    zoo.require(checkpoints, zoo.recipe.steps(len(data.train_y)))
-    counts = {
-        "runs": runs,
-        "heldout_runs": heldout_runs,
-        "checkpoints": checkpoints,
-        "start_runs": start_runs,
-    }
-    return Plan(planned, data, counts)
-
-
-def build(
-    zoo: IndependentRuns,
-    folder: Path,
-    *,
-    runs: int | None = None,
-    heldout_runs: int | None = None,
-    checkpoints: int | None = None,
-    start_runs: int | None = None,
-    seed: int = 0,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> Path:
-    """Train a zoo's runs into a population folder.
-
-    Rows are run after run, each ascending by step. Scores are test_accuracy (percent) and test_loss
-    (nats) of the test set; except where ends of epochs are kept, more of them: where one checkpoint
-    is kept of a run, train_loss of the training set; where more are, batch_loss and batch_accuracy
-    of the minibatch that led to the checkpoint (see `Trajectories`), NaN for the split "start".
-
-    Args:
-        zoo: What to train.
-        folder: The population folder to write.
-        runs: Training runs; the zoo's own number if None.
-        heldout_runs: Held-out runs; the zoo's own number if None.
-        checkpoints: Kept of each run, as `keep` says; the zoo's own number if None.
-        start_runs: Initializations of yet other runs; the zoo's own number if None.
-        seed: Root of all seeds; a run's seed depends on it and on the run's name only.
-        resume: Go on with an unfinished build.
-        overwrite: Replace a finished folder.
-        progress: Called with (work done in runs, runs to train).
-
-    Raises:
-        InputError: Numbers of runs or checkpoints that cannot be, the data or the folder do not
-            allow it, or a run diverged.
-    """
-    planned = plan_build(
-        zoo,
-        runs=runs,
-        heldout_runs=heldout_runs,
-        checkpoints=checkpoints,
-        start_runs=start_runs,
-        seed=seed,
-    )
-    plan, data, counts = planned.runs, planned.data, planned.counts
-    checkpoints, start_runs = counts["checkpoints"], counts["start_runs"]
-    info = PopulationInfo(
-        recipe=zoo.name,
-        settings=_settings(zoo, data, {"seed": seed, **counts}),
-        architecture=zoo.network.name,
-        symmetry=zoo.network.symmetry,
-        task=zoo.task_name,
-    )
-    layout = zoo.network.layout
-    n_trained = counts["runs"] + counts["heldout_runs"]
-    ends = np.cumsum([checkpoints] * n_trained + [1] * start_runs)  # the row after each run's last
-    with PopulationWriter(
-        folder,
-        layout,
-        info,
-        int(ends[-1]),
-        resume=resume,
-        overwrite=overwrite,
-        shard_bytes=sys.maxsize,  # one shard: each split of it opens as a memory map
-    ) as writer:
-        while writer.rows_done < ends[-1]:
-            done = int(np.searchsorted(ends, writer.rows_done, side="right"))
-            if done >= n_trained:
-                writer.append(
-                    *_initializations(zoo, data, plan[done : done + BLOCK_RUNS], checkpoints)
-                )
-                continue
-            at_once = min(BLOCK_RUNS, max(1, BLOCK_BYTES // (4 * layout.size * checkpoints)))
-            block = plan[done : min(done + at_once, n_trained)]
-
-            def on_epoch(epochs: int, of: int, done: int = done, n: int = len(block)) -> None:
-                if progress is not None:
-                    progress(done + n * epochs // of, n_trained)
-
-            writer.append(*_trained(zoo, data, block, checkpoints, on_epoch))
-        return writer.finish()
+    if checkpoints == 1:
+        return torch.tensor([last_step])
+    between = torch.randperm(last_step - 1, generator=rng_for(run_seed, "steps")) + 1
+    some = between[: checkpoints - 2].sort().values
+    return torch.cat([torch.tensor([0]), some, torch.tensor([last_step])])
 
 
 def _trained(
@@ -296,15 +231,3 @@ def _require_finite(
             f"{zoo.name}: expected finite weights, but training diverged in "
             f"{', '.join(diverged)}; lower the learning rate {zoo.recipe.learning_rate}"
         )
-
-
-def _settings(zoo: IndependentRuns, data: ImageData, counts: Mapping[str, int]) -> dict[str, Any]:
-    """What `population.json` says about the build: enough to repeat it."""
-    return {
-        "network": asdict(zoo.network),
-        "training": asdict(zoo.recipe),
-        "keep": zoo.keep,
-        "data": {"name": data.name, "source": data.source, "sha256": data.sha256},
-        **counts,
-        "versions": versions("numba"),
-    }

@@ -5,7 +5,7 @@ held-out ones too, which are fitted to shapes of another split. A field that doe
 shape is left out and named. Source: HyperDiffusion, released code.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -18,18 +18,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelweights.errors import InputError
-from novelweights.files import replacing, require_new
 from novelweights.networks.neural_field import OccupancyField
 from novelweights.seeding import numpy_rng_for, rng_for, seed_for
 from novelweights.shapes.mesh import Mesh
 from novelweights.shapes.repaired_meshes import repair_method
 from novelweights.shapes.shape_points import occupancy_points
 from novelweights.shapes.shape_sets import Shapes, load_shapes
-from novelweights.weights.population import PopulationInfo, Records
-from novelweights.weights.writer import PopulationWriter
+from novelweights.weights.population import Records
+from novelweights.zoos.builds import Build, PlannedRun, keep_state, kept_state, require_ends
 from novelweights.zoos.field_fitting import FieldRecipe, FittedFields, fit_fields
-from novelweights.zoos.network_builds import Steps, telling_damage, versions, working_folder
-from novelweights.zoos.planned_runs import PlannedRun, planned_runs
 
 AT_ONCE = 24
 """Fields that are fitted together; what is lost when a build is killed."""
@@ -62,60 +59,50 @@ class NeuralFields:
     n_uniform: int = 100_000
     """Points anywhere in the cube."""
 
+    def data_for(self, counts: Mapping[str, int]) -> None:
+        """Nothing yet: shapes are drawn or read when the build begins.
 
-def build(
-    zoo: NeuralFields,
-    folder: Path,
-    counts: Mapping[str, int],
-    *,
-    seed: int,
-    resume: bool,
-    overwrite: bool,
-    progress: Callable[[int, int], None] | None,
-) -> Path:
-    """Fit a zoo's fields into a population folder.
+        Raises:
+            InputError: These counts cannot be.
+        """
+        require_ends(self, counts)
 
-    Scores are iou (overlap of the field, above logit 0, with its shape, by points of the shape's
-    bounding box), fit_loss (mean cross entropy per point in the last epoch, nats) and what is known
-    of the shape. Unfinished state lies in `folder` + ".network.partial". Fields that do not
-    describe their shape (`LEAST_OVERLAP`) are named in population.json, under left_out. Of shapes
-    of files it tells under shapes which are used, in the order of the runs, and why others cannot
-    be, and counts both; then there are fewer runs than asked for, if fewer can be used.
+    def build(self, how: Build) -> Path:
+        """Fit the fields into a population folder.
 
-    Args:
-        zoo: What to fit.
-        folder: The population folder to write.
-        counts: runs and heldout_runs.
-        seed: Root of all seeds, of drawn shapes too.
-        resume: Go on with an unfinished build.
-        overwrite: Replace a finished folder.
-        progress: Called with (epochs done, of all fields together).
+        Scores are iou (overlap of the field, above logit 0, with its shape, by points of the
+        shape's bounding box), fit_loss (mean cross entropy per point in the last epoch, nats) and
+        what is known of the shape. Fields that do not describe their shape (`LEAST_OVERLAP`) are
+        named in population.json, under left_out. Of shapes of files it tells under shapes which are
+        used, in the order of the runs, and why others cannot be, and counts both; then there are
+        fewer runs than asked for, if fewer can be used. Progress is in epochs of all fields.
 
-    Raises:
-        InputError: The shapes have to be fetched first or are fewer than asked for, the folder
-            does not allow it, or no training field describes its shape.
-    """
-    require_new(folder, kind="population.json", overwrite=overwrite)
-    shapes = {
-        split: load_shapes(zoo.shapes, counts[name], split, seed=seed)
-        for split, name in COUNTED.items()
-        if counts[name]
-    }
-    counts = {**counts, **{COUNTED[split]: len(of) for split, of in shapes.items()}}
-    planned = planned_runs(
-        seed, runs=counts["runs"], heldout_runs=counts["heldout_runs"], start_runs=0
-    )
-    identity = f"{asdict(zoo)} {seed}"
-    steps = Steps(progress, len(planned) * zoo.recipe.epochs)
-    with working_folder(folder, resume=resume) as work:
-        start = zoo.network.initial(rng_for(seed, "initialization"))
-        blocks = []
-        bounds = [0, *range(1, len(planned), AT_ONCE), len(planned)]  # the first by itself
-        for first, end in pairwise(bounds):
-            block = _block(zoo, planned[first:end], shapes, start, work, identity, steps)
-            start = start if blocks else block.weights[0]
-            blocks.append(block)
-        return _write(zoo, folder, planned, shapes, blocks, counts, seed, resume, overwrite)
+        Raises:
+            InputError: As `zoos.building.build`; or the shapes are fewer than asked for, or no
+                training field describes its shape.
+        """
+        self.data_for(how.counts)
+        shapes = {
+            split: load_shapes(self.shapes, how.counts[name], split, seed=how.seed)
+            for split, name in COUNTED.items()
+            if how.counts[name]
+        }
+        found = {COUNTED[split]: len(of) for split, of in shapes.items()}
+        how.counts = {**how.counts, **found}
+        runs, identity = how.runs, f"{asdict(self)} {how.seed}"
+        how.work = len(runs) * self.recipe.epochs
+        with how.working_folder() as work:
+            start = self.network.initial(rng_for(how.seed, "initialization"))
+            blocks = []
+            bounds = [0, *range(1, len(runs), AT_ONCE), len(runs)]  # the first by itself
+            for first, end in pairwise(bounds):
+                some = runs[first:end]
+                block = _block(
+                    self, some, shapes, start, work / f"{some[0].name}.pt", identity, how
+                )
+                start = start if blocks else block.weights[0]
+                blocks.append(block)
+            return _write(self, shapes, blocks, how)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,23 +120,22 @@ def _block(
     runs: list[PlannedRun],
     shapes: Mapping[str, Shapes],
     start: Float[Tensor, " d"],
-    work: Path,
+    path: Path,
     identity: str,
-    steps: Steps,
+    how: Build,
 ) -> _Block:
     """Some fields; fitted, or read if they had been."""
-    path = work / f"{runs[0].name}.pt"
-    known = f"{identity} {[_named(run, shapes) for run in runs]}"
-    if path.exists():
-        with telling_damage(path, "fields of an unfinished build", remove=work):
-            state = torch.load(path, weights_only=True)
-            if state["identity"] == known:
-                steps.tell(len(runs) * zoo.recipe.epochs)
-                return _Block(**state["fields"])
-        raise InputError(
-            f"{path}: the unfinished build was begun with other settings; give the same to go on, "
-            f"or delete {work} to begin anew"
-        )
+    identity += f" {[_named(run, shapes) for run in runs]}"
+    block = kept_state(
+        path,
+        identity,
+        "fields of an unfinished build",
+        lambda state: _Block(**state["fields"]),
+        remove=path.parent,
+    )
+    if block is not None:
+        how.tell(len(runs) * zoo.recipe.epochs)
+        return block
     meshes = [shapes[run.split].mesh(_row(run)) for run in runs]
     drawn = [
         occupancy_points(
@@ -168,17 +154,12 @@ def _block(
         torch.stack([some.is_inside for some in drawn]),
         [run.seed for run in runs],
         zoo.recipe,
-        tell=steps.tell,
+        tell=how.tell,
     )
-    fields = {
-        "weights": fitted.weights,
-        "overlap": _overlaps(zoo.network, fitted, runs, meshes, shapes),
-        "loss": fitted.loss,
-        "epochs": fitted.epochs,
-    }
-    with replacing(path) as temporary:
-        torch.save({"identity": known, "fields": fields}, temporary)
-    return _Block(**fields)
+    overlaps = _overlaps(zoo.network, fitted, runs, meshes, shapes)
+    block = _Block(fitted.weights, overlaps, fitted.loss, fitted.epochs)
+    keep_state(path, identity, fields=vars(block))
+    return block
 
 
 def _named(run: PlannedRun, shapes: Mapping[str, Shapes]) -> str:
@@ -229,63 +210,40 @@ def _of_files(shapes: Mapping[str, Shapes]) -> dict[str, Any]:
 
 
 def _write(
-    zoo: NeuralFields,
-    folder: Path,
-    planned: list[PlannedRun],
-    shapes: Mapping[str, Shapes],
-    blocks: list[_Block],
-    counts: Mapping[str, int],
-    seed: int,
-    resume: bool,
-    overwrite: bool,
+    zoo: NeuralFields, shapes: Mapping[str, Shapes], blocks: list[_Block], how: Build
 ) -> Path:
     """The population of the fields that describe their shapes."""
+    runs = how.runs
     overlap = [value for block in blocks for value in block.overlap]
     kept = [i for i, value in enumerate(overlap) if value >= LEAST_OVERLAP]
-    if not any(planned[i].split == "train" for i in kept):
+    if not any(runs[i].split == "train" for i in kept):
         raise InputError(
             f"{zoo.name}: expected fields that overlap with their shapes by {LEAST_OVERLAP} or "
-            f"more, got none among {counts['runs']} training fields; fit them longer, or wider ones"
+            f"more, got none among {how.counts['runs']} training fields; fit them longer, or wider "
+            "ones",
+            "too-few",
         )
+    sampled = {"name": zoo.shapes, "n_near": zoo.n_near, "n_uniform": zoo.n_uniform}
+    left_out = {i: value for i, value in enumerate(overlap) if i not in kept}
     settings: dict[str, Any] = {
-        "network": asdict(zoo.network),
         "fitting": asdict(zoo.recipe),
-        "shapes": {
-            "name": zoo.shapes,
-            "n_near": zoo.n_near,
-            "n_uniform": zoo.n_uniform,
-            **_of_files(shapes),
-        },
-        "left_out": {
-            planned[i].name: round(value, 4) for i, value in enumerate(overlap) if i not in kept
-        },
-        "seed": seed,
-        **counts,
-        "versions": versions(),
+        "shapes": {**sampled, **_of_files(shapes)},
+        "left_out": {runs[i].name: round(value, 4) for i, value in left_out.items()},
     }
-    info = PopulationInfo(
-        recipe=zoo.name,
-        settings=settings,
-        architecture=zoo.network.name,
-        symmetry=zoo.network.symmetry,
-        task=zoo.task_name,
-    )
     weights = torch.cat([block.weights for block in blocks])
     loss = [value for block in blocks for value in block.loss]
     epochs = [value for block in blocks for value in block.epochs]
-    with PopulationWriter(
-        folder, zoo.network.layout, info, len(kept), resume=resume, overwrite=overwrite
-    ) as writer:
+    with how.writer(zoo, zoo.network, settings, len(kept)) as writer:
         rows = kept[writer.rows_done :]
         for split, of in shapes.items():
-            some = [i for i in rows if planned[i].split == split]
+            some = [i for i in rows if runs[i].split == split]
             if not some:
                 continue
             scores = {"iou": [overlap[i] for i in some], "fit_loss": [loss[i] for i in some]}
             for name, column in of.records.items():
-                scores[name] = [column[_row(planned[i])] for i in some]
+                scores[name] = [column[_row(runs[i])] for i in some]
             records = Records.of(
-                [planned[i].name for i in some],
+                [runs[i].name for i in some],
                 split=split,
                 step=[epochs[i] * zoo.recipe.steps_per_epoch for i in some],
                 scores=scores,

@@ -9,18 +9,17 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from novelweights.data.augment import rand_augment, random_resized_crop
 from novelweights.data.image_data import ImageData, PixelData, standardized
 from novelweights.errors import InputError
-from novelweights.files import replacing
 from novelweights.networks.network import working_device
 from novelweights.networks.resnet import (
     ResNet18,
@@ -29,7 +28,7 @@ from novelweights.networks.resnet import (
 )
 from novelweights.seeding import rng_for
 from novelweights.tasks.classification import loss_and_accuracy
-from novelweights.zoos.network_builds import telling_damage
+from novelweights.zoos.builds import keep_state, kept_state
 from novelweights.zoos.training import require_sizes
 
 AUGMENTATIONS = ("crop", "crop and RandAugment")
@@ -117,7 +116,14 @@ def train_network(
         module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     identity = f"{asdict(network)} {asdict(recipe)} {data.sha256} {seed} {keep_best}"
-    done, best = _restored(state_file, identity, module, optimizer)
+
+    def restored(state: dict[str, Any]) -> tuple[int, Trained]:
+        module.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["epochs"]), Trained(*state["best"])
+
+    what = "state of an unfinished training"
+    done, best = kept_state(state_file, identity, what, restored) or (0, None)
     tell(recipe.steps(len(data.train)) // recipe.epochs * done)
     for epoch in range(done, recipe.epochs):
         for group in optimizer.param_groups:
@@ -141,15 +147,14 @@ def train_network(
         _, [accuracy] = loss_and_accuracy(network, weights[None], test.test_x, test.test_y)
         if best is None or not keep_best or accuracy > best.accuracy:
             best = Trained(weights, epoch + 1, float(accuracy))
-        state = {
-            "identity": identity,
-            "epochs": epoch + 1,
-            "model": module.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "best": tuple(best),
-        }
-        with replacing(state_file) as temporary:
-            torch.save(state, temporary)
+        keep_state(
+            state_file,
+            identity,
+            epochs=epoch + 1,
+            model=module.state_dict(),
+            optimizer=optimizer.state_dict(),
+            best=tuple(best),
+        )
     if best is None:
         raise ValueError("a recipe has at least one epoch")
     return best
@@ -186,21 +191,3 @@ def augmented(
 
 def _last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
-
-
-def _restored(
-    path: Path, identity: str, module: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[int, Trained | None]:
-    """Epochs that are done, and the best of them; the state goes into the objects."""
-    if not path.exists():
-        return 0, None
-    with telling_damage(path, "state of an unfinished training", remove="it"):
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["identity"] == identity:
-            module.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            return int(state["epochs"]), Trained(*state["best"])
-    raise InputError(
-        f"{path}: the unfinished training was begun with other settings or data; give the same to "
-        "go on, or delete it to begin anew"
-    )

@@ -3,23 +3,17 @@
 Source: paper, appendix D.1 and table 3.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from novelweights.data.image_data import PixelData
 from novelweights.data.images import load_pixels
-from novelweights.files import require_new
 from novelweights.networks.resnet import ResNet18
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.tasks.evaluation_images import evaluation_images
-from novelweights.weights.population import PopulationInfo, Records
-from novelweights.weights.writer import PopulationWriter
-from novelweights.zoos.network_builds import (
-    Steps,
-    build_settings,
-    working_folder,
-)
-from novelweights.zoos.planned_runs import planned_runs
+from novelweights.weights.population import Records
+from novelweights.zoos.builds import Build, data_settings, require_ends
 from novelweights.zoos.resnet_training import AdamWRecipe, train_network
 
 
@@ -39,73 +33,48 @@ class WholeNetworks:
     heldout_runs: int = 0
     """Held-out runs if not said otherwise."""
 
+    def data_for(self, counts: Mapping[str, int]) -> PixelData:
+        """What to train on, if these counts can be.
 
-def build(
-    zoo: WholeNetworks,
-    folder: Path,
-    counts: Mapping[str, int],
-    *,
-    seed: int,
-    resume: bool,
-    overwrite: bool,
-    progress: Callable[[int, int], None] | None,
-) -> Path:
-    """Train a zoo's networks into a population folder.
+        Raises:
+            InputError: They cannot, or the data have to be fetched first.
+        """
+        require_ends(self, counts)
+        return load_pixels(self.data_name)
 
-    A row is a whole network: parameters and running statistics. Scores are test_accuracy (percent)
-    and test_loss (nats). The unfinished state of the network that is being trained lies in
-    `folder` + ".network.partial".
+    def build(self, how: Build) -> Path:
+        """Train the networks one after another into a population folder.
 
-    Args:
-        zoo: What to train.
-        folder: The population folder to write.
-        counts: What `counts_of_ends` gave.
-        seed: Root of all seeds; a run's seed depends on it and on the run's name only.
-        resume: Go on with an unfinished build.
-        overwrite: Replace a finished folder.
-        progress: Called with (optimizer steps done, of all runs).
+        A row is a whole network: parameters and running statistics. Scores are test_accuracy
+        (percent) and test_loss (nats). Progress is in optimizer steps of all runs.
 
-    Raises:
-        InputError: The data have to be fetched first, the folder does not allow it, or a run
-            diverged.
-    """
-    require_new(folder, kind="population.json", overwrite=overwrite)
-    data = load_pixels(zoo.data_name)
-    planned = planned_runs(
-        seed, runs=counts["runs"], heldout_runs=counts["heldout_runs"], start_runs=0
-    )
-    info = PopulationInfo(
-        recipe=zoo.name,
-        settings=build_settings(zoo.network, data, {"training": zoo.recipe}, counts, seed),
-        architecture=zoo.network.name,
-        symmetry=zoo.network.symmetry,
-        task=zoo.task_name,
-    )
-    test, per_run = evaluation_images(zoo.network, data), zoo.recipe.steps(len(data.train))
-    layout = zoo.network.layout
-    with (
-        PopulationWriter(
-            folder, layout, info, len(planned), resume=resume, overwrite=overwrite
-        ) as writer,
-        working_folder(folder, resume=resume) as work,
-    ):
-        steps = Steps(progress, len(planned) * per_run, writer.rows_done * per_run)
-        for run in planned[writer.rows_done :]:
-            state_file = work / f"{run.name}.pt"  # its own: a kill may leave the last run's behind
-            trained = train_network(
-                zoo.network,
-                data,
-                test,
-                zoo.recipe,
-                run.seed,
-                keep_best=False,
-                state_file=state_file,
-                tell=steps.tell,
-            )
-            weights = trained.weights[None]
-            loss, accuracy = loss_and_accuracy(zoo.network, weights, test.test_x, test.test_y)
-            scores = {"test_accuracy": accuracy.tolist(), "test_loss": loss.tolist()}
-            records = Records.of([run.name], split=run.split, step=per_run, scores=scores)
-            writer.append(weights, records)
-            state_file.unlink()
-        return writer.finish()
+        Raises:
+            InputError: As `zoos.building.build`.
+        """
+        data = self.data_for(how.counts)
+        test, per_run = evaluation_images(self.network, data), self.recipe.steps(len(data.train))
+        settings = {"training": asdict(self.recipe), "data": data_settings(data)}
+        with (
+            how.writer(self, self.network, settings, len(how.runs)) as writer,
+            how.working_folder() as work,
+        ):
+            how.work, how.done = len(how.runs) * per_run, writer.rows_done * per_run
+            for run in how.runs[writer.rows_done :]:
+                state_file = work / f"{run.name}.pt"  # its own: a kill may leave the last run's
+                trained = train_network(
+                    self.network,
+                    data,
+                    test,
+                    self.recipe,
+                    run.seed,
+                    keep_best=False,
+                    state_file=state_file,
+                    tell=how.tell,
+                )
+                weights = trained.weights[None]
+                loss, accuracy = loss_and_accuracy(self.network, weights, test.test_x, test.test_y)
+                scores = {"test_accuracy": accuracy.tolist(), "test_loss": loss.tolist()}
+                records = Records.of([run.name], split=run.split, step=per_run, scores=scores)
+                writer.append(weights, records)
+                state_file.unlink()
+            return writer.finish()

@@ -20,7 +20,7 @@ from novelweights.weights.store import open_population
 from novelweights.weights.symmetry import AxisPart, NeuronSymmetry, random_transform
 from novelweights.weights.writer import save_population
 from novelweights.zoos import find_zoo
-from novelweights.zoos.independent_runs import build
+from novelweights.zoos.building import build
 from novelweights.zoos.training import Recipe, train_trajectories
 
 
