@@ -461,7 +461,6 @@ def test_a_flip_needs_filter_bias_scale_and_mean(forgotten, rng):
     assert trial.change(broken, {}, signs) > 1e-3
 
 
-@pytest.mark.integration
 def test_heads_are_neurons_of_several_entries():
     table = table_of("vision transformer")
     at = "blocks.0.attn"
@@ -489,7 +488,6 @@ def test_whole_groups_of_a_grouped_convolution_move():
     assert table.blocks["conv3.weight"] == (1, 2, 1, 1)
 
 
-@pytest.mark.integration
 def test_what_is_not_used_or_constant_is_fixed():
     table = table_of("two inputs, several outputs")
     assert table.axes["unused.weight"] == (None, None)

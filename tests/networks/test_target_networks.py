@@ -119,6 +119,7 @@ def test_symmetries_keep_the_outputs_and_each_axis_sign_and_flip_is_needed(netwo
             assert change(broken, {}, signs) > 1e-7, (name, i)
 
 
+@pytest.mark.integration
 def test_the_table_by_hand_is_the_derived_one(network, rng):
     by_hand, x = network.symmetry, inputs_of(network, 2, rng)
     x = network.images(x) if isinstance(network, ResNet18) else x

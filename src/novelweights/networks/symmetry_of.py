@@ -1,4 +1,4 @@
-"""The function-preserving moves of any torch network, derived from a run of it on an example.
+"""The symmetries of any torch network, derived from a run of it on an example.
 
 `novelweights.networks.tracing` follows what the axes of all intermediate values count; the table
 that results is then tried on random weights, and refused if the outputs change. Ours.
@@ -10,12 +10,12 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from novelweights.errors import InputError
-from novelweights.networks.tracing.continuous import continuous_moves
+from novelweights.networks.tracing.continuous import continuous_symmetries
 from novelweights.networks.tracing.follow import Follow
 from novelweights.networks.tracing.proof import prove
 from novelweights.networks.tracing.running import (
     in_double,
-    layers_told,
+    layers_noted,
     run,
     state_of,
     working_copy,
@@ -40,9 +40,9 @@ def layout_of(module: nn.Module) -> WeightLayout:
 def symmetry_of(
     module: nn.Module, example: Tensor | tuple | Mapping, *, logits: bool = False
 ) -> NeuronSymmetry:
-    """The moves that leave what a network computes, in evaluation mode.
+    """The symmetries of a network: what leaves its outputs alone, in evaluation mode.
 
-    Its neurons that may be reordered or change sign, and the moves that form a continuum: scales
+    Its neurons that may be reordered or change sign, and those that form a continuum: scales
     of neurons, lengths of normalized filters, coordinates inside attention heads.
 
     Derived from one run and proven on random weights. What is not understood is fixed, so the
@@ -84,7 +84,7 @@ def symmetry_of(
     parameters = dict(copied.named_parameters())
     follow = Follow(state, [name for name in state if name not in parameters])
     follow.hold(inputs)
-    with layers_told(copied, follow.layers):
+    with layers_noted(copied, follow.layers):
         try:
             follow.hold(run(copied, inputs, follow))
         except RuntimeError as error:  # it ran before, so what torch cannot do is to follow it
@@ -97,7 +97,7 @@ def symmetry_of(
     variances = follow.notes.variances
     if table.sizes(layout):
         prove(copied, inputs, layout, table, positive=variances)
-    found = continuous_moves(
+    found = continuous_symmetries(
         copied,
         inputs,
         layout,

@@ -217,15 +217,15 @@ def pieces(axis: Axis, sizes: Sequence[int]) -> Axes:
 
 def _pieces_of_joined(waiting: list[Axis], sizes: Sequence[int]) -> Axes:
     cut = []
-    for wanted in sizes:
+    for entries in sizes:
         taken = []
-        while wanted:
+        while entries:
             part = waiting.pop(0)
-            if size(part) > wanted:
-                part, rest = pieces(part, (wanted, size(part) - wanted))
+            if size(part) > entries:
+                part, rest = pieces(part, (entries, size(part) - entries))
                 waiting.insert(0, rest)
             taken.append(part)
-            wanted -= size(part)
+            entries -= size(part)
         cut.append(joined(*taken))
     return tuple(cut)
 
@@ -235,26 +235,26 @@ def unflattened(axis: Axis, sizes: Sequence[int]) -> Axes:
     axis = known(axis)
     waiting: list[Axis] = list(axis.factors) if isinstance(axis, Nested) else [axis]
     result = []
-    for wanted in sizes:
+    for entries in sizes:
         taken = []
-        while wanted > 1:
+        while entries > 1:
             factor = known(waiting.pop(0))
             if isinstance(factor, Nested):
                 waiting[:0] = factor.factors
                 continue
             n = size(factor)
-            if n > wanted:
-                halves = _halves(factor, wanted)
+            if n > entries:
+                halves = _halves(factor, entries)
                 if halves is None:
                     fix(axis)
                     return tuple(Fixed(n) for n in sizes)
                 factor, rest = halves
                 waiting.insert(0, rest)
-            elif wanted % n:
+            elif entries % n:
                 fix(axis)
                 return tuple(Fixed(n) for n in sizes)
             taken.append(factor)
-            wanted //= size(factor)
+            entries //= size(factor)
         result.append(nested(*taken))
     return tuple(result)
 

@@ -106,7 +106,7 @@ def _centered(outputs: Tensor) -> Tensor:
     return outputs - outputs.mean(dim=-1, keepdim=True) if several else outputs
 
 
-def continuous_moves(
+def continuous_symmetries(
     module: nn.Module,
     example: object,
     layout: WeightLayout,

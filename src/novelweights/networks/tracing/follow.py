@@ -12,26 +12,15 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from novelweights.errors import InputError
-from novelweights.networks.tracing import (
-    attention,
-    indexing,
-    linear_maps,
-    normalizations,
-    pointwise,
-    reductions,
-    shapes,
-)
+from novelweights.networks.tracing import linear_maps, pointwise, reductions, shapes
 from novelweights.networks.tracing.axes import Axes, Fixed, Unknown, fix, new, size
 from novelweights.networks.tracing.call import Call, Notes, Rule, Value, names, tensors_in
 
 RULES: dict[str, Rule] = {
     **linear_maps.RULES,
-    **attention.RULES,
     **shapes.RULES,
-    **indexing.RULES,
     **pointwise.RULES,
     **reductions.RULES,
-    **normalizations.RULES,
 }
 CONSTANTS = names(
     "zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full "

@@ -133,7 +133,7 @@ def run(
     Args:
         module: The copy.
         example: The inputs.
-        follow: Is told of every torch function that runs.
+        follow: Sees every torch function that runs.
         gradients: Whether outputs can be differentiated by parameters.
 
     Raises:
@@ -175,7 +175,7 @@ def _outputs(result: object) -> Iterator[Tensor]:
 
 
 @contextmanager
-def layers_told(module: nn.Module, layers: list[str]) -> Iterator[None]:
+def layers_noted(module: nn.Module, layers: list[str]) -> Iterator[None]:
     """While active, the names of the layers that are running are in the list, outermost first."""
 
     def enter(name: str) -> Callable:

@@ -1,6 +1,6 @@
 """The symmetry table that follows from what the axes of the parameters count."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -121,19 +121,24 @@ def _flips(
     """Signs of the filters just before a batch normalization, which nothing else sees."""
     flips: dict[str, Flip] = {}
     for value, weight, _, mean, *_ in notes.normalized:
-        made = [*value.made_by, *(None if v is None else v.name for v in (weight, mean))]
-        parameters = tuple(name for name in made if name is not None)
-        if not value.made_by or value.uses > 1 or len(parameters) < len(made):
-            continue
+        parameters = _of_one_use(weights, value, (weight, mean))
         first = [parts[name][0] for name in parameters]
-        neurons = first[0][0].neurons
-        is_alone = all(weights[name].uses == 1 for name in parameters)
-        if neurons is not None and is_alone:
-            whole = [_Part(neurons, neurons.size)]
-            if all(found == whole for found in first):
-                name = _free(_layer(parameters[-2]), [*names.values(), *flips])
-                flips[name] = Flip(names[neurons], parameters)
+        neurons = first[0][0].neurons if first else None
+        if neurons is not None and all(found == [_Part(neurons, neurons.size)] for found in first):
+            name = _free(_layer(parameters[-2]), [*names.values(), *flips])
+            flips[name] = Flip(names[neurons], parameters)
     return flips
+
+
+def _of_one_use(
+    weights: Mapping[str, Value], value: Value, parts: Sequence[Value | None]
+) -> tuple[str, ...]:
+    """The filters that made a normalized value and these parts of the normalization, by name;
+    none where anything else sees one of them."""
+    made = [*value.made_by, *(None if part is None else part.name for part in parts)]
+    named = tuple(name for name in made if name is not None)
+    is_alone = value.made_by and value.uses <= 1 and len(named) == len(made)
+    return named if is_alone and all(weights[name].uses == 1 for name in named) else ()
 
 
 def normalizations_of(
@@ -146,13 +151,9 @@ def normalizations_of(
     flips = {flip.parameters: name for name, flip in table.flips.items()}
     found: dict[str, Normalization] = {}
     for value, *given, epsilon in notes.normalized:
-        parts = [None if part is None else part.name for part in given]
-        named = [*value.made_by, *(name for name in parts if name is not None)]
-        is_known = len(named) == len(value.made_by) + sum(part is not None for part in given)
-        if not value.made_by or value.uses > 1 or not is_known:
-            continue
-        if all(weights[name].uses == 1 for name in named):
-            scale, shift, mean, variance = parts
+        named = _of_one_use(weights, value, [part for part in given if part is not None])
+        if named:
+            scale, shift, mean, variance = (None if part is None else part.name for part in given)
             flip = (*value.made_by, *(name for name in (scale, mean) if name is not None))
             name = flips.get(flip) or _free(_layer(mean or named[-1]), [*flips.values(), *found])
             found[name] = Normalization(tuple(value.made_by), scale, shift, mean, variance, epsilon)
