@@ -89,7 +89,7 @@ def test_nothing_to_assign_is_fine_and_infinite_costs_are_not():
     excluded=st.booleans(),
     parallel=st.booleans(),
 )
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 def test_no_true_nearest_is_ever_dropped(seed, k, n, levels, error, excluded, parallel):
     rng = np.random.default_rng(seed)
     q, m = 3, 9

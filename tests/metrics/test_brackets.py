@@ -18,12 +18,12 @@ def reference(rng):
     return torch.randn(60, NETWORK.layout.size, generator=rng)
 
 
-def moved_at_random(weights, rng):
+def permuted_at_random(weights, rng):
     return random_transform(weights, NETWORK.layout, NETWORK.symmetry, rng=rng)
 
 
-def test_moved_copies_find_their_original(reference, rng):
-    queries = moved_at_random(reference[40:], rng)
+def test_permuted_copies_find_their_original(reference, rng):
+    queries = permuted_at_random(reference[40:], rng)
     found = nearest(queries, reference, k=2, alignment=ALIGNMENT)
     assert (found.rows[:, 0] == np.arange(40, 60)).mean() >= 0.95
     assert (found.distances[:, 0] == 0).mean() >= 0.95
@@ -35,7 +35,7 @@ def test_copies_far_from_the_frame_are_found_by_their_bound(reference, rng):
     # a copy of a reference that is among the last in the common frame
     assert len(reference) > CANDIDATES
     noise = 0.01 * torch.randn(reference.shape, generator=rng)
-    found = nearest(moved_at_random(reference, rng) + noise, reference, alignment=ALIGNMENT)
+    found = nearest(permuted_at_random(reference, rng) + noise, reference, alignment=ALIGNMENT)
     assert (found.rows[:, 0] == np.arange(60)).mean() >= 0.95
 
 
@@ -72,9 +72,9 @@ def test_the_frame_is_made_again_when_the_reference_changes(reference):
     assert Framed.of(reference, ALIGNMENT) is not first
 
 
-def test_sources_see_through_the_moves(reference, rng):
+def test_sources_see_through_the_symmetries(reference, rng):
     movable = Alignable.of(reference, ALIGNMENT)
-    copies = moved_at_random(reference[:8], rng)
+    copies = permuted_at_random(reference[:8], rng)
     found = find_sources(copies, movable)
     assert (found.rows[:, 0] == np.arange(8)).mean() >= 0.8
     assert np.median(found.weights[:, 0]) > 0.99

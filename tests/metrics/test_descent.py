@@ -50,29 +50,28 @@ TABLES = {
 }
 
 
-def every_move(layout, symmetry):
+def every_symmetry(layout, symmetry):
     """All elements of a small group, as `transform` takes them."""
     sizes = symmetry.sizes(layout)
     orders = [list(itertools.permutations(range(n))) for n in sizes.values()]
-    signed = [(g, sizes[g]) for g in sizes if g in symmetry.sign_groups]
-    signed += [(name, sizes[flip.group]) for name, flip in symmetry.flips.items()]
-    signs = [list(itertools.product((1.0, -1.0), repeat=n)) for _, n in signed]
-    for order in itertools.product(*orders):
-        permutations = {g: torch.tensor([o]) for g, o in zip(sizes, order, strict=True)}
-        for sign in itertools.product(*signs):
-            flips = {name: torch.tensor([s]) for (name, _), s in zip(signed, sign, strict=True)}
-            yield permutations, flips
+    signed = {g: sizes[g] for g in sizes if g in symmetry.sign_groups}
+    signed |= {name: sizes[flip.group] for name, flip in symmetry.flips.items()}
+    signs = [list(itertools.product((1.0, -1.0), repeat=n)) for n in signed.values()]
+    parts = [torch.tensor(part) for part in zip(*itertools.product(*orders, *signs), strict=True)]
+    return dict(zip(sizes, parts, strict=False)), dict(
+        zip(signed, parts[len(sizes) :], strict=True)
+    )
 
 
 def least_distance(x, y, layout, symmetry):
-    moved_y = torch.cat(
-        [transform(y[None], layout, symmetry, *move) for move in every_move(layout, symmetry)]
-    )
-    return float((moved_y.double() - x.double()).norm(dim=1).min())
+    permutations, signs = every_symmetry(layout, symmetry)
+    copies = y.expand(len(next(iter(permutations.values()))), -1)
+    every = transform(copies, layout, symmetry, permutations, signs)
+    return float((every.double() - x.double()).norm(dim=1).min())
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_brackets_hold_the_least_distance_over_every_move(name, rng):
+def test_brackets_hold_the_least_distance_over_every_symmetry(name, rng):
     layout, symmetry = TABLES[name]
     alignment = Alignment(layout, symmetry)
     x, y = (torch.randn(8, layout.size, generator=rng) for _ in range(2))
@@ -88,7 +87,7 @@ def test_brackets_hold_the_least_distance_over_every_move(name, rng):
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_moved_copies_come_back_exactly(name, rng):
+def test_permuted_copies_come_back_exactly(name, rng):
     layout, symmetry = TABLES[name]
     alignment = Alignment(layout, symmetry)
     x = torch.randn(20, layout.size, generator=rng)
@@ -100,7 +99,7 @@ def test_moved_copies_come_back_exactly(name, rng):
     assert np.allclose((back - x).norm(dim=1), distances, atol=1e-6)
 
 
-def test_planted_moves_of_a_convolutional_network_are_recovered(rng):
+def test_planted_symmetries_of_a_convolutional_network_are_recovered(rng):
     alignment = Alignment(GRAY_CNN.layout, GRAY_CNN.symmetry)
     x = torch.randn(40, GRAY_CNN.layout.size, generator=rng)
     noise = 0.5 * torch.randn(x.shape, generator=rng)
@@ -110,19 +109,19 @@ def test_planted_moves_of_a_convolutional_network_are_recovered(rng):
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_moves_are_those_of_transform(name, rng):
+def test_symmetries_are_those_of_transform(name, rng):
     layout, symmetry = TABLES[name]
     arrangement = Arrangement(layout, symmetry)
     weights = torch.randn(6, layout.size, generator=rng)
-    moves = random_symmetries(6, arrangement, np.random.default_rng(0))
+    drawn = random_symmetries(6, arrangement, np.random.default_rng(0))
     sizes = symmetry.sizes(layout)
-    order = {g: torch.from_numpy(moves.order[:, i, :n]) for i, (g, n) in enumerate(sizes.items())}
+    order = {g: torch.from_numpy(drawn.order[:, i, :n]) for i, (g, n) in enumerate(sizes.items())}
     signs = {
-        variable: torch.from_numpy(moves.signs[:, i, : sizes[group]]).float()
+        variable: torch.from_numpy(drawn.signs[:, i, : sizes[group]]).float()
         for i, (variable, group) in enumerate(arrangement.signs)
     }
     expected = transform(weights, layout, symmetry, order, signs)
-    assert torch.equal(permuted(arrangement, weights, moves), expected)
+    assert torch.equal(permuted(arrangement, weights, drawn), expected)
     assert torch.equal(permuted(arrangement, weights, identities(6, arrangement)), weights)
 
 

@@ -107,6 +107,7 @@ def test_cells_are_those_of_k_means_on_training():
     assert found.corrected == pytest.approx(corrected, rel=1e-9)
 
 
+@pytest.mark.integration
 def test_c_t_has_unit_variance_under_the_null_only_when_corrected():
     train, _ = clusters((20, 20, 20), 3, seed=0)
     values = []

@@ -20,7 +20,7 @@ def reference(rng):
     return base + 0.3 * torch.randn(30, D, generator=rng)
 
 
-def move(weights, rng):
+def permuted(weights, rng):
     return random_transform(weights, NETWORK.layout, NETWORK.symmetry, rng=rng)
 
 
@@ -44,11 +44,11 @@ def test_residual_has_no_scale_and_is_one_at_the_mean(reference, rng):
     assert found[1] == pytest.approx(found[2])
 
 
-def test_moved_networks_have_the_same_place(reference, rng):
-    frame = Frame.of(move(reference, rng), ALIGNMENT)
+def test_permuted_networks_have_the_same_place(reference, rng):
+    frame = Frame.of(permuted(reference, rng), ALIGNMENT)
     queries = reference[:6]
     np.testing.assert_allclose(
-        frame.residual(frame.place(move(queries, rng))),
+        frame.residual(frame.place(permuted(queries, rng))),
         frame.residual(frame.place(queries)),
         rtol=1e-5,
     )

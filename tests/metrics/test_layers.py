@@ -70,7 +70,7 @@ def test_a_symmetry_acts_on_some_parameters_as_on_all():
     assert (dict(bias.axes), bias.sign_groups) == ({"out.bias": (None,)}, frozenset())
 
 
-def test_every_layer_of_a_noisy_moved_copy_points_to_its_run(rng):
+def test_every_layer_of_a_noisy_permuted_copy_points_to_its_run(rng):
     network = DeepMLP(64, (32, 32), 10)  # where descents rarely end in a wrong place
     reference = torch.randn(50, network.layout.size, generator=rng)
     alignment = Alignment(network.layout, network.symmetry)

@@ -23,28 +23,20 @@ def draw(network, n, *, seed=0, offset=0.0):
     return offset + torch.randn(n, network.layout.size, generator=rng)
 
 
-def every_move(network, weights):
-    """All permutations and, for odd activations, sign flips of one checkpoint."""
-    moved = []
+def every_symmetry(network, weights):
+    """One checkpoint under all permutations and, for odd activations, sign flips."""
     coins = (1.0, -1.0) if network.symmetry.sign_groups else (1.0,)
-    for order in itertools.permutations(range(network.hidden)):
-        for signs in itertools.product(coins, repeat=network.hidden):
-            moved.append(
-                transform(
-                    weights[None],
-                    network.layout,
-                    network.symmetry,
-                    {"h": torch.tensor([order])},
-                    {"h": torch.tensor([signs])},
-                )
-            )
-    return torch.cat(moved)
+    orders = itertools.permutations(range(network.hidden))
+    signs = list(itertools.product(coins, repeat=network.hidden))
+    every = [torch.tensor(part) for part in zip(*itertools.product(orders, signs), strict=True)]
+    copies = weights.expand(len(every[0]), -1)
+    return transform(copies, network.layout, network.symmetry, *({"h": part} for part in every))
 
 
 def brute_force(network, queries, reference):
-    """Aligned distances by trying every move of every reference checkpoint."""
+    """Aligned distances by trying every symmetry of every reference checkpoint."""
     columns = [
-        cdist(queries.double().numpy(), every_move(network, row).double().numpy()).min(axis=1)
+        cdist(queries.double().numpy(), every_symmetry(network, row).double().numpy()).min(axis=1)
         for row in reference
     ]
     return np.stack(columns, axis=1)
@@ -86,7 +78,7 @@ def test_plain_distances_are_scipys(tiny_network, k, offset):
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("hidden", [1, 2, 3, 4])
 @pytest.mark.parametrize("k", [1, 4])
-def test_aligned_distances_are_those_of_trying_every_move(activation, hidden, k):
+def test_aligned_distances_are_those_of_trying_every_symmetry(activation, hidden, k):
     network = OneHiddenMLP(3, hidden, 2, activation)
     queries, reference = draw(network, 8), draw(network, 12, seed=1)
     found = nearest(queries, reference, k=k, alignment=alignment_of(network))
@@ -181,7 +173,7 @@ def test_row_order_and_block_size_change_nothing(tiny_network, aligned, rng, mon
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_moving_every_network_at_random_changes_no_aligned_distance(activation, rng):
+def test_permuting_every_network_at_random_changes_no_aligned_distance(activation, rng):
     network = OneHiddenMLP(6, 5, 3, activation)
     queries, reference = draw(network, 15), draw(network, 25, seed=1)
     found = nearest(queries, reference, k=4, alignment=alignment_of(network))

@@ -23,13 +23,13 @@ def reference():
     return torch.randn(20, NETWORK.layout.size, generator=torch.Generator().manual_seed(0))
 
 
-def move(weights, rng):
+def permuted(weights, rng):
     return random_transform(weights, NETWORK.layout, NETWORK.symmetry, rng=rng)
 
 
 @pytest.mark.parametrize("aligned", [False, True])
 def test_a_copy_has_one_source_and_its_direction(reference, rng, aligned):
-    queries = move(reference, rng) if aligned else reference
+    queries = permuted(reference, rng) if aligned else reference
     found = find_sources(queries, Alignable.of(reference, ALIGNMENT if aligned else None))
     assert found.rows[:, 0].tolist() == list(range(20))
     np.testing.assert_allclose(found.weights[:, 0], 1, atol=1e-6)
@@ -49,7 +49,7 @@ def test_an_average_of_two_has_two_sources_half_each(reference, rng, aligned):
         queries.append((reference[i] + other[0]) / 2)
     query = torch.stack(queries)
     if aligned:
-        query = move(query, rng)
+        query = permuted(query, rng)
     found = find_sources(query, Alignable.of(reference, ALIGNMENT if aligned else None))
     assert [set(rows[:2]) for rows in found.rows.tolist()] == [set(pair) for pair in pairs]
     np.testing.assert_allclose(found.weights, [[0.5, 0.5, 0.0]] * 20, atol=1e-5)
@@ -106,7 +106,7 @@ def test_direction_and_sources_do_not_shrink_with_the_checkpoint(reference):
 
 
 def test_an_aligned_checkpoint_shrinks_towards_the_mean_of_the_aligned(reference, rng):
-    query = move(reference[4:5], rng)[0]
+    query = permuted(reference[4:5], rng)[0]
     mu = aligned_to(query, reference, ALIGNMENT).mean(dim=0)
     [ladder] = shrunk_towards_mean(query[None], Alignable.of(reference, ALIGNMENT), (0.0, 1.0))
     assert torch.allclose(ladder[0], mu, atol=1e-6)
