@@ -15,7 +15,9 @@ from scipy.optimize import linear_sum_assignment, nnls
 
 from benchmarks.timing import take_turns
 from novelweights.auditing.judge.verdict import judge
-from novelweights.auditing.stages import Clock, audit
+from novelweights.auditing.measure.measured import Clock
+from novelweights.auditing.prepare import AuditInputs
+from novelweights.auditing.stages import audit
 from novelweights.data.images import load_data
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.sources import HULL_ROWS, Alignable, find_sources
@@ -42,14 +44,14 @@ def main() -> None:
         return Population(some, MNIST_MLP.layout, records, info)
 
     clock, start = Clock(), time.perf_counter()
-    result = audit(
-        population(training, "train"),
-        population(samples, "generated"),
+    inputs = AuditInputs(
+        train=population(training, "train"),
+        generated=population(samples, "generated"),
         heldout=population(heldout, "heldout"),
         task=Classification("mnist-5k", MNIST_MLP, data),
         symmetry=MNIST_MLP.symmetry,
-        clock=clock,
     )
+    result = audit(inputs, clock=clock)
     verdicts = judge(result)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -8,11 +8,15 @@ zoo.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from novelweights.auditing import stages
+from novelweights.auditing.prepare import AuditInputs, Prepared, prepare
+from novelweights.auditing.result import AuditResult
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest
 from novelweights.networks.mlp import OneHiddenMLP
@@ -44,6 +48,17 @@ class Zoo:
         return Population(
             weights, self.network.layout, sampled_records(len(weights)), self.training.info
         )
+
+
+def audit(train: Population, generated: Population, **given: Any) -> AuditResult:
+    """An audit of these; `given` holds further roles and, if not the usual, `n_controls`."""
+    options = {key: given.pop(key) for key in ("n_controls", "clock") if key in given}
+    return stages.audit(AuditInputs(train=train, generated=generated, **given), **options)
+
+
+def prepared(train: Population, generated: Population, **given: Any) -> Prepared:
+    """What such an audit compares."""
+    return prepare(AuditInputs(train=train, generated=generated, **given))
 
 
 def runs(network: OneHiddenMLP, weights: Tensor, split: str) -> Population:

@@ -8,9 +8,9 @@ import torch
 
 from novelweights import pipeline, pipeline_folder
 from novelweights.api import audited
+from novelweights.auditing.prepare import AuditInputs
 from novelweights.errors import InputError
 from novelweights.generators.calling import reconstructed
-from novelweights.inputs import AuditInputs
 from novelweights.pipeline import evaluate_method
 from novelweights.readers import read_checkpoints
 from novelweights.weights.layout import WeightLayout

@@ -19,11 +19,12 @@ import novelweights as nw
 from novelweights import api
 from novelweights.auditing import stages
 from novelweights.auditing.judge import statistics
+from novelweights.auditing.prepare import AuditInputs
 from novelweights.data.images import ImageData
 from novelweights.files import read_json
 from novelweights.generators import hyperdiffusion
 from novelweights.generators.baselines import AddNoise
-from novelweights.inputs import AuditInputs, symmetry_of, target_of, task_of
+from novelweights.inputs import symmetry_of, target_of, task_of
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.tasks.classification import Classification
 from novelweights.weights.perturb import average_rows

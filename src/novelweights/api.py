@@ -14,13 +14,15 @@ from novelweights.auditing.judge.criteria import Verdict, Verdicts
 from novelweights.auditing.judge.planning import Plan, plan_for
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.lint.checks import Lint, lint_folder
+from novelweights.auditing.measure.measured import Clock
 from novelweights.auditing.measure.pictures import pictures
+from novelweights.auditing.prepare import AuditInputs
 from novelweights.auditing.result import AuditResult
 from novelweights.auditing.run_folder import audit_json, checkpoint_table, describe_run, write_run
-from novelweights.auditing.stages import Clock
+from novelweights.auditing.stages import audit as measure_audit
 from novelweights.checkpoints import Checkpoints, load
 from novelweights.files import new_folder, require_new
-from novelweights.inputs import AuditInputs, Options, Progress, Say, gathered
+from novelweights.inputs import Options, Progress, Say, gathered
 from novelweights.readers import PLAIN, open_checkpoints
 from novelweights.readers.source import Reading
 from novelweights.report.page import build_report
@@ -171,7 +173,7 @@ def audited(
         InputError: They do not fit together.
     """
     clock = Clock(progress)
-    result = inputs.measured(clock)
+    result = measure_audit(inputs, clock=clock)
     return Audited(result, judge(result), inputs, clock.seconds, origins, command)
 
 

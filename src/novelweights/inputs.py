@@ -13,8 +13,7 @@ from typing import Any, TypedDict
 import numpy as np
 from torch import Tensor, nn
 
-from novelweights.auditing.result import AuditResult
-from novelweights.auditing.stages import Clock, audit
+from novelweights.auditing.prepare import AuditInputs
 from novelweights.checkpoints import SPLITS, Checkpoints, Layout, load, meant_layout
 from novelweights.errors import InputError, unknown_name
 from novelweights.networks.declared import (
@@ -88,42 +87,6 @@ class Options(TypedDict, total=False):
     """How the files of checkpoints are to be read."""
     seed: int
     """Root of all randomness."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class AuditInputs:
-    """The populations of an audit by role, and what judges and aligns them."""
-
-    train: Population
-    generated: Population
-    heldout: Population | None = None
-    reconstructions: Population | None = None
-    heldout_reconstructions: Population | None = None
-    noise_from: Population | None = None
-    from_scratch: Population | None = None
-    task: Task | None = None
-    symmetry: NeuronSymmetry | None = None
-    seed: int = 0
-
-    def measured(self, clock: Clock) -> AuditResult:
-        """The numbers.
-
-        Raises:
-            InputError: The populations do not fit together.
-        """
-        return audit(
-            self.train,
-            self.generated,
-            heldout=self.heldout,
-            task=self.task,
-            symmetry=self.symmetry,
-            reconstructions=self.reconstructions,
-            heldout_reconstructions=self.heldout_reconstructions,
-            noise_from=self.noise_from,
-            from_scratch=self.from_scratch,
-            seed=self.seed,
-            clock=clock,
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from novelweights.api import audited
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, Verdicts
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.one_run.from_scratch import same_parts
+from novelweights.auditing.prepare import AuditInputs
 from novelweights.errors import InputError
 from novelweights.files import new_folder, require_new
 from novelweights.generators import Method, make_generator, method_named, sampled_by
@@ -21,7 +22,7 @@ from novelweights.generators.generator import FittedGenerator
 from novelweights.generators.parts.gap import HasLoss, final_gap
 from novelweights.generators.parts.training import Workspace
 from novelweights.generators.store import load_fitted, save_fitted, with_provenance
-from novelweights.inputs import AuditInputs, Progress, describe_input
+from novelweights.inputs import Progress, describe_input
 from novelweights.pipeline_folder import begin, timed
 from novelweights.pipeline_summary import summarize
 from novelweights.readers import open_checkpoints, read_checkpoints, read_starts

@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from planted import audit
 from refused import noted
 from tiny import ALIGNMENT, NETWORK, D, drawn, named, task
 
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.verdict import Verdicts, judge
 from novelweights.auditing.result import AuditResult
-from novelweights.auditing.stages import audit
 from novelweights.errors import InputError
 from novelweights.metrics.neighbors import nearest
 from novelweights.weights.layout import WeightLayout

@@ -10,12 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted import audit
 from tiny import ALIGNMENT, NETWORK, drawn, move, named, seeded, task
 
 from novelweights.auditing.judge.p_values import NullDistribution
 from novelweights.auditing.measure.measurements import NearestIndex, ladder_of, like, measure
 from novelweights.auditing.result import Measurements
-from novelweights.auditing.stages import audit
 from novelweights.metrics import neighbors, sources
 from novelweights.weights.population import Population
 

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from planted import audit
 from tiny import drawn, named
 
 from novelweights.auditing import stages
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.result import AuditResult
-from novelweights.auditing.stages import audit
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest
 

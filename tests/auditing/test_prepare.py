@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import planted
 import pytest
 import torch
+from planted import audit
 from refused import noted
 from tiny import ALIGNMENT, NETWORK, drawn, move, named
 
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.verdict import judge
-from novelweights.auditing.prepare import prepare
-from novelweights.auditing.stages import audit
 from novelweights.errors import InputError
 from novelweights.metrics.neighbors import nearest
 from novelweights.networks.mlp import OneHiddenMLP
@@ -35,18 +35,9 @@ SAMPLES = named(REFERENCE.weights[[3, 0, 17]], "generated")
 """What a generator that copies gives: training checkpoints as its codec decodes them."""
 
 
-def prepared(
-    train=TRAIN, heldout=HELDOUT, reconstructions=None, heldout_reconstructions=None, **options
-):
+def prepared(train=TRAIN, heldout=HELDOUT, **options):
     given = {"generated": SAMPLES, "symmetry": NETWORK.symmetry, **options}
-    return prepare(
-        train,
-        given["generated"],
-        heldout,
-        given["symmetry"],
-        reconstructions,
-        heldout_reconstructions,
-    )
+    return planted.prepared(train, heldout=heldout, **given)
 
 
 def reconstructed_audit(samples=SAMPLES, heldout=HELDOUT, **options):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from planted import audit
 from tiny import drawn, seeded
 from tiny import named as named_mlps
 from torch import nn
@@ -19,7 +20,6 @@ from novelweights.auditing.lint.rows import Named
 from novelweights.auditing.lint.runs import check_independence
 from novelweights.auditing.measure.measurements import NearestIndex, like, measure
 from novelweights.auditing.prepare import WITHOUT_STATISTICS
-from novelweights.auditing.stages import audit
 from novelweights.data.images import ImageData
 from novelweights.metrics.alignment import Alignment, aligned_to, alignment_of_learned
 from novelweights.tasks.classification import Classification

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from fields import FIELD, boxes
+from planted import audit
 
 from novelweights.auditing.judge.criteria import Verdict, Verdicts
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.result import AuditResult
-from novelweights.auditing.stages import audit
 from novelweights.report.finding import Outcome
 from novelweights.report.findings import paper_findings
 from novelweights.seeding import rng_for

@@ -7,12 +7,13 @@ import numpy as np
 import planted
 import pytest
 import torch
+from planted import audit
 from refused import noted
 
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.verdict import judge
+from novelweights.auditing.measure.measured import Clock
 from novelweights.auditing.result import AuditResult
-from novelweights.auditing.stages import Clock, audit
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.weights.layout import WeightLayout

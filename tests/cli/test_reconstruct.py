@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from commands import fails, run
+from planted import audit
 
-from novelweights.auditing.stages import audit
 from novelweights.cli.reconstruct import PARTS
 from novelweights.files import require_new
 from novelweights.generators.calling import reconstructed

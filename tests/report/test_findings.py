@@ -6,11 +6,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-from planted import Zoo, copies, invented
+from planted import Zoo, audit, copies, invented
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.result import AuditResult
-from novelweights.auditing.stages import audit
 from novelweights.report.findings import Outcome, PaperFinding, paper_findings
 from novelweights.seeding import rng_for
 from novelweights.tasks.task import Measure

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import walks
 from pages import page_of, text_of, unbalanced
+from planted import audit
 from refused import refused
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
@@ -16,7 +17,6 @@ from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.measure.pictures import pictures
 from novelweights.auditing.result import AuditResult
 from novelweights.auditing.run_folder import describe_run, write_run
-from novelweights.auditing.stages import audit
 from novelweights.report.finding import RULES, Outcome
 from novelweights.report.findings import paper_findings
 from novelweights.report.one_run_figures import draw_entries, draw_one_run

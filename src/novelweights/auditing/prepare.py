@@ -13,6 +13,7 @@ from novelweights.auditing.one_run.from_scratch import same_parts
 from novelweights.auditing.result import DistanceInfo
 from novelweights.errors import InputError, Note, count
 from novelweights.metrics.alignment import Alignment
+from novelweights.tasks.task import Task
 from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.chain import symmetry_of_layout
 from novelweights.weights.population import (
@@ -28,6 +29,39 @@ ABSURD = 1e25
 WITHOUT_STATISTICS = "L2 of what was learned (no running statistics)"
 NO_MOVES = "none: no reordering of neurons moves these parameters alone"
 """Of a table without groups, as for parts of a network between layers that stay."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AuditInputs:
+    """The populations of an audit by role, and what judges and aligns them."""
+
+    train: Population
+    """What the generator was fitted to; the last step of each run is used."""
+    generated: Population
+    """What it made."""
+    heldout: Population | None = None
+    """New runs of the same recipe that it never saw; without them the audit is exploratory and
+    never says novel."""
+    reconstructions: Population | None = None
+    """The training checkpoints as the generator's lossy codec gives them back, row by row;
+    generated checkpoints are then compared with these."""
+    heldout_reconstructions: Population | None = None
+    """The held-out checkpoints through the same codec."""
+    noise_from: Population | None = None
+    """What the noise baseline adds noise to; None: the training checkpoints that are compared. For
+    a generator that draws from some of them, those, through its codec if it has one (paper,
+    appendix C.2)."""
+    from_scratch: Population | None = None
+    """Networks trained independently of all others; their layout may hold more than the training
+    checkpoints', whose parameters are taken by name. Their quality is what their records say
+    (test_accuracy)."""
+    task: Task | None = None
+    """Judges behavior; without it the audit says what it cannot say."""
+    symmetry: NeuronSymmetry | None = None
+    """Function-preserving transformations that count as no difference; None is plain L2. Running
+    statistics count for what networks do, and for no distance."""
+    seed: int = 0
+    """Root of all randomness (controls, baselines, bootstrap)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +85,8 @@ class Prepared:
     """What the noise baseline adds noise to, where that is not `train`."""
     from_scratch: Population | None
     """Independently trained networks, the parameters of `train` alone, one checkpoint of each."""
+    task: Task | None
+    seed: int
     training_rows: np.ndarray
     """Which rows of the given training population these are."""
     run_ends: np.ndarray
@@ -63,77 +99,66 @@ class Prepared:
     distance: DistanceInfo
     warnings: tuple[Note, ...]
 
+    @property
+    def is_one_run(self) -> bool:
+        """Whether there are too few training runs to identify anything; all their steps count."""
+        return self.n_runs < DEFAULT_CRITERIA.min_runs
 
-def prepare(
-    train: Population,
-    generated: Population,
-    heldout: Population | None,
-    symmetry: NeuronSymmetry | None,
-    reconstructions: Population | None,
-    heldout_reconstructions: Population | None,
-    noise_from: Population | None = None,
-    from_scratch: Population | None = None,
-) -> Prepared:
+
+def prepare(inputs: AuditInputs) -> Prepared:
     """Check the populations, put their parameters in one order, and keep one row per run.
 
-    Args and errors are those of `audit`.
+    Raises:
+        InputError: Populations that do not fit together, too few of them, or NaN.
     """
-    generated = generated.in_order_of(train.layout)
-    heldout = heldout.in_order_of(train.layout) if heldout is not None else None
-    noise_from = noise_from.in_order_of(train.layout) if noise_from is not None else None
-    scratch = same_parts(from_scratch, train.layout) if from_scratch is not None else None
+    train, generated = inputs.train, inputs.generated.in_order_of(inputs.train.layout)
+    heldout, noise_from = (
+        None if population is None else population.in_order_of(train.layout)
+        for population in (inputs.heldout, inputs.noise_from)
+    )
+    scratch = None if inputs.from_scratch is None else same_parts(inputs.from_scratch, train.layout)
     roles = {"train": train, "generated": generated, "heldout": heldout, "noise-from": noise_from}
     _check({**roles, SCRATCH_ROLE: scratch})
-    stands_in = _reconstructed(train, reconstructions, "reconstructions", "train")
-    fresh_stands_in = _reconstructed(
-        heldout, heldout_reconstructions, "heldout-reconstructions", "heldout"
-    )
-    if (reconstructions is None) != (heldout_reconstructions is None) and heldout is not None:
-        missing = (
-            "heldout-reconstructions" if heldout_reconstructions is None else "reconstructions"
-        )
-        raise InputError(
-            f"{missing}: expected training and held-out checkpoints through the same codec, or "
-            f"neither; add --{missing}"
-        )
-    every_checkpoint = np.arange(len(train))
-    rows = last_of_each_run(train.records)
-    fresh_rows = last_of_each_run(heldout.records) if heldout is not None else None
-    last = train.select(rows)
-    fresh = heldout.select(fresh_rows) if heldout is not None and fresh_rows is not None else None
-    whole = Alignment.of(train.layout, symmetry)
+    compared, fresh = _through_codec(inputs, heldout)
+    rows, last = last_of_each_run(train.records), None
+    fresh_rows = None if heldout is None else last_of_each_run(heldout.records)
+    whole = Alignment.of(train.layout, inputs.symmetry)
     alignment = None if whole is None else whole.on(train.layout.learned)
-    distance, warnings = _declared(train, symmetry, alignment)
-    if len(last) > 1:
-        kept, fresh_kept, told = one_of_each_run(last, fresh, alignment)
-        rows, warnings = rows[kept], warnings + told
-        fresh_rows = fresh_rows[fresh_kept] if fresh_rows is not None else None
+    distance, warnings = _declared(train, inputs.symmetry, alignment)
+    if len(rows) > 1:
+        last = None if heldout is None or fresh_rows is None else heldout.select(fresh_rows)
+        kept, fresh_kept, merged = one_of_each_run(train.select(rows), last, alignment)
+        rows, warnings = rows[kept], warnings + merged
+        fresh_rows = None if fresh_rows is None else fresh_rows[fresh_kept]
     n_runs, ends = len(rows), rows
     if n_runs < DEFAULT_CRITERIA.min_runs:  # nothing to identify; all steps show the run's band
-        rows = every_checkpoint
+        rows = np.arange(len(train))
     if len(rows) < DEFAULT_CRITERIA.min_runs:
         raise InputError(
             f"training: {count(len(rows), 'checkpoint')}; expected at least "
             f"{DEFAULT_CRITERIA.min_runs}, since each is compared with the others and their "
-            "mixtures. Give checkpoints of more runs, or name the runs apart"
+            "mixtures. Give checkpoints of more runs, or name the runs apart",
+            "too-few",
         )
-    compared, fresh = stands_in or train, fresh_stands_in or heldout
-    fresh_ones = heldout_originals = None
-    if fresh is not None and heldout is not None and fresh_rows is not None:
-        fresh_ones = fresh.select(fresh_rows)
-        heldout_originals = None if fresh is heldout else heldout.select(fresh_rows)
-    has_more, is_decoded = len(rows) < len(train), reconstructions is not None
+
+    def one_each(population: Population | None) -> Population | None:
+        """Held-out runs, one checkpoint each."""
+        return None if population is None else population.select(fresh_rows)
+
+    has_more, is_decoded = len(rows) < len(train), compared is not train
     return Prepared(
         train=compared.select(rows),
         generated=generated,
-        heldout=fresh_ones,
+        heldout=one_each(fresh),
         every_step=fresh,
         all_training=compared if has_more else None,
         originals=train.select(rows) if is_decoded else None,
-        heldout_originals=heldout_originals,
+        heldout_originals=one_each(heldout) if is_decoded else None,
         all_originals=train if has_more and is_decoded else None,
         noise_from=noise_from,
         from_scratch=scratch,
+        task=inputs.task,
+        seed=inputs.seed,
         training_rows=rows,
         run_ends=np.searchsorted(rows, ends),
         n_runs=n_runs,
@@ -144,8 +169,28 @@ def prepare(
     )
 
 
+def _through_codec(
+    inputs: AuditInputs, heldout: Population | None
+) -> tuple[Population, Population | None]:
+    """What training and held-out checkpoints are compared as: reconstructions, if there are any."""
+    back = {
+        "reconstructions": ("train", inputs.train, inputs.reconstructions),
+        "heldout-reconstructions": ("heldout", heldout, inputs.heldout_reconstructions),
+    }
+    found = {flag: _reconstructed(flag, *given) for flag, given in back.items()}
+    missing = [flag for flag, population in found.items() if population is None]
+    if len(missing) == 1 and heldout is not None:
+        raise InputError(
+            f"{missing[0]}: expected training and held-out checkpoints through the same codec, or "
+            f"neither; add --{missing[0]}",
+            "wrong-option",
+        )
+    train, fresh = found.values()
+    return train or inputs.train, fresh or heldout
+
+
 def _reconstructed(
-    population: Population | None, through: Population | None, flag: str, role: str
+    flag: str, role: str, population: Population | None, through: Population | None
 ) -> Population | None:
     """A population with the weights that a codec gives back, row by row."""
     if through is None:
@@ -154,14 +199,16 @@ def _reconstructed(
         raise InputError(
             f"{flag}: expected one reconstruction for each of the "
             f"{0 if population is None else len(population)} {role} checkpoints, in their order, "
-            f"got {len(through)}; write them with the generator's codec"
+            f"got {len(through)}; write them with the generator's codec",
+            "other-rows",
         )
     ours, theirs = list(population.records.run), list(through.records.run)
     if ours != theirs and sorted(ours) == sorted(theirs):
         row = next(i for i, pair in enumerate(zip(ours, theirs, strict=True)) if len(set(pair)) > 1)
         raise InputError(
             f"{flag}: expected the rows in the order of the {role} checkpoints, but row {row} is "
-            f"run {theirs[row]} here and {ours[row]} there; write them in the same order"
+            f"run {theirs[row]} here and {ours[row]} there; write them in the same order",
+            "other-rows",
         )
     through = through.in_order_of(population.layout)
     require_same_layout(population, through, (role, flag))
@@ -175,7 +222,9 @@ def _check(roles: Mapping[str, Population | None]) -> None:
     train = given["train"]
     for role, population in given.items():
         if len(population) == 0:
-            raise InputError(f"{role}: expected at least 1 checkpoint, got none; give some")
+            raise InputError(
+                f"{role}: expected at least 1 checkpoint, got none; give some", "too-few"
+            )
         require_same_layout(train, population, ("train", role))
         require_finite(population, role)
         blocks = population.weights.split(4096)  # a memory map is read bit by bit
@@ -185,7 +234,8 @@ def _check(roles: Mapping[str, Population | None]) -> None:
             raise InputError(
                 f"{role}: weights as large as {float(largest.max()):.1g} in row {row} (run "
                 f"{population.records.run[row]}); expected at most {ABSURD:.0g}, squares of which "
-                "can be added. Remove this checkpoint: it has diverged"
+                "can be added. Remove this checkpoint: it has diverged",
+                "not-finite",
             )
 
 

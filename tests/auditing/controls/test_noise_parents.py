@@ -5,12 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from planted import audit
 from refused import noted
 from tiny import NETWORK, D, drawn, named, task
 
-from novelweights.auditing.controls.baselines import paper_baselines
-from novelweights.auditing.measure.measurements import NearestIndex, measure
-from novelweights.auditing.stages import audit
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.weights.layout import WeightLayout
@@ -30,13 +28,11 @@ PARENTS = Population(
 
 
 def baselines(**options):
-    judge = task()
-    reference = NearestIndex.of(TRAIN, None, judge)
-    made = measure("generated", SAMPLES, reference)
-    return paper_baselines(made, reference, 0, **options)[:2]
+    result = audited(task=task(), **options)
+    return result.baselines, result.baseline_notes
 
 
-def audited(noise_from, **options):
+def audited(noise_from=None, **options):
     return audit(TRAIN, SAMPLES, heldout=HELDOUT, noise_from=noise_from, n_controls=0, **options)
 
 

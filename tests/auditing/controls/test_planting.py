@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from planted import audit
 from tiny import ALIGNMENT, FIRST, NETWORK, D, drawn, move, named
 
 from novelweights.auditing.controls.planting import (
@@ -16,7 +17,6 @@ from novelweights.auditing.controls.planting import (
     Planter,
 )
 from novelweights.auditing.judge.verdict import judge
-from novelweights.auditing.stages import audit
 from novelweights.metrics.alignment import aligned_to, pair_distances
 from novelweights.metrics.frame import Frame
 from novelweights.metrics.layers import Layers

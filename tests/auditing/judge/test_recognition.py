@@ -6,6 +6,7 @@ import numpy as np
 import planted
 import pytest
 import torch
+from planted import audit, prepared
 from refused import noted
 from tiny import NETWORK, drawn, named, seeded, task
 
@@ -13,8 +14,6 @@ from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.recognition import one_of_each_run, other_recipe
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.measure.measurements import NearestIndex, measure
-from novelweights.auditing.prepare import prepare
-from novelweights.auditing.stages import audit
 from novelweights.data.images import load_data
 from novelweights.metrics.alignment import Alignment
 from novelweights.networks.mlp import DIGITS_MLP
@@ -99,7 +98,7 @@ def test_a_folder_of_one_trajectory_is_one_run_and_identifies_nothing():
     [path] = train_trajectories(DIGITS_MLP, data, RECIPE, [0], steps).weights
     train, made = each_its_own_run(path), each_its_own_run(path[:5] + 1e-3, "generated")
     heldout = drawn_runs_of_the_same_size(path, 24)
-    assert prepare(train, made, None, None, None, None).n_runs == 1
+    assert prepared(train, made).n_runs == 1
     result = bare_audit(train, made, heldout)
     assert result.n_runs == 1
     assert result.training_rows.tolist() == list(range(40))
@@ -125,7 +124,7 @@ SAMPLES = named(drawn(3, 3), "generated")
 
 def recipe_warnings(train, heldout, task=None):
     """As an audit finds them, without the rest of it."""
-    given = prepare(train, SAMPLES, heldout, train.info.symmetry, None, None)
+    given = prepared(train, SAMPLES, heldout=heldout, symmetry=train.info.symmetry)
     compared = NearestIndex.of(given.train, given.alignment, task)
     trained, fresh = (
         measure("runs", population, compared, only_near=True)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from planted import audit
 from scipy.stats import binomtest
 from tiny import NETWORK, drawn, named
 
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.measure.established import GROUP, established_quantities
-from novelweights.auditing.stages import audit
 from novelweights.metrics.established import CloserShare, DataCopying, EstablishedMeasures
 
 pytestmark = pytest.mark.usefixtures("quick")

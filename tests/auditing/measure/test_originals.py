@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from planted import audit
 from refused import noted
 from tiny import NETWORK, drawn, named, task
 
@@ -12,7 +13,6 @@ from novelweights.auditing.judge.recognition import other_recipe
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.measure.originals import costs_of_codec
 from novelweights.auditing.result import Quantity
-from novelweights.auditing.stages import audit
 from novelweights.errors import InputError
 from novelweights.tasks.task import Measure
 from novelweights.weights.provenance import Provenance

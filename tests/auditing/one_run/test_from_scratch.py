@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 import walks
+from planted import audit, prepared
 from refused import noted
 from scipy.spatial.distance import cdist
 from tiny import drawn, named, task
 
 from novelweights.auditing.one_run.from_scratch import same_parts
-from novelweights.auditing.prepare import prepare
 from novelweights.auditing.result import AuditResult
-from novelweights.auditing.stages import audit
 from novelweights.errors import InputError
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Records
@@ -99,13 +98,10 @@ def test_what_cannot_be_compared_is_refused():
     }
     for says, networks in refused.items():
         with pytest.raises(InputError, match=says):
-            prepare(
+            prepared(
                 walks.training(),
                 walks.generated("copy"),
-                None,
-                walks.SYMMETRY,
-                None,
-                None,
+                symmetry=walks.SYMMETRY,
                 from_scratch=networks,
             )
 
@@ -117,10 +113,10 @@ def test_training_checkpoints_are_not_from_scratch():
 
 
 def test_a_table_without_groups_means_that_no_moves_exist():
-    given = prepare(walks.training(), walks.generated("copy"), None, walks.SYMMETRY, None, None)
+    given = prepared(walks.training(), walks.generated("copy"), symmetry=walks.SYMMETRY)
     assert given.alignment is None
     assert given.distance.is_exact
     assert "no reordering" in given.distance.symmetry
     assert not noted(given.warnings, "no-symmetry")
-    unknown = prepare(walks.training(), walks.generated("copy"), None, None, None, None)
+    unknown = prepared(walks.training(), walks.generated("copy"))
     assert noted(unknown.warnings, "no-symmetry")

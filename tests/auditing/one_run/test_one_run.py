@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import walks
+from planted import audit, prepared
 from refused import noted
 from scipy.spatial.distance import cdist, pdist
 
@@ -17,9 +18,7 @@ from novelweights.auditing.measure.pictures import pictures
 from novelweights.auditing.measures import SHARES
 from novelweights.auditing.one_run.distances import MAX_ROWS, Kinds, among, between
 from novelweights.auditing.one_run.measure import GROUP
-from novelweights.auditing.prepare import prepare
 from novelweights.auditing.result import TSNE_GROUPS, AuditResult
-from novelweights.auditing.stages import audit
 from novelweights.weights.population import Records
 
 pytestmark = pytest.mark.integration
@@ -213,13 +212,13 @@ def test_the_ends_of_both_training_runs_count():
 def test_steps_under_many_names_have_the_ends_of_the_runs_that_are_recognized():
     names = [f"net-{row}" for row in range(walks.STEPS)]
     renamed = replace(TRAIN, records=Records.of(names, split="train", step=1))
-    given = prepare(renamed, walks.generated("copy"), HELDOUT, walks.SYMMETRY, None, None)
+    given = prepared(renamed, walks.generated("copy"), heldout=HELDOUT, symmetry=walks.SYMMETRY)
     assert given.n_runs == 1
-    torch.testing.assert_close(Kinds.of(given, seed=0).ends, TRAIN.weights[-1:])
+    torch.testing.assert_close(Kinds.of(given).ends, TRAIN.weights[-1:])
 
 
 def test_of_many_runs_every_checkpoint_compared_is_an_end():
-    given = prepare(HELDOUT, walks.generated("copy"), None, walks.SYMMETRY, None, None)
+    given = prepared(HELDOUT, walks.generated("copy"), symmetry=walks.SYMMETRY)
     assert given.n_runs == len(given.train) == 8
     assert given.run_ends.tolist() == list(range(8))
 
@@ -340,8 +339,10 @@ def test_distances_are_those_of_direct_differences():
 
 
 def test_of_many_checkpoints_a_sample_is_compared():
-    given = prepare(TRAIN, walks.generated("gaussian", 700), HELDOUT, walks.SYMMETRY, None, None)
-    kinds = Kinds.of(given, seed=0)
+    given = prepared(
+        TRAIN, walks.generated("gaussian", 700), heldout=HELDOUT, symmetry=walks.SYMMETRY
+    )
+    kinds = Kinds.of(given)
     assert len(kinds.generated) == MAX_ROWS
     assert len(torch.unique(kinds.generated, dim=0)) == MAX_ROWS
     torch.testing.assert_close(kinds.ends, TRAIN.weights[-1:])

@@ -9,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelweights.auditing.controls.matching import match_noise
-from novelweights.auditing.measure.measurements import NearestIndex, like, measure
+from novelweights.auditing.measure.measured import Measured
+from novelweights.auditing.measure.measurements import like, measure
+from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import Measurements
 from novelweights.errors import count
 from novelweights.seeding import rng_for
@@ -89,29 +91,18 @@ def noised(parents: Population, n: int, std: float, *, seed: int) -> Population:
     return picked.with_weights(weights, split="noise")
 
 
-def paper_baselines(
-    made: Measurements,
-    reference: NearestIndex,
-    seed: int,
-    *,
-    noise_from: Population | None = None,
-    through_codec: bool = False,
-) -> Baselines:
+def paper_baselines(measured: Measured) -> Baselines:
     """Noise addition at matched novelty, averages of 2 and of 16, per-parameter Gaussian.
 
     Args:
-        made: The generated checkpoints, with their behavior.
-        reference: The training checkpoints that are compared, with theirs.
-        seed: Root of the draws.
-        noise_from: What noise is added to; None: the training checkpoints of `reference`.
-        through_codec: Whether these are what a lossy codec gives back.
+        measured: The generated and the training checkpoints, with their behavior.
     """
-    train, task = reference.training, reference.task
-    behavior = reference.behavior
+    given, reference, made = measured.given, measured.reference, measured.generated
+    train, task, behavior, seed = given.train, given.task, reference.behavior, given.seed
     if task is None or made.novelty is None or behavior is None:
         raise ValueError("baselines are compared by behavior")
     weights, n = train.weights, n_baseline(len(made))
-    parents = train if noise_from is None else noise_from
+    parents = train if given.noise_from is None else given.noise_from
     found: dict[str, Measurements] = {}
     notes: dict[str, str] = {}
 
@@ -127,7 +118,7 @@ def paper_baselines(
         novelty_at,
         largest=4 * float(parents.learned.std()),
         higher_is_novel=task.novelty.higher_is_better,
-        what=noise_parents(noise_from, through_codec=through_codec),
+        what=noise_parents(given),
     )
     notes["noise"] = matched.note
     if matched.std is not None:
@@ -150,15 +141,11 @@ def paper_baselines(
     return Baselines(found, notes, matched.std)
 
 
-def noise_parents(noise_from: Population | None, *, through_codec: bool) -> str:
-    """What noise is added to, in words.
-
-    Args:
-        noise_from: What was given; None: the training checkpoints that are compared.
-        through_codec: Whether reconstructions stand in for these.
-    """
+def noise_parents(given: Prepared) -> str:
+    """What noise is added to, in words."""
+    noise_from = given.noise_from
     if noise_from is None:
-        given_back = " as the codec gives them back" if through_codec else ""
+        given_back = " as the codec gives them back" if given.originals is not None else ""
         return f"training checkpoints{given_back}"
     decoded = all(split == "reconstruction" for split in noise_from.records.split)
     what = "chosen reconstructions" if decoded else "chosen training checkpoints"

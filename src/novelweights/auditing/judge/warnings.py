@@ -12,11 +12,10 @@ from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import Measurements
 from novelweights.errors import Note, count
-from novelweights.tasks.task import Task
 
 
 def audit_warnings(
-    given: Prepared, first: Bool[np.ndarray, " n"], fresh: Measurements | None, task: Task | None
+    given: Prepared, first: Bool[np.ndarray, " n"], fresh: Measurements | None
 ) -> Iterator[Note]:
     """What weakens this audit, and what to give it next time.
 
@@ -24,13 +23,11 @@ def audit_warnings(
         given: What is compared.
         first: False for generated checkpoints that repeat another.
         fresh: The held-out runs, measured; None: there are none.
-        task: Judges behavior.
     """
     generated, n_fresh = given.generated, 0 if fresh is None else len(fresh)
-    is_one_run = given.n_runs < DEFAULT_CRITERIA.min_runs
-    yield from _about_heldout(n_fresh, given.n_runs, is_one_run=is_one_run)
+    yield from _about_heldout(n_fresh, given)
     n_scratch = 0 if given.from_scratch is None else len(given.from_scratch)
-    if is_one_run and n_scratch < 2:
+    if given.is_one_run and n_scratch < 2:
         yield Note(
             "few-from-scratch",
             f"{'Only one network' if n_scratch else 'No networks'} trained from scratch: give some "
@@ -53,7 +50,7 @@ def audit_warnings(
             "samples from one start are no independent evidence, so intervals are too narrow. "
             "Sample from more starts (a zoo with more --start-runs).",
         )
-    if task is None:
+    if given.task is None:
         yield Note(
             "no-task",
             "No task was given: whether the generated networks work, and whether they behave "
@@ -78,22 +75,22 @@ def audit_warnings(
         )
 
 
-def _about_heldout(n_heldout: int, n_runs: int, *, is_one_run: bool) -> Iterator[Note]:
+def _about_heldout(n_heldout: int, given: Prepared) -> Iterator[Note]:
     """That there are too few held-out runs, or none: what they would show."""
     needed, code = DEFAULT_CRITERIA.min_heldout_runs, "few-heldout" if n_heldout else "no-heldout"
     if n_heldout >= needed:
         return
-    whose = "the training run" if n_runs == 1 else f"the {n_runs} training runs"
+    whose = "the training run" if given.n_runs == 1 else f"the {given.n_runs} training runs"
     no_verdict = (
         f"They lead to no verdict, since that needs at least {DEFAULT_CRITERIA.min_runs} training "
         "runs."
     )
-    if is_one_run and n_heldout:
+    if given.is_one_run and n_heldout:
         text = (
             f"Only {count(n_heldout, 'held-out run')} to show how far a fresh run of the recipe "
             f"lies from {whose}; more show it more exactly. {no_verdict}"
         )
-    elif is_one_run:
+    elif given.is_one_run:
         text = (
             f"No held-out runs were given, so nothing here shows how far a fresh run of the recipe "
             f"lies from {whose}. Train new runs of the same recipe and give them with --heldout: "

@@ -57,21 +57,19 @@ class Originals:
         return None if self.heldout is None else (self.heldout.distance, self.distance)
 
     @classmethod
-    def of(
-        cls, given: Prepared, measured: Int[np.ndarray, " m"], task: Task | None
-    ) -> "Originals | None":
+    def of(cls, given: Prepared, measured: Int[np.ndarray, " m"]) -> "Originals | None":
         """Those of an audit; None where no reconstructions stand in."""
         train, heldout, fresh = given.originals, given.heldout_originals, None
         if train is None:
             return None
         if heldout is not None:
             near = nearest(heldout.learned, train.learned, alignment=given.alignment)
-            scores = _scores(heldout, task)
+            scores = _scores(heldout, given.task)
             fresh = HeldoutOriginals(heldout, near.distances[:, 0], near.rows[:, 0], scores)
         some = train.select(measured).learned
         own = measured[:, None] == np.arange(len(train))
         among = nearest(some, train.learned, exclude=own, alignment=given.alignment)
-        return cls(train, _scores(train, task), measured, among.distances[:, 0], fresh)
+        return cls(train, _scores(train, given.task), measured, among.distances[:, 0], fresh)
 
 
 def recipe_warnings(

@@ -5,12 +5,13 @@ DESIGN section 5. Intervals of medians and means are bootstraps by run; shares h
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 from jaxtyping import Bool
 
+from novelweights.auditing.controls.baselines import Baselines, noise_parents
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.judge.statistics import (
     mean,
@@ -20,6 +21,7 @@ from novelweights.auditing.judge.statistics import (
     smallest_detectable,
 )
 from novelweights.auditing.measure.estimates import TINY, Estimate, estimate, share_of
+from novelweights.auditing.measure.measured import Measured
 from novelweights.auditing.measure.terms import Terms
 from novelweights.auditing.measures import SHARES
 from novelweights.auditing.result import SHARE, Measurements, Quantity
@@ -34,27 +36,49 @@ BEYOND = 1e12
 class Evidence:
     """What the numbers are made of."""
 
-    training: Measurements
-    generated: Measurements
-    null: Measurements
-    """Held-out runs; without them the training checkpoints, each against the other runs."""
-    scored: Measurements
-    """The generated checkpoints as they compare with these (the same, unless held-out runs are
-    missing; then each is scored against the training runs but one)."""
-    terms: Terms
-    n_training: int
-    """Training checkpoints in all."""
+    measured: Measured
     p_values: Mapping[str, np.ndarray]
+    """Of the generated checkpoints among held-out runs."""
+    first: Bool[np.ndarray, " n"]
+    """False for generated checkpoints that repeat another."""
     counted: Bool[np.ndarray, " n"]
-    """False for generated checkpoints that repeat another: no further evidence."""
-    quality: Measure | None
-    novelty: Measure | None
-    baselines: Mapping[str, Measurements]
-    noised: str = "training checkpoints"
-    """What the noise baseline added noise to, in words."""
-    before_codec: tuple[np.ndarray, np.ndarray] | None = None
-    """Distances of held-out runs to training and among training runs before a lossy codec, where
-    reconstructions stand in: of the recipe, what the codec gives back says nothing."""
+    """False for those that are no further evidence: they repeat another and copy nothing."""
+    baselines: Baselines
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What populations are called."""
+        return Terms(self.measured.given.is_one_run, self.measured.heldout is not None)
+
+    @property
+    def training(self) -> Measurements:
+        """Training checkpoints, each against the others."""
+        return self.measured.training
+
+    @property
+    def generated(self) -> Measurements:
+        """The generated checkpoints."""
+        return self.measured.generated
+
+    @property
+    def null(self) -> Measurements:
+        """Held-out runs; without them the training checkpoints."""
+        return self.measured.null.fresh
+
+    @property
+    def n_training(self) -> int:
+        """Training checkpoints in all."""
+        return len(self.measured.given.train)
+
+    @property
+    def quality(self) -> Measure | None:
+        """The task's."""
+        return self.measured.quality
+
+    @property
+    def novelty(self) -> Measure | None:
+        """The task's."""
+        return self.measured.novelty
 
     @property
     def groups(self) -> dict[str, tuple[str, Measurements]]:
@@ -84,7 +108,7 @@ def quantities(evidence: Evidence, *, rng: np.random.Generator) -> list[Quantity
     found = [*_nearness(evidence, rng), *_shares(evidence)]
     if evidence.quality is not None and evidence.novelty is not None:
         found += _behavior(evidence, evidence.quality, evidence.novelty, rng)
-        if "noise" in evidence.baselines:
+        if "noise" in evidence.baselines.found:
             found.append(_over_noise(evidence, evidence.quality, evidence.novelty, rng))
     return [*found, _never_nearest(evidence), *_as_in_the_paper(evidence, rng)]
 
@@ -156,8 +180,9 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quantity
         )
     if terms.has_heldout and not terms.is_one_run:  # distances of steps are not of runs
         compared, before = (null.distance, training.distance), ""
-        if evidence.before_codec is not None:
-            compared, before = evidence.before_codec, ", all before the codec"
+        originals = evidence.measured.originals
+        if originals is not None and originals.distances is not None:
+            compared, before = originals.distances, ", all before the codec"
         yield Quantity(
             key="recipe_p_value",
             label="Held-out against training runs, p-value",
@@ -172,7 +197,8 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quantity
 
 def _beside_null(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quantity]:
     """Distances of samples beside those of held-out runs, or of what stands in for them."""
-    terms, scored, null = evidence.terms, evidence.scored.distance, evidence.null.distance
+    terms = evidence.terms
+    scored, null = evidence.measured.scored.distance, evidence.null.distance
     ratio, chance = "Median distance, generated over fresh", "a sample is nearer than a fresh run"
     unit, how = "1: as far as fresh runs.", ""
     if terms.is_fixed:
@@ -399,14 +425,15 @@ def _over_noise(
     evidence: Evidence, quality: Measure, novelty: Measure, rng: np.random.Generator
 ) -> Quantity:
     """By how much samples work better than checkpoints with noise that are as novel."""
-    noise, g = evidence.baselines["noise"], _of(evidence.generated.quality)
+    noise, g = evidence.baselines.found["noise"], _of(evidence.generated.quality)
+    noised = noise_parents(evidence.measured.given)
     per_run, drawn = _by_run(_of(noise.quality), noise.names), "training run"
     if evidence.terms.is_one_run:  # of this run, the draws of noise are what is independent
         per_run, drawn = _of(noise.quality), "sample and by draw of noise"
     return _compared(_difference, g, per_run, rng, n=len(per_run), least=2).quantity(
         "advantage_over_noise",
         f"{quality.name.capitalize()} over noise addition at matched novelty",
-        f"Mean {quality.name} of generated checkpoints less that of {evidence.noised} with noise "
+        f"Mean {quality.name} of generated checkpoints less that of {noised} with noise "
         f"chosen so that the median {novelty.name} is equal (paper, figure 6); bootstrap by "
         f"{drawn}, of which n stand behind the noise. 0: the generator offers nothing beyond noise "
         "addition.",

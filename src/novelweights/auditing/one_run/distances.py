@@ -18,8 +18,8 @@ from novelweights.auditing.measure.estimates import (
     of_pairs,
     of_rows,
 )
+from novelweights.auditing.measure.measured import Measured
 from novelweights.auditing.prepare import Prepared
-from novelweights.auditing.result import Measurements
 from novelweights.metrics.alignment import pair_distances
 from novelweights.seeding import numpy_rng_for, rng_for
 
@@ -120,14 +120,14 @@ class Kinds:
     """Networks trained from scratch; no rows without them."""
 
     @classmethod
-    def of(cls, given: Prepared, *, seed: int) -> "Kinds":
+    def of(cls, given: Prepared) -> "Kinds":
         """Those of an audit."""
         train = given.train.learned
 
         def some(weights: Tensor, label: str) -> Tensor:
             if len(weights) <= MAX_ROWS:
                 return weights
-            order = torch.randperm(len(weights), generator=rng_for(seed, "kinds", label))
+            order = torch.randperm(len(weights), generator=rng_for(given.seed, "kinds", label))
             return weights[order[:MAX_ROWS].sort().values]
 
         fresh, scratch = given.heldout, given.from_scratch
@@ -140,23 +140,10 @@ class Kinds:
         )
 
 
-def distances(
-    kinds: Kinds,
-    training: Measurements,
-    generated: Measurements,
-    heldout: Measurements | None,
-    *,
-    seed: int,
-) -> dict[str, Estimate]:
-    """The numbers of `DISTANCES`, by their keys.
-
-    Args:
-        kinds: The weights.
-        training: Each training checkpoint against the others.
-        generated: The generated checkpoints, measured.
-        heldout: The last step of each held-out run, measured; None: there are none.
-        seed: Root of the bootstrap.
-    """
+def distances(measured: Measured) -> dict[str, Estimate]:
+    """The numbers of `DISTANCES`, by their keys."""
+    training, generated, heldout = measured.training, measured.generated, measured.heldout
+    kinds, seed = Kinds.of(measured.given), measured.given.seed
     rng = numpy_rng_for(seed, "bootstrap", "one run", "distances")
     apart = among(kinds.scratch)
     found = {

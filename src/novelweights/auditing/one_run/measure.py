@@ -12,8 +12,10 @@ import numpy as np
 from novelweights.auditing.controls.baselines import GAUSSIAN, average_of, mixtures, n_baseline
 from novelweights.auditing.judge.statistics import mean, median
 from novelweights.auditing.measure.estimates import AS_IT_IS, Estimate, of_rows
+from novelweights.auditing.measure.measured import Measured
+from novelweights.auditing.measure.quantities import Evidence
 from novelweights.auditing.one_run.center import center_quantities, likeness_quantities
-from novelweights.auditing.one_run.distances import DISTANCES, Kinds, distances
+from novelweights.auditing.one_run.distances import DISTANCES, distances
 from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import AllSteps, Measurements, Quantity
 from novelweights.metrics.neighbors import nearest
@@ -41,59 +43,33 @@ def all_steps(given: Prepared) -> AllSteps | None:
     return AllSteps(n_runs=runs, distance=near.distances[:, 0], cosine=directions.cosine)
 
 
-def one_run_quantities(
-    given: Prepared,
-    training: Measurements,
-    generated: Measurements,
-    heldout: Measurements | None,
-    scratch: Measurements | None,
-    *,
-    seed: int,
-) -> list[Quantity]:
-    """Distances, nearness to the mean, and likeness of weights.
-
-    Args:
-        given: What is compared.
-        training: Each training checkpoint against the others.
-        generated: The generated checkpoints, measured.
-        heldout: The last step of each held-out run, measured; None: there are none.
-        scratch: Networks trained from scratch, measured; None: there are none.
-        seed: Root of the draws.
-    """
+def one_run_quantities(measured: Measured) -> list[Quantity]:
+    """Distances, nearness to the mean, and likeness of weights."""
+    given, generated, seed = measured.given, measured.generated, measured.given.seed
     train, fresh = given.train.learned, given.heldout
     layout = given.train.layout.learned
-    apart = distances(Kinds.of(given, seed=seed), training, generated, heldout, seed=seed)
+    apart = distances(measured)
     found = [apart[key].quantity(key, *words, group=GROUP) for key, words in DISTANCES.items()]
     mixed = mixtures(train, layout, n_baseline(len(generated)), seed=seed)
     rows = {"generated": given.generated.learned}
     rows |= {key: mixed[name] for name, key in COMPARED.items() if name in mixed}
     last = None if fresh is None else fresh.learned
     found += center_quantities(train, rows, last, group=GROUP, seed=seed)
-    return found + likeness_quantities(train, generated, scratch, group=GROUP, seed=seed)
+    return found + likeness_quantities(
+        train, generated, measured.from_scratch, group=GROUP, seed=seed
+    )
 
 
-def beside_baselines(
-    generated: Measurements,
-    baselines: Mapping[str, Measurements],
-    noise_std: float | None,
-    quality: Measure,
-    novelty: Measure,
-    *,
-    seed: int,
-) -> list[Quantity]:
+def beside_baselines(evidence: Evidence) -> list[Quantity]:
     """How far generated checkpoints behave as averages and Gaussian draws do.
-
-    Args:
-        generated: The generated checkpoints, measured.
-        baselines: The same of the baselines, by name.
-        noise_std: Of the noise at matched novelty; None: no amplitude reaches it.
-        quality: The task's measure.
-        novelty: The same.
-        seed: Root of the bootstrap.
 
     Source: paper, figure 8 (left).
     """
-    rng = numpy_rng_for(seed, "bootstrap", "one run", "behavior")
+    generated, baselines = evidence.generated, evidence.baselines.found
+    quality, novelty = evidence.quality, evidence.novelty
+    if quality is None or novelty is None:
+        raise ValueError("baselines are compared by behavior")
+    rng = numpy_rng_for(evidence.measured.given.seed, "bootstrap", "one run", "behavior")
     found = _of_baselines(baselines, quality, novelty, rng)
     again = f"Bootstrap over samples and the baseline's checkpoints; {AS_IT_IS}."
     for name, key in COMPARED.items():
@@ -126,7 +102,7 @@ def beside_baselines(
                 group=GROUP,
             )
         )
-    noise = Estimate(noise_std, len(generated)).quantity(
+    noise = Estimate(evidence.baselines.noise_std, len(generated)).quantity(
         "noise_std",
         "Noise that matches novelty",
         "Standard deviation of the noise baseline, in weight units (paper: 0.06 and 0.12).",
