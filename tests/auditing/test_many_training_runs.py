@@ -8,7 +8,7 @@ import torch
 from planted import audit
 from tiny import drawn, named
 
-from novelweights.auditing import stages
+from novelweights.auditing.measure import measured
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.result import AuditResult
 from novelweights.metrics.alignment import Alignment
@@ -31,7 +31,7 @@ def sampled(monkeypatch):
         return audit(train, generated, heldout=heldout, symmetry=symmetry, n_controls=4)
 
     whole = run()
-    monkeypatch.setattr(stages, "N_TRAINING", SAMPLE)
+    monkeypatch.setattr(measured, "N_TRAINING", SAMPLE)
     return train, run(), whole
 
 

@@ -103,7 +103,7 @@ def test_of_the_reconstructions_too_only_the_last_step_of_each_run_counts():
         Records.join([earlier.records, TRAIN.records]),
         TRAIN.info,
     )
-    given = prepared(steps, None, through_codec(steps))
+    given = prepared(steps, None, reconstructions=through_codec(steps))
     assert given.training_rows.tolist() == list(range(24, 48))
     assert torch.equal(given.train.weights, REFERENCE.weights)
     assert torch.equal(given.originals.weights, TRAIN.weights)
