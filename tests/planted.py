@@ -50,6 +50,11 @@ class Zoo:
         )
 
 
+def seeded(seed: int) -> torch.Generator:
+    """A random stream of its own."""
+    return torch.Generator().manual_seed(seed)
+
+
 def audit(train: Population, generated: Population, **given: Any) -> AuditResult:
     """An audit of these; `given` holds further roles and, if not the usual, `n_controls`."""
     options = {key: given.pop(key) for key in ("n_controls", "clock") if key in given}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
+from planted import seeded
 from torch import Tensor
 
 from novelweights.metrics.agreement import max_similarity
@@ -23,10 +24,6 @@ WHOLE = WeightLayout((("first.weight", (3, 2)), *LAYOUT.shapes[::-1], ("head.bia
 SYMMETRY = NeuronSymmetry({name: (None,) for name, _ in LAYOUT.shapes})
 INFO = PopulationInfo("walk", {}, "part", SYMMETRY, None)
 D = LAYOUT.size
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 BASE = torch.cat([1 + 0.3 * torch.randn(WIDTH, generator=seeded(0)), torch.zeros(WIDTH)])

@@ -60,6 +60,32 @@ WARNINGS = {
     "codec-costs": "W013",  # networks work worse after the codec
     "codec-differs": "W014",  # it gives held-out runs back better or worse than training runs
     "failed-after-codec": "W015",  # some held-out runs work far worse after it
+    # findings of lint
+    "not-finite-weights": "W101",
+    "constant-weights": "W102",
+    "equal-runs": "W103",
+    "other-heldout": "W104",
+    "leaked-heldout": "W105",
+    "shared-runs": "W106",
+    "unsafe-files": "W107",
+    "damaged-files": "W108",
+    "other-files": "W109",
+    "constant-parameter": "W110",
+    "dead-units": "W111",
+    "outlying-norm": "W112",
+    "near-duplicates": "W113",
+    "chained-runs": "W114",
+    "reordered-copies": "W115",
+    "single-run": "W116",
+    "rounded-files": "W117",
+    "unknown-dead-units": "W118",
+    "outlying-score": "W119",
+    "shared-start": "W120",
+    "equal-steps": "W121",
+    "some-runs": "W122",
+    "unknown-reordered": "W123",
+    "double-precision": "W124",
+    "passed-over": "W125",
 }
 """Codes of warnings and notes, by name; a number is never given to another one."""
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted import audit
-from tiny import ALIGNMENT, NETWORK, drawn, move, named, seeded, task
+from planted import audit, seeded
+from tiny import ALIGNMENT, NETWORK, drawn, move, named, task
 
 from novelweights.auditing.judge.p_values import NullDistribution
 from novelweights.auditing.measure.measurements import NearestIndex, ladder_of, like, measure

@@ -8,8 +8,8 @@ import torch
 from planted import audit
 from tiny import drawn, named
 
-from novelweights.auditing.measure import measured
 from novelweights.auditing.judge.verdict import judge
+from novelweights.auditing.measure import measured
 from novelweights.auditing.result import AuditResult
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from planted import audit
-from tiny import drawn, seeded
+from planted import audit, seeded
+from tiny import drawn
 from tiny import named as named_mlps
 from torch import nn
 

@@ -7,7 +7,7 @@ import numpy as np
 import planted
 import pytest
 import torch
-from planted import audit
+from planted import audit, seeded
 from refused import noted
 
 from novelweights.auditing.judge.criteria import Verdict
@@ -21,10 +21,6 @@ from novelweights.weights.perturb import parameter_gaussian
 from novelweights.weights.population import Population, Records, sampled_records
 
 N = 24  # checkpoints of each planted kind
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
 
 
 def plant(zoo):

@@ -1,6 +1,7 @@
 """Audits of 5-4-3 tanh networks: small enough to try many, with a task that costs nothing."""
 
 import torch
+from planted import seeded
 from torch import Tensor
 
 from novelweights.data.images import ImageData
@@ -15,10 +16,6 @@ ALIGNMENT = Alignment(NETWORK.layout, NETWORK.symmetry)
 D = NETWORK.layout.size
 FIRST = 5 * 4 + 4
 """Weights of the hidden layer."""
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def drawn(n: int, seed: int) -> Tensor:

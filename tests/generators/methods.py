@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from planted import seeded
 
 from novelweights.generators import GENERATORS
 from novelweights.generators.parts.training import Workspace
@@ -24,10 +25,6 @@ NAMES = tuple(f"layer4.1.{part}.{kind}" for part in ("bn1", "bn2") for kind in (
 
 class Interrupted(Exception):
     """Power cut."""
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def norms_layout(size: int) -> WeightLayout:

@@ -5,7 +5,7 @@ there. Arrays are numpy, float64, one entry per checkpoint.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -178,6 +178,20 @@ class AllSteps:
     cosine: np.ndarray
     """(n,) scale-free nearness, as in `Measurements`."""
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "n_runs": self.n_runs,
+            "distance": _list(self.distance),
+            "cosine": _list(self.cosine),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "AllSteps":
+        """What `to_json` gave."""
+        distance, cosine = (np.array(data[name], dtype=float) for name in ("distance", "cosine"))
+        return cls(int(data["n_runs"]), distance, cosine)
+
 
 @dataclass(frozen=True)
 class DistanceInfo:
@@ -264,7 +278,8 @@ class AuditResult:
         raise KeyError(key)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for `audit.json`."""
+        """Plain data for `audit.json`; what only some audits have is absent in the others."""
+        scratch, steps = self.from_scratch, self.heldout_steps
         return {
             "schema_version": SCHEMA_VERSION,
             "about": dict(self.about),
@@ -285,21 +300,9 @@ class AuditResult:
             "baselines": {key: _findings_json(found) for key, found in self.baselines.items()},
             "baseline_notes": dict(self.baseline_notes),
             "p_values": {key: _list(values) for key, values in self.p_values.items()},
-            **self._beside_json(),
+            **({"from_scratch": _findings_json(scratch)} if scratch is not None else {}),
+            **({"heldout_steps": steps.to_json()} if steps is not None else {}),
         }
-
-    def _beside_json(self) -> dict[str, Any]:
-        """What only some audits have; absent in the others."""
-        found: dict[str, Any] = {}
-        if self.from_scratch is not None:
-            found["from_scratch"] = _findings_json(self.from_scratch)
-        if (steps := self.heldout_steps) is not None:
-            found["heldout_steps"] = {
-                "n_runs": steps.n_runs,
-                "distance": _list(steps.distance),
-                "cosine": _list(steps.cosine),
-            }
-        return found
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "AuditResult":
@@ -318,7 +321,7 @@ class AuditResult:
             heldout=_findings(heldout) if heldout else None,
             baselines={key: _findings(found) for key, found in data["baselines"].items()},
             baseline_notes=data["baseline_notes"],
-            p_values=_ranks(data["p_values"]),
+            p_values=_p_values(data["p_values"]),
             layers=tuple(data["layers"]),
             training_rows=None if rows is None else np.array(rows, dtype=np.int64),
             counted=None if data["counted"] is None else np.array(data["counted"], dtype=bool),
@@ -331,7 +334,7 @@ class AuditResult:
             novelty=Measure(**data["novelty"]) if data["novelty"] else None,
             warnings=tuple(Note(**note) for note in data["warnings"]),
             from_scratch=_findings(scratch) if scratch else None,
-            heldout_steps=_all_steps(steps) if steps else None,
+            heldout_steps=AllSteps.from_json(steps) if steps else None,
             about=data["about"],
         )
 
@@ -374,37 +377,11 @@ class AuditResult:
 
 
 _ARRAYS = {
-    "neighbor_rows": np.int64,
-    "neighbor_distances": np.float64,
-    "distance_lower": np.float64,
-    "raw_distance": np.float64,
-    "cosine": np.float64,
-    "norm": np.float64,
-    "hull_ratio": np.float64,
-    "raw_hull_ratio": np.float64,
-    "raw_norm": np.float64,
-    "source_rows": np.int64,
-    "source_weights": np.float64,
-    "sparse_ratio": np.float64,
-    "raw_sparse_ratio": np.float64,
-    "pca_residual": np.float64,
-    "raw_pca_residual": np.float64,
-    "recentred_cosine": np.float64,
-    "layer_distance": np.float64,
-    "layer_cosine": np.float64,
-    "layer_rows": np.int64,
-    "canonical_distance": np.float64,
-    "canonical_lower": np.float64,
-    "canonical_ratio": np.float64,
-    "canonical_rows": np.int64,
-    "step_distance": np.float64,
-    "step_rows": np.int64,
-    "quality": np.float64,
-    "novelty": np.float64,
-    "overlap": np.float64,
-    "expected_novelty": np.float64,
-    "has_surface": np.bool_,
+    name: np.int64 if name.endswith("_rows") else np.bool_ if name == "has_surface" else np.float64
+    for name in (one.name for one in fields(Measurements))
+    if name not in ("label", "names")
 }
+"""The arrays of `Measurements` and what they hold."""
 _SHAPE_COLUMNS = (
     "hull_ratio",
     "raw_hull_ratio",
@@ -429,11 +406,9 @@ def _list(values: np.ndarray) -> list:
 
 
 def _findings_json(found: Measurements) -> dict[str, Any]:
-    data: dict[str, Any] = {"label": found.label, "names": found.names}
-    for name in _ARRAYS:
-        values = getattr(found, name)
-        data[name] = None if values is None else _list(values)
-    return data
+    arrays = {name: getattr(found, name) for name in _ARRAYS}
+    data = {name: None if values is None else _list(values) for name, values in arrays.items()}
+    return {"label": found.label, "names": found.names, **data}
 
 
 def _findings(data: Mapping[str, Any]) -> Measurements:
@@ -444,12 +419,7 @@ def _findings(data: Mapping[str, Any]) -> Measurements:
     return Measurements(**{"label": data["label"], "names": list(data["names"]), **arrays})
 
 
-def _all_steps(data: Mapping[str, Any]) -> AllSteps:
-    arrays = {name: np.array(data[name], dtype=float) for name in ("distance", "cosine")}
-    return AllSteps(n_runs=int(data["n_runs"]), **arrays)
-
-
-def _ranks(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _p_values(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {key: np.array(values, dtype=float) for key, values in data.items()}
 
 
@@ -465,7 +435,7 @@ def _planted_json(planted: Planted) -> dict[str, Any]:
 def _planted(data: Mapping[str, Any]) -> Planted:
     changed = {
         "measured": _findings(data["measured"]),
-        "p_values": _ranks(data["p_values"]),
+        "p_values": _p_values(data["p_values"]),
         "expected": tuple(data["expected"]),
     }
     return Planted(**{**data, **changed})

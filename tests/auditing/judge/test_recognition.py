@@ -6,9 +6,9 @@ import numpy as np
 import planted
 import pytest
 import torch
-from planted import audit, prepared
+from planted import audit, prepared, seeded
 from refused import noted
-from tiny import NETWORK, drawn, named, seeded, task
+from tiny import NETWORK, drawn, named, task
 
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.recognition import one_of_each_run, other_recipe

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from invented import invented_result
-from tiny import NETWORK, drawn, named, seeded, task
+from planted import seeded
+from tiny import NETWORK, drawn, named, task
 
 from novelweights.auditing.measure import pictures as module
 from novelweights.auditing.measure.pictures import pictures

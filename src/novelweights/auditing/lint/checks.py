@@ -126,7 +126,7 @@ def _files(examined: Examined) -> Iterator[Finding]:
     """What is wrong with files."""
     if examined.unsafe:
         yield finding(
-            Severity.ERROR,
+            "unsafe-files",
             f"{count(len(examined.unsafe), 'file')} refused: needs code to be read, and a pickle "
             "can run anything",
             list(examined.unsafe),
@@ -134,21 +134,21 @@ def _files(examined: Examined) -> Iterator[Finding]:
         )
     if examined.damaged:
         yield finding(
-            Severity.ERROR,
+            "damaged-files",
             f"{count(len(examined.damaged), 'file')} damaged, changed or no checkpoint",
             [f"{name} ({reason})" for name, reason in examined.damaged.items()],
             "restore them from a copy, or leave them out",
         )
     if examined.foreign:
         yield finding(
-            Severity.ERROR,
+            "other-files",
             f"{count(len(examined.foreign), 'file')} of another architecture than most",
             [f"{name} ({difference})" for name, difference in examined.foreign.items()],
             "keep checkpoints of one architecture in one folder",
         )
     if examined.broken_foreign:
         yield finding(
-            Severity.ERROR,
+            "not-finite-weights",
             "NaN or infinite weights in files of another architecture",
             examined.broken_foreign,
             "remove them, or find out why their training diverged",
@@ -156,20 +156,20 @@ def _files(examined: Examined) -> Iterator[Finding]:
     for kind, names in sorted(examined.dtypes.items()):
         if kind == "float64":
             yield finding(
-                Severity.NOTE,
+                "double-precision",
                 f"{count(len(names), 'file')} in float64: read as float32",
                 names,
             )
         elif kind != "float32":
             yield finding(
-                Severity.WARNING,
+                "rounded-files",
                 f"{count(len(names), 'file')} in {kind}: rounding is a part of every distance",
                 names,
                 "save float32, and the same kind for training, held-out and generated checkpoints",
             )
     if examined.passed_over:
         yield finding(
-            Severity.NOTE,
+            "passed-over",
             f"{count(len(examined.passed_over), 'file')} of other kinds not read",
             examined.passed_over,
             "convert them to .safetensors if they are checkpoints",

@@ -36,6 +36,8 @@ class Severity(StrEnum):
 class Finding:
     """One thing that is wrong, where, and what to do."""
 
+    code: str
+    """A key of `SEVERITIES` and of the codes of warnings."""
     severity: Severity
     what: str
     remedy: str = ""
@@ -70,14 +72,47 @@ class Named:
         return [self.names[row] for row in rows.tolist()]
 
 
-def finding(
-    severity: Severity,
-    what: str,
-    names: Sequence[str] = (),
-    remedy: str = "",
-) -> Finding:
+SEVERITIES = {
+    Severity.ERROR: (
+        "not-finite-weights",
+        "constant-weights",
+        "equal-runs",
+        "other-heldout",
+        "leaked-heldout",
+        "shared-runs",
+        "unsafe-files",
+        "damaged-files",
+        "other-files",
+    ),
+    Severity.WARNING: (
+        "constant-parameter",
+        "dead-units",
+        "outlying-norm",
+        "near-duplicates",
+        "chained-runs",
+        "reordered-copies",
+        "single-run",
+        "rounded-files",
+    ),
+    Severity.NOTE: (
+        "unknown-dead-units",
+        "outlying-score",
+        "shared-start",
+        "equal-steps",
+        "some-runs",
+        "unknown-reordered",
+        "double-precision",
+        "passed-over",
+    ),
+}
+"""Codes of findings."""
+_SEVERITY_OF = {code: severity for severity, codes in SEVERITIES.items() for code in codes}
+
+
+def finding(code: str, what: str, names: Sequence[str] = (), remedy: str = "") -> Finding:
     """A finding with its first few names."""
-    return Finding(severity, what, remedy, len(names), tuple(names[:SHOWN]))
+    severity = _SEVERITY_OF[code]
+    return Finding(code, severity, what, remedy, len(names), tuple(names[:SHOWN]))
 
 
 def check_rows(named: Named) -> Iterator[Finding]:
@@ -87,7 +122,7 @@ def check_rows(named: Named) -> Iterator[Finding]:
     bad = np.flatnonzero(~finite)
     if len(bad):
         yield finding(
-            Severity.ERROR,
+            "not-finite-weights",
             f"{count(len(bad), 'checkpoint')} with NaN or infinite weights",
             named.of(bad),
             "remove them, or find out why their training diverged",
@@ -97,7 +132,7 @@ def check_rows(named: Named) -> Iterator[Finding]:
         rows = np.flatnonzero(mask)
         if len(rows):
             yield finding(
-                Severity.ERROR,
+                "constant-weights",
                 f"{count(len(rows), 'checkpoint')} with nothing but {value}",
                 named.of(rows),
                 "remove them: never trained, or saved before the weights were loaded",
@@ -107,10 +142,10 @@ def check_rows(named: Named) -> Iterator[Finding]:
     yield from _dead_units(named, good)
     last = trained_rows(population.records)
     last = last[np.isin(last, good)]
-    yield from _outliers("norm", norms, named, last, Severity.WARNING)
+    yield from _outliers("norm", norms, named, last, "outlying-norm")
     for score, values in population.records.scores.items():
         known = last[np.isfinite(values[last])]
-        yield from _outliers(score, values, named, known, Severity.NOTE)
+        yield from _outliers(score, values, named, known, "outlying-score")
 
 
 def trained_rows(records: Records) -> np.ndarray:
@@ -145,7 +180,7 @@ def _flat_parameters(named: Named, rows: np.ndarray) -> Iterator[Finding]:
         found = rows[(flat.amin(1) == flat.amax(1)).numpy()]
         if len(found):
             yield finding(
-                Severity.WARNING,
+                "constant-parameter",
                 f"{name} is constant in {count(len(found), 'checkpoint')}",
                 named.of(found),
                 "was this layer trained? One that is the same everywhere adds nothing to a "
@@ -159,7 +194,7 @@ def _dead_units(named: Named, rows: np.ndarray) -> Iterator[Finding]:
     symmetry = population.info.symmetry
     if symmetry is None:
         text = "dead units were not looked for: which weights belong to one neuron is not known"
-        yield finding(Severity.NOTE, text)
+        yield finding("unknown-dead-units", text)
         return
     state = population.layout.unflatten(population.weights[torch.from_numpy(rows)])
     for group, neurons in sorted(symmetry.sizes(population.layout).items()):
@@ -183,7 +218,7 @@ def _dead_units(named: Named, rows: np.ndarray) -> Iterator[Finding]:
         found = np.flatnonzero(dead)
         if len(found):
             yield finding(
-                Severity.WARNING,
+                "dead-units",
                 f"{count(int(dead.sum()), 'dead unit')} of {group} (no incoming or no outgoing "
                 f"weights) in {count(len(found), 'checkpoint')}",
                 [f"{named.names[rows[i]]}: {dead[i]}" for i in found],
@@ -193,7 +228,7 @@ def _dead_units(named: Named, rows: np.ndarray) -> Iterator[Finding]:
 
 
 def _outliers(
-    what: str, values: np.ndarray, named: Named, rows: np.ndarray, severity: Severity
+    what: str, values: np.ndarray, named: Named, rows: np.ndarray, code: str
 ) -> Iterator[Finding]:
     """Values far outside the others', by median and median deviation.
 
@@ -210,7 +245,7 @@ def _outliers(
     found = off > OUTLIER * max(1.4826 * float(np.median(off)), floor)
     if found.any():
         yield finding(
-            severity,
+            code,
             f"{count(int(found.sum()), 'checkpoint')} far outside the others in {what} "
             f"(median {np.median(seen):.4g})",
             [f"{named.names[row]}: {values[row]:.4g}" for row in rows[found]],

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from novelweights.auditing.lint.rows import Finding, Named, Severity, finding, scan, trained_rows
+from novelweights.auditing.lint.rows import Finding, Named, finding, scan, trained_rows
 from novelweights.auditing.measure.leakage import LEAKED
 from novelweights.errors import count
 from novelweights.metrics.alignment import alignment_of_learned, pair_distances
@@ -42,7 +42,7 @@ def check_independence(named: Named) -> Iterator[Finding]:
     inside = [rows for rows in repeated if len(set(runs[rows])) == 1]
     if apart:
         yield finding(
-            Severity.ERROR,
+            "equal-runs",
             f"{count(len(apart), 'checkpoint')} under several runs, "
             f"{sum(map(len, apart))} times in all",
             [" = ".join(named.of(rows[:3])) for rows in apart],
@@ -50,13 +50,13 @@ def check_independence(named: Named) -> Iterator[Finding]:
         )
     if starts:
         yield finding(
-            Severity.NOTE,
+            "shared-start",
             f"{count(len(starts), 'initialization')} shared by several runs",
             [" = ".join(named.of(rows[:3])) for rows in starts],
         )
     if inside:
         yield finding(
-            Severity.NOTE,
+            "equal-steps",
             f"{count(len(inside), 'checkpoint')} under several steps of one run",
             [" = ".join(named.of(rows[:3])) for rows in inside],
             "saved twice, or a learning rate of 0",
@@ -66,7 +66,7 @@ def check_independence(named: Named) -> Iterator[Finding]:
     one_each = np.array([row for row in last if row not in extra], dtype=np.int64)
     if len(one_each) > MOST_RUNS:
         yield finding(
-            Severity.NOTE,
+            "some-runs",
             f"distances were looked at among the first {MOST_RUNS} of {len(one_each)} runs",
         )
     if len(one_each) > 1:
@@ -88,7 +88,7 @@ def _related_runs(named: Named) -> Iterator[Finding]:
         (near if spread <= NEARLY_EQUAL * scale else chains).append(rows)
     if near:
         yield finding(
-            Severity.WARNING,
+            "near-duplicates",
             f"{count(len(near), 'set')} of nearly equal checkpoints (within {NEARLY_EQUAL:.0%} of "
             "the distance between runs)",
             [" ~ ".join(named.of(rows[:3])) for rows in near],
@@ -96,7 +96,7 @@ def _related_runs(named: Named) -> Iterator[Finding]:
         )
     if chains:
         yield finding(
-            Severity.WARNING,
+            "chained-runs",
             f"{sum(map(len, chains))} checkpoints of different runs, by the records, lie as near "
             f"as steps of one run: {count(len(chains), 'chain')}",
             [f"{named.names[rows[0]]} to {named.names[rows[-1]]} ({len(rows)})" for rows in chains],
@@ -116,7 +116,7 @@ def _reordered(named: Named, scale: float) -> Iterator[Finding]:
         return
     if n**2 > MOST_ALIGNED_PAIRS:
         text = f"networks with reordered neurons were not looked for among {n} runs: too many"
-        yield finding(Severity.NOTE, text)
+        yield finding("unknown-reordered", text)
         return
     weights = population.learned
     found = nearest(weights, weights, exclude=np.eye(n, dtype=bool), alignment=alignment)
@@ -128,7 +128,7 @@ def _reordered(named: Named, scale: float) -> Iterator[Finding]:
     pairs = sorted({(min(pair), max(pair)) for pair in pairs})
     if pairs:
         yield finding(
-            Severity.WARNING,
+            "reordered-copies",
             f"{count(len(pairs), 'pair')} of one network with its neurons in another order",
             [f"{named.names[i]} = {named.names[j]}" for i, j in pairs],
             "keep one of each; tell augmented copies of one run as one run in the records",
@@ -145,7 +145,7 @@ def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
     trained, fresh = train.population, heldout.population.in_order_of(train.population.layout)
     if fresh.layout != trained.layout:
         yield finding(
-            Severity.ERROR,
+            "other-heldout",
             f"the held-out checkpoints are of another architecture ({fresh.layout.size} weights, "
             f"training {trained.layout.size})",
             heldout.names,
@@ -164,7 +164,7 @@ def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
     leaked |= dict(zip(ends[near].tolist(), found.rows[near, 0].tolist(), strict=True))
     if leaked:
         yield finding(
-            Severity.ERROR,
+            "leaked-heldout",
             f"{count(len(leaked), 'held-out checkpoint')} found in training, or nearly",
             [f"{heldout.names[i]} = {train.names[j]}" for i, j in sorted(leaked.items())],
             "they would hide every copy: remove them, or train fresh runs",
@@ -187,7 +187,7 @@ def check_shared_runs(train: Named, heldout: Named) -> Iterator[Finding]:
     both = sorted(set(train.population.records.run) & set(heldout.population.records.run))
     if both:
         yield finding(
-            Severity.ERROR,
+            "shared-runs",
             f"{count(len(both), 'run')} with checkpoints both in training and held out",
             [f"run {run}" for run in both],
             "a held-out run is one that no generator saw: move whole runs",
@@ -196,7 +196,7 @@ def check_shared_runs(train: Named, heldout: Named) -> Iterator[Finding]:
 
 def _one_run(what: str) -> Finding:
     return finding(
-        Severity.WARNING,
+        "single-run",
         f"{what}: copies cannot be told from its other steps",
         remedy="an audit will answer not identifiable; add checkpoints of other runs",
     )

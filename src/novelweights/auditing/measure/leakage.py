@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from novelweights.auditing.measure.originals import Originals
 from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import Measurements
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 from novelweights.metrics.neighbors import nearest
 from novelweights.weights.population import Population
 
@@ -59,13 +59,11 @@ def _refuse_training_runs(
     """Held-out runs that are training runs, or nearly, would hide every copy."""
     leaked = np.flatnonzero((distances == 0) | (distances < LEAKED * usual))
     if len(leaked):
-        pairs = ", ".join(
-            f"{heldout.records.run[i]} = {train.records.run[rows[i]]}" for i in leaked[:3]
-        )
-        more = f" and {len(leaked) - 3} more" if len(leaked) > 3 else ""
+        pairs = [f"{heldout.records.run[i]} = {train.records.run[rows[i]]}" for i in leaked]
         raise InputError(
             f"heldout: {len(leaked)} held-out checkpoints are training checkpoints, or nearly "
-            f"({pairs}{more}); expected runs that the generator never saw. Remove them"
+            f"({first_few(pairs)}); expected runs that the generator never saw. Remove them",
+            "leak",
         )
 
 
@@ -79,7 +77,8 @@ def _refuse_steps(heldout: Population, all_training: Population, usual: float) -
         raise InputError(
             f"heldout: {len(leaked)} held-out checkpoints are steps of training runs, or nearly "
             f"({heldout.records.run[leaked[0]]} = {record.run} at step {record.step}); expected "
-            "runs that the generator never saw. Remove them"
+            "runs that the generator never saw. Remove them",
+            "leak",
         )
 
 
@@ -91,5 +90,6 @@ def _refuse_samples(heldout: Population, generated: Population) -> None:
         raise InputError(
             f"heldout: {len(shared)} generated checkpoints are held-out checkpoints (first: "
             f"{heldout.records.run[shared[0]]}); expected different ones. Give fresh runs of the "
-            "training recipe as --heldout and samples as --generated"
+            "training recipe as --heldout and samples as --generated",
+            "leak",
         )

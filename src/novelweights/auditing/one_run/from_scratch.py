@@ -14,7 +14,7 @@ from novelweights.auditing.judge.statistics import median
 from novelweights.auditing.measure.estimates import of_rows
 from novelweights.auditing.measure.measurements import NearestIndex, measure
 from novelweights.auditing.result import Measurements, Quantity
-from novelweights.errors import InputError, count
+from novelweights.errors import InputError, count, first_few
 from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.task import Measure
 from novelweights.weights.layout import WeightLayout
@@ -43,11 +43,11 @@ def same_parts(networks: Population, layout: WeightLayout) -> Population:
         if shapes.get(name) != shape
     ]
     if faults:
-        more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise InputError(
             f"{ROLE}: expected networks with the {len(layout.shapes)} parameters of the training "
-            f"checkpoints, but {', '.join(faults[:3])}{more}; give networks of the same "
-            "architecture (they may hold further parameters)"
+            f"checkpoints, but {first_few(faults)}; give networks of the same "
+            "architecture (they may hold further parameters)",
+            "other-network",
         )
     last = networks if len(networks) == 0 else networks.select(last_of_each_run(networks.records))
     parts = [last.weights[:, last.layout.slices[name]] for name, _ in layout.shapes]
@@ -71,7 +71,8 @@ def measured_from_scratch(
     if len(same := np.flatnonzero(found.raw_distance == 0)):
         raise InputError(
             f"{ROLE}: {count(len(same), 'network')} equal training checkpoints (first: "
-            f"{networks.records.run[same[0]]}); expected independently trained ones. Remove them"
+            f"{networks.records.run[same[0]]}); expected independently trained ones. Remove them",
+            "leak",
         )
     scores = networks.records.scores.get(ACCURACY)
     is_accuracy = quality is not None and (quality.name, quality.unit) == ("accuracy", "%")
