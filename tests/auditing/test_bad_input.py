@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 import torch
 from planted import audit
-from refused import noted
+from refused import noted, refused
 from tiny import ALIGNMENT, NETWORK, D, drawn, named, task
 
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.verdict import Verdicts, judge
 from novelweights.auditing.result import AuditResult
-from novelweights.errors import InputError
 from novelweights.metrics.neighbors import nearest
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, Records, sampled_records
@@ -202,7 +201,7 @@ def test_zero_held_out_runs_are_one():
 
 def test_training_and_held_out_runs_that_are_all_one_checkpoint_are_refused():
     same = TRAIN[:1].repeat(12, 1)
-    with pytest.raises(InputError, match="1 held-out checkpoints are training checkpoints"):
+    with refused("leak", "1 held-out"):
         audited(train=same, heldout=same)
 
 

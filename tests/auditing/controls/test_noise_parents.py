@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 from planted import audit
-from refused import noted
+from refused import noted, refused
 from tiny import NETWORK, D, drawn, named, task
 
-from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, Records, sampled_records
@@ -123,14 +122,11 @@ def test_parents_that_cannot_be_used_are_refused():
     broken = PARENTS.weights.clone()
     broken[1, 3] = float("nan")
     other = OneHiddenMLP(5, 3, 3).layout
-    for parents, says in (
-        (replace(PARENTS, weights=broken), r"noise-from: NaN or infinite weights in row 1"),
-        (PARENTS.select([]), "noise-from: expected at least 1 checkpoint"),
-        (
-            Population(torch.zeros(2, other.size), other, sampled_records(2)),
-            "train and noise-from hold different networks",
-        ),
-        (PARENTS.with_weights(torch.full((3, D), 1e30), split="train"), "noise-from: weights as"),
+    for parents, code, fact in (
+        (replace(PARENTS, weights=broken), "not-finite", "row 1"),
+        (PARENTS.select([]), "too-few", "1"),
+        (Population(torch.zeros(2, other.size), other, sampled_records(2)), "other-network", "5"),
+        (PARENTS.with_weights(torch.full((3, D), 1e30), split="train"), "not-finite", "1e+30"),
     ):
-        with pytest.raises(InputError, match=says):
+        with refused(code, "noise-from", fact):
             audited(parents)

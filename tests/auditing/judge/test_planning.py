@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from refused import refused
 from scipy.stats import beta
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
@@ -16,7 +17,6 @@ from novelweights.auditing.judge.planning import (
     share_seen_with,
 )
 from novelweights.auditing.judge.statistics import share_beyond, smallest_detectable
-from novelweights.errors import InputError
 from novelweights.weights.population import Population, Records
 
 
@@ -205,5 +205,5 @@ def test_runs_are_counted_by_the_records_and_by_their_distances(tiny_population,
 
 def test_broken_training_weights_are_refused(tiny_population):
     tiny_population.weights[3, 2] = float("nan")
-    with pytest.raises(InputError, match="row 3"):
+    with refused("not-finite", "row 3"):
         plan_for(tiny_population, 100, 200)

@@ -7,13 +7,12 @@ import pytest
 import torch
 import walks
 from planted import audit, prepared
-from refused import noted
+from refused import noted, refused
 from scipy.spatial.distance import cdist
 from tiny import drawn, named, task
 
 from novelweights.auditing.one_run.from_scratch import same_parts
 from novelweights.auditing.result import AuditResult
-from novelweights.errors import InputError
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Records
 
@@ -90,14 +89,13 @@ def test_what_cannot_be_compared_is_refused():
     other_shape = WeightLayout((("last.weight", (7,)), ("last.bias", (walks.WIDTH,))))
     broken = walks.from_scratch()
     broken.weights[3, 8] = float("nan")
-    refused = {
-        "last.bias is missing; give networks": walks.from_scratch(layout=lacking),
-        r"last.weight is \(7,\), not \(16,\)": walks.from_scratch(layout=other_shape),
-        "from-scratch: NaN or infinite weights in row 3": broken,
-        "from-scratch: expected at least 1": walks.from_scratch(0),
-    }
-    for says, networks in refused.items():
-        with pytest.raises(InputError, match=says):
+    for networks, code, fact in (
+        (walks.from_scratch(layout=lacking), "other-network", "last.bias"),
+        (walks.from_scratch(layout=other_shape), "other-network", "last.weight is (7,), not (16,)"),
+        (broken, "not-finite", "row 3"),
+        (walks.from_scratch(0), "too-few", "1"),
+    ):
+        with refused(code, "from-scratch", fact):
             prepared(
                 walks.training(),
                 walks.generated("copy"),
@@ -108,7 +106,7 @@ def test_what_cannot_be_compared_is_refused():
 
 def test_training_checkpoints_are_not_from_scratch():
     leaked = replace(SCRATCH, weights=torch.cat([SCRATCH.weights[:4], TRAIN.weights[:1]]))
-    with pytest.raises(InputError, match=r"1 network equal training checkpoints.*scratch-004"):
+    with refused("leak", "1 network", "scratch-004"):
         audited(leaked)
 
 
