@@ -19,6 +19,7 @@ from novelweights.data.image_data import ImageData, PixelData
 from novelweights.errors import InputError
 from novelweights.files import replacing
 from novelweights.networks.network import TargetNetwork
+from novelweights.networks.neural_field import OccupancyField
 from novelweights.seeding import seed_for
 from novelweights.weights.population import PopulationInfo
 from novelweights.weights.writer import PopulationWriter
@@ -93,7 +94,7 @@ class Build:
     def writer(
         self,
         zoo: Any,
-        network: TargetNetwork,
+        network: TargetNetwork | OccupancyField,
         settings: Mapping[str, Any],
         n_rows: int,
         *,
