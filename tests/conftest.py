@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 for _name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import scipy.linalg  # noqa: E402, F401
 import torch  # noqa: E402
+from filelock import FileLock  # noqa: E402
 from planted import Zoo, make_zoo  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
@@ -85,8 +87,17 @@ def tiny_population(make_population: Callable[..., Population]) -> Population:
 
 
 @pytest.fixture(scope="session")
-def digits_zoo() -> Zoo:
-    """Real digit classifiers: 64 training, 200 held-out and 200 further fresh runs."""
+def digits_zoo(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Zoo:
+    """Real digit classifiers: 64 training, 200 held-out and 200 further fresh runs.
+
+    They are trained once for all processes that share the tests.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    file = (folder if worker_id == "master" else folder.parent) / "digits.npy"
     data = load_data("digits")
-    weights = train_batched(DIGITS_MLP, data, Recipe(epochs=30, batch_size=32), range(464))
+    with FileLock(file.with_suffix(".lock")):
+        if not file.exists():
+            weights = train_batched(DIGITS_MLP, data, Recipe(epochs=30, batch_size=32), range(464))
+            np.save(file, weights.numpy())
+    weights = torch.from_numpy(np.load(file))
     return make_zoo(DIGITS_MLP, Classification("digits", DIGITS_MLP, data), weights, (64, 200, 200))

@@ -118,6 +118,7 @@ def fresh_result(digits_zoo):
     )
 
 
+@pytest.mark.integration
 def test_a_generator_of_fresh_runs_is_novel(fresh_result):
     verdicts = judge(fresh_result)
     assert verdicts.population.origin is Verdict.NOVEL, verdicts.population
@@ -128,6 +129,7 @@ def test_a_generator_of_fresh_runs_is_novel(fresh_result):
     assert 0.95 < ratio.lower < ratio.value < ratio.upper < 1.05
 
 
+@pytest.mark.integration
 def test_ranks_of_fresh_runs_are_spread_evenly(fresh_result):
     for name in ("distance_near", "cosine_near", "quality_low", "similarity_high"):
         p_values = fresh_result.p_values[name]
@@ -179,6 +181,7 @@ def small_audit(zoo, weights, **options):
     return audit(zoo.training, zoo.population(weights), **options)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("kind", "origin"),
     [
@@ -195,6 +198,7 @@ def test_a_population_of_one_kind_gets_its_verdict(small, kind, origin):
     assert judge(result).population.origin is origin
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("aligned", [True, False])
 def test_shrunk_fresh_runs_are_never_called_copies_or_mixtures(small, aligned):
     symmetry = small.network.symmetry if aligned else None
@@ -204,6 +208,7 @@ def test_shrunk_fresh_runs_are_never_called_copies_or_mixtures(small, aligned):
     assert judge(result).counts()["replica"] == 0
 
 
+@pytest.mark.integration
 def test_moved_copies_are_missed_without_the_declared_symmetry_and_it_says_so(small):
     weights = planted.moved(small, planted.copies(small, N, rng=seeded(1)), rng=seeded(2))
     result = small_audit(small, weights, symmetry=None)
@@ -224,6 +229,7 @@ def test_without_held_out_runs_the_audit_is_exploratory_and_never_novel(small):
     assert result.heldout is None
 
 
+@pytest.mark.integration
 def test_without_a_task_fresh_runs_are_undecided(small):
     result = small_audit(small, small.fresh.weights)
     verdicts = judge(result)
@@ -234,6 +240,7 @@ def test_without_a_task_fresh_runs_are_undecided(small):
     assert result.baselines == {}
 
 
+@pytest.mark.integration
 def test_one_sample_and_identical_samples_are_audited(small):
     one = small_audit(small, small.training.weights[:1])
     assert judge(one).checkpoints[0].origin is Verdict.REPLICA
@@ -243,6 +250,7 @@ def test_one_sample_and_identical_samples_are_audited(small):
     assert noted(same.warnings, "repeated-samples", "29 of the 30 ")
 
 
+@pytest.mark.integration
 def test_moving_every_network_at_random_changes_no_declared_distance(small):
     weights = torch.cat([small.fresh.weights[:20], planted.copies(small, 20, rng=seeded(1))])
     before = small_audit(small, weights)
@@ -263,6 +271,7 @@ def test_moving_every_network_at_random_changes_no_declared_distance(small):
     assert origin == [checkpoint.origin for checkpoint in judge(after).checkpoints]
 
 
+@pytest.mark.integration
 def test_the_order_of_the_samples_does_not_matter(small):
     weights = torch.cat([planted.copies(small, 10, rng=seeded(1)), small.fresh.weights[:10]])
     one, other = small_audit(small, weights), small_audit(small, weights.flip(0))
@@ -301,6 +310,7 @@ def test_matched_noise_is_as_novel_as_the_generated(small):
     assert "needs 16 training runs, there are 12" in few.baseline_notes["average of 16"]
 
 
+@pytest.mark.integration
 def test_the_last_step_of_each_run_counts(small):
     """Earlier steps of the training runs are no training checkpoints of their own."""
     early = small.training.weights * 0.5
@@ -417,6 +427,7 @@ def test_three_training_runs_and_one_held_out_run_are_enough_for_numbers(small):
     assert judge(result).population.origin is Verdict.UNDECIDED
 
 
+@pytest.mark.integration
 def test_networks_of_absurd_size_are_broken_and_stop_nothing(small):
     weights = small.fresh.weights.clone()
     weights[0] *= 1e20

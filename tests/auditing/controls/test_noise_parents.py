@@ -26,17 +26,22 @@ PARENTS = Population(
 """Two checkpoints of one run, one of another."""
 
 
-def baselines(**options):
-    result = audited(task=task(), **options)
-    return result.baselines, result.baseline_notes
-
-
 def audited(noise_from=None, **options):
     return audit(TRAIN, SAMPLES, heldout=HELDOUT, noise_from=noise_from, n_controls=0, **options)
 
 
-def test_noise_is_added_to_what_is_given_and_the_names_of_runs_are_kept():
-    found, notes = baselines(noise_from=PARENTS)
+@pytest.fixture(scope="module")
+def plain(quick):
+    return audited(task=task())
+
+
+@pytest.fixture(scope="module")
+def noised(quick):
+    return audited(PARENTS, task=task())
+
+
+def test_noise_is_added_to_what_is_given_and_the_names_of_runs_are_kept(noised):
+    found, notes = noised.baselines, noised.baseline_notes
     names = found["noise"].names
     assert set(names) == {"train-004", "train-007"}
     assert 13 <= names.count("train-004") <= 14  # two of three, over and over, 20 in all
@@ -44,44 +49,41 @@ def test_noise_is_added_to_what_is_given_and_the_names_of_runs_are_kept():
     assert nearest == names
     assert notes["noise"].endswith("on chosen reconstructions (3, from 2 runs)")
     chosen = PARENTS.with_weights(PARENTS.weights, split="train")
-    assert (
-        "on chosen training checkpoints (3, from 2 runs)"
-        in baselines(noise_from=chosen)[1]["noise"]
-    )
+    notes = audited(chosen, task=task()).baseline_notes
+    assert "on chosen training checkpoints (3, from 2 runs)" in notes["noise"]
 
 
-def test_without_it_noise_is_added_to_the_training_checkpoints_that_are_compared():
-    found, notes = baselines()
+def test_without_it_noise_is_added_to_the_training_checkpoints_that_are_compared(plain):
+    found, notes = plain.baselines, plain.baseline_notes
     assert set(found["noise"].names) == set(TRAIN.records.run)
     assert notes["noise"].endswith("on training checkpoints")
-    same, _ = baselines(noise_from=TRAIN)
+    same = audited(TRAIN, task=task()).baselines
     np.testing.assert_array_equal(
         same["noise"].neighbor_distances, found["noise"].neighbor_distances
     )
 
 
-def test_averages_and_the_gaussian_stay_as_they_are():
-    (one, _), (other, _) = baselines(), baselines(noise_from=PARENTS)
+def test_averages_and_the_gaussian_stay_as_they_are(plain, noised):
+    one, other = plain.baselines, noised.baselines
     assert set(one) == set(other)
     for name in set(one) - {"noise"}:
         np.testing.assert_array_equal(one[name].neighbor_distances, other[name].neighbor_distances)
 
 
-def test_an_audit_tells_what_noise_was_added_to():
-    result = audited(PARENTS, task=task())
-    assert result.about["noise_from"] == {"n": 3, "runs": 2}
-    assert "chosen reconstructions (3, from 2 runs)" in result.baseline_notes["noise"]
-    assert "noise_from" not in audited(None, task=task()).about
+def test_an_audit_says_what_noise_was_added_to(plain, noised):
+    assert noised.about["noise_from"] == {"n": 3, "runs": 2}
+    assert "chosen reconstructions (3, from 2 runs)" in noised.baseline_notes["noise"]
+    assert "noise_from" not in plain.about
 
 
-def test_the_gain_over_noise_names_what_noise_was_added_to():
-    told = audited(PARENTS, task=task()).quantity("advantage_over_noise")
-    assert "that of chosen reconstructions (3, from 2 runs) with noise chosen so" in told.definition
-    assert told.n == 2
-    assert told.lower < told.value < told.upper
-    plain = audited(None, task=task()).quantity("advantage_over_noise")
-    assert "that of training checkpoints with noise chosen so" in plain.definition
-    assert plain.n == len(TRAIN)
+def test_the_gain_over_noise_names_what_noise_was_added_to(plain, noised):
+    gain = noised.quantity("advantage_over_noise")
+    assert "that of chosen reconstructions (3, from 2 runs) with noise chosen so" in gain.definition
+    assert gain.n == 2
+    assert gain.lower < gain.value < gain.upper
+    gain = plain.quantity("advantage_over_noise")
+    assert "that of training checkpoints with noise chosen so" in gain.definition
+    assert gain.n == len(TRAIN)
     through = audited(
         None,
         task=task(),
@@ -96,26 +98,22 @@ def test_the_gain_over_noise_names_what_noise_was_added_to():
 
 
 def test_noise_on_one_run_has_no_interval_():
-    told = audited(PARENTS.select([0, 1]), task=task())
-    advantage = told.quantity("advantage_over_noise")
+    advantage = audited(PARENTS.select([0, 1]), task=task()).quantity("advantage_over_noise")
     assert advantage.n == 1
     assert advantage.value is not None
     assert (advantage.lower, advantage.upper, advantage.level) == (None, None, None)
 
 
-def test_parents_without_a_task_are_said_to_be_unused():
+def test_parents_without_a_task_are_said_to_be_unused(plain, noised):
     assert noted(audited(PARENTS).warnings, "unused-noise-source", "--noise-from")
-    assert not noted(audited(PARENTS, task=task()).warnings, "unused-noise-source")
-    assert not noted(audited(None).warnings, "unused-noise-source")
+    assert not noted(noised.warnings, "unused-noise-source")
+    assert not noted(plain.warnings, "unused-noise-source")
 
 
-def test_parents_with_parameters_in_another_order_are_put_in_order():
+def test_parents_with_parameters_in_another_order_are_put_in_order(noised):
     layout = WeightLayout(tuple(sorted(NETWORK.layout.shapes)))
-    judge = task()
-    one, other = (
-        audited(parents, task=judge) for parents in (PARENTS, PARENTS.in_order_of(layout))
-    )
-    assert one.baselines["noise"].distance.tolist() == other.baselines["noise"].distance.tolist()
+    other = audited(PARENTS.in_order_of(layout), task=task())
+    assert noised.baselines["noise"].distance.tolist() == other.baselines["noise"].distance.tolist()
 
 
 def test_parents_that_cannot_be_used_are_refused():
