@@ -75,10 +75,13 @@ def test_steps_are_those_of_adamw_written_out(tmp_path):
     recipe = replace(BASE, batch_size=64, weight_decay=0.1)  # 64, 64 and 32 images
     found = trained(tmp_path, recipe)
     first, last = by_hand(recipe, 3)
-    assert (found.weights - last).abs().max() < 2e-4
-    assert (first - last).abs().max() > 5e-3
-    undecayed = by_hand(replace(recipe, weight_decay=0.0), 3)[1]
-    assert (undecayed - last).abs().max() > 1e-3
+
+    def share_apart(weights):  # a gradient that is all rounding has no sign, so few weights differ
+        return ((weights - last).abs() > recipe.learning_rate / 25).double().mean()
+
+    assert share_apart(found.weights) < 0.01
+    assert share_apart(first) > 0.5
+    assert share_apart(by_hand(replace(recipe, weight_decay=0.0), 3)[1]) > 0.25
     assert found.epoch == 2
 
 
