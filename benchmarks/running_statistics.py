@@ -19,7 +19,7 @@ from novelweights.auditing.judge.verdict import judge_checkpoints
 from novelweights.auditing.measure.measurements import NearestIndex, ladder_of, measure
 from novelweights.metrics.alignment import Alignment
 from novelweights.studies.calibrate.pool import EARLY, Pool, make_pool
-from novelweights.studies.calibrate.zoos import find_sizes, find_zoos
+from novelweights.studies.calibrate.zoos import find_zoos
 from novelweights.weights.population import Population
 
 ZOO, SCALE = "digits-resnet-independent", "deep"
@@ -35,7 +35,7 @@ def main() -> None:
     given = parser.parse_args()
     [zoo] = find_zoos([ZOO])
     with tempfile.TemporaryDirectory() as folder:
-        pool = make_pool(zoo, find_sizes(SCALE), 0, given.work or Path(folder), _tell)
+        pool = make_pool(zoo, SCALES[SCALE], 0, given.work or Path(folder), _tell)
     _judge(pool, given.heldout, given.judged)
 
 

@@ -3,10 +3,13 @@
 What a user can repair is an `InputError`, as opposed to a programmer's mistake (`ValueError`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
 
 SHOWN = 3
 """Names in a message, before "and so many more"."""
@@ -141,6 +144,17 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(
         f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}", "unknown-name"
     )
+
+
+def look_up(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """What a registry has under a name.
+
+    Raises:
+        InputError: Unknown name.
+    """
+    if name not in known:
+        raise unknown_name(kind, name, known)
+    return known[name]
 
 
 def first_few(names: Sequence[str], separator: str = ", ", *, shown: int = SHOWN) -> str:

@@ -38,7 +38,7 @@ SEEN = (0.1, 2.5)
 
 @pytest.fixture(autouse=True)
 def _fewer_draws(monkeypatch):
-    monkeypatch.setattr("novelweights.studies.steering.summary.DRAWS", 200)
+    monkeypatch.setattr("novelweights.auditing.judge.statistics.DRAWS", 200)
 
 
 class Told:
@@ -295,7 +295,7 @@ def test_too_many_samples_are_refused_before_any_is_made():
 
 
 def test_as_many_prompts_as_are_taken_are_summed_up(monkeypatch):
-    monkeypatch.setattr("novelweights.studies.steering.summary.DRAWS", 3)
+    monkeypatch.setattr("novelweights.auditing.judge.statistics.DRAWS", 3)
     summary = summed_up(steered("exact", n_starts=8, prompts=1000))
     assert summary["ordered_share"].value == 1
 

@@ -19,6 +19,7 @@ from novelweights.studies.reconstruction.page import (
     draw_invariance,
     read_reconstruction,
 )
+from novelweights.studies.reconstruction.pairs import change
 from novelweights.studies.reconstruction.summary import Effect
 from novelweights.studies.steering.page import TONES as PROMPT_TONES
 from novelweights.studies.steering.page import draw_steering, read_steering
@@ -271,8 +272,7 @@ def test_pairs_are_drawn_with_means_and_the_ideal(tmp_path):
     assert "permuted error similarity 0.620" in alt
     assert "sign-flipped error similarity 0.190" in alt
     drawn = np.asarray(figure.axes[0].collections[0].get_offsets())[:, 1]
-    change = run.pairs["permuted", "training"].change
-    assert drawn == pytest.approx(np.abs(change))
+    assert drawn == pytest.approx(np.abs(change(run.pairs["permuted", "training"])))
     figure, alt = draw_accuracy(run)
     assert len(figure.axes) == 2
     for ax in figure.axes:

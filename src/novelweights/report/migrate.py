@@ -19,6 +19,11 @@ from novelweights.report.summary import SUMMARY_SCHEMA
 QUANTITIES = {"own_gap_": "generalization_gap_"}
 GROUPS = {"own gap": "generalization gap", "common use": "established"}
 CONTROLS = {"copies_moved": "copies_permuted"}
+SENTENCES = {
+    "on each leg and on any": "by each test and by any",
+    r"\bleg(s?)\b": r"test\1",
+    "copies moved by the symmetry": "permuted copies",
+}
 CODES = {
     "^Only .* held-out run": "few-heldout",
     "^No held-out runs": "no-heldout",
@@ -108,10 +113,25 @@ def calibration_of_today(data: Mapping[str, Any]) -> dict[str, Any]:
 
     parts = {"kinds": "key", "outcomes": "kind", "populations": "kind"}
     zoos = [
-        {**zoo, **{part: rows(zoo, part, key) for part, key in parts.items()}}
+        {
+            **zoo,
+            **{part: rows(zoo, part, key) for part, key in parts.items()},
+            **{p: [_renamed(r, leg="test") for r in zoo[p]] for p in ("false_alarms", "shares")},
+        }
         for zoo in data["zoos"]
     ]
-    return _renamed({**data, "zoos": zoos}, wanted="targets")
+    targets = [
+        {**line, **{part: _said(line[part]) for part in ("text", "target", "reached")}}
+        for line in data["wanted"]
+    ]
+    return {**_renamed({**data, "zoos": zoos}, wanted="targets"), "targets": targets}
+
+
+def _said(text: str) -> str:
+    """A line of the calibration in the words of today."""
+    for old, new in SENTENCES.items():
+        text = re.sub(old, new, text)
+    return text
 
 
 def _renamed(data: Mapping[str, Any], **keys: str) -> dict[str, Any]:

@@ -1,18 +1,18 @@
 """What the studies of a fitted generator share: numbers with intervals, files and the page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from scipy.stats import norm, t
 
 from novelweights.auditing.judge.criteria import Verdict
+from novelweights.auditing.measure.estimates import Estimate
 from novelweights.auditing.result import Quantity
 from novelweights.errors import InputError
 from novelweights.files import read_json, write_json, write_text
@@ -22,50 +22,33 @@ from novelweights.report.style import STYLE, VERDICT_COLORS, finish
 from novelweights.report.tables import plain_rows
 
 SCHEMA_VERSION = 1
-LEVEL = 0.95
-DRAWS = 2000
 
 T = TypeVar("T")
 
 
-class Words(NamedTuple):
-    """What is said of a number."""
-
-    label: str
-    definition: str
-    unit: str = ""
-
-
-def estimated(
-    key: str,
-    words: Words,
+def quantity(
+    words: Sequence[str],
     value: float,
-    drawn: Float[np.ndarray, " draws"] | None,
+    draws: Float[np.ndarray, " draws"] | None,
     *,
+    unit: str,
     n: int,
     units: int,
 ) -> Quantity:
     """A number with its interval; without one where it is not finite for all draws.
 
     Args:
-        key: Its name.
-        words: What is said of it.
+        words: Its key, label and definition.
         value: NaN: it does not exist.
-        drawn: What it is when its units are drawn again with replacement; None: no interval.
+        draws: What it is when its units are drawn again with replacement; None: no interval.
+        unit: Of the value.
         n: How many values it rests on.
         units: How many independent units were drawn, 2 or more where there are draws.
-
-    Source: Hesterberg 2015, the expanded percentile interval; as few units vary too little when
-    drawn again, less than half of what the level leaves lies beyond each limit.
     """
-    lower = upper = level = None
-    if drawn is not None and np.isfinite(drawn).all():
-        tail = norm.cdf(-np.sqrt(units / (units - 1)) * t.ppf((1 + LEVEL) / 2, units - 1))
-        lower, upper = np.quantile(drawn, [tail, 1 - tail]).tolist()
-        level = LEVEL
-    known = value if np.isfinite(value) else None
-    label, definition, unit = words
-    return Quantity(key, label, known, n, definition, lower, upper, level, unit)
+    if draws is not None and not np.isfinite(draws).all():
+        draws = None
+    found = Estimate(value if np.isfinite(value) else None, n, draws)
+    return found.quantity(*words, missing=words[-1], unit=unit, units=units)
 
 
 def in_words(quantity: Quantity, *, scale: float = 1.0, unit: str = "") -> str:

@@ -1,7 +1,6 @@
 """Runs of any kind of network, each by the training code of its kind: the ends of chosen epochs."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,28 +15,6 @@ from novelweights.zoos.stacked_training import StackedNetwork
 from novelweights.zoos.training import Recipe, train_trajectories
 
 
-@runtime_checkable
-class Trainer(Protocol):
-    """Trains runs of a network, each with its own data order from its own seed."""
-
-    def __call__(
-        self,
-        network: TargetNetwork,
-        data: ImageData,
-        recipe: Recipe | AdamRecipe,
-        run_seeds: Sequence[int],
-        epochs: Sequence[int],
-        *,
-        initial: Float[Tensor, " d"] | None = None,
-        on_epoch: Callable[[int, int], None] | None = None,
-    ) -> Float[Tensor, "n saves d"]:
-        """Checkpoints of every run after these numbers of epochs, ascending, 1 to the recipe's.
-
-        `initial` is where all runs start; None: each from an initialization of its own.
-        """
-        ...
-
-
 def train_to_epochs(
     network: TargetNetwork,
     data: ImageData,
@@ -48,8 +25,17 @@ def train_to_epochs(
     initial: Float[Tensor, " d"] | None = None,
     on_epoch: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "n saves d"]:
-    """The `Trainer` of our own networks: multilayer perceptrons and residual networks by `Recipe`,
-    small convolutional networks by `AdamRecipe`.
+    """Checkpoints of runs, each with its own data order from its own seed, at the ends of epochs.
+
+    Args:
+        network: Multilayer perceptrons and residual networks are trained by `Recipe`, small
+            convolutional networks by `AdamRecipe`.
+        data: Its training examples are used.
+        recipe: How to train.
+        run_seeds: One seed per run.
+        epochs: After so many of them, ascending, 1 to the recipe's.
+        initial: Where all runs start; None: each from an initialization of its own.
+        on_epoch: Called with (epochs done, epochs in all).
 
     Raises:
         ValueError: Network and recipe do not fit.

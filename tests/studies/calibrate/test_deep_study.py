@@ -8,7 +8,6 @@ from test_study import TINY
 
 from novelweights.studies.calibrate import plants, repetitions, zoos
 from novelweights.studies.calibrate.markdown import render_markdown
-from novelweights.studies.calibrate.pool import load_arrays
 from novelweights.studies.calibrate.results import read_calibration
 from novelweights.studies.calibrate.study import calibrate
 from novelweights.zoos.cnn_training import AdamRecipe
@@ -73,22 +72,22 @@ def test_copies_are_found_wherever_they_were_moved(study):
     assert distances["average_2_aligned"] < distances["average_2"]
     [judged] = zoo.populations
     assert (judged.kind, judged.verdicts["replica"]) == ("copies_permuted", 1)
-    shares = [row.share for row in zoo.shares if (row.leg, row.copies) == ("replica", "copies")]
+    shares = [row.share for row in zoo.shares if (row.test, row.copies) == ("replica", "copies")]
     assert shares == sorted(set(shares))  # with few samples, several shares are one count
-    assert {alarm.leg for alarm in zoo.false_alarms} == {*repetitions.LEGS, "accused"}
+    assert {alarm.test for alarm in zoo.false_alarms} == {*repetitions.TESTS, "accused"}
 
 
 def test_both_bounds_are_kept_with_every_measured_row(folder, study):
     [zoo] = study.zoos
     work = folder / "work" / zoo.name / "population-0"
-    found = load_arrays(work / "heldout.npz")
+    found = np.load(work / "heldout.npz")
     nearest, lower = found["neighbor_distances"][:, 0], found["distance_lower"]
     assert (lower <= nearest).all()
     assert zoo.certified == pytest.approx(np.median(lower / nearest), abs=1e-5)
     assert (nearest <= found["raw_distance"] + 1e-6).all()
     assert found["layer_distance"].shape[1] >= 3
     for name in ("ladder", "raw-ladder"):
-        assert load_arrays(work / f"{name}.npz")["distances"].shape == (20, 8)
+        assert np.load(work / f"{name}.npz")["distances"].shape == (20, 8)
 
 
 def test_the_page_says_of_each_zoo_whether_distances_are_exact(folder, study):
@@ -96,7 +95,7 @@ def test_the_page_says_of_each_zoo_whether_distances_are_exact(folder, study):
     assert page == render_markdown(study)
     assert "not for certain: they are bracketed" in page
     assert "one hidden layer only" not in page
-    assert "a copy whose move no descent finds would not be found" in page
+    assert "a copy whose permutation no descent finds would not be found" in page
     assert "none was changed after this study" in page
     assert "no population of fresh runs can be called novel here" in page  # of 3 samples
     [zoo] = study.zoos

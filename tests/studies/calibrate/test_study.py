@@ -93,12 +93,12 @@ def test_every_kind_is_in_a_group(study):
     assert sorted(grouped) == sorted(kind.key for kind in zoo.kinds)
 
 
-def test_shares_and_alarms_cover_every_leg(study):
+def test_shares_and_alarms_cover_every_test(study):
     [zoo] = study.zoos
-    assert {row.leg for row in zoo.shares} == {"distance", "direction", "replica"}
+    assert {row.test for row in zoo.shares} == {"distance", "direction", "replica"}
     half = [row for row in zoo.shares if row.share == 0.5 and row.copies == "copies"]
     assert all(row.seen == 1.0 and row.lower <= 0.5 <= row.upper for row in half)
-    alarms = {(row.leg, row.r): row for row in zoo.false_alarms if row.n_heldout == 24}
+    alarms = {(row.test, row.r): row for row in zoo.false_alarms if row.n_heldout == 24}
     assert len(alarms) == 11
     assert alarms["distance", 1].nominal == pytest.approx(1 / 25)
     assert alarms["accused", 1].nominal == pytest.approx(3 / 25)

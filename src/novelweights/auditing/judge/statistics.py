@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from scipy.optimize import brentq
 from scipy.stats import beta, betabinom, binom, mannwhitneyu
 from threadpoolctl import threadpool_limits
@@ -128,16 +128,16 @@ def median(values: Float[np.ndarray, "*draws n"]) -> Float[np.ndarray, "*draws"]
 
 def resampled(
     statistic: Callable[..., np.ndarray],
-    *samples: Float[np.ndarray, " _"],
+    *samples: Shaped[np.ndarray, " _"],
     rng: np.random.Generator,
-) -> Float[np.ndarray, " draws"]:
+) -> Float[np.ndarray, "draws ..."]:
     """A statistic of independent samples, each drawn again by row `DRAWS` times (bootstrap).
 
     Rows must be independent runs (or samples); rows of one run are no independent evidence.
 
     Args:
         statistic: Takes as many arrays as there are samples, of shape (some draws, rows), and
-            gives one number per draw.
+            gives one number per draw, or a row of them.
         samples: Of one or several populations.
         rng: Source of the draws.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import norm, t
 
 from novelweights.auditing.judge import statistics
 from novelweights.auditing.judge.statistics import clopper_pearson, mean, resampled
@@ -63,6 +64,7 @@ class Estimate:
         unit: str = "",
         group: str = "",
         level: float = LEVEL,
+        units: int | None = None,
     ) -> Quantity:
         """The number as it is reported.
 
@@ -74,12 +76,17 @@ class Estimate:
             unit: Of the value.
             group: Its table in a report.
             level: Of the interval.
+            units: That were drawn again, two or more, if the interval is to be expanded for so few:
+                they vary too little then, less than half of what the level leaves lies beyond each
+                limit. Source: Hesterberg 2015, the expanded percentile interval.
         """
         if self.value is None:
             return Quantity(key, label, None, self.n, missing, unit=unit, group=group)
         if self.draws is None:
             return Quantity(key, label, self.value, self.n, definition, unit=unit, group=group)
         tail = (1 - level) / 2
+        if units is not None:
+            tail = norm.cdf(-np.sqrt(units / (units - 1)) * t.ppf(1 - tail, units - 1))
         lower, upper = map(float, np.quantile(self.draws, [tail, 1 - tail]))
         return Quantity(
             key, label, self.value, self.n, definition, lower, upper, level, unit, group

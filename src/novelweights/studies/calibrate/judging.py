@@ -19,9 +19,9 @@ from novelweights.studies.calibrate.measured import OTHERS, Kind, Measured
 from novelweights.studies.calibrate.plants import FRESH
 from novelweights.studies.calibrate.pool import Pool, Tell
 from novelweights.studies.calibrate.repetitions import (
-    ACCUSED,
+    ALARMS,
+    CALLED,
     Repetition,
-    alarm_names,
     alarms,
     audit_rows,
     repeat,
@@ -35,7 +35,6 @@ from novelweights.studies.calibrate.results import (
     ZooResult,
 )
 from novelweights.studies.calibrate.zoos import Sizes
-from novelweights.tasks.task import Measure
 
 Z95 = 1.96
 
@@ -52,28 +51,22 @@ def judge_zoo(
         seed: Root of all randomness.
         tell: Told about the progress, in audits.
     """
-    zoo, task = pool.zoo, pool.task
+    zoo, data = pool.zoo, pool.task.data
     outcomes, false_alarms, shares, populations = [], [], [], []
     for n_heldout in sizes.n_heldout:
         stage = f"{zoo.name}: audits with {n_heldout} held-out runs"
-        found = []
+        found, resampled = [], []
         for i in range(sizes.repetitions):
             tell(stage, i, sizes.repetitions)
-            found.append(
-                repeat(zoo.name, measured, sizes, n_heldout, i, seed, task.quality, task.novelty)
-            )
-        resampled = []
+            found.append(repeat(pool, measured, sizes, n_heldout, i, seed))
         for b in range(sizes.bootstraps):
             tell(f"{stage}, pools resampled", b, sizes.bootstraps)
-            resampled.append(
-                pool_errors(zoo.name, measured, sizes, n_heldout, b, seed, task.quality)
-            )
+            resampled.append(pool_errors(pool, measured, sizes, n_heldout, b, seed))
         outcomes += _outcomes(found, measured[0].kinds, n_heldout)
         false_alarms += _false_alarms(found, np.stack(resampled), n_heldout)
         shares += _shares(found, n_heldout)
-        populations += _populations(found, sizes, n_heldout)
+        populations += _populations(found, n_heldout)
     tell(f"{zoo.name}: done", 1, 1)
-    data = task.data
     alignment = Alignment.of(zoo.network.layout, zoo.network.symmetry)
     quality = {
         "training": _mean([_mean(_known(one.training.quality)) for one in measured]),
@@ -103,21 +96,20 @@ def judge_zoo(
 
 
 def _outcomes(found: Sequence[Repetition], kinds: Iterable[Kind], n_heldout: int) -> list[Outcome]:
-    names = [str(verdict) for verdict in Verdict]
-    accused = [i for i, verdict in enumerate(Verdict) if verdict in ACCUSED]
+    accused = np.isin([*Verdict], CALLED["accused"])
     outcomes = []
     for kind in kinds:
         counts = np.stack([one.counts[kind.key] for one in found])
         m = int(counts[0].sum())
         shares = counts / m  # (repetitions, verdicts)
         seen = shares[:, accused].sum(axis=1)
-        right = shares[:, [i for i, name in enumerate(names) if name in kind.expected]].sum(axis=1)
+        right = shares[:, np.isin([*Verdict], kind.expected)].sum(axis=1)
         outcomes.append(
             Outcome(
                 kind=kind.key,
                 n_heldout=n_heldout,
                 m=m,
-                verdicts={n: _mean(s) for n, s in zip(names, shares.T, strict=True)},
+                verdicts={str(v): _mean(s) for v, s in zip(Verdict, shares.T, strict=True)},
                 found=_mean(seen),
                 found_range=[round(float(q), 4) for q in np.quantile(seen, [0.025, 0.975])],
                 right=_mean(right),
@@ -130,50 +122,40 @@ def _false_alarms(
     found: Sequence[Repetition], resampled: np.ndarray, n_heldout: int
 ) -> list[FalseAlarm]:
     rates = np.stack([one.alarms for one in found])
-    lower, upper = intervals(rates, resampled)
     rows = []
-    for j, (leg, r) in enumerate(alarm_names()):
-        nominal = (len(ACCUSING) if leg == "accused" else r) / (n_heldout + 1)
-        rows.append(
-            FalseAlarm(
-                leg=leg,
-                r=r,
-                n_heldout=n_heldout,
-                nominal=round(nominal, 5),
-                rate=round(float(rates[:, j].mean()), 5),
-                lower=round(float(lower[j]), 5),
-                upper=round(float(upper[j]), 5),
-            )
-        )
+    for (test, r), *values in zip(
+        ALARMS, rates.mean(axis=0), *intervals(rates, resampled), strict=True
+    ):
+        nominal = (len(ACCUSING) if test == "accused" else r) / (n_heldout + 1)
+        numbers = (round(float(value), 5) for value in (nominal, *values))
+        rows.append(FalseAlarm(test, r, n_heldout, *numbers))
     return rows
 
 
 def _shares(found: Sequence[Repetition], n_heldout: int) -> list[ShareLimits]:
     rows = []
-    for each in zip(*(one.limits for one in found), strict=True):
-        first, given = each[0], [one.given for one in each]
-        seen = float(np.mean([one.seen for one in each]))
+    for copies, share, test in found[0].limits:
+        seen_each, given = zip(*(one.limits[copies, share, test] for one in found), strict=True)
+        seen = float(np.mean(seen_each))
         rows.append(
             ShareLimits(
-                copies=first.copies,
-                leg=first.leg,
-                share=first.share,
+                copies=copies,
+                test=test,
+                share=share,
                 n_heldout=n_heldout,
-                m=first.given.m,
+                m=given[0].m,
                 seen=round(seen, 4),
                 estimate=_mean([one.estimate for one in given]),
                 lower=_mean([one.lower for one in given]),
                 upper=_mean([one.upper for one in given]),
-                lower_holds=_mean(np.array([one.lower <= first.share for one in given])),
-                upper_holds=_mean(np.array([one.upper >= first.share * seen for one in given])),
+                lower_holds=_mean([one.lower <= share for one in given]),
+                upper_holds=_mean([one.upper >= share * seen for one in given]),
             )
         )
     return rows
 
 
-def _populations(
-    found: Sequence[Repetition], sizes: Sizes, n_heldout: int
-) -> list[PopulationOutcome]:
+def _populations(found: Sequence[Repetition], n_heldout: int) -> list[PopulationOutcome]:
     rows = []
     for kind in dict.fromkeys(kind for one in found for kind in one.populations):
         origins = [one.populations[kind] for one in found if kind in one.populations]
@@ -212,40 +194,27 @@ def _known(values: np.ndarray | None) -> np.ndarray:
     return values
 
 
-def _mean(values: Sequence[float] | np.ndarray) -> float:
+def _mean(values: Sequence[float | bool] | np.ndarray) -> float:
     return round(float(np.mean(values)), 6)
 
 
 def pool_errors(
-    zoo: str,
-    measured: Sequence[Measured],
-    sizes: Sizes,
-    n_heldout: int,
-    b: int,
-    seed: int,
-    quality: Measure,
+    pool: Pool, measured: Sequence[Measured], sizes: Sizes, n_heldout: int, b: int, seed: int
 ) -> Float[np.ndarray, "inner rates"]:
     """Rates of false alarms in the b-th resample of the pools, one row per audit inside it.
 
-    Args:
-        zoo: Its name, for the seed.
-        measured: All its training populations, taken in turn.
-        sizes: How many audits per resample.
-        n_heldout: Held-out runs of each.
-        b: Which resample.
-        seed: Root of all randomness.
-        quality: The task's measure of quality.
+    Args are those of `repeat`.
     """
-    rng = numpy_rng_for(seed, zoo, "pool", n_heldout, b)
-    pool = len(measured[0].null.fresh)
-    heldout = rng.integers(0, pool, pool)
-    [fresh] = [kind.rows for kind in measured[0].kinds if kind.key == FRESH]
+    rng = numpy_rng_for(seed, pool.zoo.name, "pool", n_heldout, b)
+    n_pool = len(measured[0].null.fresh)
+    heldout = rng.integers(0, n_pool, n_pool)
+    fresh = _rows(measured[0].kinds, FRESH)
     rows = {FRESH: fresh.start + rng.integers(0, fresh.stop - fresh.start, sizes.fresh_drawn)}
     rates = []
     for i in range(sizes.inner):
         some = rng.choice(heldout, n_heldout, replace=False)
         one = measured[(b * sizes.inner + i) % len(measured)]
-        rates.append(alarms(audit_rows(one, some, rows, quality)))
+        rates.append(alarms(audit_rows(one, some, rows, pool.task.quality)))
     return np.stack(rates)
 
 

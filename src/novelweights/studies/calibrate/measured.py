@@ -12,6 +12,7 @@ from jaxtyping import Bool
 
 from novelweights.auditing.controls.planting import Plant
 from novelweights.auditing.judge.p_values import NullDistribution
+from novelweights.auditing.measure import measured
 from novelweights.auditing.measure.measurements import (
     HELDOUT_BLOCK,
     Ladder,
@@ -20,17 +21,18 @@ from novelweights.auditing.measure.measurements import (
     like,
     measure,
 )
+from novelweights.auditing.prepare import AuditInputs, prepare
 from novelweights.auditing.result import Measurements
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.established import established_measures
 from novelweights.seeding import numpy_rng_for
 from novelweights.studies.calibrate.plants import plants
-from novelweights.studies.calibrate.pool import Pool, Tell, load_arrays, save_arrays
+from novelweights.studies.calibrate.pool import Pool, Tell, kept_arrays
 from novelweights.studies.calibrate.zoos import Sizes
 from novelweights.weights.population import Population, sampled_records
 
 OTHERS = ("ratio_rule", "calibrated_l2", "not_authentic")
-"""Measures in common use that flag single checkpoints."""
+"""Established measures that flag single checkpoints."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +54,30 @@ class Kind:
 class Measured:
     """One training population and all that is compared with it."""
 
-    training: Measurements
-    """Each run against the others."""
-    null: NullDistribution
-    """The whole pool of held-out runs."""
-    planted: Measurements
-    """All kinds, one after another."""
+    audit: measured.Measured
+    """Each run against the others, the whole pool of held-out runs, and as generated checkpoints
+    all kinds, one after another."""
     kinds: tuple[Kind, ...]
-    layers: tuple[str, ...]
-    is_exact: bool
-    """Whether distances are minimal for certain; else they are achieved, with a certified bound."""
+
+    @property
+    def training(self) -> Measurements:
+        """Each run against the others."""
+        return self.audit.training
+
+    @property
+    def null(self) -> NullDistribution:
+        """The whole pool of held-out runs."""
+        return self.audit.null
+
+    @property
+    def planted(self) -> Measurements:
+        """All kinds."""
+        return self.audit.generated
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether distances are minimal for certain; else achieved, with a certified bound."""
+        return self.audit.given.distance.is_exact
 
     @property
     def certified(self) -> float:
@@ -126,15 +142,37 @@ def measure_zoo(
         )
         path = folder / f"kind-{plant.key}.npz"
         parts.append(_kept(path, lambda some=some: measure("planted", some, reference)))
-        flags, data_copying = _others(folder / f"others-{plant.key}.npz", plant, pool, index, seed)
+        flags, data_copying = _established(
+            folder / f"others-{plant.key}.npz", plant, pool, index, seed
+        )
         rows = slice(start, start + len(some))
         start = rows.stop
         kinds.append(
             Kind(plant.key, plant.label, plant.expected, plant.noise, rows, flags, data_copying)
         )
     tell(f"{stage}, kinds", len(made), len(made))
-    names = reference.layers.names if reference.layers is not None else ()
-    return Measured(trained, null, joined(parts), tuple(kinds), names, alignment.is_exact)
+    planted = joined(parts)
+    inputs = AuditInputs(
+        train=training,
+        generated=pool.finished,
+        heldout=pool.heldout,
+        task=pool.task,
+        symmetry=zoo.network.symmetry,
+    )
+    audit = measured.Measured(
+        given=prepare(inputs),
+        reference=reference,
+        training_rows=np.arange(len(training)),
+        training=trained,
+        heldout=heldout,
+        generated=planted,
+        scored=planted,
+        from_scratch=None,
+        null=null,
+        originals=None,
+        behavior={},
+    )
+    return Measured(audit, tuple(kinds))
 
 
 def joined(parts: Sequence[Measurements]) -> Measurements:
@@ -153,58 +191,48 @@ def joined(parts: Sequence[Measurements]) -> Measurements:
 
 def _kept(path: Path, make: Callable[[], Measurements]) -> Measurements:
     """Measurements from a file, made and written first if it is not there."""
-    if not path.exists():
-        found = make()
-        arrays = {
-            field.name: np.array(value)
-            for field in fields(Measurements)
-            if (value := getattr(found, field.name)) is not None
-        }
-        save_arrays(path, arrays)
-    arrays = load_arrays(path)
-    names = arrays.pop("names").tolist()
-    return Measurements(**{**arrays, "label": str(arrays["label"]), "names": names})
+
+    def arrays() -> dict[str, np.ndarray]:
+        return {name: np.array(value) for name, value in vars(make()).items() if value is not None}
+
+    kept = kept_arrays(path, arrays)
+    names = kept.pop("names").tolist()
+    return Measurements(**{**kept, "label": str(kept["label"]), "names": names})
 
 
 def _ladder(
     path: Path, heldout: Population, reference: NearestIndex, aligned: bool, stage: str, tell: Tell
 ) -> Ladder:
     """Held-out runs at other norms, block by block."""
-    if not path.exists():
+
+    def made() -> dict[str, np.ndarray]:
         blocks = []
         for start in range(0, len(heldout), HELDOUT_BLOCK):
             tell(f"{stage}, {path.stem}", start, len(heldout))
             block = heldout.select(slice(start, start + HELDOUT_BLOCK))
-            blocks.append(ladder_of(block, reference, aligned=aligned))
-        save_arrays(
-            path,
-            {
-                field.name: np.concatenate([getattr(block, field.name) for block in blocks])
-                for field in fields(Ladder)
-            },
-        )
-    return Ladder(**load_arrays(path))
+            blocks.append(vars(ladder_of(block, reference, aligned=aligned)))
+        return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+    return Ladder(**kept_arrays(path, made))
 
 
-def _others(
+def _established(
     path: Path, plant: Plant, pool: Pool, index: int, seed: int
 ) -> tuple[Bool[np.ndarray, "n 3"], float]:
-    """What measures in common use say of one kind."""
-    if not path.exists():
+    """What established measures say of one kind."""
+
+    def made() -> dict[str, np.ndarray]:
         said = established_measures(
             pool.training[index].learned,
             pool.heldout.learned,
             like(pool.heldout, plant.weights).learned,
             rng=numpy_rng_for(seed, pool.zoo.name, "others", index, plant.key),
         )
-        flags = said.flags()
-        data_copying = said.data_copying.published
-        save_arrays(
-            path,
-            {
-                "flags": np.stack([flags[name] for name in OTHERS], axis=1),
-                "data_copying": np.array(np.nan if data_copying is None else data_copying),
-            },
-        )
-    arrays = load_arrays(path)
+        flags, data_copying = said.flags(), said.data_copying.published
+        return {
+            "flags": np.stack([flags[name] for name in OTHERS], axis=1),
+            "data_copying": np.array(np.nan if data_copying is None else data_copying),
+        }
+
+    arrays = kept_arrays(path, made)
     return arrays["flags"], float(arrays["data_copying"])

@@ -16,6 +16,7 @@ from novelweights.seeding import rng_for, seed_for
 from novelweights.studies.calibrate.zoos import CalibrationZoo, Sizes
 from novelweights.tasks.classification import Classification
 from novelweights.weights.population import Population, PopulationInfo, Records
+from novelweights.zoos.epoch_ends import train_to_epochs
 
 Tell = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
@@ -73,9 +74,8 @@ def make_pool(zoo: CalibrationZoo, sizes: Sizes, seed: int, folder: Path, tell: 
         return [max(1, round(share * zoo.recipe.epochs)) for share in shares]
 
     def trained(part: str, runs: int, *shares: float) -> Float[Tensor, "n saves d"]:
-        path = folder / f"runs-{part}.npz"
-        if not path.exists():
-            weights = zoo.trainer(
+        def made() -> dict[str, np.ndarray]:
+            weights = train_to_epochs(
                 zoo.network,
                 data,
                 zoo.recipe,
@@ -90,8 +90,9 @@ def make_pool(zoo: CalibrationZoo, sizes: Sizes, seed: int, folder: Path, tell: 
                     f"learning rate {zoo.recipe.learning_rate}",
                     "not-finite",
                 )
-            save_arrays(path, {"weights": weights.numpy()})
-        return torch.from_numpy(load_arrays(path)["weights"])
+            return {"weights": weights.numpy()}
+
+        return torch.from_numpy(kept_arrays(folder / f"runs-{part}.npz", made)["weights"])
 
     def population(part: str, weights: Float[Tensor, "n d"], share: float = 1.0) -> Population:
         names = [f"{part}-{i:05d}" for i in range(len(weights))]
@@ -116,19 +117,19 @@ def make_pool(zoo: CalibrationZoo, sizes: Sizes, seed: int, folder: Path, tell: 
     return Pool(zoo, task, tuple(training), tuple(earlier), heldout, fresh)
 
 
-def save_arrays(path: Path, arrays: Mapping[str, Shaped[np.ndarray, "..."]]) -> None:
-    """Write named arrays in one step, without pickle."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **dict(arrays))
-
-
-def load_arrays(path: Path) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """The arrays written by `save_arrays`.
+def kept_arrays(
+    path: Path, make: Callable[[], Mapping[str, Shaped[np.ndarray, "..."]]]
+) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """What `make` gives, from a file if it was made before; written in one step, without pickle.
 
     Raises:
         InputError: The file is damaged.
     """
+    if not path.exists():
+        arrays = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **dict(arrays))
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)

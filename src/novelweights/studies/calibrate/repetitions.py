@@ -6,32 +6,36 @@ with each other. Source: ours.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from novelweights.auditing.judge.criteria import CheckpointVerdict, Verdict
+from novelweights.auditing.controls.baselines import Baselines
+from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.p_values import NullDistribution
 from novelweights.auditing.judge.statistics import Share, share_beyond
 from novelweights.auditing.judge.verdict import judge, judge_checkpoints
 from novelweights.auditing.measure.quantities import Evidence, quantities
-from novelweights.auditing.measure.terms import Terms
-from novelweights.auditing.result import AuditResult, DistanceInfo, Measurements
+from novelweights.auditing.result import AuditResult, Measurements
 from novelweights.seeding import numpy_rng_for
 from novelweights.studies.calibrate.measured import Measured
 from novelweights.studies.calibrate.plants import COPIES, FRESH, NOISY_COPIES
+from novelweights.studies.calibrate.pool import Pool
 from novelweights.studies.calibrate.zoos import Sizes
 from novelweights.tasks.task import Measure
 
-ACCUSED = (Verdict.REPLICA, Verdict.INTERPOLATION)
-LEGS = ("distance", "direction", "mixture", "layers_all", "layers_any")
+CALLED = {"replica": (Verdict.REPLICA,), "accused": (Verdict.REPLICA, Verdict.INTERPOLATION)}
+"""Verdicts that are counted like a test."""
+TESTS = ("distance", "direction", "mixture", "layers_all", "layers_any")
 RANKS_OF_INTEREST = (1, 5)
 """r: beyond the r-th most extreme held-out run. 1 judges, 5 shows how sensitive that is."""
+ALARMS = [(test, r) for r in RANKS_OF_INTEREST for test in TESTS] + [("accused", 1)]
+"""Test and r of every false-alarm rate."""
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.5)
 """Copied shares of mixtures of fresh runs and copies."""
-SHARE_LEGS = ("distance", "direction", "replica")
+SHARE_TESTS = ("distance", "direction", "replica")
 """By what a copied share is estimated: as the audit's quantities do, and its verdict."""
 WHOLE = (COPIES, "copies_noise_0.5", "copies_permuted", "average_2", "mosaic", "shrunk", "early")
 """Planted kinds that are also judged as a population."""
@@ -42,9 +46,10 @@ class Audited:
     """One audit: every checkpoint of every kind, ranked and judged."""
 
     null: NullDistribution
-    found: Measurements
+    measured: Measurements
     p_values: dict[str, np.ndarray]
-    verdicts: tuple[CheckpointVerdict, ...]
+    origins: np.ndarray
+    """(n,) the verdict on each checkpoint."""
     rows: dict[str, slice]
     """By kind."""
 
@@ -55,35 +60,17 @@ class Audited:
 
     def counts(self, kind: str) -> Int[np.ndarray, " verdicts"]:
         """Checkpoints of a kind per verdict, in the order of `Verdict`."""
-        origins = [verdict.origin for verdict in self.verdicts[self.rows[kind]]]
-        return np.array([origins.count(verdict) for verdict in Verdict])
+        return np.array([(self.origins[self.rows[kind]] == one).sum() for one in Verdict])
 
-    def beyond(self, leg: str, kind: str, r: int = 1) -> np.ndarray:
-        """Which checkpoints of a kind lie beyond the r-th most extreme held-out run."""
-        if leg == "replica":
-            origins = [verdict.origin for verdict in self.verdicts[self.rows[kind]]]
-            return np.array([origin is Verdict.REPLICA for origin in origins])
-        p_values = self.p_values[f"{leg}_near"][self.rows[kind]]
-        return p_values <= r / (self.n_heldout + 1) + 1e-12
+    def beyond(self, test: str, kind: str, r: int = 1) -> Bool[np.ndarray, " n"]:
+        """Which checkpoints of a kind lie beyond the r-th most extreme held-out run.
 
-    def accused(self, kind: str) -> np.ndarray:
-        """Which checkpoints of a kind are called replicas or interpolations."""
-        origins = [verdict.origin for verdict in self.verdicts[self.rows[kind]]]
-        return np.array([origin in ACCUSED for origin in origins])
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of a copied share that one audit gave."""
-
-    copies: str
-    """Kind of the copies."""
-    share: float
-    """Of the checkpoints that are copies."""
-    leg: str
-    seen: float
-    """Share of the copies that the leg sees."""
-    given: Share
+        Of the test "replica" those that are called so, of "accused" replicas and interpolations.
+        """
+        rows = self.rows[kind]
+        if test in CALLED:
+            return np.isin(self.origins[rows], CALLED[test])
+        return self.p_values[f"{test}_near"][rows] <= r / (self.n_heldout + 1) + 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,40 +79,28 @@ class Repetition:
 
     counts: dict[str, Int[np.ndarray, " verdicts"]]
     alarms: Float[np.ndarray, " rates"]
-    """Rates on fresh runs, in the order of `alarm_names`."""
-    limits: tuple[Limits, ...]
+    """Rates on fresh runs, in the order of `ALARMS`."""
+    limits: dict[tuple[str, float, str], tuple[float, Share]]
+    """Of a copied share: by kind of the copies, share of the checkpoints that are copies, and test,
+    the share of the copies that the test sees, and the limits."""
     populations: dict[str, Verdict]
     """Verdicts on populations of one kind, where they were asked for."""
 
 
-def alarm_names() -> list[tuple[str, int]]:
-    """Leg and r of every false-alarm rate; the last is being accused by any leg."""
-    return [(leg, r) for r in RANKS_OF_INTEREST for leg in LEGS] + [("accused", 1)]
-
-
 def repeat(
-    zoo: str,
-    measured: Sequence[Measured],
-    sizes: Sizes,
-    n_heldout: int,
-    i: int,
-    seed: int,
-    quality: Measure,
-    novelty: Measure,
+    pool: Pool, measured: Sequence[Measured], sizes: Sizes, n_heldout: int, i: int, seed: int
 ) -> Repetition:
     """The i-th audit of a zoo with so many held-out runs.
 
     Args:
-        zoo: Its name, for the seed.
+        pool: The zoo and the task that judges it.
         measured: All its training populations; the i-th of them in turn is taken.
         sizes: How many rows are drawn.
         n_heldout: Held-out runs drawn.
         i: Which repetition; with the seed it fixes every draw.
         seed: Root of all randomness.
-        quality: The task's measure of quality.
-        novelty: The task's measure of novelty.
     """
-    rng = numpy_rng_for(seed, zoo, "repetition", n_heldout, i)
+    rng = numpy_rng_for(seed, pool.zoo.name, "repetition", n_heldout, i)
     one = measured[i % len(measured)]
     rows = rng.choice(len(one.null.fresh), n_heldout, replace=False)
     drawn = {
@@ -134,16 +109,14 @@ def repeat(
         )
         for kind in one.kinds
     }
-    audited = audit_rows(one, rows, drawn, quality)
+    audited = audit_rows(one, rows, drawn, pool.task.quality)
     whole = [FRESH] * (i < sizes.fresh_verdicts)
     whole += [kind for kind in WHOLE if kind in drawn] * (i < sizes.planted_verdicts)
     return Repetition(
         counts={kind: audited.counts(kind) for kind in drawn},
         alarms=alarms(audited),
-        limits=tuple(_limits(audited)),
-        populations={
-            kind: _judge_population(one, audited, kind, quality, novelty, rng) for kind in whole
-        },
+        limits=_limits(audited),
+        populations={kind: _judge_population(one, audited, kind, rng) for kind in whole},
     )
 
 
@@ -163,38 +136,32 @@ def audit_rows(
     found = measured.planted.select(np.concatenate(list(drawn.values())))
     null = measured.null.select(heldout)
     p_values = null.p_values(found)
-    names = measured.training.names
-    verdicts = judge_checkpoints(found, p_values, null.fresh, names, quality)
+    verdicts = judge_checkpoints(found, p_values, null.fresh, measured.training.names, quality)
     ends = np.cumsum([len(rows) for rows in drawn.values()]).tolist()
-    starts = [0, *ends[:-1]]
-    places = {kind: slice(*ends) for kind, *ends in zip(drawn, starts, ends, strict=True)}
-    return Audited(null, found, p_values, verdicts, places)
+    places = map(slice, [0, *ends], ends)
+    origins = np.array([verdict.origin for verdict in verdicts])
+    return Audited(null, found, p_values, origins, dict(zip(drawn, places, strict=True)))
 
 
 def alarms(audited: Audited) -> Float[np.ndarray, " rates"]:
-    """Share of fresh runs beyond held-out runs, by leg and r, and accused."""
-    return np.array(
-        [
-            (audited.accused(FRESH) if leg == "accused" else audited.beyond(leg, FRESH, r)).mean()
-            for leg, r in alarm_names()
-        ]
-    )
+    """Share of fresh runs beyond held-out runs, in the order of `ALARMS`."""
+    return np.array([audited.beyond(test, FRESH, r).mean() for test, r in ALARMS])
 
 
-def _limits(audited: Audited) -> list[Limits]:
+def _limits(audited: Audited) -> dict[tuple[str, float, str], tuple[float, Share]]:
     """Limits of the copied share for mixtures of fresh runs and copies."""
-    found = []
-    for leg in SHARE_LEGS:
-        fresh = audited.beyond(leg, FRESH)
+    found = {}
+    for test in SHARE_TESTS:
+        fresh = audited.beyond(test, FRESH)
         m = len(fresh)
         for copies in (COPIES, NOISY_COPIES):
-            seen = audited.beyond(leg, copies)
+            seen = audited.beyond(test, copies)
             for n_copies in dict.fromkeys(round(share * m) for share in SHARES):
                 if n_copies > len(seen) or (n_copies == 0 and copies != COPIES):
                     continue
                 count = int(seen[:n_copies].sum() + fresh[n_copies:].sum())
-                given = _share_beyond(count, m, audited.n_heldout)
-                found.append(Limits(copies, n_copies / m, leg, float(seen.mean()), given))
+                limits = _share_beyond(count, m, audited.n_heldout)
+                found[copies, n_copies / m, test] = float(seen.mean()), limits
     return found
 
 
@@ -204,42 +171,30 @@ def _share_beyond(count: int, m: int, n_heldout: int) -> Share:
 
 
 def _judge_population(
-    measured: Measured,
-    audited: Audited,
-    kind: str,
-    quality: Measure,
-    novelty: Measure,
-    rng: np.random.Generator,
+    measured: Measured, audited: Audited, kind: str, rng: np.random.Generator
 ) -> Verdict:
     """The verdict on checkpoints of one kind together."""
     rows = audited.rows[kind]
-    generated = audited.found.select(np.arange(rows.start, rows.stop))
+    generated = audited.measured.select(np.arange(rows.start, rows.stop))
     p_values = {name: values[rows] for name, values in audited.p_values.items()}
     heldout = audited.null.fresh
-    evidence = Evidence(
-        training=measured.training,
-        generated=generated,
-        null=heldout,
-        scored=generated,
-        terms=Terms(is_one_run=False, has_heldout=True),
-        n_training=len(measured.training),
-        p_values=p_values,
-        counted=np.ones(len(generated), dtype=bool),
-        quality=quality,
-        novelty=novelty,
-        baselines={},
+    audit = replace(
+        measured.audit, generated=generated, scored=generated, heldout=heldout, null=audited.null
     )
+    every = np.ones(len(generated), dtype=bool)
+    evidence = Evidence(audit, p_values, every, every, Baselines({}, {}, None))
+    layers = audit.reference.layers
     result = AuditResult(
-        training=measured.training,
+        training=audit.training,
         generated=generated,
         heldout=heldout,
         baselines={},
         baseline_notes={},
         p_values=p_values,
         quantities=tuple(quantities(evidence, rng=rng)),
-        distance=DistanceInfo("aligned L2", is_exact=measured.is_exact, symmetry="of the zoo"),
-        quality=quality,
-        novelty=novelty,
-        layers=measured.layers,
+        distance=audit.given.distance,
+        quality=audit.quality,
+        novelty=audit.novelty,
+        layers=layers.names if layers is not None else (),
     )
     return judge(result).population.origin

@@ -24,7 +24,7 @@ class KindInfo:
     quality: float
     """Mean quality."""
     others: dict[str, float]
-    """Share that each measure in common use flags."""
+    """Share that each established measure flags."""
     data_copying: float | None
     """The three-sample test C_T, mean over training populations; below -3 is read as copying."""
 
@@ -49,11 +49,11 @@ class Outcome:
 class FalseAlarm:
     """Rate at which fresh runs lie beyond held-out runs."""
 
-    leg: str
+    test: str
     r: int
     n_heldout: int
     nominal: float
-    """The rate expected; for being accused by any leg, at most this."""
+    """The rate expected; for being accused by any test, at most this."""
     rate: float
     lower: float
     upper: float
@@ -64,12 +64,12 @@ class ShareLimits:
     """Limits of a copied share in mixtures of fresh runs and copies."""
 
     copies: str
-    leg: str
+    test: str
     share: float
     n_heldout: int
     m: int
     seen: float
-    """Share of these copies that the leg sees."""
+    """Share of these copies that the test sees."""
     estimate: float
     lower: float
     upper: float
@@ -113,9 +113,14 @@ class ZooResult:
     shares: list[ShareLimits]
     populations: list[PopulationOutcome]
     is_exact: bool = True
-    """Whether distances are minimal for certain; else some move achieves them."""
+    """Whether distances are minimal for certain; else some permuted copy achieves them."""
     certified: float = 1.0
     """Median certified lower bound of held-out runs' distances, over these distances."""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Of the kinds, by key."""
+        return {kind.key: kind.label for kind in self.kinds}
 
 
 @dataclass(frozen=True)

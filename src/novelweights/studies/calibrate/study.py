@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
-from novelweights.errors import InputError
+from novelweights.errors import InputError, look_up
 from novelweights.files import read_json, write_json, write_text
 from novelweights.studies.calibrate.judging import judge_zoo
 from novelweights.studies.calibrate.markdown import render_markdown
@@ -21,9 +21,9 @@ from novelweights.studies.calibrate.results import Calibration, ZooResult
 from novelweights.studies.calibrate.targets import targets_of
 from novelweights.studies.calibrate.zoos import (
     DEFAULT_ZOOS,
+    SCALES,
     CalibrationZoo,
     Sizes,
-    find_sizes,
     find_zoos,
 )
 
@@ -54,7 +54,7 @@ def calibrate(
     Raises:
         InputError: An unknown name, a folder that holds something, or one of other settings.
     """
-    sizes = find_sizes(scale)
+    sizes = look_up("scale", scale, SCALES)
     if repetitions is not None:
         if repetitions < 2:
             raise InputError(

@@ -4,7 +4,7 @@ The lines and their targets were fixed beforehand; nothing here may be tuned to
 the results. Source: ours.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 import numpy as np
 from scipy.stats import binom
@@ -23,6 +23,37 @@ MAX_DECOYS = 0.05
 MIN_FOUND = 0.95
 MAX_NOISE = 0.6
 LOWER_HOLDS, UPPER_HOLDS = 0.96, 0.94
+_ENDS = ", called replica or interpolation"
+_FOUND = (f"at least {MIN_FOUND:.0%}", lambda one: one.found, lambda rate: rate >= MIN_FOUND)
+RATES = (
+    (
+        ("honest decoys",),
+        "Honest decoys (fresh runs shrunk, or stopped early) called replica or interpolation",
+        f"at most {MAX_DECOYS:.0%}",
+        lambda one: one.found,
+        lambda rate: rate <= MAX_DECOYS,
+    ),
+    (
+        ("copies", "permuted copies"),
+        f"Copies with noise of up to {MAX_NOISE:g} of the median held-out distance, and permuted "
+        f"copies{_ENDS}",
+        *_FOUND,
+    ),
+    (
+        ("averages", "aligned averages"),
+        f"Plain averages of 2 and 4, raw and aligned{_ENDS}",
+        *_FOUND,
+    ),
+    (("mosaics",), f"Mosaics, raw and aligned{_ENDS}", *_FOUND),
+    (
+        ("noisy averages",),
+        "Noisy averages called novel",
+        "never",
+        lambda one: one.verdicts["novel"],
+        lambda rate: rate == 0,
+    ),
+)
+"""Groups of kinds, the line and its target in words, the share, and whether it will do."""
 
 
 def groups_of(kinds: Iterable[KindInfo]) -> dict[str, list[str]]:
@@ -36,7 +67,7 @@ def groups_of(kinds: Iterable[KindInfo]) -> dict[str, list[str]]:
         "honest decoys": ["shrunk", "early"],
         "copies": [],
         "noisier copies": [],
-        "moved copies": ["copies_permuted"],
+        "permuted copies": ["copies_permuted"],
         "averages": [f"average_{of}" for of in (2, 4)],
         "aligned averages": [f"average_{of}_aligned" for of in (2, 4)],
         "averages of 16": ["average_16", "average_16_aligned"],
@@ -59,43 +90,11 @@ def groups_of(kinds: Iterable[KindInfo]) -> dict[str, list[str]]:
 def targets_of(zoos: Sequence[ZooResult]) -> list[Target]:
     """Every line, in the order in which it was asked for."""
     groups = groups_of(zoos[0].kinds)
-
-    def found(names: Sequence[str], text: str) -> Target:
-        kinds = [kind for name in names for kind in groups[name]]
-        return _rates(
-            zoos,
-            kinds,
-            f"{text}, called replica or interpolation",
-            f"at least {MIN_FOUND:.0%}",
-            lambda outcome: outcome.found,
-            lambda rate: rate >= MIN_FOUND,
-        )
-
-    return [
-        _false_alarms(zoos),
-        _rates(
-            zoos,
-            groups["honest decoys"],
-            "Honest decoys (fresh runs shrunk, or stopped early) called replica or interpolation",
-            f"at most {MAX_DECOYS:.0%}",
-            lambda outcome: outcome.found,
-            lambda rate: rate <= MAX_DECOYS,
-        ),
-        found(
-            ("copies", "moved copies"),
-            f"Copies with noise of up to {MAX_NOISE:g} of the median held-out distance, and copies "
-            "moved by the symmetry",
-        ),
-        found(("averages", "aligned averages"), "Plain averages of 2 and 4, raw and aligned"),
-        found(("mosaics",), "Mosaics, raw and aligned"),
-        _rates(
-            zoos,
-            groups["noisy averages"],
-            "Noisy averages called novel",
-            "never",
-            lambda outcome: outcome.verdicts["novel"],
-            lambda rate: rate == 0,
-        ),
+    rates = [
+        _rates(zoos, [kind for name in names for kind in groups[name]], *line)
+        for names, *line in RATES
+    ]
+    limits = [
         _limits(
             zoos,
             "Lower limit of the copied share at most the true share",
@@ -109,6 +108,7 @@ def targets_of(zoos: Sequence[ZooResult]) -> list[Target]:
             lambda limits: limits.upper_holds,
         ),
     ]
+    return [_false_alarms(zoos), *rates, *limits]
 
 
 def _false_alarms(zoos: Sequence[ZooResult]) -> Target:
@@ -116,84 +116,75 @@ def _false_alarms(zoos: Sequence[ZooResult]) -> Target:
     rows = [(zoo, row) for zoo in zoos for row in zoo.false_alarms if row.r == 1]
     above = [(zoo, row) for zoo, row in rows if row.lower > row.nominal]
     allowed = int(binom.ppf(0.975, len(rows), 0.025))
-    accused = [(zoo, row) for zoo, row in rows if row.leg == "accused"]
-    told = []
-    for n in dict.fromkeys(row.n_heldout for _, row in accused):
-        some = [row for _, row in accused if row.n_heldout == n]
-        told.append(
-            f"{spread([row.rate for row in some])} with {n} held-out runs (nominal at most "
-            f"{percent(some[0].nominal)})"
-        )
+    accused: dict[int, list[FalseAlarm]] = {}
+    for _, row in rows:
+        if row.test == "accused":
+            accused.setdefault(row.n_heldout, []).append(row)
+    rates = [
+        f"{spread([row.rate for row in some])} with {n} held-out runs (nominal at most "
+        f"{percent(some[0].nominal)})"
+        for n, some in accused.items()
+    ]
     return Target(
-        text="Fresh runs beyond all held-out runs, on each leg and on any",
-        target="the nominal rate: 1 in n + 1 per leg, 3 in n + 1 together; of 40 intervals 1 lies "
+        text="Fresh runs beyond all held-out runs, by each test and by any",
+        target="the nominal rate: 1 in n + 1 per test, 3 in n + 1 together; of 40 intervals 1 lies "
         f"above by chance, up to {allowed} of these {len(rows)} are allowed",
-        reached=f"{len(above)} of {len(rows)} intervals above; accused are {'; '.join(told)}",
+        reached=f"{len(above)} of {len(rows)} intervals above; accused are {'; '.join(rates)}",
         is_met=len(above) <= allowed,
-        misses=[f"{zoo.name}, {_alarm(row)}" for zoo, row in above],
-    )
-
-
-def _alarm(row: FalseAlarm) -> str:
-    return (
-        f"{row.leg.replace('_', ' ')} with {row.n_heldout} held-out runs: {percent(row.rate)} "
-        f"({percent(row.lower)} to {percent(row.upper)}), nominal {percent(row.nominal)}"
+        misses=[
+            f"{zoo.name}, {row.test.replace('_', ' ')} with {row.n_heldout} held-out runs: "
+            f"{percent(row.rate)} ({percent(row.lower)} to {percent(row.upper)}), nominal "
+            f"{percent(row.nominal)}"
+            for zoo, row in above
+        ],
     )
 
 
 def _rates(
     zoos: Sequence[ZooResult],
-    kinds: Iterable[str],
+    kinds: Container[str],
     text: str,
     target: str,
     of: Callable[[Outcome], float],
     is_good: Callable[[float], bool],
 ) -> Target:
     """A share that must hold for each of some kinds, in each zoo."""
-    rows = list(_named(zoos, set(kinds)))
-    shares = [of(outcome) for _, _, outcome in rows]
+    rows = [(zoo, one) for zoo in zoos for one in zoo.outcomes if one.kind in kinds]
     bad = [
-        f"{zoo.name}, {label}, {outcome.n_heldout} held-out runs: {percent(of(outcome))}"
-        for zoo, label, outcome in rows
-        if not is_good(of(outcome))
+        f"{zoo.name}, {zoo.labels[one.kind]}, {one.n_heldout} held-out runs: {percent(of(one))}"
+        for zoo, one in rows
+        if not is_good(of(one))
     ]
     return Target(
         text=text,
         target=target,
-        reached=f"{spread(shares)}; {len(rows) - len(bad)} of {len(rows)} met",
+        reached=f"{spread([of(one) for _, one in rows])}; {len(rows) - len(bad)} of {len(rows)} "
+        "met",
         is_met=not bad,
         misses=bad,
     )
 
 
-def _named(zoos: Sequence[ZooResult], kinds: set[str]) -> Iterator[tuple[ZooResult, str, Outcome]]:
-    for zoo in zoos:
-        labels = {kind.key: kind.label for kind in zoo.kinds}
-        for outcome in zoo.outcomes:
-            if outcome.kind in kinds:
-                yield zoo, labels[outcome.kind], outcome
-
-
 def _limits(
     zoos: Sequence[ZooResult], text: str, target: float, of: Callable[[ShareLimits], float]
 ) -> Target:
-    """Coverage per zoo, leg and number of held-out runs, over all mixtures with copies."""
+    """Coverage per zoo, test and number of held-out runs, over all mixtures with copies."""
     found: dict[tuple[str, str, int], list[float]] = {}
     for zoo in zoos:
         for row in zoo.shares:
-            found.setdefault((zoo.name, row.leg, row.n_heldout), []).append(of(row))
+            found.setdefault((zoo.name, row.test, row.n_heldout), []).append(of(row))
     means = {key: float(np.mean(values)) for key, values in found.items()}
     single = min(min(values) for values in found.values())
     most = max(row.share for zoo in zoos for row in zoo.shares)
     return Target(
         text=f"{text} (copied shares of 0 to {100 * most:.3g}%, mean over them)",
         target=f"in at least {target:.0%} of repetitions",
-        reached=f"{spread(list(means.values()))} over zoos, legs and numbers of held-out runs; "
+        reached=f"{spread([*means.values()])} over zoos, tests and numbers of held-out runs; "
         f"{percent(single)} for the worst single mixture",
         is_met=min(means.values()) >= target,
         misses=[
-            f"{zoo}, by {leg}, {n} held-out runs: {percent(mean)}"
-            for (zoo, leg, n), mean in means.items()
+            f"{zoo}, by {test}, {n} held-out runs: {percent(mean)}"
+            for (zoo, test, n), mean in means.items()
             if mean < target
         ],
     )

@@ -8,14 +8,14 @@ Source: ours.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from novelweights.errors import unknown_name
+from novelweights.errors import look_up
 from novelweights.networks.mlp import DIGITS_DEEP_MLP, MNIST_MLP, OneHiddenMLP
 from novelweights.networks.network import TargetNetwork
 from novelweights.networks.small_cnn import SmallCNN
 from novelweights.networks.small_resnet import DIGITS_RESNET
 from novelweights.zoos.cnn_training import AdamRecipe
-from novelweights.zoos.epoch_ends import Trainer, train_to_epochs
 from novelweights.zoos.training import Recipe
 
 DIGITS_TANH = OneHiddenMLP(64, 10, 10, "tanh")
@@ -32,7 +32,6 @@ class CalibrationZoo:
     is_shared: bool
     """Whether all runs start from the same weights, each with its own data order."""
     description: str
-    trainer: Trainer = train_to_epochs
 
 
 @dataclass(frozen=True)
@@ -68,121 +67,78 @@ class Sizes:
 
 _FAST = Recipe(epochs=30, batch_size=32)
 
+_OWN, _ONE = "each run with its own initialization", "all runs from one initialization"
+
+
+def _both(
+    name: str, network: TargetNetwork, data_name: str, recipe: Recipe, description: str
+) -> list[CalibrationZoo]:
+    """Runs that start apart, and runs that start together."""
+    return [
+        CalibrationZoo(f"{name}-{end}", network, data_name, recipe, is_shared, description % start)
+        for end, is_shared, start in (("independent", False, _OWN), ("shared", True, _ONE))
+    ]
+
+
 _ONE_HIDDEN_LAYER = (
-    CalibrationZoo(
-        name="mnist-5k-independent",
-        network=MNIST_MLP,
-        data_name="mnist-5k",
-        recipe=Recipe(),
-        is_shared=False,
-        description="784-10-10 ReLU on 5,000 MNIST digits, each run with its own initialization",
-    ),
-    CalibrationZoo(
-        name="mnist-5k-shared",
-        network=MNIST_MLP,
-        data_name="mnist-5k",
-        recipe=Recipe(),
-        is_shared=True,
-        description="784-10-10 ReLU on 5,000 MNIST digits, all runs from one initialization",
-    ),
-    CalibrationZoo(
-        name="digits-tanh-independent",
-        network=DIGITS_TANH,
-        data_name="digits",
-        recipe=_FAST,
-        is_shared=False,
-        description="64-10-10 tanh on 8x8 digits, each run with its own initialization; "
-        "neurons may also flip sign",
-    ),
-    CalibrationZoo(
-        name="digits-tanh-shared",
-        network=DIGITS_TANH,
-        data_name="digits",
-        recipe=_FAST,
-        is_shared=True,
-        description="64-10-10 tanh on 8x8 digits, all runs from one initialization; neurons "
-        "may also flip sign",
+    *_both("mnist-5k", MNIST_MLP, "mnist-5k", Recipe(), "784-10-10 ReLU on 5,000 MNIST digits, %s"),
+    *_both(
+        "digits-tanh",
+        DIGITS_TANH,
+        "digits",
+        _FAST,
+        "64-10-10 tanh on 8x8 digits, %s; neurons may also flip sign",
     ),
 )
 _DEEP = (
     CalibrationZoo(
-        name="digits-deep-independent",
-        network=DIGITS_DEEP_MLP,
-        data_name="digits",
-        recipe=_FAST,
+        "digits-deep-independent",
+        DIGITS_DEEP_MLP,
+        "digits",
+        _FAST,
         is_shared=False,
-        description="64-32-32-10 ReLU on 8x8 digits, each run with its own initialization",
+        description=f"64-32-32-10 ReLU on 8x8 digits, {_OWN}",
     ),
     CalibrationZoo(
-        name="mnist-5k-cnn-independent",
-        network=SmallCNN(initialization="kaiming"),
-        data_name="mnist-5k",
-        recipe=AdamRecipe(
-            epochs=8
-        ),  # the rate of the zoo mnist-5k-cnn, from a start that learns faster
+        "mnist-5k-cnn-independent",
+        SmallCNN(initialization="kaiming"),
+        "mnist-5k",
+        AdamRecipe(epochs=8),  # the rate of the zoo mnist-5k-cnn, whose start learns slower
         is_shared=False,
-        description="Three convolutions and two dense layers, tanh, on 5,000 MNIST digits, each "
-        "run with its own initialization; some neurons may also flip sign",
+        description="Three convolutions and two dense layers, tanh, on 5,000 MNIST digits, "
+        f"{_OWN}; some neurons may also flip sign",
     ),
     CalibrationZoo(
-        name="digits-resnet-independent",
-        network=DIGITS_RESNET,
-        data_name="digits",
-        recipe=Recipe(epochs=8, batch_size=32),
+        "digits-resnet-independent",
+        DIGITS_RESNET,
+        "digits",
+        Recipe(epochs=8, batch_size=32),
         is_shared=False,
         description="A residual network of two blocks of 8 channels with batch normalization, ReLU,"
-        " on 8x8 digits, each run with its own initialization; filters may also flip sign, and "
-        "running statistics count for what networks do, and for no distance",
+        f" on 8x8 digits, {_OWN}; filters may also flip sign, and running statistics count for "
+        "what networks do, and for no distance",
     ),
 )
 ZOOS: dict[str, CalibrationZoo] = {zoo.name: zoo for zoo in (*_ONE_HIDDEN_LAYER, *_DEEP)}
 
-SCALES: dict[str, Sizes] = {
-    "full": Sizes(
-        populations=2,
-        training_runs=300,
-        heldout_runs=500,
-        fresh_runs=300,
-        planted=100,
-        n_heldout=(100, 400),
-        fresh_drawn=200,
-        planted_drawn=100,
-        repetitions=200,
-        fresh_verdicts=40,
-        planted_verdicts=5,
-        bootstraps=100,
-        inner=4,
-    ),
-    "deep": Sizes(
-        populations=1,
-        training_runs=80,
-        heldout_runs=130,
-        fresh_runs=70,
-        planted=24,
-        n_heldout=(50, 100),
-        fresh_drawn=48,
-        planted_drawn=24,
-        repetitions=60,
-        fresh_verdicts=10,
-        planted_verdicts=2,
-        bootstraps=40,
-        inner=4,
-    ),
-    "smoke": Sizes(
-        populations=1,
-        training_runs=20,
-        heldout_runs=48,
-        fresh_runs=30,
-        planted=12,
-        n_heldout=(24, 40),
-        fresh_drawn=20,
-        planted_drawn=10,
-        repetitions=3,
-        fresh_verdicts=1,
-        planted_verdicts=0,
-        bootstraps=3,
-        inner=2,
-    ),
+_SIZES: dict[str, tuple[Any, Any, Any]] = {
+    "populations": (2, 1, 1),
+    "training_runs": (300, 80, 20),
+    "heldout_runs": (500, 130, 48),
+    "fresh_runs": (300, 70, 30),
+    "planted": (100, 24, 12),
+    "n_heldout": ((100, 400), (50, 100), (24, 40)),
+    "fresh_drawn": (200, 48, 20),
+    "planted_drawn": (100, 24, 10),
+    "repetitions": (200, 60, 3),
+    "fresh_verdicts": (40, 10, 1),
+    "planted_verdicts": (5, 2, 0),
+    "bootstraps": (100, 40, 3),
+    "inner": (4, 4, 2),
+}
+SCALES = {
+    scale: Sizes(**{name: of_scales[i] for name, of_scales in _SIZES.items()})
+    for i, scale in enumerate(("full", "deep", "smoke"))
 }
 DEFAULT_ZOOS = {
     "full": tuple(zoo.name for zoo in _ONE_HIDDEN_LAYER),
@@ -197,19 +153,4 @@ def find_zoos(names: Iterable[str]) -> list[CalibrationZoo]:
     Raises:
         InputError: Unknown name.
     """
-    chosen = list(dict.fromkeys(names))
-    for name in chosen:
-        if name not in ZOOS:
-            raise unknown_name("calibration zoo", name, ZOOS)
-    return [ZOOS[name] for name in chosen]
-
-
-def find_sizes(scale: str) -> Sizes:
-    """The sizes of a scale.
-
-    Raises:
-        InputError: Unknown name.
-    """
-    if scale not in SCALES:
-        raise unknown_name("scale", scale, SCALES)
-    return SCALES[scale]
+    return [look_up("calibration zoo", name, ZOOS) for name in dict.fromkeys(names)]

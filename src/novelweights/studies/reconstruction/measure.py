@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -23,9 +24,7 @@ from novelweights.studies.reconstruction.pairs import (
     TRAINING,
     TRANSFORMED,
     Kind,
-    Pairs,
     Reconstructed,
-    by_kind,
 )
 from novelweights.tasks.task import Task
 from novelweights.weights.population import (
@@ -125,7 +124,7 @@ def reconstruct(
         accuracy = task.score(predictions).double().numpy()
         return _Seen(some, predictions, task.errors(predictions), accuracy)
 
-    pairs = []
+    pairs = {}
     for split, population in parts.items():
         original = seen(population, f"{split} checkpoints")
         through = _through(fitted, population)
@@ -137,20 +136,20 @@ def reconstruct(
             )
         back = seen(through, f"reconstructions of {split} checkpoints")
         from_mean = (population.weights.double() - mean).norm(dim=1).numpy()
-        pairs.append(_compare(Kind.RECONSTRUCTION, split, original, back, from_mean=from_mean))
+        pairs[Kind.RECONSTRUCTION, split] = _compare(original, back).assign(from_mean=from_mean)
         for kind in kinds:
             who = f"{kind} {split} checkpoints"
             copies = seen(_transformed(population, symmetry, kind, rng), who)
             kept = prediction_overlap(copies.predictions, original.predictions).numpy()
             _require_kept(kept, kind)
             of_copies = seen(_through(fitted, copies.population), f"reconstructions of {who}")
-            pairs.append(_compare(kind, split, back, of_copies, kept=kept))
+            pairs[kind, split] = _compare(back, of_copies).assign(kept=kept)
         order = torch.randperm(len(population), generator=rng)
         half = len(order) // 2
         one, other = order[:half], order[half : 2 * half]
         for kind, networks in ((Kind.ORIGINALS, original), (Kind.RECONSTRUCTIONS, back)):
-            pairs.append(_compare(kind, split, networks.rows(one), networks.rows(other)))
-    return by_kind(pairs)
+            pairs[kind, split] = _compare(networks.rows(one), networks.rows(other))
+    return pairs
 
 
 def paired_error_iou(
@@ -213,26 +212,16 @@ def _require_kept(kept: Float[np.ndarray, " n"], kind: Kind) -> None:
         )
 
 
-def _compare(
-    kind: Kind,
-    split: str,
-    one: _Seen,
-    other: _Seen,
-    *,
-    from_mean: Float[np.ndarray, " n"] | None = None,
-    kept: Float[np.ndarray, " n"] | None = None,
-) -> Pairs:
+def _compare(one: _Seen, other: _Seen) -> pd.DataFrame:
     apart = one.population.weights.double() - other.population.weights.double()
-    return Pairs(
-        kind,
-        split,
-        [str(run) for run in one.population.records.run],
-        [str(run) for run in other.population.records.run],
-        accuracy=one.accuracy,
-        other_accuracy=other.accuracy,
-        error_similarity=paired_error_iou(one.errors, other.errors).numpy(),
-        prediction_overlap=prediction_overlap(one.predictions, other.predictions).numpy(),
-        distance=apart.norm(dim=1).numpy(),
-        from_mean=from_mean,
-        kept=kept,
+    return pd.DataFrame(
+        {
+            "run": one.population.records.run.astype(str),
+            "other": other.population.records.run.astype(str),
+            "accuracy": one.accuracy,
+            "other_accuracy": other.accuracy,
+            "error_similarity": paired_error_iou(one.errors, other.errors).numpy(),
+            "prediction_overlap": prediction_overlap(one.predictions, other.predictions).numpy(),
+            "distance": apart.norm(dim=1).numpy(),
+        }
     )

@@ -24,8 +24,8 @@ from novelweights.studies.reconstruction.pairs import (
     TRAINING,
     TRANSFORMED,
     Kind,
-    Pairs,
     Reconstructed,
+    change,
     pairs_of,
     table_of,
 )
@@ -228,13 +228,13 @@ def draw_accuracy(run: ReconstructionRun) -> tuple[Figure, str]:
     figure = Figure(figsize=(PANEL * len(run.splits), 3.6))
     axes = figure.subplots(1, len(run.splits), squeeze=False, sharey=True)[0]
     own = {split: run.pairs[Kind.RECONSTRUCTION, split] for split in run.splits}
-    every = [x for pairs in own.values() for x in (pairs.accuracy, pairs.other_accuracy)]
+    every = [pairs[name] for pairs in own.values() for name in ("accuracy", "other_accuracy")]
     edges = np.linspace(*window(np.concatenate(every), pad=0.02), BINS + 1)
     labels = []
     for ax, (split, pairs) in zip(axes, own.items(), strict=True):
         for values, color, name in (
-            (pairs.accuracy, SPLIT_COLORS[split], f"{SPLIT_NAMES[split]} runs"),
-            (pairs.other_accuracy, RED, "their reconstructions"),
+            (pairs["accuracy"], SPLIT_COLORS[split], f"{SPLIT_NAMES[split]} runs"),
+            (pairs["other_accuracy"], RED, "their reconstructions"),
         ):
             share = 100 * np.histogram(values, edges)[0] / len(values)
             mean = float(values.mean())
@@ -263,7 +263,9 @@ def draw_invariance(run: ReconstructionRun) -> tuple[Figure, str]:
             for x, kind in enumerate(kinds):
                 pairs = run.pairs.get((kind, split))
                 if pairs is not None:
-                    _strip(ax, x + shift, _measured(pairs, measure), SPLIT_COLORS[split])
+                    is_change = measure == "accuracy_difference"
+                    values = np.abs(change(pairs)) if is_change else pairs[measure].to_numpy()
+                    _strip(ax, x + shift, values, SPLIT_COLORS[split])
                 quantity = run.quantity(f"{measure}_{kind.word}", split)
                 if quantity is not None and quantity.value is not None:
                     _mean_bar(ax, x + shift, quantity.value, quantity)
@@ -289,12 +291,6 @@ def draw_invariance(run: ReconstructionRun) -> tuple[Figure, str]:
     ]
     figure.legend(handles=handles, ncols=len(handles), loc="outside upper left")
     return figure, f"Pairs of networks, training runs, means: {'; '.join(means)}."
-
-
-def _measured(pairs: Pairs, measure: str) -> Float[np.ndarray, " n"]:
-    """What a panel shows of each pair."""
-    is_difference = measure == "accuracy_difference"
-    return np.abs(pairs.change) if is_difference else pairs.error_similarity
 
 
 def _strip(ax: Axes, x: float, values: Float[np.ndarray, " n"], color: str) -> None:

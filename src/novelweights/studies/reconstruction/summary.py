@@ -8,11 +8,13 @@ pairs between reconstructions and every threshold are ours.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
+from novelweights.auditing.judge.statistics import mean, median, resampled
 from novelweights.auditing.result import Quantity
 from novelweights.errors import count
 from novelweights.studies.reconstruction.pairs import (
@@ -21,10 +23,10 @@ from novelweights.studies.reconstruction.pairs import (
     TRAINING,
     TRANSFORMED,
     Kind,
-    Pairs,
     Reconstructed,
+    change,
 )
-from novelweights.studies.study import DRAWS, Summary, Words, estimated, in_words
+from novelweights.studies.study import Summary, in_words, quantity
 
 POINTS = "points"  # percentage points
 Values = Float[np.ndarray, "*columns n"]
@@ -62,14 +64,6 @@ class Criteria:
 DEFAULT_CRITERIA = Criteria()
 
 
-def _mean(values: Values) -> Float[np.ndarray, "..."]:
-    return np.asarray(values.mean(axis=-1))
-
-
-def _median(values: Values) -> Float[np.ndarray, "..."]:
-    return np.asarray(np.median(values, axis=-1))
-
-
 def _unexplained(columns: Values) -> Float[np.ndarray, "..."]:
     """Summed squares of the first column over those of the second; NaN where there are none."""
     lost, spread = np.square(columns).sum(axis=-1)
@@ -79,66 +73,58 @@ def _unexplained(columns: Values) -> Float[np.ndarray, "..."]:
 class Number(NamedTuple):
     """How one number of a kind of pairs comes about."""
 
-    words: Words
-    values: Callable[[Pairs], Values | None]
+    label: str
+    definition: str
+    values: Callable[[pd.DataFrame], Any]
     """One of each pair, or columns of them."""
-    statistic: Callable[[Values], Float[np.ndarray, "..."]] = _mean
+    unit: str = ""
+    statistic: Callable[..., np.ndarray] = mean
     """Of the values, along their last axis."""
 
 
-def _squares(pairs: Pairs) -> Values | None:
-    return None if pairs.from_mean is None else np.stack([pairs.distance, pairs.from_mean])
+def _column(name: str) -> Callable[[pd.DataFrame], Any]:
+    return lambda pairs: pairs[name]
 
 
 OF_RECONSTRUCTION: dict[str, Number] = {
     "accuracy_original": Number(
-        Words("Accuracy of originals", "Mean over the runs.", "%"), lambda p: p.accuracy
+        "Accuracy of originals", "Mean over the runs.", _column("accuracy"), "%"
     ),
     "accuracy_reconstruction": Number(
-        Words("Accuracy of reconstructions", "Mean over the runs.", "%"), lambda p: p.other_accuracy
+        "Accuracy of reconstructions", "Mean over the runs.", _column("other_accuracy"), "%"
     ),
     "accuracy_change": Number(
-        Words(
-            "Change of accuracy",
-            "Reconstruction less original, mean over the runs, in percentage points.",
-            POINTS,
-        ),
-        lambda p: p.change,
+        "Change of accuracy",
+        "Reconstruction less original, mean over the runs, in percentage points.",
+        change,
+        POINTS,
     ),
     "error_similarity_reconstruction": Number(
-        Words(
-            "Error similarity with the original",
-            "Intersection over union of the test examples that an original and its reconstruction "
-            "get wrong, mean over the runs. 1: the same mistakes.",
-        ),
-        lambda p: p.error_similarity,
+        "Error similarity with the original",
+        "Intersection over union of the test examples that an original and its reconstruction "
+        "get wrong, mean over the runs. 1: the same mistakes.",
+        _column("error_similarity"),
     ),
     "prediction_overlap_reconstruction": Number(
-        Words(
-            "Prediction overlap with the original",
-            "Share of test examples on which an original and its reconstruction predict the same, "
-            "mean over the runs.",
-            "share",
-        ),
-        lambda p: p.prediction_overlap,
+        "Prediction overlap with the original",
+        "Share of test examples on which an original and its reconstruction predict the same, "
+        "mean over the runs.",
+        _column("prediction_overlap"),
+        "share",
     ),
     "distance_reconstruction": Number(
-        Words(
-            "Distance of a reconstruction to its original",
-            "Median L2 over the runs; nothing aligned.",
-        ),
-        lambda p: p.distance,
-        _median,
+        "Distance of a reconstruction to its original",
+        "Median L2 over the runs; nothing aligned.",
+        _column("distance"),
+        statistic=median,
     ),
     "relative_squared_error": Number(
-        Words(
-            "Relative squared error",
-            "Squared distances of reconstructions to their originals, summed, over those of the "
-            "originals to the mean of the training originals. 0: given back exactly; 1: as far off "
-            "as that mean would be.",
-        ),
-        _squares,
-        _unexplained,
+        "Relative squared error",
+        "Squared distances of reconstructions to their originals, summed, over those of the "
+        "originals to the mean of the training originals. 0: given back exactly; 1: as far off "
+        "as that mean would be.",
+        lambda pairs: pairs[["distance", "from_mean"]].T,
+        statistic=_unexplained,
     ),
 }
 WHO = {
@@ -156,42 +142,38 @@ def _of_pairs(kind: Kind) -> dict[str, Number]:
     """The numbers of one kind of pairs, by name."""
     numbers = {
         "accuracy_difference": Number(
-            Words(
-                f"Accuracy difference, {kind}",
-                f"Absolute difference between {WHO[kind]}, mean over the pairs, in percentage "
-                "points.",
-                POINTS,
-            ),
-            lambda p: np.abs(p.change),
+            f"Accuracy difference, {kind}",
+            f"Absolute difference between {WHO[kind]}, mean over the pairs, in percentage points.",
+            lambda pairs: np.abs(change(pairs)),
+            POINTS,
         ),
         "error_similarity": Number(
-            Words(
-                f"Error similarity, {kind}",
-                f"Intersection over union of the errors of {WHO[kind]}, mean over the pairs.",
-            ),
-            lambda p: p.error_similarity,
+            f"Error similarity, {kind}",
+            f"Intersection over union of the errors of {WHO[kind]}, mean over the pairs.",
+            _column("error_similarity"),
         ),
         "prediction_overlap": Number(
-            Words(
-                f"Prediction overlap, {kind}",
-                f"Share of test examples on which {WHO[kind]} predict the same, mean over the "
-                "pairs.",
-                "share",
-            ),
-            lambda p: p.prediction_overlap,
+            f"Prediction overlap, {kind}",
+            f"Share of test examples on which {WHO[kind]} predict the same, mean over the pairs.",
+            _column("prediction_overlap"),
+            "share",
         ),
     }
     if kind in BETWEEN:
-        words = Words(f"Distance {kind}", f"Median L2 between {WHO[kind]}; nothing aligned.")
-        numbers["distance"] = Number(words, lambda p: p.distance, _median)
+        numbers["distance"] = Number(
+            f"Distance {kind}",
+            f"Median L2 between {WHO[kind]}; nothing aligned.",
+            _column("distance"),
+            statistic=median,
+        )
     else:
-        words = Words(
+        numbers["kept"] = Number(
             f"Predictions kept, {kind}",
             "Share of test examples on which a transformed original, not reconstructed, predicts "
             "as the original does: what shows that the transformation preserves the function.",
+            _column("kept"),
             "share",
         )
-        numbers["kept"] = Number(words, lambda p: p.kept)
     return {f"{name}_{kind.word}": number for name, number in numbers.items()}
 
 
@@ -202,16 +184,19 @@ NUMBERS: dict[Kind, dict[str, Number]] = {
 """Every number of a summary, by kind of pairs and name; of held-out runs with `_heldout` behind."""
 
 
-def quantities_of(pairs: Pairs, *, rng: np.random.Generator) -> list[Quantity]:
+def quantities_of(
+    kind: Kind, split: str, pairs: pd.DataFrame, *, rng: np.random.Generator
+) -> list[Quantity]:
     """Every number of some pairs; intervals where there are two pairs or more."""
-    n, suffix, found = len(pairs), f"_{HELDOUT}" * (pairs.split == HELDOUT), []
-    for name, (words, columns, statistic) in NUMBERS[pairs.kind].items():
-        values, value, drawn = columns(pairs), float("nan"), None
-        if n and values is not None:
+    n, suffix, found = len(pairs), f"_{HELDOUT}" * (split == HELDOUT), []
+    for name, (label, definition, columns, unit, statistic) in NUMBERS[kind].items():
+        values, value, draws = np.asarray(columns(pairs)), np.nan, None
+        if n:
             value = float(statistic(values))
-            if n > 1:
-                drawn = statistic(values[..., rng.integers(0, n, (DRAWS, n))])
-        found.append(estimated(f"{name}{suffix}", words, value, drawn, n=n, units=n))
+        if n > 1:
+            draws = resampled(lambda rows: statistic(values[..., rows]), np.arange(n), rng=rng)  # noqa: B023
+        words = (f"{name}{suffix}", label, definition)
+        found.append(quantity(words, value, draws, unit=unit, n=n, units=n))
     return found
 
 
@@ -229,7 +214,7 @@ def summarize(
         Its answers are an `Answer` for each kind of transformed copies that there are, by the word
         of the kind, and an `Effect`.
     """
-    numbers = {q.key: q for some in pairs.values() for q in quantities_of(some, rng=rng)}
+    numbers = {q.key: q for key, some in pairs.items() for q in quantities_of(*key, some, rng=rng)}
     between = numbers[f"error_similarity_{Kind.RECONSTRUCTIONS.word}"]
     similarity = {
         kind: numbers[f"error_similarity_{kind.word}"]
@@ -258,12 +243,12 @@ def _answer(similarity: Quantity, between: Quantity, criteria: Criteria) -> Answ
     return Answer.SAME if is_same_for_all else Answer.INVARIANT
 
 
-def _effect(change: Quantity, criteria: Criteria) -> Effect:
-    if change.lower is None or change.upper is None or change.n < criteria.min_runs:
+def _effect(found: Quantity, criteria: Criteria) -> Effect:
+    if found.lower is None or found.upper is None or found.n < criteria.min_runs:
         return Effect.OPEN
-    if change.upper < 0:
+    if found.upper < 0:
         return Effect.LOWERS
-    return Effect.RAISES if change.lower > 0 else Effect.OPEN
+    return Effect.RAISES if found.lower > 0 else Effect.OPEN
 
 
 BEGINNINGS = {

@@ -13,9 +13,10 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 
+from novelweights.auditing.judge.statistics import resampled
 from novelweights.auditing.result import Quantity
 from novelweights.errors import count
-from novelweights.studies.study import DRAWS, Summary, Words, estimated, in_words
+from novelweights.studies.study import Summary, in_words, quantity
 
 LEAST_LOSS = 1e-9  # nats; has a logarithm
 COLUMNS = ("start", "prompt", "seen", "start_loss", "achieved", "accuracy")
@@ -98,41 +99,44 @@ class SteeringCriteria:
 DEFAULT_CRITERIA = SteeringCriteria()
 
 
-NUMBERS: dict[str, Words] = {
-    "ordered_share": Words(
+NUMBERS: dict[str, tuple[str, str, str]] = {
+    "ordered_share": (
         "Pairs in order",
         "Share of pairs of prompts above 0, put to the same start, of which the lower prompt gave "
         "the lower loss; equal losses count half. 50%: the prompt does nothing; 0%: it is "
         "inverted.",
         "share",
     ),
-    "spearman": Words(
+    "spearman": (
         "Rank correlation of prompted and achieved loss",
         "Spearman's, over all samples with a prompt above 0.",
+        "",
     ),
-    "alignment_log": Words(
+    "alignment_log": (
         "Prompt alignment (R\u00b2), logarithms",
         "G.pt's measure on logarithms of the losses, prompts being evenly spaced so: for each "
         "start 1 less the summed squares of achieved minus prompted over those of prompted minus "
         "its mean, prompts above 0; mean over the starts. 1: achieved is prompted; 0: as far from "
         "the prompts as a generator that always makes their mean; below 0: farther.",
+        "",
     ),
-    "alignment": Words(
+    "alignment": (
         "Prompt alignment (R\u00b2), nats",
         "G.pt's measure: the same on the losses as they are, where the largest weigh most.",
+        "",
     ),
-    "miss": Words(
+    "miss": (
         "Distance of achieved from prompted loss",
         "Median absolute difference over all samples with a prompt above 0.",
         "nats",
     ),
-    "loss_at_zero": Words(
+    "loss_at_zero": (
         "Achieved loss at prompt 0",
         "Mean over the starts. Prompt 0 is what the paper samples with; no checkpoint seen in "
         "training has it.",
         "nats",
     ),
-    "accuracy_at_zero": Words("Accuracy at prompt 0", "Mean over the starts.", "%"),
+    "accuracy_at_zero": ("Accuracy at prompt 0", "Mean over the starts.", "%"),
 }
 """Label, definition and unit of each number of a summary."""
 
@@ -154,20 +158,22 @@ def summarize(
     much again between starts) intervals of the ordered share and of the alignment of logarithms
     held the truth in 94% and 83% with 5 starts, 93% and 89% with 8.
     """
-    numbers = _numbers_of_starts(steering)
-    s, prompts = steering.n_starts, int((steering.prompts > 0).sum())
-    values = numbers(np.arange(s))
-    drawn = [numbers(rows) for rows in rng.integers(0, s, (DRAWS, s))] if s > 1 else []
+    numbers, s = _numbers_of_starts(steering), steering.n_starts
+    n_prompts, draws = int((steering.prompts > 0).sum()), None
+    if s > 1:
+        draws = resampled(lambda rows: np.array([*map(numbers, rows)]), np.arange(s), rng=rng)
     quantities = {
-        key: estimated(
-            key,
-            words,
-            values[key],
-            np.array([draw[key] for draw in drawn]) if drawn else None,
-            n=s if key.endswith("at_zero") else s * prompts,
+        key: quantity(
+            (key, label, definition),
+            value,
+            None if draws is None else draws[:, i],
+            unit=unit,
+            n=s if key.endswith("at_zero") else s * n_prompts,
             units=s,
         )
-        for key, words in NUMBERS.items()
+        for i, (value, (key, (label, definition, unit))) in enumerate(
+            zip(numbers(np.arange(s)), NUMBERS.items(), strict=True)
+        )
     }
     order, alignment = quantities["ordered_share"], quantities["alignment_log"]
     answer = _answer(order, alignment, s, criteria)
@@ -177,8 +183,8 @@ def summarize(
 
 def _numbers_of_starts(
     steering: Steering,
-) -> Callable[[Int[np.ndarray, " draws"]], dict[str, float]]:
-    """What gives, of some starts, every number by its name; NaN where it does not exist."""
+) -> Callable[[Int[np.ndarray, " draws"]], list[float]]:
+    """What gives, of some starts, the numbers of `NUMBERS`; NaN where one does not exist."""
     table = steering.table()
     losses, accuracies = (
         table.pivot(index="start", columns="prompt", values=name).to_numpy()
@@ -196,13 +202,12 @@ def _numbers_of_starts(
     for name, columns in (("loss_at_zero", losses), ("accuracy_at_zero", accuracies)):
         of_starts[name] = np.full(len(losses), np.nan) if is_above[0] else columns[:, 0]
 
-    def numbers(rows: Int[np.ndarray, " draws"]) -> dict[str, float]:
+    def numbers(rows: Int[np.ndarray, " draws"]) -> list[float]:
         some = achieved[rows]
-        return {
-            **{name: float(values[rows].mean()) for name, values in of_starts.items()},
-            "spearman": _spearman(np.tile(prompts, len(rows)), some.ravel()),
-            "miss": float(np.median(np.abs(some - prompts))),
-        }
+        found = {name: float(values[rows].mean()) for name, values in of_starts.items()}
+        found["spearman"] = _spearman(np.tile(prompts, len(rows)), some.ravel())
+        found["miss"] = float(np.median(np.abs(some - prompts)))
+        return [found[name] for name in NUMBERS]
 
     return numbers
 
