@@ -26,7 +26,7 @@ from novelweights.data.substitutes import (
     load_photo_patch_pixels,
 )
 from novelweights.data.user_files import CIFAR_10, CIFAR_100, STL_10, SVHN, load_user_set
-from novelweights.errors import InputError, unknown_name
+from novelweights.errors import InputError, look_up
 from novelweights.seeding import numpy_rng_for
 
 MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # Source: G.pt's released code, on pixels in [0, 1]
@@ -40,9 +40,7 @@ def load_data(name: str) -> ImageData:
     Raises:
         InputError: Unknown name, or its files are not there: the message says what to do.
     """
-    if name not in DATA:
-        raise unknown_name("data set", name, DATA)
-    data = DATA[name]()
+    data = look_up("data set", name, DATA)()
     return data if isinstance(data, ImageData) else data.as_rows()
 
 
@@ -52,9 +50,7 @@ def load_pixels(name: str) -> PixelData:
     Raises:
         InputError: As `load_data`.
     """
-    if name not in PIXELS:
-        raise unknown_name("image set", name, PIXELS)
-    return PIXELS[name]()
+    return look_up("image set", name, PIXELS)()
 
 
 def load_digits() -> ImageData:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from novelweights.data.cache import cache_dir
-from novelweights.errors import InputError, unknown_name
+from novelweights.errors import InputError, look_up
 from novelweights.shapes.airplanes import airplane_mesh, draw
 from novelweights.shapes.mesh import Mesh, placed
 from novelweights.shapes.real_airplanes import SETS, airplanes_of
@@ -149,6 +149,4 @@ def load_shapes(name: str, n: int, role: str, *, seed: int) -> Shapes:
         InputError: An unknown set, files that are not there, no shape is asked for or more than
             the part of the set has, or none of them can be used.
     """
-    if name not in _SETS:
-        raise unknown_name("set of shapes", name, _SETS)
-    return _SETS[name](n, SPLITS[role], seed)
+    return look_up("set of shapes", name, _SETS)(n, SPLITS[role], seed)
