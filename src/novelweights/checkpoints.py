@@ -105,7 +105,8 @@ def meant_layout(layout: Layout) -> WeightLayout:
         return WeightLayout(tuple((str(k), tuple(v.shape)) for k, v in layout.items()))
     raise InputError(
         f"layout: expected a WeightLayout, a network or a state dict, got {type(layout).__name__}; "
-        "give the network whose checkpoints these are"
+        "give the network whose checkpoints these are",
+        "wrong-type",
     )
 
 
@@ -120,7 +121,8 @@ def _records(runs: Sequence[str], role: str, n: int) -> Records:
     if len(runs) != n:
         raise InputError(
             f"{role}: expected the run of each of {n} checkpoints, got {len(runs)} names; give as "
-            "many"
+            "many",
+            "other-rows",
         )
     seen: dict[str, int] = {}
     steps = []
@@ -137,13 +139,15 @@ def _of_matrix(matrix: Tensor | np.ndarray, layout: WeightLayout | None, role: s
         raise InputError(
             f"{role}: expected a matrix of real numbers with a checkpoint in each row, got "
             f"{weights.dtype} of shape {'x'.join(map(str, weights.shape)) or 'no axes'}; stack "
-            "weight vectors, or give state dicts"
+            "weight vectors, or give state dicts",
+            "wrong-shape",
         )
     layout = layout or WeightLayout((("weights", (weights.shape[1],)),))
     if weights.shape[1] != layout.size:
         raise InputError(
             f"{role}: expected {layout.size} weights in each row, as the layout has, got "
-            f"{weights.shape[1]}; give the layout of these checkpoints"
+            f"{weights.shape[1]}; give the layout of these checkpoints",
+            "wrong-shape",
         )
     info = PopulationInfo(recipe=f"matrix of {len(weights)} checkpoints")
     records = _records(_numbered(len(weights), role), role, len(weights))
@@ -153,17 +157,20 @@ def _of_matrix(matrix: Tensor | np.ndarray, layout: WeightLayout | None, role: s
 def _named(given: Mapping[str, Any] | Iterable[Any], role: str) -> tuple[list[str], list[Any]]:
     """Names and members of a collection of checkpoints."""
     if isinstance(given, nn.Module):
-        raise InputError(f"{role}: expected several checkpoints, got one network; give a sequence")
+        raise InputError(
+            f"{role}: expected several checkpoints, got one network; give a sequence", "wrong-type"
+        )
     if isinstance(given, Mapping):
         names, members = [*map(str, given)], [*given.values()]
         if any(isinstance(member, Tensor | np.ndarray) for member in members):
             raise InputError(
                 f"{role}: expected several checkpoints, got one state dict; give a sequence, or a "
-                "mapping from run names to state dicts"
+                "mapping from run names to state dicts",
+                "wrong-type",
             )
         return names, members
     if not isinstance(given, Iterable):
-        raise InputError(f"{role}: expected {FORMS}, got {type(given).__name__}")
+        raise InputError(f"{role}: expected {FORMS}, got {type(given).__name__}", "wrong-type")
     members = list(given)
     return _numbered(len(members), role), members
 
@@ -179,7 +186,7 @@ def _of_states(
 ) -> Population:
     """State dicts or networks; the first says which parameters there are."""
     if not members:
-        raise InputError(f"{role}: expected {FORMS}, got nothing")
+        raise InputError(f"{role}: expected {FORMS}, got nothing", "too-few")
     states = [_state(member, name, role) for name, member in zip(names, members, strict=True)]
     first = learned(states[0])
     kept = layout or WeightLayout(tuple((k, tuple(v.shape)) for k, v in first.items()))
@@ -209,13 +216,15 @@ def _state(member: Any, name: str, role: str) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(v, kinds) for v in state.values()):
         raise InputError(
             f"{role}: {name}: expected a state dict (names to tensors) or a network, got "
-            f"{type(member).__name__}; give {FORMS}"
+            f"{type(member).__name__}; give {FORMS}",
+            "wrong-type",
         )
     tensors = {str(key): torch.as_tensor(value).detach().cpu() for key, value in state.items()}
     floats = {key: value for key, value in tensors.items() if value.is_floating_point()}
     if not learned(floats) or any(value.is_complex() for value in tensors.values()):
         raise InputError(
             f"{role}: {name}: expected real floating-point weights, got none or others; give the "
-            "state dict of a network"
+            "state dict of a network",
+            "wrong-type",
         )
     return floats

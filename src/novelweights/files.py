@@ -132,13 +132,16 @@ def require_new(folder: Path, *, kind: str, overwrite: bool = False) -> None:
         InputError: The folder holds something, or is a file, or may not be overwritten.
     """
     if folder.is_file():
-        raise InputError(f"{folder}: expected a folder to write to, it is a file; name another")
+        raise InputError(
+            f"{folder}: expected a folder to write to, it is a file; name another", "exists"
+        )
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     if not overwrite:
         raise InputError(
             f"{folder}: expected a new or empty folder, it holds files; "
-            "name another with -o, or add --overwrite to replace it"
+            "name another with -o, or add --overwrite to replace it",
+            "exists",
         )
     known = (kind, *KINDS[kind])
     foreign = [p.name for p in folder.iterdir() if not any(fnmatch(p.name, k) for k in known)]
@@ -146,7 +149,8 @@ def require_new(folder: Path, *, kind: str, overwrite: bool = False) -> None:
         what = f"it holds {foreign[0]}" if foreign else f"it has no {kind}"
         raise InputError(
             f"{folder}: --overwrite replaces only what the same command wrote, and {what}; "
-            "name another folder with -o"
+            "name another folder with -o",
+            "exists",
         )
 
 

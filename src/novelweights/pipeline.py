@@ -70,10 +70,13 @@ def fit_to_folder(
     if any((partial / state).exists() for state in FIT_STATES) and not resume:
         raise InputError(
             f"{partial}: an unfinished fit is there; add --resume to go on with it, "
-            "or delete it to begin anew"
+            "or delete it to begin anew",
+            "unfinished",
         )
     if partial.exists() and {path.name for path in partial.iterdir()} - {*FIT_LOGS, *FIT_STATES}:
-        raise InputError(f"{partial}: the folder to work in holds other files; move them away")
+        raise InputError(
+            f"{partial}: the folder to work in holds other files; move them away", "exists"
+        )
     partial.mkdir(parents=True, exist_ok=True)
     heldout = heldout if heldout is not None and len(heldout) else None
     fitted: FittedGenerator = settings.fit(

@@ -55,7 +55,8 @@ def begin(
         if known != {name: value for name, value in settings.items() if name not in added}:
             raise InputError(
                 f"{folder}: the {what} there was begun with other settings ({known}); "
-                "give the same to go on, or name another folder with -o"
+                "give the same to go on, or name another folder with -o",
+                "other-settings",
             )
         if added:
             write_json(marker, settings)
@@ -63,7 +64,8 @@ def begin(
     if marker.exists() and not overwrite:
         raise InputError(
             f"{folder}: the {what} of an earlier call is there; add --resume to go on with it, "
-            "--overwrite to begin anew, or name another folder with -o"
+            "--overwrite to begin anew, or name another folder with -o",
+            "unfinished",
         )
     require_new(folder, kind=kind, overwrite=overwrite)
     if folder.exists():
@@ -110,7 +112,9 @@ def entries(
     """What was read from a file, if it is an object with entries of these types."""
     if not isinstance(found, dict):
         came = type(found).__name__
-        raise InputError(f"{path}: expected an object with names, got a {came}; {remedy}")
+        raise InputError(
+            f"{path}: expected an object with names, got a {came}; {remedy}", "damaged"
+        )
     wrong = [
         name
         for name, kind in kinds.items()
@@ -119,6 +123,7 @@ def entries(
     if wrong:
         raise InputError(
             f"{path}: expected {', '.join(wrong)} as an evaluation leaves it, got none or another "
-            f"kind; {remedy}"
+            f"kind; {remedy}",
+            "damaged",
         )
     return found

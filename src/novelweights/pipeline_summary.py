@@ -81,7 +81,8 @@ def _described(path: Path, published: Mapping[str, Any]) -> dict[str, Any]:
     entries(path, settings, dict.fromkeys(("steps", "batch_size"), int | None))
     if missing := [name for name in published if name not in settings]:
         raise InputError(
-            f"{path}: expected all settings of the method, {', '.join(missing)} missing; {RESTORE}"
+            f"{path}: expected all settings of the method, {', '.join(missing)} missing; {RESTORE}",
+            "damaged",
         )
     return described
 
@@ -102,13 +103,14 @@ def _asked(folder: Path) -> dict[str, Any]:
     if marker is None:
         raise InputError(
             f"{folder}: expected the folder of an evaluation, it has no evaluation.json; make one "
-            "with `novelweights evaluate`"
+            "with `novelweights evaluate`",
+            "not-found",
         )
     asked = entries(marker, read_json(marker), ASKED)
     try:
         method_named(asked["method"])
     except InputError as error:
-        raise InputError(f"{marker}: {error}; {RESTORE}") from error
+        raise InputError(f"{marker}: {error}; {RESTORE}", "damaged") from error
     return asked
 
 

@@ -73,7 +73,8 @@ class Plugin:
     def _cannot(self, why: str) -> InputError:
         return InputError(
             f"{self.package}: its entry point {self.name} = {self.point.value} in {self.group} "
-            f"cannot be loaded: {why}; repair or uninstall {self.package}"
+            f"cannot be loaded: {why}; repair or uninstall {self.package}",
+            "wrong-plugin",
         )
 
 

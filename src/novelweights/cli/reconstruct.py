@@ -76,13 +76,17 @@ def reconstruct(
     fitted, method = load_fitted(model)
     if isinstance(fitted, GivesBack):
         if write is not None:
-            raise InputError(f"{method}: leave --write out, its reconstructions go to --output")
+            raise InputError(
+                f"{method}: leave --write out, its reconstructions go to --output", "wrong-option"
+            )
         _give_back(fitted, population, output, overwrite=overwrite)
         return
     require_new(output, kind="reconstruction.json", overwrite=overwrite)
     if write is not None:
         if output.absolute() in (write.absolute(), *write.absolute().parents):
-            raise InputError(f"--write {write}: expected a folder outside of {output}")
+            raise InputError(
+                f"--write {write}: expected a folder outside of {output}", "wrong-option"
+            )
         for part in PARTS:
             require_new(write / part, kind="population.json", overwrite=overwrite)
     opened = open_checkpoints(population)

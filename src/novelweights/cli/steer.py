@@ -55,7 +55,8 @@ def steer(
     if name in (None, "none"):
         raise InputError(
             f"{model}: {'the generator names no task' if task == 'auto' else 'task none'}; "
-            "expected one that measures the loss, name it with --task (`novelweights ls tasks`)"
+            "expected one that measures the loss, name it with --task (`novelweights ls tasks`)",
+            "wrong-option",
         )
     begin = read_starts(start)
     judge = make_task(name, begin.shared)
@@ -115,10 +116,11 @@ def with_settings(fitted: Any, method: str, **values: Any) -> Any:
         if name not in own:
             raise InputError(
                 f"--{name}: {method} takes none; expected a generator prompted with a loss, "
-                "as g-pt is. Leave the flag out"
+                "as g-pt is. Leave the flag out",
+                "wrong-option",
             )
         if not math.isfinite(value):
-            raise InputError(f"--{name}: expected a finite number, got {value}")
+            raise InputError(f"--{name}: expected a finite number, got {value}", "wrong-option")
     return replace(fitted, settings=replace(settings, **chosen))
 
 

@@ -87,7 +87,8 @@ def _chosen(generator: Any, *, has_start: bool) -> tuple[str, Any]:
         if method_named(generator).is_conditional and not has_start:
             raise InputError(
                 f"start: {generator} begins from checkpoints, got none; give start=, those of runs "
-                "that it was not fitted to"
+                "that it was not fitted to",
+                "wrong-option",
             )
         return generator, make_generator(generator)
     if isinstance(generator, type):
@@ -96,7 +97,8 @@ def _chosen(generator: Any, *, has_start: bool) -> tuple[str, Any]:
         except TypeError as error:
             raise InputError(
                 f"generator: expected an object, or a class that needs no arguments, got "
-                f"{generator.__name__} ({error}); make the object first"
+                f"{generator.__name__} ({error}); make the object first",
+                "wrong-plugin",
             ) from error
     return type(generator).__name__, generator
 
@@ -108,11 +110,13 @@ def _require(thing: Any, method: str, argument: str) -> None:
     if not callable(found):
         raise InputError(
             f"{what}: expected an object with {method}, {type(thing).__name__} has none; a "
-            "generator has fit(training, *, rng), and what that returns has sample(n, *, rng)"
+            "generator has fit(training, *, rng), and what that returns has sample(n, *, rng)",
+            "wrong-plugin",
         )
     taken = inspect.signature(found).parameters.values()
     if not any(one.name == argument or one.kind is one.VAR_KEYWORD for one in taken):
         raise InputError(
             f"{what}: expected {method} of {type(thing).__name__} to take {argument}, the "
-            "torch.Generator that all its random numbers come from; add it as a keyword argument"
+            "torch.Generator that all its random numbers come from; add it as a keyword argument",
+            "wrong-plugin",
         )

@@ -45,13 +45,15 @@ def normalized(clouds: Clouds, *, least_points: int = 2) -> Float32[np.ndarray, 
     if checked.shape[1] < least_points:
         raise InputError(
             f"expected clouds of at least {least_points} points, got {checked.shape[1]}: draw more "
-            "points from each surface"
+            "points from each surface",
+            "too-few",
         )
     flat = (checked == checked[:, :1]).all(axis=(1, 2))
     if flat.any():
         raise InputError(
             f"expected clouds that have an extent, got only equal points in {_named(flat)}: leave "
-            "shapes without a surface out"
+            "shapes without a surface out",
+            "wrong-mesh",
         )
     centered = checked - checked.mean(axis=1, keepdims=True, dtype=np.float64)
     return (centered / centered.std(axis=(1, 2), keepdims=True)).astype(np.float32)
@@ -138,14 +140,16 @@ def nearest_clouds(
     if exclude is not None and exclude.shape != (n, m):
         raise InputError(
             f"expected one mark of exclusion per query and reference, {n}x{m}, got "
-            f"{'x'.join(map(str, exclude.shape))}: give a row per query"
+            f"{'x'.join(map(str, exclude.shape))}: give a row per query",
+            "wrong-shape",
         )
     excluded = np.zeros((n, m), bool) if exclude is None else np.ascontiguousarray(exclude)
     allowed = m - int(excluded.sum(axis=1).max(initial=0))
     if not 1 <= k <= allowed:
         raise InputError(
             f"expected between 1 and {allowed} neighbors (the references that every query may "
-            f"have), got {k}: ask for fewer, or give more references"
+            f"have), got {k}: ask for fewer, or give more references",
+            "wrong-option",
         )
     rows, distances = np.empty((n, k), np.int64), np.empty((n, k))
 
@@ -217,7 +221,8 @@ def one_nn_accuracy(
         raise InputError(
             "expected distances n x n, m x m and n x m with n and m at least 2, got "
             f"{', '.join('x'.join(map(str, shape)) for shape in shapes)}: give those within the "
-            "generated, within the reference, and across"
+            "generated, within the reference, and across",
+            "wrong-shape",
         )
     size = min(n, m)
     told = 0.0
@@ -269,12 +274,15 @@ def _checked(clouds: Clouds, name: str) -> Float32[np.ndarray, "n p 3"]:
     """Clouds in float32, contiguous, fit to be measured."""
     array = np.asarray(clouds.detach().cpu() if isinstance(clouds, Tensor) else clouds)
     if array.shape[1] == 0:
-        raise InputError(f"{name}: expected clouds with points, got none: draw some from each")
+        raise InputError(
+            f"{name}: expected clouds with points, got none: draw some from each", "too-few"
+        )
     bad = np.asarray(~(np.abs(array) <= GREATEST).all(axis=(1, 2)))
     if bad.any():
         raise InputError(
             f"{name}: expected finite coordinates up to {GREATEST:g}, got others in {_named(bad)}: "
-            "leave these shapes out, or mend them"
+            "leave these shapes out, or mend them",
+            "not-finite",
         )
     return np.ascontiguousarray(array, np.float32)
 
@@ -291,6 +299,7 @@ def _distances(distances: Float[np.ndarray, "n m"], name: str) -> Float[np.ndarr
     if distances.size == 0 or not (np.isfinite(distances) & (distances >= 0)).all():
         raise InputError(
             f"distances {name}: expected at least one, all finite and >= 0, got "
-            f"{'others' if distances.size else 'none'}: leave out shapes that gave no cloud"
+            f"{'others' if distances.size else 'none'}: leave out shapes that gave no cloud",
+            "not-finite",
         )
     return distances

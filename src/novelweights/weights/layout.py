@@ -171,14 +171,18 @@ class WeightLayout:
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{source}: expected columns parameter, shape (10x784), start, end; "
-                f"could not read them ({error}); write them so"
+                f"could not read them ({error}); write them so",
+                "wrong-content",
             ) from error
         if has_ends and ends != list(layout.slices.values()):
             raise InputError(
-                f"{source}: start and end do not follow from the shapes; leave them out"
+                f"{source}: start and end do not follow from the shapes; leave them out",
+                "wrong-content",
             )
         if not layout.shapes:
-            raise InputError(f"{source}: no parameters listed; write a row for each")
+            raise InputError(
+                f"{source}: no parameters listed; write a row for each", "wrong-content"
+            )
         return layout
 
 

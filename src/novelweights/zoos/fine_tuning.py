@@ -244,7 +244,8 @@ def fine_tune(
     if not weights.isfinite().all():
         raise InputError(
             f"{zoo.name}: expected finite weights, but fine-tuning diverged; lower the learning "
-            f"rate {recipe.learning_rate}"
+            f"rate {recipe.learning_rate}",
+            "not-finite",
         )
     return weights
 

@@ -229,5 +229,6 @@ def _require_finite(
     if diverged:
         raise InputError(
             f"{zoo.name}: expected finite weights, but training diverged in "
-            f"{', '.join(diverged)}; lower the learning rate {zoo.recipe.learning_rate}"
+            f"{', '.join(diverged)}; lower the learning rate {zoo.recipe.learning_rate}",
+            "not-finite",
         )

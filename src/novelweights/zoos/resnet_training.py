@@ -142,7 +142,8 @@ def train_network(
         if not weights.isfinite().all():
             raise InputError(
                 f"training of {network.name} diverged in epoch {epoch + 1}, expected finite "
-                f"weights; lower the learning rate {recipe.learning_rate}"
+                f"weights; lower the learning rate {recipe.learning_rate}",
+                "not-finite",
             )
         _, [accuracy] = loss_and_accuracy(network, weights[None], test.test_x, test.test_y)
         if best is None or not keep_best or accuracy > best.accuracy:

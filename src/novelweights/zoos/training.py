@@ -222,7 +222,8 @@ def require_sizes(epochs: int, batch_size: int) -> None:
     if epochs < 1 or batch_size < 1:
         raise InputError(
             f"expected at least 1 epoch and a batch of at least 1, got {epochs} and {batch_size}; "
-            "give positive numbers"
+            "give positive numbers",
+            "wrong-option",
         )
 
 
@@ -235,7 +236,8 @@ def full_batches(n_examples: int, batch_size: int) -> int:
     if n_examples < batch_size:
         raise InputError(
             f"a batch of {batch_size} does not fit into {n_examples} training examples; "
-            "choose a smaller batch"
+            "choose a smaller batch",
+            "wrong-option",
         )
     return n_examples // batch_size
 

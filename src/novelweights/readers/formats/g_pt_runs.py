@@ -60,7 +60,8 @@ def listed_checkpoints(folder: Path) -> Iterator[Listed]:
             if not isinstance(listed, Mapping) or not listed:
                 raise InputError(
                     f"expected checkpoints of run {run!r} (keys to scores), found none; copy the "
-                    "file again, or leave the folder out"
+                    "file again, or leave the folder out",
+                    "wrong-records",
                 )
             entries = [_checkpoint(folder, run, key, scores) for key, scores in listed.items()]
             yield from sorted(entries, key=lambda entry: (entry.epoch, entry.iteration))
@@ -71,7 +72,8 @@ def _runs(name: str, content: Any) -> Mapping[str, Any]:
     if not isinstance(content, Mapping) or not content:
         raise InputError(
             "expected an object with checkpoints of a G.pt run, got "
-            f"{type(content).__name__}; copy the file again"
+            f"{type(content).__name__}; copy the file again",
+            "damaged",
         )
     if "checkpoints" in content:
         return {name: content}
@@ -79,7 +81,8 @@ def _runs(name: str, content: Any) -> Mapping[str, Any]:
     if missing := [run for run in runs if run not in content]:
         raise InputError(
             "expected checkpoints, or the runs that the folder's name joins, run "
-            f"{missing[0]!r} is not in it; give the folder the name it was published with"
+            f"{missing[0]!r} is not in it; give the folder the name it was published with",
+            "wrong-records",
         )
     return {run: content[run] for run in runs}
 
@@ -89,7 +92,8 @@ def _checkpoint(folder: Path, run: str, key: str, scores: Any) -> Listed:
     if matched is None or not key.isprintable() or not isinstance(scores, Mapping):
         raise InputError(
             f"expected keys such as {run}/ep003_it00120.pt with scores each, got {key!r}; read "
-            "other zoos through a matrix and a records CSV"
+            "other zoos through a matrix and a records CSV",
+            "wrong-records",
         )
     epoch, iteration = map(int, matched.groups())
     loss, error = (_number(scores.get(name), f"{name} of {key}") for name in SCORES)
