@@ -128,7 +128,6 @@ def loss_measure(fitted: Any, start: "Population | None") -> dict[str, Any]:
     """What `sample` is given to measure the losses between several passes; {} where none is needed.
 
     Args:
-        fitted: The generator.
         start: What it begins from; of parts of a network it holds the rest.
 
     Raises:

@@ -115,7 +115,6 @@ def make_generator(name: str, scale: str | None = None, **settings: Any) -> Weig
     Args:
         name: A key of `GENERATORS`, or the name of an installed package's method.
         scale: A key of the method's scales; None is the first.
-        settings: Fields of the method's settings.
 
     Raises:
         InputError: Unknown name, scale or setting.
@@ -133,11 +132,6 @@ def make_generator(name: str, scale: str | None = None, **settings: Any) -> Weig
 
 def sampled_by(fitted: FittedGenerator, method: str, sampler: str) -> FittedGenerator:
     """A fitted generator that is sampled in the way of that name.
-
-    Args:
-        fitted: The generator.
-        method: Its key in `GENERATORS`.
-        sampler: A key of the method's samplers.
 
     Raises:
         InputError: The method is sampled in one way only, or in none of that name.

@@ -42,8 +42,6 @@ class FittedGenerator(HasReference, Protocol):
         """n generated checkpoints.
 
         Args:
-            n: How many.
-            rng: Source of all randomness.
             start: Checkpoints that a conditional generator begins from; others refuse it.
             progress: Told how far sampling is.
         """

@@ -161,8 +161,6 @@ class GPt(DiffusionSettings):
 
         Args:
             training: At least one run with two checkpoints or more, each with its `metric`.
-            rng: Source of all randomness.
-            workspace: Where an unfinished fit is kept and continued, and what it watches.
 
         Raises:
             InputError: A run has one checkpoint only, losses are missing, training diverged, or
@@ -243,9 +241,7 @@ class FittedGPt(Fitted):
             n: How many; sample i begins from start i, from the first again where there are fewer
                 (the score start_row says which). Samples from one start are no independent
                 evidence.
-            rng: Source of all randomness.
             start: Checkpoints to begin from (initializations, as published), with their losses.
-            progress: Called with (steps done, steps in all).
             measure: Gives the true loss of what a pass made, for the next; without it a pass is
                 trusted to have reached its prompt. Matters with several recursions only.
             prompts: The prompt of each sample; None: the settings' prompt for all.

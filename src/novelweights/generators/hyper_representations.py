@@ -146,7 +146,6 @@ class HyperRepresentations(TransformerSettings):
         """The autoencoder for a target network, freshly initialized from torch's global stream.
 
         Args:
-            layout: The target network's parameters.
             unit: What weights are divided by on the way in; None: 1.
         """
         return NeuronAutoencoder(
@@ -171,8 +170,6 @@ class HyperRepresentations(TransformerSettings):
 
         Args:
             training: Checkpoints with the score `metric`; several of a run are all learned from.
-            rng: Source of all randomness.
-            workspace: Where an unfinished fit is kept and continued, and what it watches.
 
         Raises:
             InputError: Training diverged, no such score, the population does not say which neurons

@@ -152,7 +152,6 @@ class PDiff:
         Args:
             training: At least two checkpoints of 32 weights or more; several of a run are all
                 learned from.
-            rng: Source of all randomness.
             workspace: Where an unfinished fit is kept and continued, and what it watches. The files
                 of the autoencoder's training begin with "autoencoder_".
 

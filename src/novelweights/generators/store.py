@@ -36,10 +36,6 @@ def save_fitted(
     """Write a fitted generator into an existing folder.
 
     Args:
-        fitted: What `fit` returned.
-        folder: Where to.
-        method: Its name, as `method_named` takes it.
-        settings: The generator's settings (a dataclass).
         training: The population it was fitted to; described, not stored.
         gap: Its generalization gap, where there were held-out runs.
     """
@@ -137,8 +133,6 @@ def with_provenance(
     """Samples that say which generator made them, for an audit to read.
 
     Args:
-        sampled: What a generator sampled.
-        folder: The model folder it was loaded from.
         sampler: How it was sampled, where there are several ways.
         fitted: What the folder holds; None: it is loaded.
 

@@ -145,7 +145,6 @@ def network_and_example(place: str, shape: str | None) -> tuple[nn.Module, Tenso
     """A network and two random examples of its input.
 
     Args:
-        place: As `network_at` takes it.
         shape: Of one example, such as 3x32x32; None: the network's own `input_shape`.
 
     Raises:
@@ -176,10 +175,7 @@ def symmetry_from(
     """The derived and proven symmetry of a network, for checkpoints of it.
 
     Args:
-        module: The network.
         example: Its input, with a batch.
-        layout: Parameters of the checkpoints.
-        logits: Whether outputs are logits of a softmax.
         rest: What all checkpoints share and none of them holds, see `with_fixed`.
 
     Raises:
@@ -243,8 +239,6 @@ def require_preserved(
 
     Args:
         table: Of the network's parameters; those that it leaves out, it leaves in place.
-        layout: Parameters of the checkpoints that the table is for.
-        module: The network.
         example: Its input, with a batch.
 
     Raises:

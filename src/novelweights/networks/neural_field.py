@@ -111,7 +111,6 @@ class OccupancyField:
         one per axis, out of tables that are made here. No gradients.
 
         Args:
-            weights: One weight vector.
             axis: Coordinates of the grid along each of the three axes.
         """
         state = {name: value.detach() for name, value in self.layout.unflatten(weights).items()}

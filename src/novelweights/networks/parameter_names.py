@@ -88,11 +88,6 @@ def require_same_parameters(
 ) -> None:
     """Refuse checkpoints that are not of a network.
 
-    Args:
-        shapes: Of the checkpoints' parameters.
-        own: Of the network's.
-        where: Begins the message.
-
     Raises:
         InputError: A parameter is missing in the network, or has another shape there.
     """

@@ -147,7 +147,6 @@ def split_at(module: nn.Module, generated: Collection[str]) -> tuple[nn.Module, 
 
     Args:
         module: Traced by `torch.fx`; both halves share its layers, hence also its modes.
-        generated: Names of parameters.
 
     Returns:
         The first half, which takes the input and returns a tuple of activations, and the second,

@@ -50,8 +50,6 @@ class ResidualTable:
         """A convolution without bias and the batch normalization after it.
 
         Args:
-            filters: Name of the convolution.
-            norm: Name of the normalization.
             out: Group of the channels that they give.
             into: Group of those that they take, None for the image.
         """

@@ -85,9 +85,7 @@ def read_checkpoints(
     """The checkpoints at a path.
 
     Args:
-        path: Whatever one of `READERS` knows.
         split: Of a population that holds this split among others, only its rows.
-        reading: How they are to be read.
         say: Gets a line of what was recognized.
 
     Raises:
@@ -139,12 +137,7 @@ def open_checkpoints(
 
 
 def open_source(path: Path, *, format_name: str = AUTO, reading: Reading = PLAIN) -> Source:
-    """The checkpoints at a path, described.
-
-    Args:
-        path: Where.
-        format_name: A key of `READERS`, or "auto": whichever knows it.
-        reading: How they are to be read.
+    """The checkpoints at a path, described; `format_name` is a key of `READERS`, or "auto".
 
     Raises:
         InputError: Nothing is there, nothing is recognized, or they cannot be read so.

@@ -33,14 +33,9 @@ def import_source(
     """Copy the checkpoints of a source into a population folder.
 
     Args:
-        source: What to copy.
-        folder: Where to; it appears when it is complete.
-        reading: How the source was read, for the record.
         split: Of the checkpoints whose split is not known; None: it stays "unknown".
         steps: "all", or "last": the last of each run alone.
         task: Name of the task that judges them, for later audits.
-        resume: Go on with an unfinished import.
-        overwrite: Replace a population folder of that name.
         progress: Gets (checkpoints copied, in all).
 
     Returns:

@@ -78,7 +78,6 @@ def records_by_pattern(
     """What names say under a pattern such as "{run}_step{step}" or "{split}/{run}_{test_loss}".
 
     Args:
-        names: Names of files, without endings.
         pattern: Text with {run}, {step} (digits), {split}, {any score} (a number), and * or {} for
             what does not matter. Without {run} all are steps of one run.
         split: Of those whose pattern does not say.

@@ -106,9 +106,6 @@ class CanonicalForm:
     def apply(self, weights: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
         """Every checkpoint in canonical form.
 
-        Args:
-            weights: n checkpoints of `source`.
-
         Returns:
             The same of `layout`, float32.
         """
@@ -211,8 +208,6 @@ def scale_neurons(
     """Multiply a parameter of n checkpoints by a factor for each neuron along an axis; in place.
 
     Args:
-        value: The parameter.
-        axis: Of one checkpoint.
         parts: Where the axis counts the neurons, by `NeuronSymmetry.places_of`.
         factor: For each checkpoint and neuron.
     """

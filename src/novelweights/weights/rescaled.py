@@ -33,10 +33,6 @@ def random_rescaling(
     Outputs stay the same; where they are shifted, they are up to a number of each example.
 
     Args:
-        weights: n checkpoints.
-        layout: Their parameters.
-        symmetry: A table with continuous symmetries.
-        rng: What is drawn.
         largest: Scales lie between this and one over it.
         extreme: Scales are one of the two; matrices inside heads are as large.
     """

@@ -93,7 +93,6 @@ def open_population(folder: Path, *, verify: bool = True) -> StoredPopulation:
     """Open a population folder without loading its weights.
 
     Args:
-        folder: The folder.
         verify: Compare every file with its checksum; costs one read of the files.
 
     Raises:

@@ -265,9 +265,6 @@ def transform(
     """Every checkpoint with its neurons reordered (and flipped): the same functions.
 
     Args:
-        weights: Weight vectors.
-        layout: Their parameters.
-        symmetry: The table that says which axes go together.
         permutations: Per group and checkpoint, the old index of each new neuron.
         signs: Per group or flip, and checkpoint, +1 or -1 for each new neuron.
     """

@@ -45,11 +45,8 @@ class PopulationWriter:
 
     Args:
         folder: Final name; the work happens in `folder` + ".partial".
-        layout: The parameters of a row.
         info: What `population.json` will say; a resumed build must say the same.
-        n_rows: Rows in all.
         resume: Go on with an unfinished build if there is one.
-        overwrite: Replace a finished folder of that name at the end.
         shard_bytes: Largest shard.
         shared: The rest of the target network, where the checkpoints are parts of it; a resumed
             build must give the same.

@@ -64,7 +64,6 @@ class ConvAutoencoder(nn.Module):
     Args:
         d: Size of a weight vector; zeros fill it up to `padded_size`.
         width: Channels of the first convolution.
-        latent: Size of the latent vector.
     """
 
     def __init__(self, d: int, *, width: int, latent: int) -> None:

@@ -75,11 +75,8 @@ def sample_from_noise(
 
     Args:
         denoise: Predicts what the scheduler says: the clean weights or the noise.
-        shape: Of what is sampled, (n, d).
         scheduler: Trained timesteps and betas.
-        steps: Sampling steps, at most the trained timesteps.
         rng: Source of the noise, of the first and, with DDPM, of every step.
-        progress: Called with (steps done, steps in all).
     """
     scheduler.set_timesteps(steps)
     x = torch.randn(shape, generator=rng)

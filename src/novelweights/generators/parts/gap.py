@@ -137,12 +137,6 @@ def final_gap(
 ) -> GeneralizationGap:
     """The gap of a fitted generator, with 95% bootstrap intervals by run.
 
-    Args:
-        fitted: The generator.
-        training: What it was fitted to.
-        heldout: At least one run of the same recipe that it never saw.
-        seed: Of the bootstrap.
-
     Returns:
         Numbers with 6 digits, without history. An interval needs two runs of each kind; a level
         whose losses are not finite and positive is left out.

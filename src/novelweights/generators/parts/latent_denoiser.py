@@ -30,7 +30,6 @@ class LatentDenoiser(nn.Module):
     ones in evaluation mode.
 
     Args:
-        latent: Size of a latent vector.
         width: Channels of the first convolution.
     """
 
@@ -51,7 +50,6 @@ class LatentDenoiser(nn.Module):
         """The predicted noise.
 
         Args:
-            noised: Latent vectors with noise.
             t: Their timesteps, counted from 0.
         """
         time = self.time(time_features(t))[:, None]  # the same for every channel

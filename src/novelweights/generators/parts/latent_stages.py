@@ -20,8 +20,6 @@ class _Stage(nn.Module):
 
     Args:
         rows: What is learned from, one row per checkpoint; not part of the state.
-        batch_size: Rows of a batch, in each of several processes.
-        seed: Of the passes.
     """
 
     def __init__(self, rows: Float[Tensor, "n _"], batch_size: int, seed: int) -> None:
@@ -46,8 +44,6 @@ class AutoencoderStage(_Stage):
     Args:
         autoencoder: Trained in place.
         rows: Normalized checkpoints.
-        batch_size: Checkpoints per step.
-        seed: Of the passes.
         input_noise: Standard deviation of the noise on checkpoints, in normalized units.
         latent_noise: Standard deviation of the noise on latents.
     """
@@ -85,9 +81,6 @@ class DiffusionStage(_Stage):
     Args:
         denoiser: Trained in place.
         rows: Normalized checkpoints where an autoencoder is given, else their latents.
-        batch_size: Checkpoints per step.
-        seed: Of the passes.
-        alphas_cumprod: Of the noise schedule.
         autoencoder: Encodes every batch anew, by the batch's statistics; it learns no more. None:
             the rows are latents.
     """
@@ -131,12 +124,6 @@ def rows_of_batch(batch: int, n: int, batch_size: int, *, seed: int) -> Int[Tens
     Every pass holds each row once, in an order of its own; the passes follow one another and are
     cut into batches, so that none is smaller than the others. A batch may hold the end of one pass
     and the beginning of the next.
-
-    Args:
-        batch: Its number, from 0.
-        n: Rows in all.
-        batch_size: Rows of a batch.
-        seed: Of the orders.
     """
     start = batch * batch_size
     first, last = start // n, (start + batch_size - 1) // n

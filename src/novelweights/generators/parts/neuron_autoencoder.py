@@ -58,13 +58,8 @@ class NeuronAutoencoder(nn.Module):
     """Weights to a latent vector and back.
 
     Args:
-        layers: The target network's layers.
         width: Model dimension d.
-        hidden: Width of the feed-forward layers.
         depth: Transformer layers of the encoder, and as many of the decoder.
-        heads: Attention heads; divides width.
-        latent: Size of the latent vector z.
-        dropout: On attention and residual branches.
         unit: Weights are divided by this on the way in and multiplied on the way out.
     """
 

@@ -55,13 +55,7 @@ class Workspace:
     """Before the names of the files, where a fit trains one model after another."""
 
     def stage(self, prefix: str, *, before: int, total: int) -> "Workspace":
-        """The workspace of one of several trainings: files of its own, progress over all of them.
-
-        Args:
-            prefix: Of the names of its files.
-            before: Steps of the trainings before it.
-            total: Steps of all.
-        """
+        """That of one of several trainings: files of its own, progress over all of them."""
         report = self.progress
         if report is None:
             return replace(self, prefix=prefix)
@@ -151,12 +145,9 @@ def train(
     workspace: Workspace | None = None,
     watch: GapWatch | None = None,
 ) -> nn.Module:
-    """Optimize a model and return it, on CPU, in evaluation mode (its EMA where there is one).
+    """Optimize a model in place; returned on CPU, in evaluation mode (its EMA where there is one).
 
     Args:
-        model: Changed in place.
-        loss_at: Mean loss of one newly drawn batch.
-        settings: How to optimize.
         seed: Root of the per-step random streams.
         identity: Whatever else the outcome depends on (model, data); other than that of an
             unfinished run, it is not continued.

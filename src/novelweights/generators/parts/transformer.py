@@ -49,7 +49,6 @@ def tokens_of_parameters(layout: WeightLayout, chunk: int = 0) -> Tokens:
     """Tokens as stored, in flat order.
 
     Args:
-        layout: The target network's parameters.
         chunk: 0: one token per parameter (HyperDiffusion); otherwise parameters are cut into
             pieces of at most this many weights, never mixing two (G.pt: 1000).
     """
@@ -67,8 +66,6 @@ def tokens_of_neurons(layout: WeightLayout, symmetry: NeuronSymmetry | None, chu
     of the last layer) is cut as `tokens_of_parameters` cuts it. Source: ours.
 
     Args:
-        layout: The target network's parameters.
-        symmetry: Says which axes count neurons.
         chunk: Largest token, in weights; larger neurons are cut into several; 0: never cut.
 
     Raises:
@@ -115,9 +112,6 @@ class TokenTransformer(nn.Module):
         inputs: Size of every input token, in order.
         outputs: Size of what is predicted from each of the first len(outputs) tokens.
         width: Model dimension d.
-        layers: Transformer blocks.
-        heads: Attention heads; divides width.
-        dropout: On attention, residual branches and embeddings together.
         zero_init_output: Start from an output of zero (G.pt, whose output is a change of weights).
     """
 
@@ -148,11 +142,7 @@ class TokenTransformer(nn.Module):
                 nn.init.zeros_(layer)
 
     def forward(self, tokens: Sequence[Tensor]) -> Float[Tensor, "batch d"]:
-        """The predicted tokens side by side.
-
-        Args:
-            tokens: One (batch, size) tensor per input token.
-        """
+        """The predicted tokens side by side."""
         projected = [layer(token) for layer, token in zip(self.inputs, tokens, strict=True)]
         x = torch.stack(projected, dim=1)  # (batch, tokens, width)
         x = self.dropout(self.input_norm(x) + self.positions)

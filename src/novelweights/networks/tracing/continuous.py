@@ -120,10 +120,6 @@ def continuous_symmetries(
 
     Args:
         module: A working copy, whose weights are overwritten.
-        example: Its inputs.
-        layout: Its parameters.
-        table: Its permutations and signs, proven.
-        normalizations: Batch normalizations that were seen.
         positive: Parameters that are variances.
         logits: Whether outputs are logits of a softmax over their last axis.
     """
@@ -165,9 +161,6 @@ def prove_continuous(
 
     Args:
         module: A working copy, whose weights are overwritten.
-        example: Its inputs.
-        layout: Its parameters.
-        table: The table to be proven.
         positive: Parameters that are variances.
 
     Raises:

@@ -57,7 +57,6 @@ class Follow(TorchFunctionMode):
     """While active, finds out what the axes of every value count that depends on the weights.
 
     Args:
-        weights: Parameters and buffers.
         buffers: Which of them are buffers: statistics, or else constants of the network.
     """
 

@@ -38,9 +38,6 @@ def prove(
 
     Args:
         module: A working copy, whose weights are overwritten.
-        example: Its inputs.
-        layout: Its parameters.
-        symmetry: The table to be proven.
         positive: Parameters that are variances.
 
     Raises:

@@ -131,8 +131,6 @@ def run(
     """The outputs of a working copy on inputs in float64: a tensor, positional or named inputs.
 
     Args:
-        module: The copy.
-        example: The inputs.
         follow: Sees every torch function that runs.
         gradients: Whether outputs can be differentiated by parameters.
 

@@ -33,7 +33,6 @@ def table_of(weights: Mapping[str, Value], notes: Notes) -> NeuronSymmetry:
 
     Args:
         weights: Parameters and buffers in the order of the layout.
-        notes: What the rules remembered.
     """
     for value in weights.values():
         if not value.uses:

@@ -58,9 +58,6 @@ class _Node(NamedTuple):
 class LmdbFile:
     """The newest state of an LMDB environment, open for reading. Use as a context manager.
 
-    Args:
-        folder: The environment, with `data.mdb` in it.
-
     Raises:
         InputError: There is no such file, or it is not an LMDB environment that can be read.
     """
