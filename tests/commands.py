@@ -3,6 +3,7 @@
 from typer.testing import CliRunner, Result
 
 from novelweights.cli.main import app
+from novelweights.errors import REFUSALS
 
 
 def run(*words: object) -> Result:
@@ -17,10 +18,14 @@ def done(*words: object, code: int = 0) -> str:
     return result.output
 
 
-def fails(*words: object, says: str, code: int = 2) -> None:
-    """The command ends with one clear line and no traceback."""
+def fails(*words: object, code: str | None, named: object = "", status: int = 2) -> None:
+    """The command ends with one line that names this and ends with the code, and no traceback.
+
+    None: what is no refusal, and so has no code: an interruption, a full disk.
+    """
     result = run(*words)
-    assert result.exit_code == code, result.output
+    assert result.exit_code == status, result.output
     [line] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert says in line
+    assert str(named) in line
+    assert line.endswith(f" [{REFUSALS[code]} {code}]" if code else ""), line
     assert "Traceback" not in result.output

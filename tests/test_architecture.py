@@ -157,6 +157,19 @@ def test_every_part_is_in_the_table():
     assert parts <= EVERY
 
 
+def test_every_refusal_has_a_code():
+    """Packages of others may leave it out: it is then `wrong-content`."""
+    bare = [
+        f"{name}:{node.lineno}"
+        for name, path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") == "InputError"
+        and len(node.args) < 2
+    ]
+    assert bare == []
+
+
 def test_the_table_has_no_cycle():
     order, waiting = [], {part: set(allowed) for part, allowed in MAY_IMPORT.items()}
     while waiting:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import fails, run
-from safetensors.torch import save_file
+from commands import done, fails, run
+from folders import write_states
 
 from novelweights import api, pipeline
 from novelweights.readers import read_checkpoints
@@ -22,15 +22,11 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A zoo, a fitted generator, its samples and the audit of them."""
     folder = tmp_path_factory.mktemp("chain")
     zoo, model, samples = folder / "zoo", folder / "model", folder / "samples"
-    built = run("zoo", "build", "digits-mlp", "-o", zoo, "--runs", 30, "--heldout-runs", 25)
-    assert built.exit_code == 0, built.output
-    fitted = run("fit", "noise", "--population", zoo, "-o", model, "--std", 0.01)
-    assert fitted.exit_code == 0, fitted.output
-    sampled = run("sample", model, "-n", 40, "-o", samples)
-    assert sampled.exit_code == 0, sampled.output
-    audited = run("audit", "--train", zoo, "--generated", samples, "-o", folder / "run")
-    assert audited.exit_code == 0, audited.output
-    assert "verdict: replica" in audited.stdout
+    done("zoo", "build", "digits-mlp", "-o", zoo, "--runs", 30, "--heldout-runs", 25)
+    done("fit", "noise", "--population", zoo, "-o", model, "--std", 0.01)
+    done("sample", model, "-n", 40, "-o", samples)
+    audited = done("audit", "--train", zoo, "--generated", samples, "-o", folder / "run")
+    assert "verdict: replica" in audited
     return folder
 
 
@@ -53,8 +49,7 @@ def test_audit_leaves_the_numbers_the_table_and_the_page(chain: Path) -> None:
 def test_zoo_keeps_as_many_checkpoints_of_a_run_as_asked_for(tmp_path: Path) -> None:
     words = ("zoo", "build", "digits-mlp-steps", "-o", tmp_path / "zoo", "--runs", 2)
     words += ("--heldout-runs", 1)
-    built = run(*words, "--checkpoints", 4, "--start-runs", 5)
-    assert built.exit_code == 0, built.output
+    done(*words, "--checkpoints", 4, "--start-runs", 5)
     with (tmp_path / "zoo" / "records.csv").open() as file:
         rows = list(csv.DictReader(file))
     splits = [row["split"] for row in rows]
@@ -62,8 +57,8 @@ def test_zoo_keeps_as_many_checkpoints_of_a_run_as_asked_for(tmp_path: Path) -> 
     assert [row["step"] for row in rows[::4]] == ["0", "0", "0", "0", "0"]
     assert len(read_checkpoints(tmp_path / "zoo", split="start")) == 5
     again = (*words, "--overwrite", "--checkpoints")
-    fails(*again, 1862, says="expected 1 to 1861 checkpoints of each run")
-    assert run(*again, 0).exit_code == 2
+    fails(*again, 1862, code="wrong-option", named="1861")
+    done(*again, 0, code=2)
 
 
 def test_generator_never_sees_held_out_runs(chain: Path) -> None:
@@ -77,59 +72,53 @@ def test_report_is_rebuilt_from_the_numbers_alone(chain: Path, tmp_path: Path) -
     page = (copied / "report.html").read_bytes()
     (copied / "report.html").unlink()
     shutil.rmtree(copied / "figures")
-    assert run("report", copied).exit_code == 0
+    done("report", copied)
     assert (copied / "report.html").read_bytes() == page
 
 
 @pytest.mark.integration
 def test_fail_on_ends_with_code_1_only_for_the_named_verdicts(chain: Path, tmp_path: Path) -> None:
     words = ("audit", "--train", chain / "zoo", "--generated", chain / "samples")
-    assert run(*words, "-o", tmp_path / "a", "--fail-on", "replica").exit_code == 1
-    assert run(*words, "-o", tmp_path / "b", "--fail-on", "novel,broken").exit_code == 0
+    done(*words, "-o", tmp_path / "a", "--fail-on", "replica", code=1)
+    done(*words, "-o", tmp_path / "b", "--fail-on", "novel,broken")
 
 
 @pytest.mark.integration
 def test_folder_of_state_dicts_is_audited(chain: Path, tmp_path: Path) -> None:
     samples = read_checkpoints(chain / "samples")
-    (tmp_path / "states").mkdir()
-    for i in range(3):
-        state = samples.layout.unflatten(samples.weights[i])
-        torch.save({k: v.clone() for k, v in state.items()}, tmp_path / "states" / f"{i}.pt")
-    result = run(
+    write_states(tmp_path / "states", samples.layout, samples.weights[:3])
+    result = done(
         "audit", "--train", chain / "zoo", "--generated", tmp_path / "states", "-o", tmp_path / "r"
     )
-    assert result.exit_code == 0
-    assert "replica" in result.stdout
+    assert "replica" in result
 
 
 @pytest.mark.integration
 def test_without_symmetry_and_task_the_page_says_what_is_missing(
     chain: Path, tmp_path: Path
 ) -> None:
-    result = run(
+    result = done(
         *("audit", "--train", chain / "zoo", "--generated", chain / "samples"),
         *("-o", tmp_path / "r", "--symmetry", "none", "--task", "none"),
     )
-    assert result.exit_code == 0
     warnings = json.loads((tmp_path / "r" / "audit.json").read_text())["warnings"]
     assert {"no-symmetry", "no-task"} <= {warning["code"] for warning in warnings}
-    assert "behavior: not judged" in result.stdout
+    assert "behavior: not judged" in result
     page = (tmp_path / "r" / "report.html").read_text()
     assert page.index("No task was given") < page.index("<h3>Verdict on each of the")
 
 
 @pytest.mark.integration
 def test_hyperdiffusion_is_fitted_from_flags(chain: Path, tmp_path: Path) -> None:
-    result = run(
+    done(
         *("fit", "hyperdiffusion", "--population", chain / "zoo", "-o", tmp_path / "m"),
         *("--scale", "smoke", "--steps", 3, "--width", 16),
     )
-    assert result.exit_code == 0, result.output
     described = json.loads((tmp_path / "m" / "generator.json").read_text())
     assert described["settings"]["steps"] == 3
     assert described["settings"]["width"] == 16
     assert (tmp_path / "m" / "loss.csv").read_text().startswith("step,loss\n1,")
-    assert run("sample", tmp_path / "m", "-n", 2, "-o", tmp_path / "s").exit_code == 0
+    done("sample", tmp_path / "m", "-n", 2, "-o", tmp_path / "s")
     assert len(read_checkpoints(tmp_path / "s")) == 2
 
 
@@ -159,67 +148,75 @@ def test_demo_runs_at_smoke_scale_and_resumes(
 
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "audited", interrupted)
-        fails(*words, says="interrupted", code=130)
+        fails(*words, code=None, status=130)
     before = (tmp_path / "d" / "model" / "denoiser.safetensors").stat().st_mtime_ns
-    fails(*words, says="--resume")
-    result = run(*words, "--resume")
-    assert result.exit_code == 0, result.output
-    assert "verdict: broken" in result.stdout  # 20 steps teach a denoiser next to nothing
+    fails(*words, code="unfinished", named="--resume")
+    result = done(*words, "--resume")
+    assert "verdict: broken" in result  # 20 steps teach a denoiser next to nothing
     with (tmp_path / "d" / "audit" / "checkpoints.csv").open() as file:
         assert {row["works"] for row in csv.DictReader(file)} == {"False"}
     assert (tmp_path / "d" / "model" / "denoiser.safetensors").stat().st_mtime_ns == before
-    fails(*words, "--seed", 1, "--resume", says="other settings")
+    fails(*words, "--seed", 1, "--resume", code="other-settings")
 
 
 def test_wrong_words_are_answered_with_the_closest_name(chain: Path, tmp_path: Path) -> None:
-    zoo, samples, out = chain / "zoo", chain / "samples", tmp_path / "out"
-    fails("zoo", "build", "digit-mlp", "-o", out, says="did you mean 'digits-mlp'")
-    fails("fit", "hyperdifusion", says="did you mean 'hyperdiffusion'")
-    fails("ls", "zoo", says="did you mean 'zoos'")
-    fails("data", "fetch", "mnits", says="mnist")
-    audit = ("audit", "--train", zoo, "--generated", samples, "-o", out)
-    fails(*audit, "--task", "digit", says="did you mean 'digits'")
-    fails(*audit, "--symmetry", "atuo", says="did you mean 'auto'")
-    fails(*audit, "--fail-on", "replicas", says="did you mean 'replica'")
+    zoo, out = chain / "zoo", tmp_path / "out"
+    audit = ("audit", "--train", zoo, "--generated", chain / "samples", "-o", out)
     fit = ("fit", "hyperdiffusion", "--population", zoo, "-o", out)
-    fails(*fit, "--scale", "smok", says="did you mean 'smoke'")
-    fails(*fit, "--width", 30, "--heads", 4, says="divide the width")
+    for words, named in (
+        (("zoo", "build", "digit-mlp", "-o", out), "'digits-mlp'"),
+        (("fit", "hyperdifusion"), "'hyperdiffusion'"),
+        (("ls", "zoo"), "'zoos'"),
+        (("data", "fetch", "mnits"), "mnist"),
+        ((*audit, "--task", "digit"), "'digits'"),
+        ((*audit, "--symmetry", "atuo"), "'auto'"),
+        ((*audit, "--fail-on", "replicas"), "'replica'"),
+        ((*fit, "--scale", "smok"), "'smoke'"),
+    ):
+        fails(*words, code="unknown-name", named=named)
+    fails(*fit, "--width", 30, "--heads", 4, code="wrong-option", named=30)
     assert not out.exists()
 
 
 def test_wrong_folders_are_refused_in_one_line(chain: Path, tmp_path: Path) -> None:
-    zoo, samples, out = chain / "zoo", chain / "samples", tmp_path / "out"
-    (tmp_path / "empty").mkdir()
-    fails("audit", "--train", zoo, "--generated", tmp_path / "empty", "-o", out, says="empty")
-    fails("audit", "--train", tmp_path / "no", "--generated", samples, "-o", out, says="nothing")
-    fails("sample", zoo, "-o", out, says="generator.json")
-    fails("report", zoo, says="audit.json")
-    fails("audit", "--train", zoo, "--generated", samples, "-o", zoo, says="--overwrite")
-    fails("sample", chain / "model", "-o", chain / "run", "--overwrite", says="only what the same")
-    shutil.copytree(samples, tmp_path / "mine")
-    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    fails("sample", chain / "model", "-o", tmp_path / "mine", "--overwrite", says="thesis.tex")
-    (tmp_path / "new.partial").mkdir()
-    (tmp_path / "new.partial" / "thesis.tex").write_text("years of work")
-    fit = ("fit", "noise", "--population", zoo, "-o", tmp_path / "new")
-    fails(*fit, says="holds other files")
-    build = ("zoo", "build", "digits-mlp", "--runs", 2, "-o", tmp_path / "new")
-    fails(*build, says="holds other files")
-    for folder in ("mine", "new.partial"):
-        assert (tmp_path / folder / "thesis.tex").read_text() == "years of work"
+    zoo, samples, model = (chain / name for name in ("zoo", "samples", "model"))
+    empty, absent, mine, new, out = (tmp_path / n for n in ("empty", "no", "mine", "new", "out"))
+    partial = tmp_path / "new.partial"
+    for folder in (empty, mine, partial):
+        folder.mkdir()
+    for folder in (mine, partial):
+        (folder / "thesis.tex").write_text("years of work")
+    audit = ("audit", "--train", zoo, "--generated")
+    for words, code, named in (
+        ((*audit, empty, "-o", out), "not-recognized", empty),
+        ((*audit, absent, "-o", out), "not-found", absent),
+        ((*audit, samples, "-o", zoo), "exists", "--overwrite"),
+        (("audit", "--train", absent, "--generated", samples, "-o", out), "not-found", absent),
+        (("sample", zoo, "-o", out), "not-found", "generator.json"),
+        (("report", zoo), "not-found", "audit.json"),
+        (("sample", model, "-o", chain / "run", "--overwrite"), "exists", "audit.json"),
+        (("sample", model, "-o", mine, "--overwrite"), "exists", "thesis.tex"),
+        (("fit", "noise", "--population", zoo, "-o", new), "exists", partial),
+        (("zoo", "build", "digits-mlp", "--runs", 2, "-o", new), "exists", partial),
+    ):
+        fails(*words, code=code, named=named)
+    for folder in (mine, partial):
+        assert (folder / "thesis.tex").read_text() == "years of work"
     assert not out.exists()
 
 
 def test_demo_removes_nothing_before_it_knows_its_settings(tmp_path: Path) -> None:
     (tmp_path / "d" / "zoo").mkdir(parents=True)
     (tmp_path / "d" / "demo.json").write_text("{}")
-    fails("demo", "-o", tmp_path / "d", "--overwrite", "--scale", "typo", says="unknown scale")
+    words = ("demo", "-o", tmp_path / "d", "--overwrite", "--scale", "typo")
+    fails(*words, code="unknown-name", named="typo")
     assert (tmp_path / "d" / "zoo").exists()
 
 
 def test_folder_without_the_role_asked_for_is_refused(chain: Path, tmp_path: Path) -> None:
     zoo, out = chain / "zoo", tmp_path / "out"
-    fails("audit", "--train", zoo, "--generated", zoo, "-o", out, says="heldout and train")
+    words = ("audit", "--train", zoo, "--generated", zoo, "-o", out)
+    fails(*words, code="not-found", named="heldout and train")
     assert not out.exists()
 
 
@@ -235,29 +232,23 @@ def test_moved_copies_are_found_whatever_order_a_format_keeps(
     folders = {"moved": moved, "train": train.weights}
     folders["heldout"] = read_checkpoints(chain / "zoo", split="heldout").weights
     for name, weights in folders.items():
-        (tmp_path / name).mkdir()
-        for i, row in enumerate(weights):
-            state = {k: v.clone() for k, v in train.layout.unflatten(row).items()}
-            if kind == "pt":
-                torch.save(state, tmp_path / name / f"{name}-{i}.pt")
-            else:
-                save_file(state, tmp_path / name / f"{name}-{i}.safetensors")
+        write_states(tmp_path / name, train.layout, weights, f"{name}-{{i}}.{kind}")
     for train_folder in (tmp_path / "train", chain / "zoo"):
-        result = run(
+        result = done(
             *("audit", "--train", train_folder, "--generated", tmp_path / "moved"),
             *("--heldout", tmp_path / "heldout", "--task", "digits"),
             *("-o", tmp_path / f"run-{train_folder.name}"),
         )
-        assert result.exit_code == 0, result.output
-        assert "verdict: replica. 30 of 30" in result.stdout
+        assert "verdict: replica. 30 of 30" in result
 
 
 @pytest.mark.integration
 def test_damaged_nan_and_foreign_checkpoints_are_refused(chain: Path, tmp_path: Path) -> None:
     zoo, out = chain / "zoo", tmp_path / "out"
 
-    def audit_fails(folder: Path, says: str) -> None:
-        fails("audit", "--train", zoo, "--generated", folder, "-o", out, says=says)
+    def audit_fails(folder: Path, code: str, named: object) -> None:
+        words = ("audit", "--train", zoo, "--generated", folder, "-o", out)
+        fails(*words, code=code, named=named)
 
     flipped = tmp_path / "flipped"
     shutil.copytree(chain / "samples", flipped)
@@ -265,9 +256,9 @@ def test_damaged_nan_and_foreign_checkpoints_are_refused(chain: Path, tmp_path: 
     content = bytearray(shard.read_bytes())
     content[4000] ^= 1
     shard.write_bytes(content)
-    audit_fails(flipped, says=f"{shard.name}: damaged")
+    audit_fails(flipped, "damaged", shard.name)
     shard.write_bytes(content[:-8])
-    audit_fails(flipped, says=f"{shard.name}: truncated")
+    audit_fails(flipped, "damaged", shard.name)
     samples = read_checkpoints(chain / "samples")
     for name, change in (("nan", float("nan")), ("foreign", None)):
         (tmp_path / name).mkdir()
@@ -277,18 +268,19 @@ def test_damaged_nan_and_foreign_checkpoints_are_refused(chain: Path, tmp_path: 
         else:
             state["hidden.bias"][2] = change
         torch.save(state, tmp_path / name / "one.pt")
-    audit_fails(tmp_path / "nan", says="NaN or infinite weights in row 0 (run one)")
-    audit_fails(tmp_path / "foreign", says="different networks")
+    audit_fails(tmp_path / "nan", "not-finite", "row 0 (run one)")
+    audit_fails(tmp_path / "foreign", "other-network", "hidden.weight")
     assert not out.exists()
 
 
 @pytest.mark.integration
 def test_one_training_run_is_too_few(chain: Path, tmp_path: Path) -> None:
     single = tmp_path / "single"
-    assert run("zoo", "build", "digits-mlp", "-o", single, "--runs", 1).exit_code == 0
+    done("zoo", "build", "digits-mlp", "-o", single, "--runs", 1)
     fails(
         *("audit", "--train", single, "--generated", chain / "samples", "-o", tmp_path / "out"),
-        says="1 checkpoint; expected at least 3",
+        code="too-few",
+        named=3,
     )
 
 
@@ -305,7 +297,8 @@ def test_full_disk_is_one_line_and_loses_nothing(
     fails(
         *("audit", "--train", chain / "zoo", "--generated", chain / "samples"),
         *("-o", chain / "run", "--overwrite"),
-        says="the disk is full",
+        code=None,
+        named="somewhere",
     )
     assert (chain / "run" / "audit.json").read_bytes() == old
     assert not list(chain.glob(".run.*"))
@@ -329,7 +322,7 @@ def test_unfinished_zoo_asks_for_resume_and_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(independent_runs, "train_trajectories", second_call_is_interrupted)
-        fails(*words, says="interrupted", code=130)
-    fails(*words, says="--resume")
-    assert run(*words, "--resume").exit_code == 0
+        fails(*words, code=None, status=130)
+    fails(*words, code="unfinished", named="--resume")
+    done(*words, "--resume")
     assert len(read_checkpoints(tmp_path / "z")) == 40

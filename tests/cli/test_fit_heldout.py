@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import run
+from commands import done, fails, run
+from folders import write_states
 
 from novelweights import pipeline
 from novelweights.auditing.measure.generalization_gap import gap_quantities
@@ -23,19 +24,15 @@ def zoos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("zoos")
     for name, runs, heldout in (("both", 8, 6), ("bare", 8, 0)):
         words = ("--runs", runs, "--heldout-runs", heldout, "-o", folder / name)
-        assert run("zoo", "build", "digits-mlp", *words).exit_code == 0
+        done("zoo", "build", "digits-mlp", *words)
     fresh = read_checkpoints(folder / "both", split="heldout")
-    (folder / "fresh").mkdir()
-    for i, row in enumerate(fresh.weights):
-        state = {k: v.clone() for k, v in fresh.layout.unflatten(row).items()}
-        torch.save(state, folder / "fresh" / f"{i}.pt")
+    write_states(folder / "fresh", fresh.layout, fresh.weights, "{i}.pt")
     return folder
 
 
 def fit(zoo: Path, model: Path, *words: object, method: str = "hyperdiffusion") -> dict:
     scale = SMOKE if method == "hyperdiffusion" else ()
-    result = run("fit", method, "--population", zoo, "-o", model, *scale, *words)
-    assert result.exit_code == 0, result.output
+    done("fit", method, "--population", zoo, "-o", model, *scale, *words)
     return json.loads((model / "generator.json").read_text())
 
 
@@ -56,7 +53,7 @@ def test_held_out_runs_are_found_or_named_and_change_nothing_but_the_log(
 
 def test_samples_carry_the_gap_to_an_audit(zoos: Path, tmp_path: Path) -> None:
     described = fit(zoos / "both", tmp_path / "m")
-    assert run("sample", tmp_path / "m", "-n", 3, "-o", tmp_path / "s").exit_code == 0
+    done("sample", tmp_path / "m", "-n", 3, "-o", tmp_path / "s")
     samples = read_checkpoints(tmp_path / "s")
     made_by = samples.info.provenance
     assert made_by.method == "hyperdiffusion"
@@ -75,7 +72,7 @@ def test_samples_carry_the_gap_to_an_audit(zoos: Path, tmp_path: Path) -> None:
 
 def test_baselines_have_no_gap_and_say_so(zoos: Path, tmp_path: Path) -> None:
     assert fit(zoos / "both", tmp_path / "m", method="noise")["gap"] is None
-    assert run("sample", tmp_path / "m", "-n", 3, "-o", tmp_path / "s").exit_code == 0
+    done("sample", tmp_path / "m", "-n", 3, "-o", tmp_path / "s")
     made_by = read_checkpoints(tmp_path / "s").info.provenance
     assert made_by.gap is None
     assert gap_quantities(made_by) == []
@@ -88,15 +85,14 @@ def test_held_out_runs_that_do_not_fit_end_in_one_line(zoos: Path, tmp_path: Pat
     torch.save(state, tmp_path / "nan" / "0.pt")
     (tmp_path / "other").mkdir()
     torch.save({"other.weight": torch.zeros(2, 2)}, tmp_path / "other" / "0.pt")
-    for name, says in (
-        ("nan", "held-out checkpoints: NaN"),
-        ("other", "different networks"),
-        ("missing", "there is nothing of that name"),
+    for name, code, named in (
+        ("nan", "not-finite", "row 0"),
+        ("other", "other-network", "hidden.weight"),
+        ("missing", "not-found", "missing"),
     ):
         words = ("fit", "hyperdiffusion", "--population", zoos / "bare", *SMOKE)
-        result = run(*words, "--heldout", tmp_path / name, "-o", tmp_path / "m")
-        assert result.exit_code == 2
-        assert says in result.stderr
+        words = (*words, "--heldout", tmp_path / name, "-o", tmp_path / "m")
+        fails(*words, code=code, named=named)
     assert not (tmp_path / "m").exists()
 
 

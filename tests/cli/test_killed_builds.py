@@ -1,7 +1,7 @@
-import hashlib
 from pathlib import Path
 
 import pytest
+from folders import contents
 from killed import run_killed
 
 from novelweights.zoos import find_zoo, independent_runs
@@ -16,10 +16,6 @@ independent_runs.BLOCK_RUNS = 1
 """
 
 
-def digests(folder: Path) -> dict[str, str]:
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
-
-
 @pytest.mark.parametrize(("kills", "runs"), [(2, 8), pytest.param(30, 140, marks=pytest.mark.slow)])
 def test_a_build_that_is_killed_goes_on_and_ends_with_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, runs: int
@@ -29,5 +25,5 @@ def test_a_build_that_is_killed_goes_on_and_ends_with_the_same_bytes(
     words = ["zoo", "build", "digits-mlp", "-o", tmp_path / "killed", "--resume"]
     words += ["--runs", runs, "--heldout-runs", runs // 4]
     run_killed(words, kills=kills, changes=SMALL_BLOCKS)
-    assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
     assert {path.name for path in tmp_path.iterdir()} == {"killed", "whole"}

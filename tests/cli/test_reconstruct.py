@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from commands import fails, run
+from commands import done, fails, run
 from planted import audit
 
 from novelweights.cli.reconstruct import PARTS
@@ -66,20 +66,18 @@ def test_reconstruct_leaves_the_numbers_the_table_and_the_page(chain: Path) -> N
 @pytest.mark.integration
 def test_equal_seeds_give_equal_pairs_and_overwrite_replaces(chain: Path, tmp_path: Path) -> None:
     words = ("reconstruct", chain / "model", "--population", chain / "zoo", "-o", tmp_path / "run")
-    again = run(*words)
-    assert again.exit_code == 0, again.output
-    assert "networks: 9 training and 5 held-out runs" in again.stdout
-    assert "page: " in again.stdout
+    again = done(*words)
+    assert "networks: 9 training and 5 held-out runs" in again
+    assert "page: " in again
     one, other = (
         json.loads((folder / "run/reconstruction.json").read_text()) for folder in (chain, tmp_path)
     )
     assert one["rows"] == other["rows"]
     assert one["summary"] == other["summary"]
-    fails(*words, says="expected a new or empty folder")
-    few = run(*words, "--networks", 4, "--seed", 1, "--overwrite")
-    assert few.exit_code == 0, few.output
-    assert "networks: 4 training and 4 held-out runs" in few.stdout
-    assert "4 training runs, of which 8 are needed" in few.stdout
+    fails(*words, code="exists")
+    few = done(*words, "--networks", 4, "--seed", 1, "--overwrite")
+    assert "networks: 4 training and 4 held-out runs" in few
+    assert "4 training runs, of which 8 are needed" in few
 
 
 @pytest.mark.integration
@@ -88,7 +86,7 @@ def test_report_draws_a_reconstruction_run_again(chain: Path, tmp_path: Path) ->
     page = tmp_path / "run" / "report.html"
     before = page.read_bytes()
     page.unlink()
-    assert run("report", tmp_path / "run").exit_code == 0
+    done("report", tmp_path / "run")
     assert page.read_bytes() == before
 
 
@@ -98,27 +96,28 @@ def test_what_cannot_be_reconstructed_ends_in_one_line(chain: Path, tmp_path: Pa
         *words: object,
         model: Path = chain / "model",
         population: Path = chain / "zoo",
-        says: str,
+        code: str,
+        named: object = "",
     ) -> None:
         fails(
             "reconstruct",
             *(model, "--population", population, "-o", tmp_path / "out", *words),
-            says=says,
+            code=code,
+            named=named,
         )
         assert not (tmp_path / "out").exists()
 
-    fitted = run("fit", "noise", "--population", chain / "zoo", "-o", tmp_path / "noise")
-    assert fitted.exit_code == 0
-    attempt(model=tmp_path / "noise", says="noise gives checkpoints back as they are")
-    attempt(model=chain / "zoo", says="expected the folder of a fitted generator")
-    attempt(population=tmp_path / "none", says="there is nothing of that name")
-    attempt("--task", "digit", says="did you mean 'digits'")
-    attempt("--task", "none", says="a task that knows errors")
-    attempt("--task", "mnist-5k", says="name the task that fits it")
+    done("fit", "noise", "--population", chain / "zoo", "-o", tmp_path / "noise")
+    attempt(model=tmp_path / "noise", code="unsuited", named="noise")
+    attempt(model=chain / "zoo", code="not-found", named=chain / "zoo")
+    attempt(population=tmp_path / "none", code="not-found", named=tmp_path / "none")
+    attempt("--task", "digit", code="unknown-name", named="'digits'")
+    attempt("--task", "none", code="wrong-option", named="none")
+    attempt("--task", "mnist-5k", code="other-network", named="mnist-5k")
     built = ("zoo", "build", "digits-wide-mlp-steps", "--runs", 2, "--checkpoints", 2)
     words = ("-o", tmp_path / "wide", "--heldout-runs", 0, "--start-runs", 0)
-    assert run(*built, *words).exit_code == 0
-    attempt(population=tmp_path / "wide", says="hold different networks")
+    done(*built, *words)
+    attempt(population=tmp_path / "wide", code="other-network", named="hidden.weight")
 
 
 @pytest.mark.integration
@@ -126,20 +125,19 @@ def test_without_heldout_runs_or_a_task_of_its_own_a_population_is_taken(
     chain: Path, tmp_path: Path
 ) -> None:
     words = ("zoo", "build", "digits-mlp", "-o", tmp_path / "zoo", "--runs", 3)
-    assert run(*words, "--heldout-runs", 0).exit_code == 0
+    done(*words, "--heldout-runs", 0)
     told = tmp_path / "zoo" / "population.json"
     described = json.loads(told.read_text()) | {"task": None, "symmetry": None}
     told.write_text(json.dumps(described))
-    made = run(
+    made = done(
         *("reconstruct", chain / "model", "--population", tmp_path / "zoo"),
         *("-o", tmp_path / "run"),
     )
-    assert made.exit_code == 0, made.output
-    assert "networks: 3 training runs; no held-out runs in" in made.stdout
+    assert "networks: 3 training runs; no held-out runs in" in made
     data = json.loads((tmp_path / "run/reconstruction.json").read_text())
     assert data["about"]["task"] == "digits"  # of the generator
     assert {row["split"] for row in data["rows"]} == {"training"}
-    assert "these are not the checkpoints it was fitted to" in made.stdout
+    assert "these are not the checkpoints it was fitted to" in made
     assert data["about"]["is_of_fit"] is False
 
 
@@ -153,9 +151,8 @@ def test_of_an_older_model_it_is_not_known_what_it_was_fitted_to(
     del described["training"]["sha256"]
     told.write_text(json.dumps(described))
     words = ("--population", chain / "zoo", "-o", tmp_path / "run")
-    made = run("reconstruct", tmp_path / "model", *words)
-    assert made.exit_code == 0, made.output
-    assert "not the checkpoints" not in made.stdout
+    made = done("reconstruct", tmp_path / "model", *words)
+    assert "not the checkpoints" not in made
     about = json.loads((tmp_path / "run/reconstruction.json").read_text())["about"]
     assert about["is_of_fit"] is None
     assert "never saw" not in (tmp_path / "run/report.html").read_text()
@@ -185,9 +182,15 @@ def test_written_reconstructions_give_the_audit_inside_an_evaluation(
     assert one.quantities == other.quantities
     assert one.about == other.about
     assert one.baseline_notes == other.baseline_notes
-    says = "expected a new or empty folder"
-    fails(*words, "-o", tmp_path / "other", says=says)
-    fails(*words[:-1], tmp_path / "other" / "in", "-o", tmp_path / "other", says="outside of")
+    fails(*words, "-o", tmp_path / "other", code="exists")
+    fails(
+        *words[:-1],
+        tmp_path / "other" / "in",
+        "-o",
+        tmp_path / "other",
+        code="wrong-option",
+        named="--write",
+    )
 
 
 @pytest.mark.integration

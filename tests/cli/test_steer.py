@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import fails, run
+from commands import done, fails, run
 
 from novelweights.generators.store import model_digest
 from novelweights.readers import read_checkpoints
@@ -55,16 +55,14 @@ def test_steer_leaves_the_numbers_the_table_and_the_page(chain: Path) -> None:
 @pytest.mark.integration
 def test_equal_seeds_give_equal_samples_and_overwrite_replaces(chain: Path, tmp_path: Path) -> None:
     words = ("steer", chain / "model", "--start", chain / "zoo", "--prompts", 3)
-    again = run(*words, "-o", tmp_path / "run", "--starts", 8)
-    assert again.exit_code == 0, again.output
-    assert "page: " in again.stdout
+    again = done(*words, "-o", tmp_path / "run", "--starts", 8)
+    assert "page: " in again
     one, other = (json.loads((f / "run/steering.json").read_text()) for f in (chain, tmp_path))
     assert one["rows"] == other["rows"]
     assert one["summary"] == other["summary"]
-    fails(*words, "-o", tmp_path / "run", says="expected a new or empty folder")
-    more = run(*words, "-o", tmp_path / "run", "--starts", 16, "--overwrite")
-    assert more.exit_code == 0, more.output
-    assert "starts: 9 found" in more.stdout
+    fails(*words, "-o", tmp_path / "run", code="exists")
+    more = done(*words, "-o", tmp_path / "run", "--starts", 16, "--overwrite")
+    assert "starts: 9 found" in more
     about = json.loads((tmp_path / "run/steering.json").read_text())["about"]
     assert about["starts"] == 9
 
@@ -75,7 +73,7 @@ def test_report_draws_a_steering_run_again(chain: Path, tmp_path: Path) -> None:
     page = tmp_path / "run" / "report.html"
     before = page.read_bytes()
     page.unlink()
-    assert run("report", tmp_path / "run").exit_code == 0
+    done("report", tmp_path / "run")
     assert page.read_bytes() == before
 
 
@@ -85,36 +83,35 @@ def test_what_cannot_be_steered_ends_in_one_line(chain: Path, tmp_path: Path) ->
         *words: object,
         model: Path = chain / "model",
         start: Path = chain / "zoo",
-        says: str,
+        code: str,
+        named: object = "",
     ) -> None:
         out = ("-o", tmp_path / "out", "--prompts", 2, "--starts", 2)
-        fails("steer", model, "--start", start, *out, *words, says=says)
+        fails("steer", model, "--start", start, *out, *words, code=code, named=named)
         assert not (tmp_path / "out").exists()
 
-    fitted = run("fit", "noise", "--population", chain / "zoo", "-o", tmp_path / "noise")
-    assert fitted.exit_code == 0
-    attempt(model=tmp_path / "noise", says="[E028 unsuited]")
-    attempt(model=chain / "zoo", says="expected the folder of a fitted generator")
-    attempt(start=tmp_path / "none", says="there is nothing of that name")
-    attempt("--task", "digit", says="did you mean 'digits'")
-    attempt("--prompts", 100_000, says="at most 1,000 prompts, got 100,000")
-    attempt("--task", "none", says="expected one that measures the loss")
-    attempt("--task", "mnist-5k", says="name the task that fits it")
+    done("fit", "noise", "--population", chain / "zoo", "-o", tmp_path / "noise")
+    attempt(model=tmp_path / "noise", code="unsuited", named="noise")
+    attempt(model=chain / "zoo", code="not-found", named=chain / "zoo")
+    attempt(start=tmp_path / "none", code="not-found", named=tmp_path / "none")
+    attempt("--task", "digit", code="unknown-name", named="'digits'")
+    attempt("--prompts", 100_000, code="wrong-option", named="100,000")
+    attempt("--task", "none", code="wrong-option", named="none")
+    attempt("--task", "mnist-5k", code="other-network", named="mnist-5k")
     built = ("zoo", "build", "digits-mlp-steps", "--runs", 1, "--checkpoints", 2)
     for name, heldout in (("train", 0), ("both", 1)):
         words = (*built, "-o", tmp_path / name, "--heldout-runs", heldout, "--start-runs", 0)
-        assert run(*words).exit_code == 0
-    attempt(start=tmp_path / "train", says="got training checkpoints")
-    attempt(start=tmp_path / "both", says="expected start checkpoints, it holds")
+        done(*words)
+    attempt(start=tmp_path / "train", code="wrong-records", named=tmp_path / "train")
+    attempt(start=tmp_path / "both", code="not-found", named=tmp_path / "both")
     (tmp_path / "other").mkdir()
     torch.save({"other.weight": torch.zeros(2, 2)}, tmp_path / "other" / "0.pt")
-    attempt(start=tmp_path / "other", says="the generator and start hold different networks")
+    attempt(start=tmp_path / "other", code="other-network", named="start")
     nameless = Path(shutil.copytree(chain / "model", tmp_path / "nameless"))
     described = json.loads((nameless / "generator.json").read_text()) | {"task": None}
     (nameless / "generator.json").write_text(json.dumps(described))
-    attempt(model=nameless, says="the generator names no task")
-    few = run("steer", chain / "model", "--start", chain / "zoo", "-o", "x", "--prompts", 1)
-    assert few.exit_code == 2
+    attempt(model=nameless, code="wrong-option", named=nameless)
+    done("steer", chain / "model", "--start", chain / "zoo", "-o", "x", "--prompts", 1, code=2)
 
 
 @pytest.mark.integration
@@ -123,8 +120,7 @@ def test_sample_takes_a_prompt_and_recursions_where_the_generator_does(
 ) -> None:
     def sampled(name: str, *words: object) -> torch.Tensor:
         given = ("sample", chain / "model", "--start", chain / "zoo", "-n", 2)
-        result = run(*given, "-o", tmp_path / name, *words)
-        assert result.exit_code == 0, result.output
+        done(*given, "-o", tmp_path / name, *words)
         found = read_checkpoints(tmp_path / name)
         told.append((found.info.settings["prompt"], found.info.settings["recursions"]))
         return found.weights
@@ -148,18 +144,17 @@ def test_between_passes_the_true_loss_is_measured(
         task, "loss", lambda self, some: measured.append(len(some)) or loss(self, some)
     )
     words = ("sample", chain / "model", "--start", chain / "zoo", "-n", 3, "-o")
-    assert run(*words, tmp_path / "once").exit_code == 0
+    done(*words, tmp_path / "once")
     assert measured == []
-    assert run(*words, tmp_path / "thrice", "--recursions", 3).exit_code == 0
+    done(*words, tmp_path / "thrice", "--recursions", 3)
     assert measured == [3, 3]
 
 
 @pytest.mark.integration
 def test_generators_without_prompts_refuse_the_flags(chain: Path, tmp_path: Path) -> None:
-    fitted = run("fit", "average", "--population", chain / "zoo", "-o", tmp_path / "m", "--of", 2)
-    assert fitted.exit_code == 0, fitted.output
+    done("fit", "average", "--population", chain / "zoo", "-o", tmp_path / "m", "--of", 2)
     words = ("sample", tmp_path / "m", "-o", tmp_path / "s")
-    fails(*words, "--prompt", 0, says="--prompt: average takes none")
-    fails(*words, "--recursions", 2, says="--recursions: average takes none")
+    fails(*words, "--prompt", 0, code="wrong-option", named="--prompt: average")
+    fails(*words, "--recursions", 2, code="wrong-option", named="--recursions: average")
     given = ("sample", chain / "model", "--start", chain / "zoo", "-o", tmp_path / "s")
-    fails(*given, "--prompt", "inf", says="--prompt: expected a finite number")
+    fails(*given, "--prompt", "inf", code="wrong-option", named="--prompt")

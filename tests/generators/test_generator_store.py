@@ -7,7 +7,6 @@ import pytest
 from methods import fitted, known, sample
 from refused import refused
 
-from novelweights.errors import InputError
 from novelweights.generators.parts.gap import final_gap
 from novelweights.generators.store import load_fitted, save_fitted, with_provenance
 from novelweights.weights.provenance import GapPoint, Provenance
@@ -70,21 +69,22 @@ def test_missing_and_wrong_descriptions_are_named(model_folder, tmp_path):
         describe(folder, {**original, **changes})
         with refused(code, *names):
             load_fitted(folder)
+    missing = {"schema_version": "wrong-version", "method": "not-installed"}
     for key in original:
         describe(folder, {k: v for k, v in original.items() if k != key})
         if key in NOT_NEEDED:
             load_fitted(folder)
         else:
-            with pytest.raises(InputError):
+            with refused(missing.get(key, "damaged")):
                 load_fitted(folder)
-    for text in ("", "[]", "null"):
+    for text, code in (("", "damaged"), ("[]", "wrong-version"), ("null", "wrong-version")):
         (folder / "generator.json").write_text(text)
-        with pytest.raises(InputError, match=r"generator\.json"):
+        with refused(code, "generator.json"):
             load_fitted(folder)
     describe(folder, original)
     load_fitted(folder)
     (folder / "layout.csv").write_text("parameter,shape\n")
-    with pytest.raises(InputError, match=r"layout\.csv"):
+    with refused("wrong-content", "layout.csv"):
         load_fitted(folder)
     (folder / "layout.csv").unlink()
     with refused("not-found", "layout.csv"):

@@ -109,27 +109,6 @@ def test_a_table_names_files_by_path_or_last_part_with_or_without_ending(tmp_pat
     assert "1 of its rows are of others" in note
 
 
-def test_a_table_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    table = tmp_path / "t.csv"
-    with refused("not-found", "t.csv"):
-        records_by_table(table, ["a"])
-    for text, code in (
-        ("run,step\nr,1\n", "wrong-records"),
-        ("", "wrong-records"),
-        ("file,run\na\n", "wrong-records"),
-        ("file,run\na,r\na,r\n", "wrong-records"),
-        ("file,run\nb,r\n", "other-rows"),
-        ("file,step\na,x\n", "wrong-records"),
-        ("file,step\na,-1\n", "wrong-records"),
-        ("file,run\na,\n", "wrong-records"),
-        ('file,run\n"a,r\n', "damaged"),
-        ("file,run\n\udcff,r\n", "damaged"),
-    ):
-        table.write_bytes(text.encode(errors="surrogateescape"))
-        with refused(code, "t.csv"):
-            records_by_table(table, ["a"])
-
-
 def test_many_names_are_looked_up_at_once(tmp_path: Path) -> None:
     names = [f"run{i:05d}" for i in range(20_000)]
     text = "file,run\n" + "".join(f"{name}.pt,r\n" for name in names)

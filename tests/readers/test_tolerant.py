@@ -1,20 +1,16 @@
 import torch
+from folders import write_states
 from refused import refused
 
 from novelweights.readers import read_checkpoints
 from novelweights.readers.tolerant import examine
 from novelweights.weights.writer import save_population
 
-
-def save_states(population, folder):
-    folder.mkdir()
-    for run, row in zip(population.records.run, population.weights, strict=True):
-        state = {k: v.clone() for k, v in population.layout.unflatten(row).items()}
-        torch.save(state, folder / f"{run}.pt")
+NAME = "train-{i}.pt"
 
 
 def test_a_sound_folder_is_read_as_the_strict_reader_does(tiny_population, tmp_path):
-    save_states(tiny_population, tmp_path / "states")
+    write_states(tmp_path / "states", tiny_population.layout, tiny_population.weights, NAME)
     save_population(tiny_population, tmp_path / "population")
     for folder in (tmp_path / "states", tmp_path / "population"):
         examined, strict = examine(folder), read_checkpoints(folder)
@@ -30,7 +26,7 @@ def test_the_most_common_architecture_is_kept_and_its_order_of_names_does_not_ma
     tiny_population, tmp_path
 ):
     folder = tmp_path / "states"
-    save_states(tiny_population, folder)
+    write_states(folder, tiny_population.layout, tiny_population.weights, NAME)
     torch.save({"w": torch.ones(2), "b": torch.tensor([float("nan")])}, folder / "a.pt")
     state = torch.load(folder / "train-3.pt", weights_only=True)
     torch.save(dict(reversed(state.items())), folder / "train-3.pt")
@@ -44,7 +40,7 @@ def test_the_most_common_architecture_is_kept_and_its_order_of_names_does_not_ma
 
 def test_faults_of_all_files_are_refused_with_their_reasons(tiny_population, tmp_path):
     folder = tmp_path / "states"
-    save_states(tiny_population, folder)
+    write_states(folder, tiny_population.layout, tiny_population.weights, NAME)
     torch.save(torch.nn.Linear(2, 2), folder / "train-0.pt")
     (folder / "train-1.pt").write_bytes(b"n")
     torch.save([1, 2], folder / "train-2.pt")

@@ -1,10 +1,8 @@
 import json
-import os
 from pathlib import Path
 
 import pytest
 import torch
-from refused import refused
 from safetensors.torch import save_file
 from written import a_state, row_of, write_state
 
@@ -95,36 +93,3 @@ def test_links_in_a_circle_end_and_a_file_counts_once(tmp_path: Path) -> None:
     (tmp_path / "runs" / "a" / "again").symlink_to(tmp_path / "runs", target_is_directory=True)
     (tmp_path / "runs" / "twin").symlink_to(tmp_path / "runs" / "a", target_is_directory=True)
     assert [unit.name for unit in checkpoint_units(tmp_path / "runs")] == ["a/net"]
-
-
-def test_two_names_of_one_file_are_refused(tmp_path: Path) -> None:
-    write_state(tmp_path / "a.pt")
-    os.link(tmp_path / "a.pt", tmp_path / "b.pt")
-    with refused("wrong-content", "a.pt", "b.pt"):
-        checkpoint_units(tmp_path)
-    (tmp_path / "b.pt").unlink()
-    (tmp_path / "b.pt").symlink_to(tmp_path / "a.pt")
-    with refused("wrong-content"):
-        checkpoint_units(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("shard", "code"), [("../../secret.safetensors", "unsafe"), ("gone.bin", "not-found")]
-)
-def test_an_index_names_files_beside_it_that_are_there(
-    tmp_path: Path, shard: str, code: str
-) -> None:
-    index = {"weight_map": {"w": shard}}
-    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    with refused(code, shard):
-        checkpoint_units(tmp_path)
-
-
-def test_names_that_are_no_utf8_and_links_to_nothing_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "dead.pt").symlink_to(tmp_path / "nowhere")
-    with refused("not-found"):
-        checkpoint_units(tmp_path)
-    (tmp_path / "dead.pt").unlink()
-    Path(os.fsdecode(bytes(tmp_path) + b"/a\xff.pt")).write_bytes(b"x")
-    with refused("unsuited", "UTF-8"):
-        checkpoint_units(tmp_path)

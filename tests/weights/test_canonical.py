@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 from torch.nn import functional as F
 
-from novelweights.networks.mlp import OneHiddenMLP
+from novelweights.networks.mlp import DeepMLP, OneHiddenMLP
 from novelweights.networks.resnet import ResNet18
 from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.continuous import (
@@ -19,44 +19,18 @@ from novelweights.weights.continuous import (
     Rescaling,
     Scaled,
     Shift,
-    scales_of_chain,
-    shifts_of,
 )
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.rescaled import random_rescaling
 from novelweights.weights.symmetry import NeuronSymmetry, random_element, transform
 
-CHAIN = ("a", "b", "c")
-CHAIN_LAYOUT = WeightLayout(
-    (
-        ("a.weight", (5, 3)),
-        ("a.bias", (5,)),
-        ("b.weight", (4, 5)),
-        ("b.bias", (4,)),
-        ("c.weight", (2, 4)),
-        ("c.bias", (2,)),
-    )
-)
-CHAIN_TABLE = NeuronSymmetry(
-    {
-        "a.weight": ("h1", None),
-        "a.bias": ("h1",),
-        "b.weight": ("h2", "h1"),
-        "b.bias": ("h2",),
-        "c.weight": (None, "h2"),
-        "c.bias": (None,),
-    },
-    continuous=Continuous(scales_of_chain(CHAIN, ("h1", "h2")), shifts_of("c", 2)),
-)
+CHAIN = DeepMLP(3, (5, 4), 2)
+CHAIN_LAYOUT, CHAIN_TABLE = CHAIN.layout, CHAIN.symmetry
 
 
 def chain(weights, x):
     """Probabilities of one ReLU chain."""
-    state = CHAIN_LAYOUT.unflatten(weights)
-    for name in CHAIN:
-        x = F.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
-        x = x if name == "c" else F.relu(x)
-    return x.softmax(dim=-1)
+    return CHAIN.forward(weights[None], x)[0].softmax(dim=-1)
 
 
 def relative(one, other):
@@ -97,12 +71,12 @@ def test_scales_make_the_sum_of_squares_the_smallest(weights):
     def squares(logs):
         one, two = (torch.as_tensor(part).exp() for part in (logs[:5], logs[5:]))
         moved = [
-            one[:, None] * state["a.weight"],
-            one * state["a.bias"],
-            two[:, None] * state["b.weight"] / one,
-            two * state["b.bias"],
-            state["c.weight"] / two,
-            state["c.bias"],
+            one[:, None] * state["layers.0.weight"],
+            one * state["layers.0.bias"],
+            two[:, None] * state["layers.1.weight"] / one,
+            two * state["layers.1.bias"],
+            state["layers.2.weight"] / two,
+            state["layers.2.bias"],
         ]
         return float(sum(part.square().sum() for part in moved))
 
@@ -124,15 +98,15 @@ def test_neurons_without_effect_are_zero_on_both_sides(weights, dead):
     form = CanonicalForm.of(CHAIN_LAYOUT, CHAIN_TABLE)
     state = CHAIN_LAYOUT.unflatten(weights)
     if dead == "written with zeros":
-        state["a.weight"][:, 2], state["a.bias"][:, 2] = 0, 0
+        state["layers.0.weight"][:, 2], state["layers.0.bias"][:, 2] = 0, 0
     else:
-        state["b.weight"][:, :, 2] = 0
+        state["layers.1.weight"][:, :, 2] = 0
     flat = torch.cat([state[name].flatten(1) for name, _ in CHAIN_LAYOUT.shapes], dim=1)
     after = form.layout.unflatten(form.apply(flat))
-    assert not after["a.weight"][:, 2].any()
-    assert not after["a.bias"][:, 2].any()
-    assert not after["b.weight"][:, :, 2].any()
-    assert bool(after["a.weight"][:, 1].any())
+    assert not after["layers.0.weight"][:, 2].any()
+    assert not after["layers.0.bias"][:, 2].any()
+    assert not after["layers.1.weight"][:, :, 2].any()
+    assert bool(after["layers.0.weight"][:, 1].any())
     x = torch.randn(9, 3)
     assert torch.allclose(chain(form.apply(flat)[0], x), chain(flat[0], x), atol=1e-5)
 
@@ -341,49 +315,44 @@ def test_tables_survive_json():
 
 
 def test_parts_of_a_network_keep_what_moves_them_alone():
-    some = CHAIN_TABLE.only(["b.weight", "b.bias", "c.weight", "c.bias"]).continuous
+    later = [name for name, _ in CHAIN_LAYOUT.shapes if not name.startswith("layers.0")]
+    some = CHAIN_TABLE.only(later).continuous
     assert list(some.scales) == ["h2"]
     assert len(some.shifts) == 2
     assert not NORM_TABLE.only(["scale", "shift"]).continuous
 
 
+MISMATCHED = Normalization(("layers.0.weight",), "layers.1.bias", None, None, None)
+
+
 def scale_at(place):
-    return {"scales": {"s": Rescaling("h1", (place, Scaled("b.weight", 1, -1)))}}
+    return {"scales": {"s": Rescaling("h1", (place, Scaled("layers.1.weight", 1, -1)))}}
+
+
+Q, K, V = Factor("q", 0), Factor("k", 0), Factor("v", 0)
+
+
+def products(*, heads=2, **sides):
+    made = {k: Product("heads", heads, 3, *((side,) for side in of)) for k, of in sides.items()}
+    return {"products": made}
 
 
 @pytest.mark.parametrize(
     ("table", "continuous", "words"),
     [
-        (CHAIN_TABLE, scale_at(Scaled("c.bias", 0, 1)), "axis 0 of c.bias"),
-        (CHAIN_TABLE, scale_at(Scaled("a.bias", 0, 2)), "places where neurons are written"),
+        (CHAIN_TABLE, scale_at(Scaled("layers.2.bias", 0, 1)), "axis 0 of layers.2.bias"),
+        (CHAIN_TABLE, scale_at(Scaled("layers.0.bias", 0, 2)), "places where neurons are written"),
         (CHAIN_TABLE, scale_at(Scaled("nothing", 0, 1)), "axis 0 of nothing"),
-        (CHAIN_TABLE, scale_at(Scaled("a.weight", -2, 1)), "axis -2 of a.weight"),
-        (CHAIN_TABLE, {"shifts": (Shift("c.bias", -1),)}, "shift of c.bias"),
-        (CHAIN_TABLE, {"shifts": (Shift("c.bias", 1),)}, "shift of c.bias"),
-        (
-            CHAIN_TABLE,
-            {"normalizations": {"n": Normalization(("a.weight",), "b.bias", None, None, None)}},
-            "normalization n",
-        ),
-        (HEADS_TABLE, {"products": {"p": Product("heads", 2, 3, (Factor("q", 0),))}}, "two sides"),
+        (CHAIN_TABLE, scale_at(Scaled("layers.0.weight", -2, 1)), "axis -2 of layers.0.weight"),
+        (CHAIN_TABLE, {"shifts": (Shift("layers.2.bias", -1),)}, "shift of layers.2.bias"),
+        (CHAIN_TABLE, {"shifts": (Shift("layers.2.bias", 1),)}, "shift of layers.2.bias"),
+        (CHAIN_TABLE, {"normalizations": {"n": MISMATCHED}}, "normalization n"),
+        (HEADS_TABLE, products(p=(Q,)), "two sides"),
+        (HEADS_TABLE, products(heads=3, p=(Q, K)), "3 heads"),
+        (HEADS_TABLE, products(p=(Q, K), r=(Q, V)), "product r"),
         (
             HEADS_TABLE,
-            {"products": {"p": Product("heads", 3, 3, (Factor("q", 0),), (Factor("k", 0),))}},
-            "3 heads",
-        ),
-        (
-            HEADS_TABLE,
-            {
-                "products": {
-                    "p": Product("heads", 2, 3, (Factor("q", 0),), (Factor("k", 0),)),
-                    "r": Product("heads", 2, 3, (Factor("q", 0),), (Factor("v", 0),)),
-                }
-            },
-            "product r: expected entries of no other product",
-        ),
-        (
-            HEADS_TABLE,
-            {"products": {"p": Product("heads", 2, 3, (Factor("q", 0, 1),), (Factor("k", 0),))}},
+            products(p=(Factor("q", 0, 1), K)),
             "entries 1 to 7 of axis 0 of q, which is 6x5",
         ),
     ],

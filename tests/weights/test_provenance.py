@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novelweights.weights.population import PopulationInfo
-from novelweights.weights.provenance import GapPoint, GeneralizationGap, Provenance
+from novelweights.weights.provenance import GapPoint, Provenance
 from novelweights.weights.store import info_from_json, info_json
 
 GAP = {
@@ -39,7 +39,7 @@ JUNK = [None, True, "7", -1, 0, float("nan"), float("inf"), 10**400, [], [1], {}
 KEPT = Path(__file__).parents[2] / "results" / "laptop"
 
 
-def changed(path, value) -> Provenance:
+def changed(path, value):
     """The provenance with one entry replaced."""
     data = copy.deepcopy(GENERATOR)
     *parents, last = path
@@ -47,24 +47,20 @@ def changed(path, value) -> Provenance:
     for key in parents:
         there = there[key]
     there[last] = value
-    provenance = Provenance.from_json(data)
-    assert provenance is not None
-    return provenance
+    return Provenance.from_json(data)
 
 
-def gap_with(*path_and_value) -> GeneralizationGap | None:
+def gap_with(*path_and_value):
     *path, value = path_and_value
     return changed(["gap", *path], value).gap
 
 
 def test_everything_is_read_by_noise_and_by_step():
     provenance = Provenance.from_json(GENERATOR)
-    assert provenance is not None
     assert (provenance.method, provenance.sampler) == ("hyperdiffusion", None)
     assert (provenance.parameters, provenance.values_in_training) == (3_000, 1_000)
     assert not provenance.has_codec
     gap = provenance.gap
-    assert gap is not None
     assert (gap.n_train, gap.n_heldout, gap.confidence) == (64, 32, 0.95)
     assert [(level.timestep, level.ratio) for level in gap.levels] == [
         (25, (4.0, 3.0, 5.0)),
@@ -87,7 +83,6 @@ def test_it_is_stored_among_the_settings(more):
 def test_kept_samples_are_read_and_stored_as_they_were(method):
     stored = json.loads((KEPT / method / "samples" / "population.json").read_text())
     info = info_from_json(stored)
-    assert info.provenance is not None
     assert info.provenance.method == method
     assert json.loads(json.dumps(info_json(info)))["settings"] == stored["settings"]
 
@@ -113,45 +108,30 @@ def test_malformed_gaps_are_left_out():
     for junk in JUNK:
         for key in ("n_train", "n_heldout", "timesteps", "levels"):
             assert gap_with(key, junk) is None
-        gap = gap_with("history", junk)
-        assert gap is not None
-        assert gap.history == ()
-        gap = gap_with("confidence", junk)
-        assert gap is not None
-        assert gap.confidence is None
+        assert gap_with("history", junk).history == ()
+        assert gap_with("confidence", junk).confidence is None
 
 
 def test_malformed_levels_are_left_out_and_the_others_kept():
     for junk in JUNK:
         for key in GAP["levels"][0]:
             gap = gap_with("levels", 0, key, junk)
-            assert gap is not None
             assert gap.levels[-1].timestep == 250
             if key in ("difference", "ratio"):
                 assert getattr(gap.levels[0], key) == (None, None, None)
-    gap = gap_with("levels", 0, "ratio", [4.0, 5.0, 3.0])
-    assert gap is not None
-    assert gap.levels[0].ratio == (4.0, None, None)
+    assert gap_with("levels", 0, "ratio", [4.0, 5.0, 3.0]).levels[0].ratio == (4.0, None, None)
 
 
 def test_malformed_points_are_left_out():
     for junk in JUNK:
         for place in range(4):
-            gap = gap_with("history", 0, place, junk)
-            assert gap is not None
-            assert 3 <= len(gap.history) <= 4
+            assert 3 <= len(gap_with("history", 0, place, junk).history) <= 4
 
 
 def test_what_no_fit_of_ours_writes_is_left_out():
-    gap = gap_with("levels", GAP["levels"] * 3)
-    assert gap is not None
-    assert len(gap.levels) == 2
-    gap = gap_with("levels", 0, "timestep", 500)
-    assert gap is not None
-    assert [level.timestep for level in gap.levels] == [250]
-    gap = gap_with("history", [[1, 25, 1, 1]] * 10_001)
-    assert gap is not None
-    assert gap.history == ()
+    assert len(gap_with("levels", GAP["levels"] * 3).levels) == 2
+    assert [one.timestep for one in gap_with("levels", 0, "timestep", 500).levels] == [250]
+    assert gap_with("history", [[1, 25, 1, 1]] * 10_001).history == ()
 
 
 PLAIN = st.recursive(

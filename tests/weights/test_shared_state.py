@@ -1,11 +1,11 @@
 import hashlib
 import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from folders import contents
 from refused import refused
 from safetensors.torch import load_file
 
@@ -13,7 +13,7 @@ from novelweights.readers import read_checkpoints
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.store import SHARED_FILE, open_population
-from novelweights.weights.writer import PopulationWriter, save_population
+from novelweights.weights.writer import save_population
 
 LAYOUT = WeightLayout((("norm.weight", (3,)), ("norm.bias", (3,))))
 
@@ -32,29 +32,9 @@ def population():
     return Population(weights, LAYOUT, records, PopulationInfo("parts", {}), shared_of(0))
 
 
-def contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
 def same_shared(one, other):
     assert set(one) == set(other)
     assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-def writer_for(population, folder, **options):
-    return PopulationWriter(
-        folder,
-        population.layout,
-        population.info,
-        len(population),
-        shared=population.shared,
-        **options,
-    )
-
-
-def append(writer, population, rows):
-    part = population.select(rows)
-    writer.append(part.weights, part.records)
 
 
 def test_the_rest_is_written_beside_the_checkpoints_and_comes_back(population, tmp_path):
@@ -137,53 +117,3 @@ def test_damage_is_found(population, tmp_path):
     for verify in (True, False):
         with refused("not-found", "shared.safetensors"):
             open_population(folder, verify=verify)
-
-
-@pytest.mark.parametrize("rows", [0, 3])
-def test_a_killed_build_ends_with_the_same_bytes(population, tmp_path, rows):
-    whole = contents(save_population(population, tmp_path / "whole"))
-    writer = writer_for(population, tmp_path / "zoo")
-    if rows:
-        append(writer, population, slice(0, rows))
-    (tmp_path / "zoo.partial" / SHARED_FILE).write_bytes(b"half of")
-    writer = writer_for(population, tmp_path / "zoo", resume=True)
-    assert writer.rows_done == rows
-    append(writer, population, slice(rows, None))
-    assert contents(writer.finish()) == whole
-
-
-def test_a_build_goes_on_with_the_same_rest_only(population, tmp_path):
-    append(writer_for(population, tmp_path / "zoo"), population, slice(0, 3))
-    before = contents(tmp_path / "zoo.partial")
-    renamed = {f"net.{name}": value for name, value in population.shared.items()}
-    for shared in (shared_of(1), renamed, None):
-        with refused("other-settings"):
-            writer_for(replace(population, shared=shared), tmp_path / "zoo", resume=True)
-    assert contents(tmp_path / "zoo.partial") == before
-    shutil.rmtree(tmp_path / "zoo.partial")
-    without = replace(population, shared=None)
-    append(writer_for(without, tmp_path / "zoo"), without, slice(0, 3))
-    with refused("other-settings"):
-        writer_for(population, tmp_path / "zoo", resume=True)
-
-
-def test_a_build_that_had_not_begun_leaves_no_rest_to_another(population, tmp_path):
-    writer_for(population, tmp_path / "zoo")
-    without = replace(population, shared=None)
-    folder = save_population(without, tmp_path / "zoo")
-    assert SHARED_FILE not in contents(folder)
-
-
-def test_a_folder_with_it_is_replaced_if_asked(population, tmp_path):
-    folder = save_population(population, tmp_path / "zoo")
-    with refused("wrong-content"):
-        save_population(population, folder)
-    other = replace(population, shared=shared_of(1))
-    writer = writer_for(other, folder, overwrite=True)
-    append(writer, other, slice(None))
-    same_shared(open_population(folder).load().shared, population.shared)
-    writer.finish()
-    same_shared(open_population(folder).load().shared, other.shared)
-    save_population(replace(population, shared=None), folder, overwrite=True)
-    assert open_population(folder).load().shared is None
-    assert SHARED_FILE not in contents(folder)

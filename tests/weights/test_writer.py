@@ -3,18 +3,21 @@ from dataclasses import replace
 
 import pytest
 import torch
+from folders import contents
 from refused import refused
 
 from novelweights.weights.population import Records
-from novelweights.weights.store import open_population
+from novelweights.weights.store import SHARED_FILE, open_population
 from novelweights.weights.writer import PopulationWriter, save_population
 
 BLOCK = 3
+REST = {"conv.weight": torch.arange(24.0).reshape(2, 3, 4)}
 
 
 def writer_for(population, folder, **options):
     """Files of 4 rows, so that blocks of 3 straddle them."""
     options = {"shard_bytes": 4 * 4 * population.layout.size, **options}
+    options = {"shared": population.shared, **options}
     return PopulationWriter(folder, population.layout, population.info, len(population), **options)
 
 
@@ -26,13 +29,13 @@ def append_rest(writer, population, *, blocks=99):
         writer.append(part.weights, part.records)
 
 
-def contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+@pytest.fixture(params=[None, REST], ids=["whole networks", "parts"])
+def population(request, make_population):
+    return replace(make_population(10), shared=request.param)
 
 
-@pytest.fixture
-def population(make_population):
-    return make_population(10)
+def with_other_rest(population):
+    return replace(population, shared=None if population.shared else REST)
 
 
 @pytest.fixture
@@ -61,6 +64,12 @@ def test_a_killed_build_ends_with_the_same_bytes(population, undisturbed, tmp_pa
     assert contents(folder) == undisturbed
     assert not partial.exists()
     assert torch.equal(open_population(folder).load().weights, population.weights)
+
+
+def test_a_build_that_had_not_begun_leaves_no_rest_to_another(population, tmp_path):
+    writer_for(population, tmp_path / "zoo", shard_bytes=1 << 30)
+    folder = save_population(replace(population, shared=None), tmp_path / "zoo")
+    assert SHARED_FILE not in contents(folder)
 
 
 def test_it_may_be_killed_again_and_again(population, undisturbed, tmp_path):
@@ -92,6 +101,8 @@ def test_other_settings_do_not_continue_it(population, make_population, tmp_path
     others = [
         (replace(population, info=replace(population.info, settings={"seed": 1})), {}),
         (make_population(11), {}),
+        (with_other_rest(population), {}),
+        (replace(population, shared={"other": torch.ones(2)}), {}),
         (population, {"shard_bytes": 8 * 4 * population.layout.size}),
     ]
     for other, options in others:
@@ -119,21 +130,24 @@ def test_a_finished_folder_is_replaced_only_if_asked_and_only_at_the_end(
 ):
     folder = save_population(population, tmp_path / "zoo")
     before = contents(folder)
-    other = make_population(10, seed=1)
-    with refused("wrong-content"):
+    other = replace(make_population(10, seed=1), shared=with_other_rest(population).shared)
+    with refused("exists"):
         save_population(other, folder)
     with writer_for(other, folder, overwrite=True) as writer:
         append_rest(writer, other)
         assert contents(folder) == before
         writer.finish()
-    assert torch.equal(open_population(folder).load().weights, other.weights)
+    loaded = open_population(folder).load()
+    assert torch.equal(loaded.weights, other.weights)
+    assert (loaded.shared is None) == (other.shared is None)
+    assert (SHARED_FILE in contents(folder)) == (other.shared is not None)
     assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
 
 
 def test_a_foreign_folder_is_never_replaced(population, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    with refused("wrong-content", "thesis.tex"):
+    with refused("exists", "thesis.tex"):
         save_population(population, tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
 

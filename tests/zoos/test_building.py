@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from folders import contents
 from toy_pixels import TUNED, WHOLE
 from typer.testing import CliRunner
 
@@ -21,10 +22,6 @@ from novelweights.zoos.whole_networks import WholeNetworks
 TUNED_ZOOS = {name: zoo for name, zoo in ZOOS.items() if isinstance(zoo, FineTuning)}
 WHOLE_ZOOS = {name: zoo for name, zoo in ZOOS.items() if isinstance(zoo, WholeNetworks)}
 DIGITS = replace(ZOOS["digits-mlp"], recipe=Recipe(epochs=1, batch_size=100))
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 @pytest.fixture

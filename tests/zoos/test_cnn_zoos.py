@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from folders import contents
 
 from novelweights.data.images import load_data
 from novelweights.errors import InputError
@@ -22,10 +23,6 @@ ZOO = replace(ZOOS["mnist-5k-cnn"], recipe=AdamRecipe(epochs=3, batch_size=500),
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr(independent_runs, "BLOCK_RUNS", 2)
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def test_rows_are_the_ends_of_the_last_epochs(tmp_path, small_blocks):

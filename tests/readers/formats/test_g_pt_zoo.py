@@ -208,12 +208,12 @@ def other_runs(content: dict) -> None:
 @pytest.mark.parametrize(
     ("edit", "code", "named"),
     [
-        (no_checkpoints, "wrong-content", "run '0'"),
-        (another_key, "wrong-content", "0/final.pt"),
-        (no_scores, "wrong-content", f"0/{KEYS[0]}"),
+        (no_checkpoints, "wrong-records", "run '0'"),
+        (another_key, "wrong-records", "0/final.pt"),
+        (no_scores, "wrong-records", f"0/{KEYS[0]}"),
         (a_word, "wrong-records", "avg_test_loss of 0/ep000_it00000.pt"),
-        (half_a_letter, "wrong-content", "ep000_it00000.pt"),
-        (other_runs, "wrong-content", "run '0'"),
+        (half_a_letter, "wrong-records", "ep000_it00000.pt"),
+        (other_runs, "wrong-records", "run '0'"),
     ],
 )
 def test_lists_of_another_form_are_refused(
@@ -231,8 +231,8 @@ def test_a_file_that_is_no_list_is_refused(tmp_path: Path) -> None:
         ("{", "damaged"),
         ("[" * 100_000, "damaged"),
         ('{"a": ' + "9" * 5000 + "}", "damaged"),
-        ("[]", "wrong-content"),
-        ("{}", "wrong-content"),
+        ("[]", "damaged"),
+        ("{}", "damaged"),
     ):
         (tmp_path / "0" / "runs.json").write_text(text)
         with refused(code, "runs.json"):

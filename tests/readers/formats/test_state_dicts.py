@@ -61,15 +61,6 @@ def test_deeper_network_has_no_symmetry_by_itself(tmp_path: Path) -> None:
     assert read_checkpoints(tmp_path / "c").info.symmetry is None
 
 
-def test_half_precision_is_widened_and_integer_buffers_are_left_out(tmp_path: Path) -> None:
-    (tmp_path / "c").mkdir()
-    state = {"w": torch.ones(2, 2, dtype=torch.float16), "steps": torch.tensor(7)}
-    torch.save(state, tmp_path / "c" / "half.pt")
-    population = read_checkpoints(tmp_path / "c")
-    assert population.layout.shapes == (("w", (2, 2)),)
-    assert population.weights.dtype == torch.float32
-
-
 def test_all_faults_are_collected_and_the_first_named(tmp_path: Path) -> None:
     write(tmp_path / "c", ".pt")
     for i in (1, 2, 3, 4):
@@ -78,32 +69,6 @@ def test_all_faults_are_collected_and_the_first_named(tmp_path: Path) -> None:
         torch.save(state, tmp_path / "c" / f"model_{i}.pt")
     with refused("other-network", "4 of 5", "model_1.pt", "(7,)", "1 more"):
         read_checkpoints(tmp_path / "c")
-
-
-def test_a_wrong_file_among_sound_ones_is_named(tmp_path: Path) -> None:
-    write(tmp_path / "c", ".pt")
-    path = tmp_path / "c" / "model_2.pt"
-    for content in (path.read_bytes()[:60], b"", b"\x00not weights at all\xff" * 9):
-        path.write_bytes(content)
-        with refused("damaged", "model_2.pt"):
-            read_checkpoints(tmp_path / "c")
-    complex_ones, integers = torch.tensor([1 + 2j]), torch.tensor([1, 2])
-    for odd in ([1, 2, 3], {"w": "text"}, {"w": complex_ones}, {"w": integers}):
-        torch.save(odd, path)
-        with refused("wrong-type", "model_2.pt"):
-            read_checkpoints(tmp_path / "c")
-
-
-def test_missing_empty_and_file_paths_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "file").write_text("x")
-    for name, code in (
-        ("nothing", "not-found"),
-        ("empty", "not-recognized"),
-        ("file", "not-recognized"),
-    ):
-        with refused(code, name):
-            read_checkpoints(tmp_path / name)
 
 
 def test_split_of_a_population_folder_is_chosen_by_role(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from refused import refused
 
-from novelweights.errors import InputError
 from novelweights.readers import read_checkpoints
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
 from novelweights.readers.formats.torch_files import TorchFiles
@@ -51,5 +51,5 @@ def test_one_of_them_is_a_population_of_one(published: Path) -> None:
 
 
 def test_three_architectures_in_one_folder_are_refused_apart(published: Path) -> None:
-    with pytest.raises(InputError, match=r"2 of 3 checkpoints: svhn\.pth: .*usps\.pth"):
+    with refused("other-network", "svhn.pth", "usps.pth"):
         read_checkpoints(published)

@@ -1,8 +1,6 @@
-import io
 import pickle
 import struct
 import sys
-import tarfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -414,30 +412,3 @@ def test_deep_values_and_values_in_themselves_are_made_again(tmp_path: Path) -> 
     path = rewritten(saved(tmp_path), lambda entries: entries.update({"a/data.pkl": cyclic}))
     found = read(path)
     assert found[0][0] is found
-
-
-def test_format_of_before_2017_is_refused(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "a.pt", "w") as archive:
-        archive.addfile(tarfile.TarInfo("storages"), io.BytesIO())
-    with refused("wrong-version", "2017"):
-        read(tmp_path / "a.pt")
-
-
-def test_what_is_no_file_of_torch_is_refused(tmp_path: Path) -> None:
-    for content in (b"", b"\x00not weights at all\xff" * 9, b"PK\x03\x04", b"\x80\x02.", b"K\x01"):
-        (tmp_path / "a.pt").write_bytes(content)
-        with refused("damaged"):
-            read(tmp_path / "a.pt")
-    for path in (tmp_path, tmp_path / "missing.pt"):
-        with refused("not-found"):
-            read(path)
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-def test_truncated_files_are_refused(tmp_path: Path, zipped: bool) -> None:
-    path = saved(tmp_path, {"m": state(0), "s": "text"}, zipped=zipped)
-    content = path.read_bytes()
-    for end in range(0, len(content), 1 + len(content) // 60):
-        path.write_bytes(content[:end])
-        with refused("damaged"):
-            read(path)

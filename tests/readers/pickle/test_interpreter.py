@@ -4,15 +4,15 @@ import pickle
 import random
 import resource
 import struct
-import subprocess
 from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hostile_pickles import CIFAR, INERT, Own, Reduced, hostile
 from refused import refused
-from true_formats import cifar_pickle, some_images, text
+from true_formats import text
 
 from novelweights.errors import InputError
 from novelweights.readers.pickle.interpreter import read_pickle
@@ -44,8 +44,6 @@ PLAIN = [
     {str(i): i for i in range(3000)},
     "long" * 100_000,
 ]
-CIFAR = cifar_pickle(some_images(3, 32), np.arange(3))
-"""As Python 2 wrote it: an array of bytes among plain values."""
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -106,11 +104,6 @@ def test_persistent_identifiers_are_the_callers() -> None:
         read_pickle(content, persistent=refuse)
 
 
-class _Own:
-    def __init__(self) -> None:
-        self.sizes, self.name = [1, 2], "own"
-
-
 class _OwnList(list):
     pass
 
@@ -121,66 +114,16 @@ class _OwnDict(dict):
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_unknown_classes_become_stubs_where_they_are_accepted(protocol: int) -> None:
-    value = {"own": _Own(), "list": _OwnList([1, 2]), "dict": _OwnDict(a=3), "class": _Own}
+    value = {"own": Own(), "list": _OwnList([1, 2]), "dict": _OwnDict(a=3), "class": Own}
     read = read_pickle(pickle.dumps(value, protocol), stubs=True)
     own, items, entries = (read[key] for key in ("own", "list", "dict"))
     assert isinstance(own, Stub)
-    assert own.name == read["class"] == Name(__name__, "_Own")
+    assert own.name == read["class"] == Name("hostile_pickles", "Own")
     assert own.state == {"sizes": [1, 2], "name": "own"}
     assert items.items == [1, 2] or items.arguments == ([1, 2],)
     assert entries.items == [("a", 3)] or entries.arguments == ({"a": 3},)
-    with refused("unsafe", f"{__name__}._Own"):
+    with refused("unsafe", "hostile_pickles.Own"):
         read_pickle(pickle.dumps(value, protocol))
-
-
-class _Reduced:
-    def __init__(self, *reduced: Any) -> None:
-        self.reduced = reduced
-
-    def __reduce__(self) -> tuple:
-        return self.reduced
-
-
-def hostile(canary: Path) -> dict[str, bytes]:
-    """Pickles that touch the canary when they are unpickled."""
-    touch = _Reduced(Path.touch, (canary,))
-    code = f"open({str(canary)!r}, 'w').close()"
-    path = text(str(canary).encode())
-    opens = b"cposix\nopen\n(" + path + b"K\x41tR"  # O_CREAT | O_WRONLY
-    return {
-        **{f"protocol {n}": pickle.dumps({"w": [1, {"v": touch}]}, n) for n in range(6)},
-        "os.system": pickle.dumps(_Reduced(os.system, (f"touch {canary}",))),
-        "eval": pickle.dumps(_Reduced(eval, (code,))),
-        "exec": pickle.dumps(_Reduced(exec, (code,))),
-        "exec of Python 2": b"\x80\x02c__builtin__\nexec\n(" + text(code.encode()) + b"tR.",
-        "subprocess": pickle.dumps(_Reduced(subprocess.check_call, (["touch", str(canary)],))),
-        "in a listed call": pickle.dumps(OrderedDict(a=touch)),
-        "setstate": pickle.dumps(_Reduced(_Own, (), {"a": touch})),
-        "INST": b"(" + path + b"K\x41iposix\nopen\n.",
-        "OBJ": b"(cpathlib\nPath\n" + path + b"o0cos\nsystem\n(" + text(f"touch {canary}".encode())
-        + b"tR.",
-        "in a batch": CIFAR[:-2] + text(b"x") + opens + b"u.",
-        "before a batch": CIFAR[:2] + opens + b"0" + CIFAR[2:],
-    }  # fmt: skip
-
-
-INERT = {
-    "as a key": b"}cpathlib\nPath\n(tRK\x01s.",
-    "STACK_GLOBAL": b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x01x\x85R.",
-    "STACK_GLOBAL with a path": b"\x80\x04\x8c\x05numpy\x8c\x09os.system\x93\x8c\x01x\x85R.",
-    "EXT": b"\x80\x02\x82\x01)R.",
-    "NEWOBJ": b"\x80\x02cpathlib\nPath\n)\x81.",
-    "NEWOBJ_EX": b"\x80\x04\x8c\x07pathlib\x8c\x04Path\x93)}\x92.",
-    "result called": b"\x80\x02ccollections\nOrderedDict\n)R)R.",
-    "text called": b"\x80\x02X\x02\x00\x00\x00os)R.",
-    "mentioned only": b"cos\nsystem\n0N.",
-    "type called": b"\x80\x02cnumpy\nndarray\nK\x01\x85\x81.",
-    "class of a class": b"\x80\x02cbuiltins\ntype\n(U\x01x)}tR.",
-    "listed function by another path": b"\x80\x02c_codecs\ndecode\n)R.",
-    "another class of arrays": CIFAR.replace(b"ndarray\n", b"memmap\n"),
-    "another function of arrays": CIFAR.replace(b"array\n_reconstruct", b"array\nfromfile"),
-}
-"""Pickles that name or call what is not listed, in every way there is."""
 
 
 @pytest.mark.parametrize("stubs", [False, True])
@@ -216,7 +159,7 @@ def refusal(content: bytes, *, stubs: bool = False) -> str:
 
 def test_message_names_what_would_have_been_imported() -> None:
     with refused("unsafe", "posix.system"):
-        read_pickle(pickle.dumps(_Reduced(os.system, ("true",))))
+        read_pickle(pickle.dumps(Reduced(os.system, ("true",))))
     with refused("unsafe", "a?b.c"):
         read_pickle(b"\x80\x04\x8c\x03a\nb\x8c\x01c\x93.")
 
