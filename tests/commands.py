@@ -26,6 +26,6 @@ def fails(*words: object, code: str | None, named: object = "", status: int = 2)
     result = run(*words)
     assert result.exit_code == status, result.output
     [line] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert str(named) in line
+    assert str(named) in line, line
     assert line.endswith(f" [{REFUSALS[code]} {code}]" if code else ""), line
     assert "Traceback" not in result.output

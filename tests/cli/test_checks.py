@@ -89,6 +89,6 @@ def test_lint_with_warnings_only_ends_with_code_0(files: Path) -> None:
 def test_lint_refuses_what_holds_no_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     fails("lint", tmp_path / "none", code="not-found", named=tmp_path / "none")
-    fails("lint", tmp_path / "empty", code="not-found", named=tmp_path / "empty")
+    fails("lint", tmp_path / "empty", code="not-recognized", named=tmp_path / "empty")
     (tmp_path / "empty" / "progress.json").write_text("{}")
     fails("lint", tmp_path / "empty", code="unfinished", named=tmp_path / "empty")

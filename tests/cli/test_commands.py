@@ -194,7 +194,7 @@ def test_wrong_folders_are_refused_in_one_line(chain: Path, tmp_path: Path) -> N
         (("audit", "--train", absent, "--generated", samples, "-o", out), "not-found", absent),
         (("sample", zoo, "-o", out), "not-found", "generator.json"),
         (("report", zoo), "not-found", "audit.json"),
-        (("sample", model, "-o", chain / "run", "--overwrite"), "exists", "audit.json"),
+        (("sample", model, "-o", chain / "run", "--overwrite"), "exists", chain / "run"),
         (("sample", model, "-o", mine, "--overwrite"), "exists", "thesis.tex"),
         (("fit", "noise", "--population", zoo, "-o", new), "exists", partial),
         (("zoo", "build", "digits-mlp", "--runs", 2, "-o", new), "exists", partial),
