@@ -17,7 +17,7 @@ from novelweights.report.page import build_report
 @pytest.mark.parametrize("name", ["audit.json", "checkpoints.csv", "manifest.json"])
 def test_missing_file_is_an_input_error(run: Path, name: str):
     (run / name).unlink()
-    with pytest.raises(InputError, match=name):
+    with refused("not-found", name):
         build_report(run)
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from folders import contents
+from refused import refused
 
 from novelweights.data.images import load_data
-from novelweights.errors import InputError
 from novelweights.networks.small_cnn import GRAY_CNN
 from novelweights.seeding import seed_for
 from novelweights.tasks import TASKS, make_task
@@ -62,7 +62,7 @@ def test_one_checkpoint_is_the_last_and_as_many_as_epochs_are_all(tmp_path):
     assert every.records.step.tolist() == [8, 16, 24]
     assert last.records.step.tolist() == [24]
     assert torch.equal(every.load().weights[2:], last.load().weights)
-    with pytest.raises(InputError, match=r"1 to 3 checkpoints .*last epochs.* got 4"):
+    with refused("wrong-option", 3, 4):
         build(ZOO, tmp_path / "more", runs=1, heldout_runs=0, checkpoints=4)
 
 
@@ -82,7 +82,7 @@ def test_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path, small_block
 
 def test_diverged_runs_are_refused(tmp_path):
     wild = replace(ZOO, recipe=AdamRecipe(epochs=2, batch_size=500, learning_rate=1e38))
-    with pytest.raises(InputError, match="diverged in train-00000"):
+    with refused("not-finite", "train-00000"):
         build(wild, tmp_path / "wild", runs=1, heldout_runs=0)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from refused import refused
 
-from novelweights.errors import InputError
 from novelweights.seeding import seed_for
 from novelweights.zoos.builds import planned_runs
 from novelweights.zoos.independent_runs import kept_steps
@@ -25,7 +25,7 @@ def test_runs_are_named_and_seeded_by_split_and_number():
     ("runs", "heldout_runs", "start_runs"), [(0, 1, 1), (1, -1, 0), (1, 0, -1)]
 )
 def test_impossible_numbers_of_runs_are_refused(runs, heldout_runs, start_runs):
-    with pytest.raises(InputError, match=f"at least 1 run.* got {runs}, {heldout_runs} and"):
+    with refused("too-few", f"{runs}, {heldout_runs}"):
         planned_runs(0, {"runs": runs, "heldout_runs": heldout_runs, "start_runs": start_runs})
 
 

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from refused import refused
 
 from novelweights.data.images import ImageData, load_data
-from novelweights.errors import InputError
 from novelweights.networks.mlp import DIGITS_MLP, DeepMLP, OneHiddenMLP
 from novelweights.networks.small_resnet import SmallResNet
 from novelweights.tasks.classification import loss_and_accuracy
@@ -205,9 +205,9 @@ def test_learning_rate_follows_a_cosine_by_epoch():
 
 def test_impossible_requests_are_refused(data):
     network = OneHiddenMLP(13, 5, 3)
-    with pytest.raises(InputError, match="smaller batch"):
+    with refused("wrong-option", 71):
         train_batched(network, data, Recipe(batch_size=71), [0])
-    with pytest.raises(InputError, match="at least 1 epoch"):
+    with refused("wrong-option", 0):
         Recipe(epochs=0)
     with pytest.raises(ValueError, match="takes 12 inputs"):
         train_batched(OneHiddenMLP(12, 5, 3), data, Recipe(batch_size=7), [0])

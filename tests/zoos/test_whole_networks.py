@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from refused import refused
 from toy_pixels import BASE, NETWORK, WHOLE
 
 from novelweights.data.image_data import PixelData
-from novelweights.errors import InputError
 from novelweights.seeding import rng_for
 from novelweights.tasks import RESNETS, TASKS
 from novelweights.tasks.classification import Classification
@@ -83,13 +83,13 @@ def test_a_network_learns_and_a_killed_training_ends_the_same(
     assert whole.accuracy > 50  # chance is 25
     with pytest.raises(Stop):
         trained(state, stop_at=10)  # inside the third epoch of four batches
-    with pytest.raises(InputError, match="begun with other settings"):
+    with refused("other-settings"):
         trained(state, recipe=replace(recipe, learning_rate=1e-4))
     again = trained(state)
     assert whole.weights.equal(again.weights)
     assert (whole.epoch, whole.accuracy) == (again.epoch, again.accuracy)
     state.write_bytes(b"no state")
-    with pytest.raises(InputError, match="cannot be read"):
+    with refused("damaged"):
         trained(state)
 
 
@@ -103,7 +103,7 @@ def test_a_zoo_of_whole_networks_is_built_and_goes_on(toy_set: PixelData, tmp_pa
 
     with pytest.raises(Stop):
         build(WHOLE, tmp_path / "zoo", runs=2, progress=killed)
-    with pytest.raises(InputError, match="--resume"):
+    with refused("unfinished", "--resume"):
         build(WHOLE, tmp_path / "zoo", runs=2)
     build(WHOLE, tmp_path / "zoo", runs=2, resume=True)
     for path in sorted((tmp_path / "whole").iterdir()):
@@ -141,7 +141,7 @@ def test_a_kill_between_two_networks_costs_nothing(
 
 
 def test_what_whole_networks_do_not_keep_is_refused(toy_set: PixelData) -> None:
-    with pytest.raises(InputError, match="last checkpoint of each run"):
+    with refused("unsuited", "--checkpoints"):
         counts_of(WHOLE, checkpoints=3)
     assert counts_of(WHOLE)["runs"] == 10
 

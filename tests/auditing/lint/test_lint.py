@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from refused import refused
 from safetensors.torch import save_file
 
 from novelweights.auditing.lint.checks import lint, lint_folder
 from novelweights.auditing.lint.rows import Severity
 from novelweights.data.images import load_data
-from novelweights.errors import InputError
 from novelweights.networks.mlp import DIGITS_MLP
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
@@ -382,6 +382,10 @@ def test_every_damaged_file_of_a_population_folder_is_named(fresh, tmp_path):
 def test_what_is_no_folder_of_checkpoints_is_refused(tmp_path):
     (tmp_path / "file").write_text("text")
     (tmp_path / "empty").mkdir()
-    for name in ("missing", "file", "empty"):
-        with pytest.raises(InputError, match=name):
+    for name, code in (
+        ("missing", "not-found"),
+        ("file", "not-recognized"),
+        ("empty", "not-recognized"),
+    ):
+        with refused(code, tmp_path / name):
             lint_folder(tmp_path / name)
