@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import done, fails, run
+from commands import done, fails
 
 from novelweights.generators.store import model_digest
 from novelweights.pipeline_summary import summarize
@@ -39,18 +39,6 @@ def test_everything_is_in_one_folder(evaluated: Path) -> None:
     page = (evaluated / "summary.md").read_text()
     assert "novelweights evaluate noise --zoo digits-mlp --runs 20 --heldout-runs 20" in page
     assert "digits (scikit-learn" in page
-
-
-def test_page_and_summary_are_made_again_from_the_files_alone(evaluated: Path) -> None:
-    files = [evaluated / "summary.md", evaluated / "summary.json"]
-    files.append(evaluated / "audit" / "report.html")
-    before = [path.read_bytes() for path in files]
-    for path in files:
-        path.unlink()
-    result = run("report", evaluated)
-    assert result.exit_code == 0, result.output
-    assert result.stdout.count("\n") == 2
-    assert [path.read_bytes() for path in files] == before
 
 
 def steered(folder: Path, **about: object) -> None:

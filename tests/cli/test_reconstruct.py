@@ -81,43 +81,23 @@ def test_equal_seeds_give_equal_pairs_and_overwrite_replaces(chain: Path, tmp_pa
 
 
 @pytest.mark.integration
-def test_report_draws_a_reconstruction_run_again(chain: Path, tmp_path: Path) -> None:
-    shutil.copytree(chain / "run", tmp_path / "run")
-    page = tmp_path / "run" / "report.html"
-    before = page.read_bytes()
-    page.unlink()
-    done("report", tmp_path / "run")
-    assert page.read_bytes() == before
-
-
-@pytest.mark.integration
 def test_what_cannot_be_reconstructed_ends_in_one_line(chain: Path, tmp_path: Path) -> None:
-    def attempt(
-        *words: object,
-        model: Path = chain / "model",
-        population: Path = chain / "zoo",
-        code: str,
-        named: object = "",
-    ) -> None:
-        fails(
-            "reconstruct",
-            *(model, "--population", population, "-o", tmp_path / "out", *words),
-            code=code,
-            named=named,
-        )
-        assert not (tmp_path / "out").exists()
-
-    done("fit", "noise", "--population", chain / "zoo", "-o", tmp_path / "noise")
-    attempt(model=tmp_path / "noise", code="unsuited", named="noise")
-    attempt(model=chain / "zoo", code="not-found", named=chain / "zoo")
-    attempt(population=tmp_path / "none", code="not-found", named=tmp_path / "none")
-    attempt("--task", "digit", code="unknown-name", named="'digits'")
-    attempt("--task", "none", code="wrong-option", named="none")
-    attempt("--task", "mnist-5k", code="other-network", named="mnist-5k")
-    built = ("zoo", "build", "digits-wide-mlp-steps", "--runs", 2, "--checkpoints", 2)
-    words = ("-o", tmp_path / "wide", "--heldout-runs", 0, "--start-runs", 0)
-    done(*built, *words)
-    attempt(population=tmp_path / "wide", code="other-network", named="hidden.weight")
+    model, zoo, out = chain / "model", chain / "zoo", tmp_path / "out"
+    done("fit", "noise", "--population", zoo, "-o", tmp_path / "noise")
+    words = ("zoo", "build", "digits-wide-mlp-steps", "--runs", 2, "--checkpoints", 2)
+    words += ("-o", tmp_path / "wide", "--heldout-runs", 0, "--start-runs", 0)
+    done(*words)
+    for words, code, named in (
+        ((tmp_path / "noise", "--population", zoo), "unsuited", "noise"),
+        ((zoo, "--population", zoo), "not-found", zoo),
+        ((model, "--population", tmp_path / "none"), "not-found", tmp_path / "none"),
+        ((model, "--population", zoo, "--task", "digit"), "unknown-name", "'digits'"),
+        ((model, "--population", zoo, "--task", "none"), "wrong-option", zoo),
+        ((model, "--population", zoo, "--task", "mnist-5k"), "other-network", "mnist-5k"),
+        ((model, "--population", tmp_path / "wide"), "other-network", "hidden.weight"),
+    ):
+        fails("reconstruct", *words, "-o", out, code=code, named=named)
+        assert not out.exists()
 
 
 @pytest.mark.integration

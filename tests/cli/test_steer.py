@@ -68,16 +68,6 @@ def test_equal_seeds_give_equal_samples_and_overwrite_replaces(chain: Path, tmp_
 
 
 @pytest.mark.integration
-def test_report_draws_a_steering_run_again(chain: Path, tmp_path: Path) -> None:
-    shutil.copytree(chain / "run", tmp_path / "run")
-    page = tmp_path / "run" / "report.html"
-    before = page.read_bytes()
-    page.unlink()
-    done("report", tmp_path / "run")
-    assert page.read_bytes() == before
-
-
-@pytest.mark.integration
 def test_what_cannot_be_steered_ends_in_one_line(chain: Path, tmp_path: Path) -> None:
     def attempt(
         *words: object,

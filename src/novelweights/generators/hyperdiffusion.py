@@ -255,32 +255,22 @@ class FittedHyperDiffusion(Unconditional):
         return cls(settings, layout, info, network, numbers["weight_scale"])
 
 
+_LAPTOP = HyperDiffusion(
+    width=256,
+    layers=4,
+    heads=4,
+    weight_scale=0.0,
+    steps=6000,
+    batch_size=64,
+    learning_rate=1e-3,
+    warmup_steps=100,
+    schedule="cosine",
+    sampling_steps=100,
+)
 SCALES = {
     "paper": HyperDiffusion(),
-    "laptop": HyperDiffusion(
-        width=256,
-        layers=4,
-        heads=4,
-        weight_scale=0.0,
-        steps=6000,
-        batch_size=64,
-        learning_rate=1e-3,
-        warmup_steps=100,
-        schedule="cosine",
-        sampling_steps=100,
-    ),
-    "demo": HyperDiffusion(
-        width=192,
-        layers=3,
-        heads=4,
-        weight_scale=0.0,
-        steps=2000,
-        batch_size=64,
-        learning_rate=1e-3,
-        warmup_steps=100,
-        schedule="cosine",
-        sampling_steps=50,
-    ),
+    "laptop": _LAPTOP,
+    "demo": replace(_LAPTOP, width=192, layers=3, steps=2000, sampling_steps=50),
     "smoke": HyperDiffusion(
         width=32,
         layers=1,

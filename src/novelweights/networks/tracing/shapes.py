@@ -5,7 +5,7 @@ Positions that are picked by number stay fixed.
 
 from math import prod
 
-from torch import Tensor, broadcast_shapes, tensor
+from torch import Tensor, broadcast_shapes, empty, tensor
 from torch import bool as torch_bool
 
 from novelweights.networks.tracing.axes import (
@@ -46,38 +46,12 @@ def reshaped(call: Call) -> Axes:
     return tuple(Fixed(1) if n == 1 else found.pop(0) for n in result.shape)
 
 
-def permute(call: Call) -> Axes:
-    """Axes in a given order."""
+def reordered(call: Call) -> Axes:
+    """Axes in another order: the one that the function gives to axes of different sizes."""
     axes = call.axes(call.first())
-    return tuple(axes[axis_at(i, len(axes))] for i in call.integers(1, "dims"))
-
-
-def transpose(call: Call) -> Axes:
-    """Two axes exchanged."""
-    axes = list(call.axes(call.first()))
-    i, j = (axis_at(call.integer(n, f"dim{n - 1}"), len(axes)) for n in (1, 2))
-    axes[i], axes[j] = axes[j], axes[i]
-    return tuple(axes)
-
-
-def reversed_axes(call: Call) -> Axes:
-    """`T`, `t()`: all axes in reverse order."""
-    return call.axes(call.first())[::-1]
-
-
-def last_two(call: Call) -> Axes:
-    """`mT`: the last two axes exchanged."""
-    *leading, i, j = call.axes(call.first())
-    return (*leading, j, i)
-
-
-def moved_axis(call: Call) -> Axes:
-    """One axis moved to another place."""
-    axes = list(call.axes(call.first()))
-    source, goal = (call.integer(1, "source"), call.integer(2, "destination"))
-    axis = axes.pop(axis_at(source, len(axes)))
-    axes.insert(axis_at(goal, len(axes) + 1), axis)
-    return tuple(axes)
+    marked = empty(tuple(range(2, 2 + len(axes))), device="meta")
+    named = {name: value for name, value in call.kwargs.items() if name != "input"}
+    return tuple(axes[n - 2] for n in call.function(marked, *call.args[1:], **named).shape)
 
 
 def concatenated(call: Call) -> Axes:
@@ -310,11 +284,8 @@ RULES: dict[str, Rule] = {
         ("reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "ravel"), reshaped
     ),
     **dict.fromkeys(("view_as", "reshape_as"), reshaped),
-    "permute": permute,
-    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transpose),
-    **dict.fromkeys(("t", "get T"), reversed_axes),
-    **dict.fromkeys(("get mT", "get mH", "get H", "adjoint"), last_two),
-    **dict.fromkeys(("movedim", "moveaxis"), moved_axis),
+    **dict.fromkeys(("permute", "transpose", "swapaxes", "swapdims", "t", "get T"), reordered),
+    **dict.fromkeys(("get mT", "get mH", "get H", "adjoint", "movedim", "moveaxis"), reordered),
     **dict.fromkeys(("cat", "concat", "concatenate"), concatenated),
     "stack": stacked,
     **dict.fromkeys(("split", "chunk", "tensor_split", "split_with_sizes"), cut),
