@@ -11,9 +11,10 @@ import torch
 from methods import METHODS, Interrupted, fit, fitted, known, sample, seeded
 
 from novelweights.generators import gpt, hyper_representations, hyperdiffusion, p_diff
+from novelweights.generators.parts import fitted as fitted_parts
 from novelweights.generators.parts import latent_codec
 
-PLACING = (gpt, hyper_representations, hyperdiffusion, p_diff, latent_codec)
+PLACING = (gpt, hyper_representations, hyperdiffusion, p_diff, latent_codec, fitted_parts)
 """Modules that place models for sampling."""
 
 

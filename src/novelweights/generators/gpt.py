@@ -30,9 +30,8 @@ from novelweights.generators.parts.diffusion import (
     sample_from_noise,
 )
 from novelweights.generators.parts.fitted import (
-    Fitted,
+    OfOneNetwork,
     load_network,
-    parameter_count,
     save_network,
 )
 from novelweights.generators.parts.settings import (
@@ -216,10 +215,9 @@ class GPt(DiffusionSettings):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedGPt(Fitted):
+class FittedGPt(OfOneNetwork):
     """A trained denoiser and what its vectors mean."""
 
-    network: nn.Module
     cut: Tokens
     scale: float
     loss_range: tuple[float, float]
@@ -307,18 +305,9 @@ class FittedGPt(Fitted):
             )
         return made / self.scale
 
-    @property
-    def parameters(self) -> int:
-        """Number of trained values."""
-        return parameter_count(self.network)
-
-    @property
-    def timesteps(self) -> int:
-        """Noise levels in all."""
-        return self.settings.timesteps
-
-    def loss(
-        self, population: Population, *, timesteps: tuple[int, ...], rng: torch.Generator
+    @torch.no_grad()
+    def losses(
+        self, population: Population, timesteps: tuple[int, ...], rng: torch.Generator
     ) -> Float[Tensor, "n levels"]:
         """Mean squared denoising error of every run's last checkpoint at each noise level, given
         the run's first checkpoint and both losses, in the population's own order of neurons.
@@ -328,14 +317,6 @@ class FittedGPt(Fitted):
         Raises:
             InputError: A run has one checkpoint only, or losses are missing.
         """
-        with on_accelerator(self.network):
-            return self.losses(self.in_order(population), timesteps, rng)
-
-    @torch.no_grad()
-    def losses(
-        self, population: Population, timesteps: tuple[int, ...], rng: torch.Generator
-    ) -> Float[Tensor, "n levels"]:
-        """The same where the network is."""
         trajectories = Trajectories.of(population, self.settings.metric, "population")
         first, last = trajectories.ends()
         start, clean = (self.scale * population.weights[rows] for rows in (first, last))

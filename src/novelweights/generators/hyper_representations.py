@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from novelweights.errors import InputError
 from novelweights.generators.parts.fitted import (
+    OfOneNetwork,
     Unconditional,
     load_network,
-    parameter_count,
     save_network,
 )
 from novelweights.generators.parts.neuron_autoencoder import (
@@ -228,7 +228,7 @@ class HyperRepresentations(TransformerSettings):
             model: nn.Module, some: Population, timesteps: tuple[int, ...], draw: torch.Generator
         ) -> Tensor:
             now = replace(fitted, network=model.get_submodule("autoencoder"))
-            return now.losses(some, timesteps)
+            return now.losses(some, timesteps, draw)
 
         trained = train(
             model,
@@ -269,10 +269,10 @@ class _Learner(nn.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedHyperRepresentations(Unconditional):
-    """A trained autoencoder and the latents of the best training checkpoints."""
+class FittedHyperRepresentations(OfOneNetwork, Unconditional):
+    """A trained autoencoder, without the projection head, and the latents of the best training
+    checkpoints."""
 
-    network: nn.Module
     spread: Float[Tensor, " d"]
     """Standard deviation of each weight's layer over the training checkpoints."""
     latents: Float[Tensor, "kept latent"]
@@ -314,27 +314,16 @@ class FittedHyperRepresentations(Unconditional):
         return training.select(self.settings.best_of(training))
 
     @property
-    def parameters(self) -> int:
-        """Number of trained values; the projection head is not kept."""
-        return parameter_count(self.network)
-
-    @property
     def timesteps(self) -> int:
         """One: nothing is noised."""
         return 1
 
-    def loss(
-        self, population: Population, *, timesteps: tuple[int, ...], rng: torch.Generator
-    ) -> Float[Tensor, "n levels"]:
-        """Layer-wise normalized reconstruction error of every run's last checkpoint."""
-        with on_accelerator(self.network):
-            return self.losses(self.in_order(population), timesteps)
-
     @torch.no_grad()
     def losses(
-        self, population: Population, timesteps: tuple[int, ...]
+        self, population: Population, timesteps: tuple[int, ...], rng: torch.Generator
     ) -> Float[Tensor, "n levels"]:
-        """The same where the network is; equal for all levels, as nothing is noised."""
+        """Layer-wise normalized reconstruction error of every run's last checkpoint; equal for all
+        levels, as nothing is noised."""
         clean = population.weights[last_of_each_run(population.records)]
         autoencoder = cast(NeuronAutoencoder, self.network)
         device = next(autoencoder.parameters()).device

@@ -26,9 +26,9 @@ from novelweights.generators.parts.diffusion import (
     sample_from_noise,
 )
 from novelweights.generators.parts.fitted import (
+    OfOneNetwork,
     Unconditional,
     load_network,
-    parameter_count,
     save_network,
 )
 from novelweights.generators.parts.settings import DiffusionSettings, require_at_least
@@ -181,10 +181,9 @@ class HyperDiffusion(DiffusionSettings):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedHyperDiffusion(Unconditional):
+class FittedHyperDiffusion(OfOneNetwork, Unconditional):
     """A trained denoiser and what its vectors mean."""
 
-    network: nn.Module
     scale: float
 
     def draw(
@@ -202,18 +201,9 @@ class FittedHyperDiffusion(Unconditional):
             )
         return weights / self.scale
 
-    @property
-    def parameters(self) -> int:
-        """Number of trained values."""
-        return parameter_count(self.network)
-
-    @property
-    def timesteps(self) -> int:
-        """Noise levels in all."""
-        return self.settings.timesteps
-
-    def loss(
-        self, population: Population, *, timesteps: tuple[int, ...], rng: torch.Generator
+    @torch.no_grad()
+    def losses(
+        self, population: Population, timesteps: tuple[int, ...], rng: torch.Generator
     ) -> Float[Tensor, "n levels"]:
         """Mean squared denoising error of every run's last checkpoint at each noise level.
 
@@ -221,14 +211,6 @@ class FittedHyperDiffusion(Unconditional):
         pairs; other runs get other noise, so that a mean does not hang on one draw.
         Lower on training than on held-out runs means memorization that distances may not show.
         """
-        with on_accelerator(self.network):
-            return self.losses(self.in_order(population), timesteps, rng)
-
-    @torch.no_grad()
-    def losses(
-        self, population: Population, timesteps: tuple[int, ...], rng: torch.Generator
-    ) -> Float[Tensor, "n levels"]:
-        """The same where the network is."""
         clean = self.scale * population.weights[last_of_each_run(population.records)]
         alphas = ddim_scheduler(self.timesteps).alphas_cumprod
         return denoising_errors(self.denoise, clean, timesteps, alphas, rng=rng)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from novelweights.errors import InputError
+from novelweights.generators.parts.training import on_accelerator
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import (
     Population,
@@ -85,6 +86,40 @@ class Unconditional(Fitted, ABC):
                 "wrong-option",
             )
         return self.sampled(self.draw(n, rng, progress))
+
+
+@dataclass(frozen=True, eq=False)
+class OfOneNetwork(Fitted, ABC):
+    """A fitted generator whose loss is that of one trained network."""
+
+    network: nn.Module
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values."""
+        return parameter_count(self.network)
+
+    @property
+    def timesteps(self) -> int:
+        """Noise levels in all."""
+        return self.settings.timesteps
+
+    def loss(
+        self, population: Population, *, timesteps: tuple[int, ...], rng: torch.Generator
+    ) -> Float[Tensor, "n levels"]:
+        """See `losses`.
+
+        Raises:
+            InputError: It holds other networks, or NaN, or lacks what the loss needs.
+        """
+        with on_accelerator(self.network):
+            return self.losses(self.in_order(population), timesteps, rng)
+
+    @abstractmethod
+    def losses(
+        self, population: Population, timesteps: tuple[int, ...], rng: torch.Generator
+    ) -> Float[Tensor, "n levels"]:
+        """The loss of every run's last checkpoint at each noise level, where the network is."""
 
 
 def require_network(population: Population, layout: WeightLayout, role: str) -> Population:
