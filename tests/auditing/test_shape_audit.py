@@ -11,7 +11,7 @@ from planted import audit
 from novelweights.auditing.judge.criteria import Verdict, Verdicts
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.result import AuditResult
-from novelweights.report.finding import Outcome
+from novelweights.report.claims import Outcome
 from novelweights.report.findings import paper_findings
 from novelweights.seeding import rng_for
 from novelweights.tasks.shapes import FieldShapes

@@ -10,7 +10,8 @@ from planted import Zoo, audit, copies, invented
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.result import AuditResult
-from novelweights.report.findings import Outcome, PaperFinding, paper_findings
+from novelweights.report.claims import Outcome
+from novelweights.report.findings import PaperFinding, paper_findings
 from novelweights.seeding import rng_for
 from novelweights.tasks.task import Measure
 

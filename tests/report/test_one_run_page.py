@@ -17,10 +17,9 @@ from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.measure.pictures import pictures
 from novelweights.auditing.result import AuditResult
 from novelweights.auditing.run_folder import describe_run, write_run
-from novelweights.report.finding import RULES, Outcome
-from novelweights.report.findings import paper_findings
+from novelweights.report.claims import SIMILARITY_MARGIN, Outcome
+from novelweights.report.findings import findings_on, one_run_findings, paper_findings
 from novelweights.report.one_run_figures import draw_entries, draw_one_run
-from novelweights.report.one_run_findings import findings_on, one_run_findings
 from novelweights.report.page import build_report
 from novelweights.report.run_folder import read_run_folder
 from novelweights.report.summary import Evaluation, summary
@@ -130,7 +129,7 @@ def test_matching_needs_both_accuracy_and_similarity(results):
         ]
         return replace(result, quantities=tuple(changed))
 
-    margin = RULES.similarity_margin
+    margin = SIMILARITY_MARGIN
     for lower, upper, outcome in (
         (-margin, margin, HOLDS),
         (-margin, 1.1 * margin, OPEN),

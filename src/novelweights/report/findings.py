@@ -1,265 +1,227 @@
-"""Whether each finding of the paper holds for the checkpoints of one audit, by its numbers alone.
+"""Whether each claim of the paper holds for the checkpoints of one audit, by its numbers alone."""
 
-The claims are the paper's in our words. Where the paper judges by eye, what is measured is ours;
-what decides is always ours (`finding.py`). Audits of one run are asked for others, in
-`one_run_findings.py`.
-"""
-
+import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.result import AuditResult
-from novelweights.report.finding import (
-    NOT_MEASURED,
-    RULES,
-    Outcome,
-    PaperFinding,
-    Rules,
-    Told,
-    gain_of,
-    less,
-    margin_of,
-    of_enough,
-    quality_name,
-    ratio_rule,
-    without_task,
+from novelweights.errors import count
+from novelweights.report import claims
+from novelweights.report.claims import Claim, Limits, Margins, Outcome
+from novelweights.report.run_folder import StoredVerdict
+from novelweights.report.tables import number, quantity_rows
+
+BASELINE_RATIOS = {
+    "center_ratio_average_16": "averages of 16",
+    "center_ratio_gaussian": "Gaussian draws",
+}
+GAINS = (
+    "advantage_over_noise",
+    "quality_difference_training",
+    "quality_difference_originals",
 )
+"""Differences of quality that are a gain where quality is better."""
 
 
-def paper_findings(
-    result: AuditResult, criteria: Mapping[str, Any], rules: Rules = RULES
-) -> list[PaperFinding]:
+class PaperFinding(NamedTuple):
+    """One finding of the paper, asked of an audit."""
+
+    claim: str
+    source: str
+    """Where the paper says it, and of which generators it does not."""
+    measured: str
+    """Numbers with intervals and n; or why there are none."""
+    rule: str
+    """What decides."""
+    outcome: Outcome
+
+
+def findings_on(result: AuditResult, verdict: StoredVerdict) -> list[PaperFinding]:
+    """The paper's findings that apply to these checkpoints, of one run or of many.
+
+    Args:
+        result: The numbers of an audit.
+        verdict: What it said, with the thresholds it used.
+    """
+    if verdict.has_few_runs(result):
+        return one_run_findings(result)
+    return paper_findings(result, verdict.criteria)
+
+
+def one_run_findings(result: AuditResult) -> list[PaperFinding]:
+    """The paper's findings on a generator that learned from steps of one run, in its order."""
+    audit = _Audit(result)
+    return [audit.asked(claim) for claim in claims.OF_ONE_RUN]
+
+
+def paper_findings(result: AuditResult, criteria: Mapping[str, Any]) -> list[PaperFinding]:
     """The paper's findings on these checkpoints, in the paper's order.
 
     Args:
         result: The numbers of an audit.
         criteria: The thresholds it used, by name.
-        rules: What decides.
     """
-    told = Told.of(result)
-    made = {"generated checkpoint": len(result.generated)}
-    trained = {"training checkpoint": len(result.training)}
-    fresh = {} if result.heldout is None else {"held-out run": len(result.heldout)}
-    noise = result.baselines.get("noise")
-    noised = {} if noise is None else {"noised run": len(set(noise.names))}
-    compared = [
-        (_nearly_identical(result, told, criteria, rules), made | (fresh or trained)),
-        (_nearer(result, told, rules), made | trained),
-        (nearer_than_fresh(result, told, rules), made | fresh),
-        (alike(result, told, rules), made | trained),
-        (_no_gain_over_noise(result, told, rules), made | noised),
-        (_works(result, told, rules), made | trained),
-    ]
-    *near, no_gain, works = (of_enough(finding, counts, rules) for finding, counts in compared)
-    beside = _works(result, told, rules, is_before_codec=False)
-    beside = of_enough(beside, made | trained, rules)
-    has_codec = _has_codec(result, told)
-    near = [_if_works(finding, beside, has_codec=has_codec) for finding in near]
-    return [*near, no_gain, works]
-
-
-def _if_works(finding: PaperFinding, works: PaperFinding, *, has_codec: bool) -> PaperFinding:
-    """A finding on nearness or overlap; samples that do not work cannot refute it.
-
-    Args:
-        finding: What they would refute.
-        works: Whether they work beside the checkpoints that they are compared with.
-        has_codec: Whether these are reconstructions.
-    """
+    audit = _Audit(result, float(criteria.get("gross_copy", DEFAULT_CRITERIA.gross_copy)))
+    has_codec = result.quality is not None and "quality_difference_originals" in audit.words
+    beside = audit.asked(claims.WORKS)
     who = "do not work (the last finding)"
     if has_codec:
         who = "work less well than the reconstructions they are compared with"
-    finding = finding._replace(rule=f"{finding.rule} Samples that {who} cannot refute it.")
-    if finding.outcome is not Outcome.FAILS or works.outcome is not Outcome.FAILS:
-        return finding
-    reason = "the samples do not work, so this says nothing about copying"
-    return finding._replace(measured=f"{finding.measured}; {reason}", outcome=Outcome.OPEN)
-
-
-def _nearly_identical(
-    result: AuditResult, told: Told, criteria: Mapping[str, Any], rules: Rules
-) -> PaperFinding:
-    radius = float(criteria.get("gross_copy", DEFAULT_CRITERIA.gross_copy))
-    whose = "held-out runs" if result.heldout is not None else "training checkpoints"
-    limits, measured = told.limits("gross_copy_share"), NOT_MEASURED
-    outcome = Outcome.OPEN
-    if limits is not None:
-        lower, upper = limits
-        measured = (
-            f"share within {radius:g} of the median distance of {whose}: "
-            f"{told.interval('gross_copy_share')} (n = {len(result.generated):,})"
+    near = []
+    for claim in (claims.IDENTICAL, claims.NEARER, claims.NEARER_THAN_HELDOUT, claims.ALIKE):
+        found = audit.asked(
+            replace(claim, rule=f"{claim.rule} Samples that {who} cannot refute it.")
         )
-        if lower > rules.nearly_all:
-            outcome = Outcome.HOLDS
-        elif upper < rules.nearly_all:
-            outcome = Outcome.FAILS
-    return PaperFinding(
-        "For nearly every generated checkpoint some training checkpoint is nearly identical.",
-        "figures 2, 11 and 12",
-        measured,
-        f"The paper judges by eye; nearly identical is here at most {radius:g} of the median "
-        f"distance of {whose}, a strict radius. Holds if the share's whole interval lies above "
-        f"{100 * rules.nearly_all:g}%, does not if below.",
-        outcome,
-    )
+        if found.outcome is beside.outcome is Outcome.FAILS:
+            reason = "the samples do not work, so this says nothing about copying"
+            measured = f"{found.measured}; {reason}"
+            found = found._replace(measured=measured, outcome=Outcome.OPEN)
+        near.append(found)
+    works = audit.asked(claims.WORKS_BEFORE_CODEC) if has_codec else beside
+    return [*near, audit.asked(claims.NO_GAIN), works]
 
 
-def _nearer(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
-    measured = NOT_MEASURED
-    limits = told.limits("distance_ratio_training")
-    if limits is not None:
-        measured = (
-            f"median distance {told.value('median_distance_generated')} against "
-            f"{told.value('median_distance_training')}: ratio "
-            f"{told.interval('distance_ratio_training')}; a sample is nearer with chance "
-            f"{told.value('nearer_probability_training')} "
-            f"(n = {len(result.generated):,} and {len(result.training):,})"
+@dataclass(frozen=True)
+class _Shown:
+    """A quantity in words."""
+
+    value: str = "unknown"
+    interval: str = "unknown"
+    """The value with its interval."""
+    n: str = "0"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class _Words(dict[str, Any]):
+    """What templates name."""
+
+    def __missing__(self, key: str) -> _Shown:
+        return _Shown()
+
+
+class _Audit:
+    """The numbers of an audit as findings ask for them."""
+
+    def __init__(self, result: AuditResult, radius: float = DEFAULT_CRITERIA.gross_copy) -> None:
+        self.result = result
+        self.known = {q.key: q for q in result.quantities if q.value is not None}
+        noise = result.baselines.get("noise")
+        counts = {
+            "generated checkpoint": len(result.generated),
+            claims.TRAINING: len(result.training),
+            claims.HELDOUT: None if result.heldout is None else len(result.heldout),
+            claims.NOISED: None if noise is None else len(noise),
+            claims.NOISED_RUN: None if noise is None else len(set(noise.names)),
+            claims.SCRATCH: None if result.from_scratch is None else len(result.from_scratch),
+        }
+        self.counts = {kind: n for kind, n in counts.items() if n is not None}
+        self.margins, margin, left_open = self._margins()
+        self.words = _Words(
+            radius=f"{radius:g}",
+            null="held-out runs" if claims.HELDOUT in self.counts else "training checkpoints",
+            n_generated=f"{len(result.generated):,}",
+            n_training=f"{len(result.training):,}",
+            n_heldout=f"{self.counts.get(claims.HELDOUT, 0):,}",
+            n_noise=f"{self.counts.get(claims.NOISED, 0):,}",
+            quality="quality" if result.quality is None else result.quality.name,
+            novelty="novelty" if result.novelty is None else result.novelty.name,
+            noised=_noised(result),
+            noise_note=result.baseline_notes.get("noise", "noise unknown"),
+            margin=margin,
+            left_open=left_open,
         )
-    return PaperFinding(
-        "Generated checkpoints are nearer to training checkpoints than these are to one another.",
-        "figure 4; not p-diff",
-        measured,
-        ratio_rule(rules),
-        less(limits, rules),
-    )
-
-
-def nearer_than_fresh(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
-    """Whether samples lie nearer to training than held-out runs do."""
-    measured, limits = "no held-out runs were given", None
-    if result.heldout is not None:
-        measured, limits = NOT_MEASURED, told.limits("distance_ratio")
-    if result.heldout is not None and limits is not None:
-        measured = (
-            f"median distance {told.value('median_distance_generated')} against "
-            f"{told.value('median_distance_heldout')}: ratio {told.interval('distance_ratio')}; "
-            f"a sample is nearer with chance {told.value('nearer_probability')} "
-            f"(n = {len(result.generated):,} and {len(result.heldout):,})"
+        for row in quantity_rows(self.known.values()):
+            self.words[row.key] = _Shown(row.value, f"{row.value} {row.interval}", row.n)
+        self.words["baseline_ratios"] = ", ".join(
+            f"{who} {self.words[key]}" for key, who in BASELINE_RATIOS.items() if key in self.words
         )
-    return PaperFinding(
-        "Generated checkpoints are nearer to training checkpoints than new runs of the recipe are.",
-        "figure 4, as concluded there; held-out runs are ours",
-        measured,
-        ratio_rule(rules),
-        less(limits, rules),
-    )
+
+    def asked(self, claim: Claim) -> PaperFinding:
+        """A finding; where nothing is shown, why."""
+        novelty = self.result.novelty
+        if claim.of_distance is not None and novelty is not None and novelty.higher_is_better:
+            claim = replace(claim.of_distance, rule=claim.rule, beside=claim.beside)
+        beside = claim.beside
+        if beside == claims.NULL:
+            beside = claims.HELDOUT if claims.HELDOUT in self.counts else claims.TRAINING
+        limits = [self._limits(key) for key in claim.keys]
+        measured, outcome = self._missing(beside, is_of_behavior=claim.is_of_behavior), Outcome.OPEN
+        if not measured and None in limits:
+            measured = claim.unmeasured
+        elif not measured:
+            key, text = claim.also
+            measured = f"{claim.measured}{text * (key in self.known)}".format_map(self.words)
+            outcome = claim.decide([one for one in limits if one is not None], self.margins)
+        kinds = ("generated checkpoint", beside)
+        few = [
+            count(n, kind)
+            for kind, n in self.counts.items()
+            if kind in kinds and n < claims.MIN_CHECKPOINTS
+        ]
+        if few:
+            reason = f"only {' and '.join(few)}, at least {claims.MIN_CHECKPOINTS} are needed"
+            measured = reason if measured == claims.NOT_MEASURED else f"{measured}; {reason}"
+            outcome = Outcome.OPEN
+        rule = claim.rule.format_map(self.words)
+        return PaperFinding(claim.claim, claim.source, measured, rule, outcome)
+
+    def _limits(self, key: str) -> Limits | None:
+        """The interval of a quantity, None where it has none; of gains in quality, up is better."""
+        one, quality = self.known.get(key), self.result.quality
+        if one is None or one.lower is None or one.upper is None:
+            return None
+        if key in GAINS and quality is not None and not quality.higher_is_better:
+            return Limits(-one.upper, -one.lower)
+        return Limits(one.lower, one.upper)
+
+    def _missing(self, beside: str, *, is_of_behavior: bool) -> str:
+        """What was not given, of what a finding needs; "" if all was."""
+        if is_of_behavior and self.result.quality is None:
+            return "no task was given"
+        if not beside or beside in self.counts:
+            return ""
+        why = self.result.baseline_notes.get("noise", "no noise baseline was made")
+        return {
+            claims.HELDOUT: "no held-out runs were given",
+            claims.SCRATCH: "no networks trained from scratch were given",
+        }.get(beside, f"noise could not be matched: {why}")
+
+    def _margins(self) -> tuple[Margins, str, str]:
+        """Differences that do not matter, and in words those of quality; 0 without a task."""
+        quality, novelty = self.result.quality, self.result.novelty
+        qualities = self.result.training.quality
+        value, words = 0.0, "0"
+        if quality is not None and qualities is not None:
+            value = claims.RELATIVE_MARGIN * abs(float(np.median(qualities)))
+            words = f"{number(value)} ({claims.RELATIVE_MARGIN:g} of training checkpoints' median)"
+            if quality.unit == "%":
+                value, words = claims.MARGIN, _points(claims.MARGIN)
+        open_value, open_words = value, words
+        gain = self._limits("quality_difference_training")
+        if gain is not None and not gain.lower <= 0 <= gain.upper:  # else nothing to explain
+            whole = abs(self.known["quality_difference_training"].value or 0.0)
+            if claims.LEFT_OPEN * whole < value:
+                open_value, open_words = claims.LEFT_OPEN * whole, _points(claims.LEFT_OPEN * whole)
+        units = ("" if novelty is None else novelty.unit, "" if quality is None else quality.unit)
+        if units != ("", "%"):
+            open_value = math.nan
+        return Margins(value, open_value, claims.SIMILARITY_MARGIN), words, open_words
 
 
-def alike(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
-    """Whether behavior is more like a training checkpoint's than that of these is."""
-    if result.novelty is not None and result.novelty.higher_is_better:
-        return _shaped_alike(result, result.novelty.name, told, rules)
-    measured, limits = without_task(result), None
-    if result.quality is not None:
-        limits = told.limits("disagreement_ratio")
-    if limits is not None:
-        measured = (
-            f"overlap {told.value('prediction_overlap_generated')} against "
-            f"{told.value('prediction_overlap_training')}: share predicted differently, ratio "
-            f"{told.interval('disagreement_ratio')} "
-            f"(n = {len(result.generated):,} and {len(result.training):,})"
-        )
-    return PaperFinding(
-        "Predictions overlap more with the nearest training checkpoint than those of training "
-        "checkpoints do with their nearest.",
-        "figure 5, table 2",
-        measured,
-        ratio_rule(rules),
-        less(limits, rules),
-    )
-
-
-def _shaped_alike(result: AuditResult, novelty: str, told: Told, rules: Rules) -> PaperFinding:
-    """The same for behavior that is compared by a distance."""
-    measured, limits = NOT_MEASURED, told.limits("novelty_ratio")
-    if limits is not None:
-        measured = (
-            f"median {novelty} {told.value('median_novelty_generated')} against "
-            f"{told.value('median_novelty_training')} among training checkpoints: ratio "
-            f"{told.interval('novelty_ratio')} "
-            f"(n = {len(result.generated):,} and {len(result.training):,})"
-        )
-    return PaperFinding(
-        "Shapes of generated checkpoints are nearer to that of a training checkpoint than those of "
-        "training checkpoints are to one another.",
-        "figure 5d",
-        measured,
-        ratio_rule(rules),
-        less(limits, rules),
-    )
-
-
-def _no_gain_over_noise(result: AuditResult, told: Told, rules: Rules) -> PaperFinding:
-    measured, gain = without_task(result), None
-    margin = margin_of(result, rules)
-    if result.quality is not None and "noise" not in result.baselines:
-        why = result.baseline_notes.get("noise", "no noise baseline was made")
-        measured = f"noise could not be matched: {why}"
-    elif result.quality is not None:
-        gain = gain_of(result, told, "advantage_over_noise")
-    outcome = Outcome.OPEN
-    if gain is not None:
-        n_noise = len(result.baselines["noise"])
-        measured = (
-            f"mean {quality_name(result)} {told.interval('advantage_over_noise')} over "
-            f"{_noised(result)} with noise that are as novel (n = {len(result.generated):,} and "
-            f"{n_noise:,}; {result.baseline_notes.get('noise', 'noise unknown')})"
-        )
-        if gain[0] > 0:
-            outcome = Outcome.FAILS
-        elif gain[1] <= margin.value:
-            outcome = Outcome.HOLDS
-    return PaperFinding(
-        "The generator does not outperform noise added to training checkpoints, at equal novelty.",
-        "figure 6; not p-diff",
-        measured,
-        "Does not hold if the gain's whole interval lies above 0; holds if it does not and "
-        f"excludes a gain above {margin.words}.",
-        outcome,
-    )
+def _points(value: float) -> str:
+    """A margin in percentage points."""
+    return f"{number(value)} percentage point{'s' * (value != 1)}"
 
 
 def _noised(result: AuditResult) -> str:
     """What noise was added to."""
-    chosen, has_codec = result.about.get("noise_from"), result.about.get("through_codec") is True
-    if isinstance(chosen, Mapping):
-        of = "reconstructions" if has_codec else "training checkpoints"
-        return f"chosen {of}"
-    return "reconstructions of training checkpoints" if has_codec else "training checkpoints"
-
-
-def _works(
-    result: AuditResult, told: Told, rules: Rules, *, is_before_codec: bool = True
-) -> PaperFinding:
-    measured, gain = without_task(result), None
-    margin, outcome = margin_of(result, rules), Outcome.OPEN
-    key, whose, codec, n = "quality_difference_training", "training", "", len(result.training)
-    if is_before_codec and _has_codec(result, told):  # a codec that ruins both proves nothing
-        key, whose, codec = "quality_difference_originals", "originals", " before the codec"
-        n = told.known["mean_quality_originals"].n
-    if result.quality is not None:
-        gain = gain_of(result, told, key)
-    if gain is not None:
-        measured = (
-            f"mean {quality_name(result)} {told.value('mean_quality_generated')} against "
-            f"{told.value(f'mean_quality_{whose}')}{codec}: difference {told.interval(key)} "
-            f"(n = {len(result.generated):,} and {n:,})"
-        )
-        if gain[0] >= -margin.value:
-            outcome = Outcome.HOLDS
-        elif gain[1] < -margin.value:
-            outcome = Outcome.FAILS
-    return PaperFinding(
-        "Generated checkpoints work about as well as training checkpoints.",
-        "figure 6, table 1 (G.pt)",
-        measured,
-        f"Holds if the interval excludes a loss of more than {margin.words}, does not if all "
-        "of it is such a loss.",
-        outcome,
-    )
-
-
-def _has_codec(result: AuditResult, told: Told) -> bool:
-    """Whether reconstructions stand in for training checkpoints, whose own quality is known."""
-    return result.quality is not None and "quality_difference_originals" in told.known
+    chosen = isinstance(result.about.get("noise_from"), Mapping)
+    if not result.through_codec:
+        return "chosen training checkpoints" if chosen else "training checkpoints"
+    return "chosen reconstructions" if chosen else "reconstructions of training checkpoints"

@@ -17,11 +17,11 @@ from novelweights.auditing.result import AuditResult, Quantity
 from novelweights.files import write_text
 from novelweights.report import controls, tables
 from novelweights.report.calibration import calibration_summary
+from novelweights.report.claims import Outcome
 from novelweights.report.figures import draw
-from novelweights.report.finding import Outcome
+from novelweights.report.findings import findings_on
 from novelweights.report.generalization_gap import has_noise_levels
 from novelweights.report.html import inline, template, write_figures
-from novelweights.report.one_run_findings import findings_on
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.shape_drawing import SHAPE_FIGURES, turnable
 from novelweights.report.style import VERDICT_COLORS, Drawing, groups_of

@@ -14,7 +14,7 @@ from novelweights.auditing.one_run.distances import DISTANCES
 from novelweights.auditing.one_run.measure import GROUP as ONE_RUN
 from novelweights.auditing.result import AuditResult, Quantity
 from novelweights.files import write_json, write_text
-from novelweights.report.one_run_findings import findings_on
+from novelweights.report.findings import findings_on
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.summary_page import AUDIT, PRINTED_FACTS, markdown
 from novelweights.report.tables import codec_told
