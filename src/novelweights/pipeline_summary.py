@@ -18,7 +18,7 @@ from novelweights.pipeline_folder import (
 )
 from novelweights.report.summary import Evaluation, audit_folder, write_summary
 from novelweights.report.summary_page import RECONSTRUCTION, STEERING
-from novelweights.reproduce.reported import REPORTED, PaperResult
+from novelweights.reproduce.reported import NOTHING_PRINTED, REPORTED
 
 ASKED: dict[str, type] = {
     **dict.fromkeys(("method", "zoo", "scale"), str),
@@ -39,34 +39,18 @@ def summarize(folder: Path) -> Path:
     asked = _asked(folder)
     method = method_named(asked["method"])
     published = method.scales.get("paper")
-    papers_own = {} if published is None else asdict(published)
-    model = _described(folder / "model" / "generator.json", papers_own)
-    printed = REPORTED.get(asked["method"], PaperResult("", {}))
+    papers_own = None if published is None else asdict(published)
+    model = _described(folder / "model" / "generator.json", papers_own or {})
     seconds, cores = read_stages(folder / STAGES)
     evaluation = Evaluation(
         settings=asked,
         generator=model,
-        changed=None
-        if published is None
-        else {
-            name: (model["settings"][name], value)
-            for name, value in papers_own.items()
-            if model["settings"][name] != value and name not in printed.unknown_settings
-        },
-        unknown={
-            name: model["settings"][name]
-            for name in printed.unknown_settings
-            if name in model["settings"]
-        },
-        recovered=printed.recovered_settings,
+        published=papers_own,
         seconds=seconds,
         cores=cores,
         steering=_study(folder, STEERING),
         reconstruction=_study(folder, RECONSTRUCTION),
-        paper_setting=printed.setting,
-        paper={key: (one.text, one.source) for key, one in printed.numbers.items()} or None,
-        parameters_note=printed.parameters_note,
-        counts_all_checkpoints=printed.counts_all_checkpoints,
+        printed=REPORTED.get(asked["method"], NOTHING_PRINTED),
         samplers=method.samplers,
     )
     return write_summary(folder, evaluation)

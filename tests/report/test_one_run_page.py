@@ -270,12 +270,10 @@ def test_the_summary_sets_the_papers_numbers_beside(folder):
         settings=dict.fromkeys(("method", "zoo", "scale"), "p-diff")
         | {"checkpoints": 120, "seed": 0},
         generator={"settings": {}, "parameters": 4_662_178, "training": {"rows": 120}},
-        changed=None,
+        published=None,
         seconds={},
         cores=None,
-        paper_setting=printed.setting,
-        paper={key: (one.text, one.source) for key, one in printed.numbers.items()},
-        parameters_note=printed.parameters_note,
+        printed=printed,
     )
     data = summary({"": read_run_folder(folder)}, evaluation)
     page = markdown(json.loads(json.dumps(data)))

@@ -11,7 +11,16 @@ from refused import refused
 from novelweights.report.run_folder import read_run_folder
 from novelweights.report.summary import Evaluation, summary, write_summary
 from novelweights.report.summary_page import markdown
+from novelweights.reproduce.reported import NOTHING_PRINTED, PaperResult, Printed
 
+PRINTED = PaperResult(
+    "MNIST, 10,228 runs",
+    {
+        "copied_share": Printed("99.9%", "table 9"),
+        "parameters": Printed("378M", "table 1"),
+        "values_in_training": Printed("81M", "appendix H"),
+    },
+)
 EVALUATION = Evaluation(
     settings={
         "method": "g-pt",
@@ -25,20 +34,15 @@ EVALUATION = Evaluation(
         "seed": 3,
     },
     generator={
-        "settings": {"steps": 200, "batch_size": 18, "width": 32},
+        "settings": {"steps": 200, "batch_size": 18, "width": 32, "ema_decay": 0.9, "dropout": 0.1},
         "training": {"rows": 1800},
         "parameters": 4_000_000,
         "values_in_training": 1_368_000,
     },
-    changed={"width": (32, 1536), "ema_decay": (0.9, 0.9999)},
+    published={"steps": 200, "width": 1536, "ema_decay": 0.9999, "dropout": 0.1},
     seconds={"zoo": 2.5, "fit": 40.25, "sample": 0.5, "audit": 9.75},
     cores=2,
-    paper_setting="MNIST, 10,228 runs",
-    paper={
-        "copied_share": ("99.9%", "table 9"),
-        "parameters": ("378M", "table 1"),
-        "values_in_training": ("81M", "appendix H"),
-    },
+    printed=PRINTED,
 )
 
 
@@ -76,7 +80,7 @@ def test_numbers_of_the_paper_stand_in_a_column_of_their_own(folder: Path) -> No
     page = written(folder)
     assert "paper (MNIST, 10,228 runs)" in page
     assert "| 200 | 99.9% (table 9) |" in page
-    alone = written(folder, replace(EVALUATION, paper=None))
+    alone = written(folder, replace(EVALUATION, printed=NOTHING_PRINTED))
     assert "paper (" not in alone
     assert "99.9%" not in alone
 
@@ -95,14 +99,15 @@ def test_the_papers_size_stands_beside_the_ratio_of_the_same_values(folder: Path
     run = read_run_folder(folder / "audit")
     about = {**run.result.about, "weights": 760}
     run = replace(run, result=replace(run.result, about=about))
-    of_all = replace(EVALUATION, counts_all_checkpoints=True)
+    of_all = replace(EVALUATION, printed=replace(PRINTED, counts_all_checkpoints=True))
     page, printed = markdown(summary({"": run}, of_all)), "(paper: 378M parameters for 81M values)"
     assert f"2.92 per value in all it learned from {printed}" in page
     assert page.count(printed) == 1
 
 
 def test_what_is_not_known_from_the_paper_is_not_told_as_the_papers(folder: Path) -> None:
-    page = written(folder, replace(EVALUATION, unknown={"dropout": 0.1}, recovered=("width",)))
+    printed = replace(PRINTED, unknown_settings=("dropout",), recovered_settings=("width",))
+    page = written(folder, replace(EVALUATION, printed=printed))
     assert (
         "ema_decay 0.9 (0.9999); in brackets the paper's (width is recovered from its parameter "
         "counts); not known from the paper: dropout 0.1\n" in page
@@ -155,7 +160,8 @@ def test_equal_files_give_equal_bytes(folder: Path) -> None:
 
 
 def test_no_cell_is_broken_by_its_text(folder: Path) -> None:
-    odd = replace(EVALUATION, paper={"copied_share": ("9|9\n<b>", "table 1")})
+    printed = PaperResult("", {"copied_share": Printed("9|9\n<b>", "table 1")})
+    odd = replace(EVALUATION, printed=printed)
     [line] = [line for line in written(folder, odd).splitlines() if "Copied share" in line]
     assert line.endswith("9\\|9 &lt;b> (table 1) |")
 
@@ -164,7 +170,9 @@ def test_what_is_not_known_is_left_out(runs: dict[str, Path], tmp_path: Path) ->
     shutil.copytree(runs["bare"], tmp_path / "audit")
     settings = {**EVALUATION.settings, "method": "noise", "checkpoints": 1}
     generator = {"settings": {"std": 0.1}, "parameters": None}
-    page = written(tmp_path, Evaluation(settings, generator, changed=None, seconds={}, cores=None))
+    page = written(
+        tmp_path, Evaluation(settings, generator, published=None, seconds={}, cores=None)
+    )
     assert "300 training runs\n" in page
     assert "generator: noise, scale smoke\n" in page
     assert "settings unlike the paper's: unknown" in page

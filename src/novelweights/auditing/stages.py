@@ -7,8 +7,10 @@ generators.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool
 
 from novelweights.auditing.controls.baselines import Baselines, paper_baselines
 from novelweights.auditing.controls.planting import measured_controls
@@ -19,6 +21,7 @@ from novelweights.auditing.judge.verdict import judge_checkpoints
 from novelweights.auditing.judge.warnings import audit_warnings
 from novelweights.auditing.measure.coverage import coverage, coverage_quantities
 from novelweights.auditing.measure.established import established_quantities
+from novelweights.auditing.measure.evidence import Evidence
 from novelweights.auditing.measure.generalization_gap import gap_quantities
 from novelweights.auditing.measure.measured import Clock, Measured, measured
 from novelweights.auditing.measure.originals import (
@@ -26,7 +29,7 @@ from novelweights.auditing.measure.originals import (
     costs_of_codec,
     recipe_warnings,
 )
-from novelweights.auditing.measure.quantities import Evidence, quantities
+from novelweights.auditing.measure.quantities import quantities
 from novelweights.auditing.measure.shape_quantities import shape_quantities
 from novelweights.auditing.one_run.from_scratch import from_scratch_quantities
 from novelweights.auditing.one_run.measure import all_steps, beside_baselines, one_run_quantities
@@ -44,6 +47,19 @@ N_CONTROL = 20
 """Checkpoints per control."""
 
 
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Generated checkpoints among held-out runs, and beside the paper's baselines."""
+
+    measured: Measured
+    p_values: Mapping[str, np.ndarray]
+    first: Bool[np.ndarray, " n"]
+    """False for generated checkpoints that repeat another."""
+    counted: Bool[np.ndarray, " n"]
+    """False for those that are no further evidence: they repeat another and copy nothing."""
+    baselines: Baselines
+
+
 def audit(
     inputs: AuditInputs, *, n_controls: int = N_CONTROL, clock: Clock | None = None
 ) -> AuditResult:
@@ -59,44 +75,43 @@ def audit(
             or networks from scratch that are training checkpoints.
     """
     clock = clock or Clock()
-    evidence = _compared(measured(prepare(inputs), clock), clock)
-    if evidence.measured.given.is_one_run:
-        return _audit_of_one_run(evidence, clock)
-    return _audit_of_runs(evidence, n_controls, clock)
+    compared = _compared(measured(prepare(inputs), clock), clock)
+    if compared.measured.given.is_one_run:
+        return _audit_of_one_run(compared, clock)
+    return _audit_of_runs(compared, n_controls, clock)
 
 
-def _audit_of_runs(evidence: Evidence, n_controls: int, clock: Clock) -> AuditResult:
+def _audit_of_runs(compared: Compared, n_controls: int, clock: Clock) -> AuditResult:
     """Where runs are independent: controls, and how many training checkpoints are reproduced."""
     controls = {}
     with clock.stage("controls"):
         if n_controls:
-            found, given = evidence.measured, evidence.measured.given
+            found, given = compared.measured, compared.measured.given
             controls = measured_controls(
                 found.reference, found.null, given.every_step, given.heldout, n_controls, given.seed
             )
-    common = _established(evidence.measured.given, clock)
+    common = _established(compared.measured.given, clock)
     with clock.stage("population numbers"):
-        numbers = [*_general(evidence), *_coverage(evidence), *_from_scratch(evidence)]
-        numbers += _further(evidence, common)
-    return _result(evidence, numbers, controls=controls)
+        numbers = [*_general(compared), *_coverage(compared), *_from_scratch(compared)]
+        numbers += _further(compared, common)
+    return _result(compared, numbers, controls=controls)
 
 
-def _audit_of_one_run(evidence: Evidence, clock: Clock) -> AuditResult:
+def _audit_of_one_run(compared: Compared, clock: Clock) -> AuditResult:
     """Where training checkpoints are steps of too few runs: nothing is identified, and numbers
     come from generated checkpoints, held-out runs and networks from scratch."""
-    given = evidence.measured.given
+    given = compared.measured.given
     common = _established(given, clock)
     with clock.stage("population numbers"):
-        numbers = [*_general(evidence), *_from_scratch(evidence)]
-        numbers += one_run_quantities(evidence.measured)
+        numbers = [*_general(compared), *_from_scratch(compared)]
+        numbers += one_run_quantities(compared.measured)
         if given.task is not None:
-            numbers += beside_baselines(evidence)
-        numbers += _further(evidence, common)
-    return _result(evidence, numbers, heldout_steps=all_steps(given))
+            numbers += beside_baselines(compared.measured, compared.baselines)
+        numbers += _further(compared, common)
+    return _result(compared, numbers, heldout_steps=all_steps(given))
 
 
-def _compared(found: Measured, clock: Clock) -> Evidence:
-    """Generated checkpoints among held-out runs, and beside the paper's baselines."""
+def _compared(found: Measured, clock: Clock) -> Compared:
     given = found.given
     with clock.stage("p-values among held-out runs"):
         spacing = float(np.median(found.null.fresh.distance))
@@ -109,7 +124,7 @@ def _compared(found: Measured, clock: Clock) -> Evidence:
         baselines = Baselines({}, {}, None)
         if given.task is not None:
             baselines = paper_baselines(found)
-    return Evidence(found, p_values, first, first | gross, baselines)
+    return Compared(found, p_values, first, first | gross, baselines)
 
 
 def _twin_p_values(given: Prepared, heldout: Population) -> np.ndarray:
@@ -142,32 +157,35 @@ def _established(given: Prepared, clock: Clock) -> EstablishedMeasures:
         )
 
 
-def _general(evidence: Evidence) -> list[Quantity]:
-    return quantities(evidence, rng=numpy_rng_for(evidence.measured.given.seed, "bootstrap"))
+def _general(compared: Compared) -> list[Quantity]:
+    found, given = compared.measured, compared.measured.given
+    noise = compared.baselines.found.get("noise")
+    evidence = Evidence.of(found, compared.p_values, compared.counted, noise)
+    return quantities(evidence, rng=numpy_rng_for(given.seed, "bootstrap"))
 
 
-def _coverage(evidence: Evidence) -> list[Quantity]:
+def _coverage(compared: Compared) -> list[Quantity]:
     """How many training checkpoints the replicas among the samples reproduce, and could."""
-    found = evidence.measured
+    found = compared.measured
     names = list(map(str, found.given.train.records.run))
     judged = judge_checkpoints(
-        found.scored, evidence.p_values, found.null.fresh, names, found.quality
+        found.scored, compared.p_values, found.null.fresh, names, found.quality
     )
     copies = np.array([verdict.origin is Verdict.REPLICA for verdict in judged])
     rows = found.scored.neighbor_rows[copies, 0]
     return coverage_quantities(coverage(rows, len(found.given.train)))
 
 
-def _from_scratch(evidence: Evidence) -> list[Quantity]:
-    found = evidence.measured
+def _from_scratch(compared: Compared) -> list[Quantity]:
+    found = compared.measured
     if found.from_scratch is None:
         return []
     return from_scratch_quantities(found.from_scratch, found.quality, seed=found.given.seed)
 
 
-def _further(evidence: Evidence, common: EstablishedMeasures) -> list[Quantity]:
+def _further(compared: Compared, common: EstablishedMeasures) -> list[Quantity]:
     """Sets of shapes, established measures, the generator's own losses, and before a codec."""
-    found, given = evidence.measured, evidence.measured.given
+    found, given = compared.measured, compared.measured.given
     numbers = []
     if isinstance(given.task, ShapeTask):
         rng = numpy_rng_for(given.seed, "bootstrap", "shapes")
@@ -186,15 +204,15 @@ def _further(evidence: Evidence, common: EstablishedMeasures) -> list[Quantity]:
     return numbers
 
 
-def _warnings(evidence: Evidence, numbers: Sequence[Quantity]) -> list[Note]:
+def _warnings(compared: Compared, numbers: Sequence[Quantity]) -> list[Note]:
     """What a reader must know beside the numbers."""
-    found, given = evidence.measured, evidence.measured.given
+    found, given = compared.measured, compared.measured.given
     warnings, quality, fresh = list(given.warnings), found.quality, found.heldout
     if found.originals is not None:
         beside = (fresh or found.training).quality
         margin = DEFAULT_CRITERIA.margin_of_mean(quality, beside)
         warnings += costs_of_codec(numbers, quality, margin)
-    warnings += audit_warnings(given, evidence.first, fresh)
+    warnings += audit_warnings(given, compared.first, fresh)
     if given.heldout is not None and fresh is not None:
         qualities = (found.training.quality, fresh.quality, quality)
         if found.originals is None:
@@ -206,21 +224,21 @@ def _warnings(evidence: Evidence, numbers: Sequence[Quantity]) -> list[Note]:
 
 
 def _result(
-    evidence: Evidence,
+    compared: Compared,
     numbers: Sequence[Quantity],
     *,
     controls: Mapping[str, Planted] | None = None,
     heldout_steps: AllSteps | None = None,
 ) -> AuditResult:
-    found, given = evidence.measured, evidence.measured.given
+    found, given = compared.measured, compared.measured.given
     layers = found.reference.layers
     return AuditResult(
         training=found.training,
         generated=found.generated,
         heldout=found.heldout,
-        baselines=evidence.baselines.found,
-        baseline_notes=evidence.baselines.notes,
-        p_values=evidence.p_values,
+        baselines=compared.baselines.found,
+        baseline_notes=compared.baselines.notes,
+        p_values=compared.p_values,
         quantities=tuple(numbers),
         distance=given.distance,
         quality=found.quality,
@@ -228,12 +246,12 @@ def _result(
         layers=layers.names if layers is not None else (),
         controls=controls or {},
         training_rows=given.training_rows,
-        counted=evidence.counted,
+        counted=compared.counted,
         all_training=_all_names(given.train, n_measured=len(found.training)),
         n_runs=given.n_runs,
         from_scratch=found.from_scratch,
         heldout_steps=heldout_steps,
-        warnings=tuple(_warnings(evidence, numbers)),
+        warnings=tuple(_warnings(compared, numbers)),
         about=_about(found),
     )
 

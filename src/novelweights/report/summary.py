@@ -18,71 +18,49 @@ from novelweights.report.findings import findings_on
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.summary_page import AUDIT, PRINTED_FACTS, markdown
 from novelweights.report.tables import codec_told
+from novelweights.reproduce.reported import NOTHING_PRINTED, PaperResult
 
 SUMMARY_PAGE, SUMMARY_DATA = "summary.md", "summary.json"
 SUMMARY_SCHEMA = 2
+
+
+def _of_each(prefix: str, *kinds: str) -> tuple[str, ...]:
+    """The keys of one quantity of several kinds of checkpoints."""
+    return tuple(f"{prefix}_{kind}" for kind in kinds)
+
+
 NUMBERS = (
-    "mean_quality_generated",
-    "mean_quality_training",
-    "mean_quality_originals",
-    "mean_quality_heldout",
-    "quality_difference_training",
-    "quality_difference_originals",
-    "median_distance_generated",
-    "median_distance_training",
-    "median_distance_heldout",
-    "mean_distance_generated",
-    "mean_distance_training",
-    "median_distance_generated_originals",
-    "median_distance_training_originals",
-    "median_distance_heldout_originals",
+    *_of_each("mean_quality", "generated", "training", "originals", "heldout"),
+    *_of_each("quality_difference", "training", "originals"),
+    *_of_each("median_distance", "generated", "training", "heldout"),
+    *_of_each("mean_distance", "generated", "training"),
+    *(f"median_distance_{kind}_originals" for kind in ("generated", "training", "heldout")),
     "distance_ratio_training",
     "distance_ratio",
-    "prediction_overlap_generated",
-    "prediction_overlap_training",
+    *_of_each("prediction_overlap", "generated", "training"),
     "disagreement_ratio",
     "novelty_ratio",
     "without_surface_generated",
-    "minimum_matching_distance_generated",
-    "minimum_matching_distance_training",
+    *_of_each("minimum_matching_distance", "generated", "training"),
     "one_nn_accuracy_generated",
     "advantage_over_noise",
     "copied_share",
 )
 """Quantities of the audit in the summary, in this order; the generalization gap follows."""
+BASELINES = ("average_16", "gaussian")
+ALL_KINDS = ("training", "generated", *BASELINES, "noise", "heldout")
 ONE_RUN_NUMBERS = (
-    "mean_quality_training",
-    "mean_quality_generated",
-    "mean_quality_average_16",
-    "mean_quality_gaussian",
-    "mean_quality_noise",
-    "mean_quality_heldout",
-    "mean_quality_from_scratch",
-    "quality_difference_training",
-    "quality_difference_average_16",
-    "quality_difference_gaussian",
+    *_of_each("mean_quality", *ALL_KINDS, "from_scratch"),
+    *_of_each("quality_difference", "training", *BASELINES),
     "advantage_over_noise",
-    "median_novelty_training",
-    "median_novelty_generated",
-    "median_novelty_average_16",
-    "median_novelty_gaussian",
-    "median_novelty_noise",
-    "median_novelty_heldout",
-    "novelty_difference_average_16",
-    "novelty_difference_gaussian",
-    "prediction_overlap_generated",
-    "prediction_overlap_training",
-    "prediction_overlap_heldout",
+    *_of_each("median_novelty", *ALL_KINDS),
+    *_of_each("novelty_difference", *BASELINES),
+    *_of_each("prediction_overlap", "generated", "training", "heldout"),
     *DISTANCES,
     "distance_ratio",
-    "center_ratio_generated",
-    "center_ratio_average_16",
-    "center_ratio_gaussian",
-    "center_ratio_heldout",
+    *_of_each("center_ratio", "generated", *BASELINES, "heldout"),
     "nearer_center_generated",
-    "spread_generated",
-    "spread_average_16",
-    "spread_gaussian",
+    *_of_each("spread", "generated", *BASELINES),
     "shift_generated",
     "weight_difference_generated",
 )
@@ -97,9 +75,8 @@ class Evaluation:
     """What was asked for: method, zoo, scale, counts and seed."""
     generator: Mapping[str, Any]
     """`generator.json` of the model folder."""
-    changed: Mapping[str, Sequence[Any]] | None
-    """Settings of the method that are not the paper's: [here, in the paper]; None: none of the
-    paper's is known."""
+    published: Mapping[str, Any] | None
+    """The paper's settings of the method; None: none is known."""
     seconds: Mapping[str, float]
     """Per stage."""
     cores: int | None
@@ -108,19 +85,8 @@ class Evaluation:
     """What the steering found, in a sentence; None: not done."""
     reconstruction: str | None = None
     """What the reconstructions show, in a sentence; None: not done."""
-    paper_setting: str = ""
-    """What the paper's numbers are of."""
-    paper: Mapping[str, Sequence[str]] | None = None
-    """[number as printed, source], by key of a quantity; None: the paper prints none."""
-    parameters_note: str = ""
-    """What to know of the number of parameters that the paper prints."""
-    counts_all_checkpoints: bool = False
-    """Whether the paper's number of values counts all the generator learned from; else the
-    checkpoints compared."""
-    unknown: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the method that are not known from the paper, as they are here."""
-    recovered: Sequence[str] = ()
-    """Settings that are known from the paper's parameter counts alone."""
+    printed: PaperResult = NOTHING_PRINTED
+    """What the paper prints of such a generator."""
     samplers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What each way to sample the generator changes in its settings; empty: there is one."""
 
@@ -165,7 +131,9 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
         "others", each with its name in "sampler".
     """
     first, *others = runs
-    run, paper = runs[first], evaluation.paper or {}
+    run, printed = runs[first], evaluation.printed
+    paper = {key: [one.text, one.source] for key, one in printed.numbers.items()}
+    here, published = evaluation.generator.get("settings") or {}, evaluation.published
     result, told = run.result, _told(run, paper)
     data = {
         "schema_version": SUMMARY_SCHEMA,
@@ -178,23 +146,29 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
         "distance": result.distance.name,
         "generator": _generator(result, evaluation.generator),
         "settings_not_of_the_paper": None
-        if evaluation.changed is None
-        else {name: list(pair) for name, pair in evaluation.changed.items()},
-        "settings_not_known": dict(evaluation.unknown),
-        "settings_recovered": list(evaluation.recovered),
+        if published is None
+        else {
+            name: [here[name], value]
+            for name, value in published.items()
+            if here[name] != value and name not in printed.unknown_settings
+        },
+        "settings_not_known": {
+            name: here[name] for name in printed.unknown_settings if name in here
+        },
+        "settings_recovered": list(printed.recovered_settings),
         "versions": dict(run.manifest.versions),
         "git_commit": run.manifest.git_commit,
         "seconds": dict(evaluation.seconds),
         "cores": evaluation.cores,
         **told,
-        "paper": None
-        if evaluation.paper is None
-        else {
-            "setting": evaluation.paper_setting,
-            "counts_all_checkpoints": evaluation.counts_all_checkpoints,
-            **{key: list(paper[key]) for key in PRINTED_FACTS if key in paper},
-            **({"note": evaluation.parameters_note} if evaluation.parameters_note else {}),
-        },
+        "paper": {
+            "setting": printed.setting,
+            "counts_all_checkpoints": printed.counts_all_checkpoints,
+            **{key: paper[key] for key in PRINTED_FACTS if key in paper},
+            **({"note": printed.parameters_note} if printed.parameters_note else {}),
+        }
+        if paper
+        else None,
         "findings": _findings(run),
         "steering": evaluation.steering,
         "reconstruction": evaluation.reconstruction,
@@ -239,7 +213,7 @@ def _told(run: RunFolder, paper: Mapping[str, Sequence[str]]) -> dict[str, Any]:
                 "level": quantity.level,
                 "n": quantity.n,
                 "unit": quantity.unit,
-                "paper": list(paper[quantity.key]) if quantity.key in paper else None,
+                "paper": paper.get(quantity.key),
             }
             for quantity in _shown(result)
         ],

@@ -37,6 +37,7 @@ class PaperResult:
     """Settings recovered from the parameter counts that the paper prints."""
 
 
+NOTHING_PRINTED = PaperResult("", {})
 REPORTED: Mapping[str, PaperResult] = {
     "g-pt": PaperResult(
         "MNIST, 10,228 runs",

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from novelweights.auditing.lint.rows import Finding, Named, Severity, check_rows, finding
+from novelweights.auditing.lint import rows
+from novelweights.auditing.lint.rows import Finding, Named, Severity
 from novelweights.auditing.lint.runs import check_heldout, check_independence, check_shared_runs
 from novelweights.errors import count
 from novelweights.readers import PLAIN
@@ -78,7 +79,7 @@ def lint_folder(folder: Path, *, heldout: Path | None = None, reading: Reading =
         findings += lint(train)
     if fresh is not None:
         held = _named(fresh)
-        others = [*_files(fresh), *(check_rows(held) if held is not None else ())]
+        others = [*_files(fresh), *(rows.check_rows(held) if held is not None else ())]
         findings += [replace(found, what=f"held-out: {found.what}") for found in others]
         if train is not None and held is not None:
             findings += check_heldout(_training(train), held)
@@ -96,7 +97,7 @@ def lint(checkpoints: Named | Population) -> tuple[Finding, ...]:
     named = checkpoints if isinstance(checkpoints, Named) else Named.rows_of(checkpoints)
     if not len(named):
         return ()
-    findings = list(check_rows(named))
+    findings = list(rows.check_rows(named))
     train, held = _training(named), _split(named, "heldout")
     findings += check_independence(train)
     if len(held) and len(train) < len(named):
@@ -125,7 +126,7 @@ def _named(examined: Examined) -> Named | None:
 def _files(examined: Examined) -> Iterator[Finding]:
     """What is wrong with files."""
     if examined.unsafe:
-        yield finding(
+        yield rows.error(
             "unsafe-files",
             f"{count(len(examined.unsafe), 'file')} refused: needs code to be read, and a pickle "
             "can run anything",
@@ -133,21 +134,21 @@ def _files(examined: Examined) -> Iterator[Finding]:
             "save the state dict alone: torch.save(model.state_dict(), path)",
         )
     if examined.damaged:
-        yield finding(
+        yield rows.error(
             "damaged-files",
             f"{count(len(examined.damaged), 'file')} damaged, changed or no checkpoint",
             [f"{name} ({reason})" for name, reason in examined.damaged.items()],
             "restore them from a copy, or leave them out",
         )
     if examined.foreign:
-        yield finding(
+        yield rows.error(
             "other-files",
             f"{count(len(examined.foreign), 'file')} of another architecture than most",
             [f"{name} ({difference})" for name, difference in examined.foreign.items()],
             "keep checkpoints of one architecture in one folder",
         )
     if examined.broken_foreign:
-        yield finding(
+        yield rows.error(
             "not-finite-weights",
             "NaN or infinite weights in files of another architecture",
             examined.broken_foreign,
@@ -155,20 +156,20 @@ def _files(examined: Examined) -> Iterator[Finding]:
         )
     for kind, names in sorted(examined.dtypes.items()):
         if kind == "float64":
-            yield finding(
+            yield rows.note(
                 "double-precision",
                 f"{count(len(names), 'file')} in float64: read as float32",
                 names,
             )
         elif kind != "float32":
-            yield finding(
+            yield rows.warning(
                 "rounded-files",
                 f"{count(len(names), 'file')} in {kind}: rounding is a part of every distance",
                 names,
                 "save float32, and the same kind for training, held-out and generated checkpoints",
             )
     if examined.passed_over:
-        yield finding(
+        yield rows.note(
             "passed-over",
             f"{count(len(examined.passed_over), 'file')} of other kinds not read",
             examined.passed_over,

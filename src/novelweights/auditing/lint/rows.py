@@ -6,6 +6,7 @@ The parts of `lint` that need no distances between checkpoints. Source: ours.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ class Finding:
     """One thing that is wrong, where, and what to do."""
 
     code: str
-    """A key of `SEVERITIES` and of the codes of warnings."""
+    """One of `WARNINGS`."""
     severity: Severity
     what: str
     remedy: str = ""
@@ -72,47 +73,14 @@ class Named:
         return [self.names[row] for row in rows.tolist()]
 
 
-SEVERITIES = {
-    Severity.ERROR: (
-        "not-finite-weights",
-        "constant-weights",
-        "equal-runs",
-        "other-heldout",
-        "leaked-heldout",
-        "shared-runs",
-        "unsafe-files",
-        "damaged-files",
-        "other-files",
-    ),
-    Severity.WARNING: (
-        "constant-parameter",
-        "dead-units",
-        "outlying-norm",
-        "near-duplicates",
-        "chained-runs",
-        "reordered-copies",
-        "single-run",
-        "rounded-files",
-    ),
-    Severity.NOTE: (
-        "unknown-dead-units",
-        "outlying-score",
-        "shared-start",
-        "equal-steps",
-        "some-runs",
-        "unknown-reordered",
-        "double-precision",
-        "passed-over",
-    ),
-}
-"""Codes of findings."""
-_SEVERITY_OF = {code: severity for severity, codes in SEVERITIES.items() for code in codes}
-
-
-def finding(code: str, what: str, names: Sequence[str] = (), remedy: str = "") -> Finding:
+def finding(
+    severity: Severity, code: str, what: str, names: Sequence[str] = (), remedy: str = ""
+) -> Finding:
     """A finding with its first few names."""
-    severity = _SEVERITY_OF[code]
     return Finding(code, severity, what, remedy, len(names), tuple(names[:SHOWN]))
+
+
+error, warning, note = (partial(finding, severity) for severity in Severity)
 
 
 def check_rows(named: Named) -> Iterator[Finding]:
@@ -121,7 +89,7 @@ def check_rows(named: Named) -> Iterator[Finding]:
     finite, low, high, norms = scan(population.weights)
     bad = np.flatnonzero(~finite)
     if len(bad):
-        yield finding(
+        yield error(
             "not-finite-weights",
             f"{count(len(bad), 'checkpoint')} with NaN or infinite weights",
             named.of(bad),
@@ -131,7 +99,7 @@ def check_rows(named: Named) -> Iterator[Finding]:
     for value, mask in (("zeros", constant & (low == 0)), ("one value", constant & (low != 0))):
         rows = np.flatnonzero(mask)
         if len(rows):
-            yield finding(
+            yield error(
                 "constant-weights",
                 f"{count(len(rows), 'checkpoint')} with nothing but {value}",
                 named.of(rows),
@@ -179,7 +147,7 @@ def _flat_parameters(named: Named, rows: np.ndarray) -> Iterator[Finding]:
         flat = state[name].reshape(len(rows), -1)
         found = rows[(flat.amin(1) == flat.amax(1)).numpy()]
         if len(found):
-            yield finding(
+            yield warning(
                 "constant-parameter",
                 f"{name} is constant in {count(len(found), 'checkpoint')}",
                 named.of(found),
@@ -194,7 +162,7 @@ def _dead_units(named: Named, rows: np.ndarray) -> Iterator[Finding]:
     symmetry = population.info.symmetry
     if symmetry is None:
         text = "dead units were not looked for: which weights belong to one neuron is not known"
-        yield finding("unknown-dead-units", text)
+        yield note("unknown-dead-units", text)
         return
     state = population.layout.unflatten(population.weights[torch.from_numpy(rows)])
     for group, neurons in sorted(symmetry.sizes(population.layout).items()):
@@ -217,7 +185,7 @@ def _dead_units(named: Named, rows: np.ndarray) -> Iterator[Finding]:
         dead = torch.stack(silent).any(dim=0).sum(dim=1).numpy()
         found = np.flatnonzero(dead)
         if len(found):
-            yield finding(
+            yield warning(
                 "dead-units",
                 f"{count(int(dead.sum()), 'dead unit')} of {group} (no incoming or no outgoing "
                 f"weights) in {count(len(found), 'checkpoint')}",
@@ -242,12 +210,12 @@ def _outliers(
     middle = float(np.median(scaled))
     off = np.abs(scaled - middle)
     floor = LEAST_SPREAD if seen.min() > 0 else LEAST_SPREAD * abs(middle)
-    found = off > OUTLIER * max(1.4826 * float(np.median(off)), floor)
-    if found.any():
-        yield finding(
+    far = off > OUTLIER * max(1.4826 * float(np.median(off)), floor)
+    if far.any():
+        yield (warning if code == "outlying-norm" else note)(
             code,
-            f"{count(int(found.sum()), 'checkpoint')} far outside the others in {what} "
+            f"{count(int(far.sum()), 'checkpoint')} far outside the others in {what} "
             f"(median {np.median(seen):.4g})",
-            [f"{named.names[row]}: {values[row]:.4g}" for row in rows[found]],
+            [f"{named.names[row]}: {values[row]:.4g}" for row in rows[far]],
             "another recipe, or training that failed? All runs of an audit must share one recipe",
         )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from novelweights.auditing.lint.rows import Finding, Named, finding, scan, trained_rows
+from novelweights.auditing.lint.rows import Finding, Named, error, note, scan, trained_rows, warning
 from novelweights.auditing.measure.leakage import LEAKED
 from novelweights.errors import count
 from novelweights.metrics.alignment import alignment_of_learned, pair_distances
@@ -41,7 +41,7 @@ def check_independence(named: Named) -> Iterator[Finding]:
     apart = [rows for rows in repeated if len(set(runs[rows])) > 1]
     inside = [rows for rows in repeated if len(set(runs[rows])) == 1]
     if apart:
-        yield finding(
+        yield error(
             "equal-runs",
             f"{count(len(apart), 'checkpoint')} under several runs, "
             f"{sum(map(len, apart))} times in all",
@@ -49,13 +49,13 @@ def check_independence(named: Named) -> Iterator[Finding]:
             "keep one of each: copies make the runs look more than they are",
         )
     if starts:
-        yield finding(
+        yield note(
             "shared-start",
             f"{count(len(starts), 'initialization')} shared by several runs",
             [" = ".join(named.of(rows[:3])) for rows in starts],
         )
     if inside:
-        yield finding(
+        yield note(
             "equal-steps",
             f"{count(len(inside), 'checkpoint')} under several steps of one run",
             [" = ".join(named.of(rows[:3])) for rows in inside],
@@ -65,7 +65,7 @@ def check_independence(named: Named) -> Iterator[Finding]:
     last = last_of_each_run(named.population.records)
     one_each = np.array([row for row in last if row not in extra], dtype=np.int64)
     if len(one_each) > MOST_RUNS:
-        yield finding(
+        yield note(
             "some-runs",
             f"distances were looked at among the first {MOST_RUNS} of {len(one_each)} runs",
         )
@@ -87,7 +87,7 @@ def _related_runs(named: Named) -> Iterator[Finding]:
         spread = pair_distances(members[:1].expand_as(members), members).max()
         (near if spread <= NEARLY_EQUAL * scale else chains).append(rows)
     if near:
-        yield finding(
+        yield warning(
             "near-duplicates",
             f"{count(len(near), 'set')} of nearly equal checkpoints (within {NEARLY_EQUAL:.0%} of "
             "the distance between runs)",
@@ -95,7 +95,7 @@ def _related_runs(named: Named) -> Iterator[Finding]:
             "one run saved twice, or rounded? Keep one of each",
         )
     if chains:
-        yield finding(
+        yield warning(
             "chained-runs",
             f"{sum(map(len, chains))} checkpoints of different runs, by the records, lie as near "
             f"as steps of one run: {count(len(chains), 'chain')}",
@@ -116,7 +116,7 @@ def _reordered(named: Named, scale: float) -> Iterator[Finding]:
         return
     if n**2 > MOST_ALIGNED_PAIRS:
         text = f"networks with reordered neurons were not looked for among {n} runs: too many"
-        yield finding("unknown-reordered", text)
+        yield note("unknown-reordered", text)
         return
     weights = population.learned
     found = nearest(weights, weights, exclude=np.eye(n, dtype=bool), alignment=alignment)
@@ -127,7 +127,7 @@ def _reordered(named: Named, scale: float) -> Iterator[Finding]:
     ]
     pairs = sorted({(min(pair), max(pair)) for pair in pairs})
     if pairs:
-        yield finding(
+        yield warning(
             "reordered-copies",
             f"{count(len(pairs), 'pair')} of one network with its neurons in another order",
             [f"{named.names[i]} = {named.names[j]}" for i, j in pairs],
@@ -144,7 +144,7 @@ def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
         return
     trained, fresh = train.population, heldout.population.in_order_of(train.population.layout)
     if fresh.layout != trained.layout:
-        yield finding(
+        yield error(
             "other-heldout",
             f"the held-out checkpoints are of another architecture ({fresh.layout.size} weights, "
             f"training {trained.layout.size})",
@@ -163,7 +163,7 @@ def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
     leaked = _shared_rows(trained, fresh)
     leaked |= dict(zip(ends[near].tolist(), found.rows[near, 0].tolist(), strict=True))
     if leaked:
-        yield finding(
+        yield error(
             "leaked-heldout",
             f"{count(len(leaked), 'held-out checkpoint')} found in training, or nearly",
             [f"{heldout.names[i]} = {train.names[j]}" for i, j in sorted(leaked.items())],
@@ -186,7 +186,7 @@ def check_shared_runs(train: Named, heldout: Named) -> Iterator[Finding]:
     """Runs with checkpoints on both sides."""
     both = sorted(set(train.population.records.run) & set(heldout.population.records.run))
     if both:
-        yield finding(
+        yield error(
             "shared-runs",
             f"{count(len(both), 'run')} with checkpoints both in training and held out",
             [f"run {run}" for run in both],
@@ -195,7 +195,7 @@ def check_shared_runs(train: Named, heldout: Named) -> Iterator[Finding]:
 
 
 def _one_run(what: str) -> Finding:
-    return finding(
+    return warning(
         "single-run",
         f"{what}: copies cannot be told from its other steps",
         remedy="an audit will answer not identifiable; add checkpoints of other runs",

@@ -3,15 +3,13 @@
 DESIGN section 5. Intervals of medians and means are bootstraps by run; shares have exact limits.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial, reduce
 
 import numpy as np
 import torch
-from jaxtyping import Bool
 
-from novelweights.auditing.controls.baselines import Baselines, noise_parents
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.judge.statistics import (
     mean,
@@ -21,8 +19,7 @@ from novelweights.auditing.judge.statistics import (
     smallest_detectable,
 )
 from novelweights.auditing.measure.estimates import TINY, Estimate, estimate, share_of
-from novelweights.auditing.measure.measured import Measured
-from novelweights.auditing.measure.terms import Terms
+from novelweights.auditing.measure.evidence import Evidence
 from novelweights.auditing.measures import SHARES
 from novelweights.auditing.result import SHARE, Measurements, Quantity
 from novelweights.metrics.agreement import expected_iou
@@ -30,77 +27,11 @@ from novelweights.tasks.task import Measure
 
 BEYOND = 1e12
 """A larger ratio had 0 for its denominator."""
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What the numbers are made of."""
-
-    measured: Measured
-    p_values: Mapping[str, np.ndarray]
-    """Of the generated checkpoints among held-out runs."""
-    first: Bool[np.ndarray, " n"]
-    """False for generated checkpoints that repeat another."""
-    counted: Bool[np.ndarray, " n"]
-    """False for those that are no further evidence: they repeat another and copy nothing."""
-    baselines: Baselines
-
-    @cached_property
-    def terms(self) -> Terms:
-        """What populations are called."""
-        return Terms(self.measured.given.is_one_run, self.measured.heldout is not None)
-
-    @property
-    def training(self) -> Measurements:
-        """Training checkpoints, each against the others."""
-        return self.measured.training
-
-    @property
-    def generated(self) -> Measurements:
-        """The generated checkpoints."""
-        return self.measured.generated
-
-    @property
-    def null(self) -> Measurements:
-        """Held-out runs; without them the training checkpoints."""
-        return self.measured.null.fresh
-
-    @property
-    def n_training(self) -> int:
-        """Training checkpoints in all."""
-        return len(self.measured.given.train)
-
-    @property
-    def quality(self) -> Measure | None:
-        """The task's."""
-        return self.measured.quality
-
-    @property
-    def novelty(self) -> Measure | None:
-        """The task's."""
-        return self.measured.novelty
-
-    @property
-    def groups(self) -> dict[str, tuple[str, Measurements]]:
-        """The populations of runs, by their part of a key: name and measurements."""
-        found = {
-            "generated": ("generated", self.generated),
-            "training": ("training", self.training),
-        }
-        return found | ({"heldout": ("held-out", self.null)} if self.terms.has_heldout else {})
-
-    @property
-    def beside(self) -> str:
-        """What is drawn again where samples are compared with others."""
-        return "beside heldout" if self.terms.has_heldout else "generated"
-
-    @property
-    def n_beside(self) -> int | None:
-        """Independent units behind such a number, of one run; None: of many, said by itself."""
-        if not self.terms.is_one_run:
-            return None
-        n = len(self.generated)
-        return min(n, len(self.null)) if self.terms.has_heldout else n
+ONE_RUN_LABELS = {
+    "copied_share": "Nearer to the training run than held-out runs",
+    "aligned_share": "More aligned with the training run than held-out runs",
+}
+"""What identifies no copies is not called so."""
 
 
 def quantities(evidence: Evidence, *, rng: np.random.Generator) -> list[Quantity]:
@@ -108,8 +39,8 @@ def quantities(evidence: Evidence, *, rng: np.random.Generator) -> list[Quantity
     found = [*_nearness(evidence, rng), *_shares(evidence)]
     if evidence.quality is not None and evidence.novelty is not None:
         found += _behavior(evidence, evidence.quality, evidence.novelty, rng)
-        if "noise" in evidence.baselines.found:
-            found.append(_over_noise(evidence, evidence.quality, evidence.novelty, rng))
+        if evidence.noise is not None:
+            found.append(_over_noise(evidence, evidence.noise, rng))
     return [*found, _never_nearest(evidence), *_as_in_the_paper(evidence, rng)]
 
 
@@ -125,19 +56,31 @@ def _ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.asarray(median(one) / np.maximum(median(other), TINY))
 
 
-def _summary(
-    terms: Terms,
-    kind: str,
-    statistic: Callable[[np.ndarray], np.ndarray],
-    values: np.ndarray,
+def _of_each(
+    evidence: Evidence,
     rng: np.random.Generator,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    column: str,
     *words: str,
     unit: str = "",
     least: int = 1,
-) -> Quantity:
-    """A mean or median over checkpoints of one kind; words are key, label and definition."""
-    found = estimate(statistic, values, rng=rng, least=least)
-    return terms.of(kind, found.quantity(*words, unit=unit))
+    kinds: Sequence[str] = ("generated", "training", "heldout"),
+) -> Iterator[Quantity]:
+    """A mean or median over the checkpoints of each kind that has this column.
+
+    Words are key, label and definition; {kind} in them is the part of a key, {name} the name of the
+    population, {another} says which training checkpoints count for one, {units} those of distances.
+    """
+    terms, groups = evidence.terms, evidence.groups
+    for kind in (kind for kind in kinds if kind in groups):
+        name, found = groups[kind]
+        values = getattr(found, column)
+        if values is not None:
+            marks = {"{kind}": kind, "{name}": name, "{another}": terms.another(kind)}
+            marks["{units}"] = terms.in_weight_units(kind)
+            said = [reduce(lambda text, pair: text.replace(*pair), marks.items(), w) for w in words]
+            one = estimate(statistic, values, rng=rng, least=least)
+            yield terms.of(kind, one.quantity(*said, unit=unit))
 
 
 def _compared(
@@ -156,33 +99,29 @@ def _compared(
 
 
 def _nearness(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quantity]:
-    terms, training, null = evidence.terms, evidence.training, evidence.null
+    terms, training = evidence.terms, evidence.training
     whom = terms.training
     if len(training) < evidence.n_training:
         whom = f"{len(training):,} of the {terms.training}, drawn at random"
-    whose = {
-        "generated": "generated checkpoints",
-        "heldout": "held-out runs",
-        "training": f"{whom}, {terms.each},",
-    }
-    for kind in (kind for kind in whose if kind in evidence.groups):
-        name, findings = evidence.groups[kind]
-        yield _summary(
-            terms,
-            kind,
-            median,
-            findings.distance,
+    for kind, whose in (
+        ("generated", "generated checkpoints"),
+        ("heldout", "held-out runs"),
+        ("training", f"{whom}, {terms.each},"),
+    ):
+        yield from _of_each(
+            evidence,
             rng,
-            f"median_distance_{kind}",
-            f"Median distance, {name} to training",
-            f"Median over {whose[kind]} of the declared distance to the nearest training "
-            f"checkpoint. {terms.in_weight_units(kind)}",
+            median,
+            "distance",
+            "median_distance_{kind}",
+            "Median distance, {name} to training",
+            f"Median over {whose} of the declared distance to the nearest training checkpoint. "
+            "{units}",
+            kinds=(kind,),
         )
     if terms.has_heldout and not terms.is_one_run:  # distances of steps are not of runs
-        compared, before = (null.distance, training.distance), ""
-        originals = evidence.measured.originals
-        if originals is not None and originals.distances is not None:
-            compared, before = originals.distances, ", all before the codec"
+        compared = evidence.before_codec or (evidence.null.distance, training.distance)
+        before = "" if evidence.before_codec is None else ", all before the codec"
         yield Quantity(
             key="recipe_p_value",
             label="Held-out against training runs, p-value",
@@ -198,7 +137,7 @@ def _nearness(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quantity
 def _beside_null(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quantity]:
     """Distances of samples beside those of held-out runs, or of what stands in for them."""
     terms = evidence.terms
-    scored, null = evidence.measured.scored.distance, evidence.null.distance
+    scored, null = evidence.scored.distance, evidence.null.distance
     ratio, chance = "Median distance, generated over fresh", "a sample is nearer than a fresh run"
     unit, how = "1: as far as fresh runs.", ""
     if terms.is_fixed:
@@ -208,7 +147,7 @@ def _beside_null(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quant
         unit = "1: as far as these; how far fresh runs lie is not known. Each sample is compared "
         unit += f"with {all_but_one}."
         how = f"each sample against {all_but_one}; "
-    n = evidence.n_beside or len(scored)
+    n = evidence.n_beside
     yield _compared(_ratio, scored, null, rng, is_fixed=terms.is_fixed, n=n).quantity(
         "distance_ratio",
         ratio,
@@ -246,13 +185,6 @@ def _beside_null(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quant
         f"Share of generated checkpoints whose distance is at most {limit:g} of the median for "
         f"{terms.fresh}. Clopper-Pearson limits.",
     )
-
-
-ONE_RUN_LABELS = {
-    "copied_share": "Nearer to the training run than fresh runs",
-    "aligned_share": "More aligned with the training run than fresh runs",
-}
-"""What identifies no copies is not called so."""
 
 
 def _shares(evidence: Evidence) -> Iterator[Quantity]:
@@ -322,73 +254,66 @@ def _behavior(
     evidence: Evidence, quality: Measure, novelty: Measure, rng: np.random.Generator
 ) -> Iterator[Quantity]:
     """What checkpoints do: how well, how newly, and how like the nearest training checkpoint."""
-    terms, generated, null = evidence.terms, evidence.generated, evidence.null
-    name = {kind: name for kind, (name, _) in evidence.groups.items()}
-    measured = {kind: findings for kind, (_, findings) in evidence.groups.items()}
-    for kind, findings in measured.items():
-        yield _summary(
-            terms,
-            kind,
-            mean,
-            _of(findings.quality),
-            rng,
-            f"mean_quality_{kind}",
-            f"Mean {quality.name}, {name[kind]}",
-            f"Mean {quality.name} of {name[kind]} checkpoints. {quality.definition}".strip(),
-            unit=quality.unit,
-        )
-    g, h = _of(generated.quality), _of(null.quality)
-    others = "held-out runs" if terms.has_heldout else terms.training
-    n = evidence.n_beside or len(g)
-    yield _compared(_difference, g, h, rng, is_fixed=terms.is_fixed, n=n).quantity(
+    terms, generated = evidence.terms, evidence.generated
+    of_each = partial(_of_each, evidence, rng)
+    yield from of_each(
+        mean,
+        "quality",
+        "mean_quality_{kind}",
+        f"Mean {quality.name}, {{name}}",
+        f"Mean {quality.name} of {{name}} checkpoints. {quality.definition}".strip(),
+        unit=quality.unit,
+    )
+    g, h = _of(generated.quality), _of(evidence.null.quality)
+    others, fixed = "held-out runs" if terms.has_heldout else terms.training, terms.is_fixed
+    yield _compared(_difference, g, h, rng, is_fixed=fixed, n=evidence.n_beside).quantity(
         "quality_difference",
-        f"{quality.name.capitalize()}, generated less "
-        + ("training, 90%" if terms.is_fixed else "fresh"),
+        f"{quality.name.capitalize()}, generated less {'training, 90%' if fixed else 'fresh'}",
         f"Difference of mean {quality.name}, generated less {others}.",
         unit=quality.unit_of_difference,
         level=0.90,
     )
-    for kind, findings in measured.items():
-        yield _summary(
-            terms,
-            kind,
-            median,
-            _of(findings.novelty),
-            rng,
-            f"median_novelty_{kind}",
-            f"Median {novelty.name}, {name[kind]}",
-            f"Median over {name[kind]} checkpoints of the {novelty.name}, that to a training "
-            f"checkpoint{terms.another(kind)}. {novelty.definition}".strip(),
-            unit=novelty.unit,
-        )
+    yield from of_each(
+        median,
+        "novelty",
+        "median_novelty_{kind}",
+        f"Median {novelty.name}, {{name}}",
+        f"Median over {{name}} checkpoints of the {novelty.name}, that to a training "
+        f"checkpoint{{another}}. {novelty.definition}".strip(),
+        unit=novelty.unit,
+    )
     if quality.unit == "%":
         yield _expected_similarity(evidence)
-    for kind, findings in measured.items():
-        if findings.overlap is not None:
-            yield _summary(
-                terms,
-                kind,
-                mean,
-                findings.overlap,
-                rng,
-                f"prediction_overlap_{kind}",
-                f"Prediction overlap with the nearest, {name[kind]}",
-                f"Mean share of test examples that a {name[kind]} checkpoint and its nearest "
-                f"training checkpoint{terms.another(kind)} predict alike (paper, Appendix C.3).",
-                unit=SHARE,
-            )
-    for kind, findings in measured.items():
-        if findings.expected_novelty is not None and kind != "training":
-            above = _of(findings.novelty) - findings.expected_novelty
+    yield from of_each(
+        mean,
+        "overlap",
+        "prediction_overlap_{kind}",
+        "Prediction overlap with the nearest, {name}",
+        "Mean share of test examples that a {name} checkpoint and its nearest training "
+        "checkpoint{another} predict alike (paper, Appendix C.3).",
+        unit=SHARE,
+    )
+    for kind, (name, found) in evidence.groups.items():
+        if found.expected_novelty is not None and kind != "training":
+            above = _of(found.novelty) - found.expected_novelty
             yield estimate(median, above, rng=rng).quantity(
                 f"similarity_above_chance_{kind}",
-                f"Similarity above chance, {name[kind]}",
-                f"Median over {name[kind]} checkpoints of the {novelty.name} less the error "
-                "overlap that independent mistakes would give at their error rates.",
+                f"Similarity above chance, {name}",
+                f"Median over {name} checkpoints of the {novelty.name} less the error overlap that "
+                "independent mistakes would give at their error rates.",
             )
-    for kind, findings in measured.items():
-        if findings.has_surface is not None:
-            yield _without_surface(kind, name[kind], findings.has_surface)
+    for kind, (name, found) in evidence.groups.items():
+        if found.has_surface is not None:
+            n, missing = len(found), int((~found.has_surface).sum())
+            yield share_of(
+                f"without_surface_{kind}",
+                f"Fields without a surface, {name}",
+                missing,
+                n,
+                f"Share of {name} checkpoints whose field reaches the level of the surface "
+                f"nowhere: {missing} of {n}. They count as points that all lie in the middle. "
+                "Clopper-Pearson limits.",
+            )
 
 
 def _expected_similarity(evidence: Evidence) -> Quantity:
@@ -407,33 +332,19 @@ def _expected_similarity(evidence: Evidence) -> Quantity:
     )
 
 
-def _without_surface(kind: str, name: str, has_surface: Bool[np.ndarray, " n"]) -> Quantity:
-    """The share of fields that describe no shape, with exact limits."""
-    n, missing = len(has_surface), int((~has_surface).sum())
-    return share_of(
-        f"without_surface_{kind}",
-        f"Fields without a surface, {name}",
-        missing,
-        n,
-        f"Share of {name} checkpoints whose field reaches the level of the surface nowhere: "
-        f"{missing} of {n}. They count as points that all lie in the middle. Clopper-Pearson "
-        "limits.",
-    )
-
-
-def _over_noise(
-    evidence: Evidence, quality: Measure, novelty: Measure, rng: np.random.Generator
-) -> Quantity:
+def _over_noise(evidence: Evidence, noise: Measurements, rng: np.random.Generator) -> Quantity:
     """By how much samples work better than checkpoints with noise that are as novel."""
-    noise, g = evidence.baselines.found["noise"], _of(evidence.generated.quality)
-    noised = noise_parents(evidence.measured.given)
+    quality, novelty = evidence.quality, evidence.novelty
+    if quality is None or novelty is None:
+        raise ValueError("noise is compared by behavior")
     per_run, drawn = _by_run(_of(noise.quality), noise.names), "training run"
     if evidence.terms.is_one_run:  # of this run, the draws of noise are what is independent
         per_run, drawn = _of(noise.quality), "sample and by draw of noise"
+    g = _of(evidence.generated.quality)
     return _compared(_difference, g, per_run, rng, n=len(per_run), least=2).quantity(
         "advantage_over_noise",
         f"{quality.name.capitalize()} over noise addition at matched novelty",
-        f"Mean {quality.name} of generated checkpoints less that of {noised} with noise "
+        f"Mean {quality.name} of generated checkpoints less that of {evidence.noised} with noise "
         f"chosen so that the median {novelty.name} is equal (paper, figure 6); bootstrap by "
         f"{drawn}, of which n stand behind the noise. 0: the generator offers nothing beyond noise "
         "addition.",
@@ -460,19 +371,18 @@ def _as_in_the_paper(evidence: Evidence, rng: np.random.Generator) -> Iterator[Q
     The last to draw, so that the other numbers do not depend on these.
     """
     generated, training, terms = evidence.generated, evidence.training, evidence.terms
-    for kind, findings in (("generated", generated), ("training", training)):
-        yield _summary(
-            terms,
-            kind,
-            mean,
-            findings.distance,
-            rng,
-            f"mean_distance_{kind}",
-            f"Mean distance, {kind} to training",
-            f"Mean over {kind} checkpoints of the declared distance to the nearest training "
-            f"checkpoint{terms.another(kind)} (paper, table 1). {terms.in_weight_units(kind)}",
-            least=2,
-        )
+    yield from _of_each(
+        evidence,
+        rng,
+        mean,
+        "distance",
+        "mean_distance_{kind}",
+        "Mean distance, {name} to training",
+        "Mean over {name} checkpoints of the declared distance to the nearest training "
+        "checkpoint{another} (paper, table 1). {units}",
+        least=2,
+        kinds=("generated", "training"),
+    )
     n, another = len(generated) + (not terms.is_one_run) * len(training), terms.another()
     compared = partial(_compared, rng=rng, is_fixed=terms.is_one_run, least=2)
     bootstrapped = terms.bootstrapped("generated")

@@ -5,15 +5,20 @@ intervals come from independent units alone: generated checkpoints, held-out run
 from scratch. What is measured follows the paper's account of p-diff (section 3.3, appendix D).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import numpy as np
 
-from novelweights.auditing.controls.baselines import GAUSSIAN, average_of, mixtures, n_baseline
+from novelweights.auditing.controls.baselines import (
+    GAUSSIAN,
+    Baselines,
+    average_of,
+    mixtures,
+    n_baseline,
+)
 from novelweights.auditing.judge.statistics import mean, median
 from novelweights.auditing.measure.estimates import AS_IT_IS, Estimate, of_rows
 from novelweights.auditing.measure.measured import Measured
-from novelweights.auditing.measure.quantities import Evidence
 from novelweights.auditing.one_run.center import center_quantities, likeness_quantities
 from novelweights.auditing.one_run.distances import DISTANCES, distances
 from novelweights.auditing.prepare import Prepared
@@ -21,12 +26,13 @@ from novelweights.auditing.result import AllSteps, Measurements, Quantity
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.sources import Alignable, find_directions
 from novelweights.seeding import numpy_rng_for
-from novelweights.tasks.task import Measure
 
 GROUP = "one run"
 """Of these quantities."""
 COMPARED = {average_of(16): "average_16", GAUSSIAN: "gaussian"}
 """The baselines of the paper's figure 8, and their part of a quantity's key."""
+
+Statistic = Callable[..., np.ndarray]
 
 
 def all_steps(given: Prepared) -> AllSteps | None:
@@ -60,84 +66,59 @@ def one_run_quantities(measured: Measured) -> list[Quantity]:
     )
 
 
-def beside_baselines(evidence: Evidence) -> list[Quantity]:
+def beside_baselines(measured: Measured, baselines: Baselines) -> list[Quantity]:
     """How far generated checkpoints behave as averages and Gaussian draws do.
 
     Source: paper, figure 8 (left).
     """
-    generated, baselines = evidence.generated, evidence.baselines.found
-    quality, novelty = evidence.quality, evidence.novelty
+    quality, novelty, made = measured.quality, measured.novelty, measured.generated
     if quality is None or novelty is None:
         raise ValueError("baselines are compared by behavior")
-    rng = numpy_rng_for(evidence.measured.given.seed, "bootstrap", "one run", "behavior")
-    found = _of_baselines(baselines, quality, novelty, rng)
-    again = f"Bootstrap over samples and the baseline's checkpoints; {AS_IT_IS}."
+    rng = numpy_rng_for(measured.given.seed, "bootstrap", "one run", "behavior")
+    behavior = (
+        ("quality", quality, mean, "mean", quality.unit_of_difference),
+        ("novelty", novelty, median, "the median", novelty.unit),
+    )
+
+    def estimated(found: Measurements | None, column: str, statistic: Statistic) -> Estimate:
+        return of_rows(None if found is None else getattr(found, column), rng, statistic)
+
+    numbers = []
+    for name, key in {**COMPARED, "noise": "noise"}.items():
+        who = "noise addition" if name == "noise" else name
+        for column, measure, statistic, *_ in behavior if name in baselines.found else ():
+            how = statistic.__name__
+            numbers.append(
+                estimated(baselines.found[name], column, statistic).quantity(
+                    f"{how}_{column}_{key}",
+                    f"{how.capitalize()} {measure.name}, {who}",
+                    f"{how.capitalize()} {measure.name} of the baseline {who}. Bootstrap over its "
+                    f"checkpoints; {AS_IT_IS}.",
+                    unit=measure.unit,
+                    group=GROUP,
+                )
+            )
     for name, key in COMPARED.items():
-        other, missing = baselines.get(name), "This baseline could not be made."
-        means = of_rows(generated.quality, rng).less(
-            of_rows(None if other is None else other.quality, rng)
-        )
-        found.append(
-            means.quantity(
-                f"quality_difference_{key}",
-                f"{quality.name.capitalize()}, generated less {name}",
-                f"Difference of mean {quality.name}, generated less {name} of training checkpoints "
-                f"(paper, figure 8). {again}",
-                missing,
-                unit=quality.unit_of_difference,
-                group=GROUP,
+        for column, measure, statistic, how, unit in behavior:
+            ours = estimated(made, column, statistic)
+            theirs = estimated(baselines.found.get(name), column, statistic)
+            numbers.append(
+                ours.less(theirs).quantity(
+                    f"{column}_difference_{key}",
+                    f"{measure.name.capitalize()}, generated less {name}",
+                    f"Difference of {how} {measure.name}, generated less {name} of training "
+                    "checkpoints (paper, figure 8). Bootstrap over samples and the baseline's "
+                    f"checkpoints; {AS_IT_IS}.",
+                    "This baseline could not be made.",
+                    unit=unit,
+                    group=GROUP,
+                )
             )
-        )
-        medians = of_rows(generated.novelty, rng, median).less(
-            of_rows(None if other is None else other.novelty, rng, median)
-        )
-        found.append(
-            medians.quantity(
-                f"novelty_difference_{key}",
-                f"{novelty.name.capitalize()}, generated less {name}",
-                f"Difference of the median {novelty.name}, generated less {name} of training "
-                f"checkpoints (paper, figure 8). {again}",
-                missing,
-                unit=novelty.unit,
-                group=GROUP,
-            )
-        )
-    noise = Estimate(evidence.baselines.noise_std, len(generated)).quantity(
+    noise = Estimate(baselines.noise_std, len(made)).quantity(
         "noise_std",
         "Noise that matches novelty",
         "Standard deviation of the noise baseline, in weight units (paper: 0.06 and 0.12).",
         "No noise is as novel as the generated checkpoints.",
         group=GROUP,
     )
-    return [*found, noise]
-
-
-def _of_baselines(
-    baselines: Mapping[str, Measurements],
-    quality: Measure,
-    novelty: Measure,
-    rng: np.random.Generator,
-) -> list[Quantity]:
-    """What the baselines do by themselves."""
-    found = []
-    for name, key in {**COMPARED, "noise": "noise"}.items():
-        other = baselines.get(name)
-        if other is None:
-            continue
-        who = "noise addition" if name == "noise" else name
-        again = f"Bootstrap over its checkpoints; {AS_IT_IS}."
-        for measure, values, what, statistic in (
-            (quality, other.quality, "quality", mean),
-            (novelty, other.novelty, "novelty", median),
-        ):
-            name = statistic.__name__
-            found.append(
-                of_rows(values, rng, statistic).quantity(
-                    f"{name}_{what}_{key}",
-                    f"{name.capitalize()} {measure.name}, {who}",
-                    f"{name.capitalize()} {measure.name} of the baseline {who}. {again}",
-                    unit=measure.unit,
-                    group=GROUP,
-                )
-            )
-    return found
+    return [*numbers, noise]

@@ -12,12 +12,12 @@ from functools import cache
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from novelweights.auditing.controls.baselines import Baselines
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.p_values import NullDistribution
 from novelweights.auditing.judge.statistics import Share, share_beyond
 from novelweights.auditing.judge.verdict import judge, judge_checkpoints
-from novelweights.auditing.measure.quantities import Evidence, quantities
+from novelweights.auditing.measure.evidence import Evidence
+from novelweights.auditing.measure.quantities import quantities
 from novelweights.auditing.result import AuditResult, Measurements
 from novelweights.seeding import numpy_rng_for
 from novelweights.studies.calibrate.measured import Measured
@@ -181,8 +181,7 @@ def _judge_population(
     audit = replace(
         measured.audit, generated=generated, scored=generated, heldout=heldout, null=audited.null
     )
-    every = np.ones(len(generated), dtype=bool)
-    evidence = Evidence(audit, p_values, every, every, Baselines({}, {}, None))
+    evidence = Evidence.of(audit, p_values, np.ones(len(generated), dtype=bool))
     layers = audit.reference.layers
     result = AuditResult(
         training=audit.training,
