@@ -183,7 +183,7 @@ def test_a_verdict_needs_twenty_held_out_runs(n, decides):
     _, verdicts = audited(samples=TRAIN[:10], heldout=HELDOUT[:n], judged=False)
     assert (verdicts.population.origin is Verdict.REPLICA) is decides
     if not decides:
-        assert verdicts.population.sentence == "19 fresh runs are too few to compare with."
+        assert verdicts.population.sentence == "19 held-out runs are too few to compare with."
         assert "at least 20 held-out runs" in verdicts.population.would_decide[0]
 
 

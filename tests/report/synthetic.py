@@ -278,7 +278,7 @@ def _controls(rng: np.random.Generator, heldout: Measurements, kind: str) -> dic
         ),
         "average_2": plant("averages of 2", 8.9, 0.7, "interpolation", can_veto=True),
         "mosaic": plant("mosaics", 12.0, 0.6, "interpolation", note="layers of two runs each"),
-        "shrunk": plant("shrunk fresh runs", 14.0, 0.35, "novel", "undecided", "broken"),
+        "shrunk": plant("shrunk held-out runs", 14.0, 0.35, "novel", "undecided", "broken"),
         "heldout": fresh,
     }
 

@@ -85,10 +85,10 @@ def quantities(
 def verdicts_of(kind: str, n: int, result: AuditResult) -> Verdicts:
     if kind == "mosaic":
         mosaic = CheckpointVerdict(
-            Verdict.INTERPOLATION, True, "layers beyond fresh runs, of 2 runs", "mosaic"
+            Verdict.INTERPOLATION, True, "layers beyond held-out runs, of 2 runs", "mosaic"
         )
         partial = CheckpointVerdict(
-            Verdict.UNDECIDED, True, "one layer beyond fresh runs", "partial copy"
+            Verdict.UNDECIDED, True, "one layer beyond held-out runs", "partial copy"
         )
         checkpoints = [partial if i % 50 == 0 else mosaic for i in range(n)]
         population = PopulationVerdict(
@@ -108,7 +108,7 @@ def verdicts_of(kind: str, n: int, result: AuditResult) -> Verdicts:
         checkpoints = [CheckpointVerdict(Verdict.NOVEL, True, "inside the held-out range")] * n
         population = PopulationVerdict(
             Verdict.NOVEL,
-            "Indistinguishable from fresh runs by these measures: copied share 0% [0%, 1.8%].",
+            "Indistinguishable from held-out runs by these measures: copied share 0% [0%, 1.8%].",
             ("no measure lies outside the central 98% of held-out runs",),
             (),
         )

@@ -28,7 +28,7 @@ def test_every_control_is_shown_with_what_it_was_judged(runs: dict[str, Path], k
         for name, count in control["counts"].items():
             wrong = "" if name in control["expected"] else " (wrong)"
             assert not count or f"{name} {count}{wrong}" in text
-    assert "Copies with noise of up to 0.50 of a fresh run's distance" in text
+    assert "Copies with noise of up to 0.50 of a held-out run's distance" in text
     assert "False alarms: 2 of 100 are wrongly called replica or interpolation" in text
     assert "about 3.0 expected by chance" in text or "about 3 expected by chance" in text
 
@@ -65,8 +65,8 @@ def test_too_few_fresh_runs_are_not_blamed_on_the_controls(runs: dict[str, Path]
     [
         (None, "Not even copies with the least noise that was tried, 0 of"),
         (0.0, "Exact copies are found; copies with the least noise that was tried are missed."),
-        (0.25, "of up to 0.25 of a fresh run's distance to training are found; with more"),
-        (1.0, "of up to 1 of a fresh run's distance to training are found, the most"),
+        (0.25, "of up to 0.25 of a held-out run's distance to training are found; with more"),
+        (1.0, "of up to 1 of a held-out run's distance to training are found, the most"),
     ],
 )
 def test_largest_noise_is_told(runs: dict[str, Path], noise: float | None, said: str):

@@ -129,14 +129,18 @@ def test_layers_of_copies_are_of_one_run_and_those_of_mosaics_are_not(
 ):
     copied, mixed = (draw_layers(result)[1] for result in (copies, mosaic))
     assert "Map of 2 layers of 60 generated checkpoints" in copied
-    assert "beyond fresh runs: 60; of these 60 have one run in all layers, 0 have several" in copied
-    assert "beyond fresh runs: 60; of these 0 have one run in all layers, 60 have several" in mixed
+    assert (
+        "beyond held-out runs: 60; of these 60 have one run in all layers, 0 have several" in copied
+    )
+    assert (
+        "beyond held-out runs: 60; of these 0 have one run in all layers, 60 have several" in mixed
+    )
 
 
 def test_layers_are_pale_where_a_fresh_run_is_as_near(mosaic: AuditResult):
     p_values = {**mosaic.p_values, "layers_all_near": np.ones(200)}
     figure, alt = draw_layers(replace(mosaic, p_values=p_values))
-    assert "beyond fresh runs: 0" in alt
+    assert "beyond held-out runs: 0" in alt
     cells = figure.axes[0].images[0].get_array()
     full = draw_layers(mosaic)[0].axes[0].images[0].get_array()
     assert cells is not None

@@ -173,9 +173,14 @@ def test_the_page_without_the_others_says_so(tmp_path: Path):
     assert "further runs of the recipe (none were given)" in text
     assert "what these baselines do is not known" in text
     assert "not available" in text
-    assert "how far a fresh run of the recipe lies" in text
+    assert "how far a new run of the recipe lies" in text
     assert "P-values place a checkpoint among the training checkpoints, no independent ones" in text
-    for said_of_fresh_runs in ("nearer_p_value", "copied_share", "fresh runs, p =", "never novel"):
+    for said_of_fresh_runs in (
+        "nearer_p_value",
+        "copied_share",
+        "held-out runs, p =",
+        "never novel",
+    ):
         assert said_of_fresh_runs not in text
 
 

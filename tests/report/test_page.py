@@ -267,15 +267,15 @@ def test_only_p_values_that_judge_are_columns(runs: dict[str, Path]):
     heads = re.findall(r'<th scope="col"[^>]*>p-value: ([^<]*)</th>', page)
     assert heads == [label_of(name) for name in SHOWN]
     described = text_of(page)
-    assert "p_sparse_near p-value among fresh runs: sparse mixture, near" in described
+    assert "p_sparse_near p-value among held-out runs: sparse mixture, near" in described
     assert "pca_residual share of the norm" in described
 
 
 def test_columns_are_described_even_if_new():
     assert column_meanings(["name", "p_new_near", "norm", "p_pca_far"]) == [
-        ("p_new_near", "p-value among fresh runs: new near"),
+        ("p_new_near", "p-value among held-out runs: new near"),
         ("norm", "distance from the training mean"),
-        ("p_pca_far", "p-value among fresh runs: principal components, far"),
+        ("p_pca_far", "p-value among held-out runs: principal components, far"),
     ]
 
 
@@ -283,7 +283,7 @@ def test_limits_name_blind_spots_and_the_chance_of_a_fresh_run(runs: dict[str, P
     text = text_of(page_of(runs["copies"]))
     assert "Blind spots, shown by the controls: mosaics. Checkpoints" in text
     assert "one chance in 101 for each of direction, mixture, layers" in text
-    assert "of 200 honest fresh runs about 5.9 would be" in text
+    assert "of 200 honest held-out runs about 5.9 would be" in text
     assert "Looked at: whole checkpoints, single layers, mixtures" in text
     assert "Not looked at: rescaled ReLU neurons" in text
     assert "one chance in" not in text_of(page_of(runs["bare"]))

@@ -21,7 +21,7 @@ class Nearness:
     test: str = ""
     """The test that it is a part of, by its name in `COMBINED`."""
     at_norm: bool = False
-    """Whether fresh runs are compared at the checkpoint's norm, since shrinking changes it."""
+    """Whether held-out runs are compared at the checkpoint's norm, since shrinking changes it."""
     has_far: bool = False
     """Whether a checkpoint may be too far as well."""
     has_raw: bool = False
@@ -82,7 +82,7 @@ class Share(NamedTuple):
     key: str
     label: str
     text: str
-    """Which generated checkpoints these are."""
+    """Which generated checkpoints these are; {runs}: the held-out ones, or what stands in."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ class Test:
     __test__ = False  # no test of pytest
 
     label: str
-    """For people: what is compared with fresh runs, and which side is extreme."""
+    """For people: what is compared with held-out runs, and which side is extreme."""
     accuses: str = ""
     """How the page names it, if alone it may call a checkpoint a copy or a mixture."""
     is_shown: bool = False
     """Whether it stands on the page; all stand in checkpoints.csv."""
     is_of_novel: bool = False
-    """Whether it must be that of a fresh run before a checkpoint is called novel."""
+    """Whether it must be that of a held-out run before a checkpoint is called novel."""
     share: Share | None = None
 
 
@@ -110,7 +110,7 @@ TESTS = {
         share=Share(
             "copied_share",
             "Copied share, by distance",
-            "nearer to a training checkpoint than every fresh run",
+            "nearer to a training checkpoint than all {runs}",
         ),
     ),
     "direction_near": Test(
@@ -122,7 +122,7 @@ TESTS = {
             "aligned_share",
             "Copied share, by direction",
             "more aligned with a training checkpoint (scale-free nearness, plain or recentred) "
-            "than every fresh run",
+            "than all {runs}",
         ),
     ),
     "mixture_near": Test(
@@ -133,9 +133,9 @@ TESTS = {
         share=Share(
             "mixed_share",
             "Share in the span of training",
-            "better explained by training checkpoints together than every fresh run: by distance "
-            "to their convex hull at equal norm, by 16 of them, or by their principal components, "
-            "aligned or as they are (mixtures; copies lie there too)",
+            "better explained by training checkpoints together than all {runs}: by "
+            "distance to their convex hull at equal norm, by 16 of them, or by their principal "
+            "components, aligned or as they are (mixtures; copies lie there too)",
         ),
     ),
     "layers_all_near": Test(
@@ -145,7 +145,7 @@ TESTS = {
         share=Share(
             "mosaic_share",
             "Share with every layer near",
-            "in every layer by itself more aligned with a training checkpoint than fresh runs",
+            "in every layer by itself more aligned with a training checkpoint than {runs}",
         ),
     ),
     "layers_any_near": Test("one layer, near", is_shown=True, is_of_novel=True),
@@ -166,14 +166,14 @@ TESTS = {
 stand in checkpoints.csv."""
 
 ACCUSING = {test.accuses: name for name, test in TESTS.items() if test.accuses}
-"""The tests that accuse; a fresh run has about one chance in (fresh runs + 1) for each."""
+"""The tests that accuse; a held-out run has about one chance in (held-out runs + 1) for each."""
 SHARES = {name: test.share for name, test in TESTS.items() if test.share is not None}
 OF_NOVEL = tuple(name for name, test in TESTS.items() if test.is_of_novel)
 SHOWN = tuple(name for name, test in TESTS.items() if test.is_shown)
 
 
 def label_of(p_value: str) -> str:
-    """What a p-value compares with fresh runs, for people."""
+    """What a p-value compares with held-out runs, for people."""
     if p_value in TESTS:
         return TESTS[p_value].label
     measure = ALL_MEASURES.get(p_value.removesuffix("_near"))

@@ -119,17 +119,17 @@ def prepare(inputs: AuditInputs) -> Prepared:
     scratch = None if inputs.from_scratch is None else same_parts(inputs.from_scratch, train.layout)
     roles = {"train": train, "generated": generated, "heldout": heldout, "noise-from": noise_from}
     _check({**roles, SCRATCH_ROLE: scratch})
-    compared, fresh = _through_codec(inputs, heldout)
+    compared, compared_heldout = _through_codec(inputs, heldout)
     rows, last = last_of_each_run(train.records), None
-    fresh_rows = None if heldout is None else last_of_each_run(heldout.records)
+    heldout_rows = None if heldout is None else last_of_each_run(heldout.records)
     whole = Alignment.of(train.layout, inputs.symmetry)
     alignment = None if whole is None else whole.on(train.layout.learned)
     distance, warnings = _declared(train, inputs.symmetry, alignment)
     if len(rows) > 1:
-        last = None if heldout is None or fresh_rows is None else heldout.select(fresh_rows)
-        kept, fresh_kept, merged = one_of_each_run(train.select(rows), last, alignment)
+        last = None if heldout is None or heldout_rows is None else heldout.select(heldout_rows)
+        kept, heldout_kept, merged = one_of_each_run(train.select(rows), last, alignment)
         rows, warnings = rows[kept], warnings + merged
-        fresh_rows = None if fresh_rows is None else fresh_rows[fresh_kept]
+        heldout_rows = None if heldout_rows is None else heldout_rows[heldout_kept]
     n_runs, ends = len(rows), rows
     if n_runs < DEFAULT_CRITERIA.min_runs:  # nothing to identify; all steps show the run's band
         rows = np.arange(len(train))
@@ -143,14 +143,14 @@ def prepare(inputs: AuditInputs) -> Prepared:
 
     def one_each(population: Population | None) -> Population | None:
         """Held-out runs, one checkpoint each."""
-        return None if population is None else population.select(fresh_rows)
+        return None if population is None else population.select(heldout_rows)
 
     has_more, is_decoded = len(rows) < len(train), compared is not train
     return Prepared(
         train=compared.select(rows),
         generated=generated,
-        heldout=one_each(fresh),
-        every_step=fresh,
+        heldout=one_each(compared_heldout),
+        every_step=compared_heldout,
         all_training=compared if has_more else None,
         originals=train.select(rows) if is_decoded else None,
         heldout_originals=one_each(heldout) if is_decoded else None,
@@ -185,8 +185,8 @@ def _through_codec(
             f"neither; add --{missing[0]}",
             "wrong-option",
         )
-    train, fresh = found.values()
-    return train or inputs.train, fresh or heldout
+    train, compared_heldout = found.values()
+    return train or inputs.train, compared_heldout or heldout
 
 
 def _reconstructed(

@@ -161,9 +161,9 @@ class Planted:
     can_veto: bool = False
     """Whether the audit withholds its verdict when these are misjudged."""
     noise: float | None = None
-    """For copies with noise: its length over the median distance of fresh runs to training."""
+    """For copies with noise: its length over the median distance of held-out runs to training."""
     n_chance: int | None = None
-    """For fresh runs: how many others they were ranked among (false alarms are due to chance)."""
+    """For held-out runs: how many others they were ranked among (false alarms are chance)."""
     note: str = ""
     """How they were made."""
 

@@ -114,7 +114,7 @@ def _audit_of_one_run(compared: Compared, clock: Clock) -> AuditResult:
 def _compared(found: Measured, clock: Clock) -> Compared:
     given = found.given
     with clock.stage("p-values among held-out runs"):
-        spacing = float(np.median(found.null.fresh.distance))
+        spacing = float(np.median(found.null.runs.distance))
         gross = found.generated.distance <= DEFAULT_CRITERIA.gross_copy * spacing  # not by chance
         first = first_of_equals(given.generated.learned, spacing)
         p_values = found.null.p_values(found.scored)
@@ -169,7 +169,7 @@ def _coverage(compared: Compared) -> list[Quantity]:
     found = compared.measured
     names = list(map(str, found.given.train.records.run))
     judged = judge_checkpoints(
-        found.scored, compared.p_values, found.null.fresh, names, found.quality
+        found.scored, compared.p_values, found.null.runs, names, found.quality
     )
     copies = np.array([verdict.origin is Verdict.REPLICA for verdict in judged])
     rows = found.scored.neighbor_rows[copies, 0]
@@ -207,14 +207,14 @@ def _further(compared: Compared, common: EstablishedMeasures) -> list[Quantity]:
 def _warnings(compared: Compared, numbers: Sequence[Quantity]) -> list[Note]:
     """What a reader must know beside the numbers."""
     found, given = compared.measured, compared.measured.given
-    warnings, quality, fresh = list(given.warnings), found.quality, found.heldout
+    warnings, quality, heldout = list(given.warnings), found.quality, found.heldout
     if found.originals is not None:
-        beside = (fresh or found.training).quality
+        beside = (heldout or found.training).quality
         margin = DEFAULT_CRITERIA.margin_of_mean(quality, beside)
         warnings += costs_of_codec(numbers, quality, margin)
-    warnings += audit_warnings(given, compared.first, fresh)
-    if given.heldout is not None and fresh is not None:
-        qualities = (found.training.quality, fresh.quality, quality)
+    warnings += audit_warnings(given, compared.first, heldout)
+    if given.heldout is not None and heldout is not None:
+        qualities = (found.training.quality, heldout.quality, quality)
         if found.originals is None:
             training = given.train.select(found.training_rows)
             warnings += other_recipe(training, given.heldout, *qualities)

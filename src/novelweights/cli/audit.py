@@ -159,7 +159,7 @@ def plan(
 
     planned = api.plan(train, heldout_runs=heldout_runs, samples=samples)
     whose = "held-out run" if planned.n_heldout else "training run"
-    limits = limits_beside(planned.n_heldout or planned.n_train, samples, fresh=whose)
+    limits = limits_beside(planned.n_heldout or planned.n_train, samples, whose=whose)
     if as_json:
         say(json.dumps(planned.to_json() | {"limits": limits}, indent=2, allow_nan=False))
         return

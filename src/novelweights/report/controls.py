@@ -66,13 +66,13 @@ def noise_told(verdict: StoredVerdict) -> str:
     if seen is None:
         return (
             "Not even copies with the least noise that was tried, "
-            f"{number(rungs[0].noise, 2)} of a fresh run's distance, are found."
+            f"{number(rungs[0].noise, 2)} of a held-out run's distance, are found."
         )
     if seen == 0:
         return "Exact copies are found; copies with the least noise that was tried are missed."
     told = (
-        f"Copies with noise of up to {number(seen, 2)} of a fresh run's distance to training are "
-        "found"
+        f"Copies with noise of up to {number(seen, 2)} of a held-out run's distance to training "
+        "are found"
     )
     if seen == last:
         return f"{told}, the most that was tried."
@@ -80,7 +80,7 @@ def noise_told(verdict: StoredVerdict) -> str:
 
 
 def false_alarms_told(verdict: StoredVerdict, result: AuditResult) -> str:
-    """How many fresh runs this audit accuses, and how many chance would; "" if none was judged."""
+    """How many held-out runs this audit accuses, and chance would; "" if none was judged."""
     told = []
     for control in verdict.controls:
         others = result.controls[control.key].n_chance
@@ -107,7 +107,7 @@ def has_noise_ladder(verdict: StoredVerdict) -> bool:
 
 
 def draw_controls(verdict: StoredVerdict, result: AuditResult) -> tuple[Figure, str]:
-    """Share of copies that are found, by their noise, with the false alarms on fresh runs."""
+    """Share of copies that are found, by their noise, with the false alarms on held-out runs."""
     rungs = _rungs(verdict)
     noise = [control.noise or 0.0 for control in rungs]
     shares = [100 * control.right / max(control.n, 1) for control in rungs]
@@ -131,11 +131,11 @@ def draw_controls(verdict: StoredVerdict, result: AuditResult) -> tuple[Figure, 
         share = 100 * _accused(control) / control.n
         told.append(f"{control.label} accused: {number(share)}%")
         ax.axhline(share, color=TEAL, linewidth=1.4, linestyle=(0, (1, 1.5)))
-        text = f"fresh runs accused: {percent(share / 100)}"
+        text = f"held-out runs accused: {percent(share / 100)}"
         ax.text(0.01 * right, share + 2, text, va="bottom", color=TEAL, fontsize=8)
     ax.set(xlim=(0, right), ylim=(0, 103), ylabel="% judged rightly")
     ax.set_yticks(np.arange(0, 101, 25))
-    ax.set_xlabel("noise on a copy, over the distance of a fresh run")
+    ax.set_xlabel("noise on a copy, over the distance of a held-out run")
     pairs = ", ".join(f"{number(x)}: {number(y)}%" for x, y in zip(noise, shares, strict=True))
     return figure, f"Share of noisy copies judged rightly, by noise. {pairs}. {'; '.join(told)}"
 

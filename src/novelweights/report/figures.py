@@ -234,7 +234,9 @@ def _histogram(
     looks, told = [], []
     low, high = window(np.concatenate([v for *_, v in drawn] or [np.zeros(1)]), pad=0.0)
     if few_runs and is_distance and low > 0:
-        edges = np.geomspace(low, high, BINS + 1)  # steps of one run and fresh runs in one picture
+        edges = np.geomspace(
+            low, high, BINS + 1
+        )  # steps of one run and held-out runs in one picture
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())

@@ -1,7 +1,7 @@
 """Each layer's nearest training run: one color from top to bottom is a copy, two are a mosaic.
 
-Layers of fresh runs have nearest runs too, and different ones; so colors are pale unless every
-layer is beyond all fresh runs.
+Layers of held-out runs have nearest runs too, and different ones; so colors are pale unless every
+layer is beyond all held-out runs.
 """
 
 from collections import Counter
@@ -58,18 +58,18 @@ def draw_layers(result: AuditResult) -> tuple[Figure, str]:
     same = np.array([len(set(row)) == 1 for row in names])
     return figure, (
         f"Map of {n_layers} layers of {len(shown)} generated checkpoints by nearest training run. "
-        f"All layers beyond fresh runs: {beyond.sum()}; of these {(same & beyond).sum()} have one "
-        f"run in all layers, {(~same & beyond).sum()} have several."
+        f"All layers beyond held-out runs: {beyond.sum()}; of these {(same & beyond).sum()} have "
+        f"one run in all layers, {(~same & beyond).sum()} have several."
     )
 
 
 def _beyond(result: AuditResult) -> Bool[np.ndarray, " n"]:
-    """Where every layer is nearer to training than all fresh runs'; all, if it was not ranked."""
+    """Where every layer is nearer to training than all held-out runs'; all, if not ranked."""
     p_values = result.p_values.get("layers_all_near")
     if p_values is None:
         return np.ones(len(result.generated), dtype=bool)
-    fresh = result.heldout if result.heldout is not None else result.training
-    return p_values <= 1 / (len(fresh) + 1) + 1e-9
+    null = result.heldout if result.heldout is not None else result.training
+    return p_values <= 1 / (len(null) + 1) + 1e-9
 
 
 def _cells(

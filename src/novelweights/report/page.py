@@ -34,7 +34,7 @@ HEADLINES = {
     Verdict.REPLICA: "The generator copies its training checkpoints",
     Verdict.INTERPOLATION: "The generator mixes its training checkpoints",
     Verdict.BROKEN: "The generated checkpoints do not work",
-    Verdict.NOVEL: "The generated checkpoints look like fresh runs",
+    Verdict.NOVEL: "The generated checkpoints look like new runs",
     Verdict.UNDECIDED: "This audit cannot decide",
 }
 HEADLINES_THROUGH_CODEC = HEADLINES | {
@@ -51,7 +51,7 @@ INITIALIZATION = {
     True: "Training and held-out runs start from one shared initialization: they lie nearer to "
     "each other than networks that start apart, so read all distances here beside theirs.",
     False: "Training and held-out runs each start from an initialization of their own.",
-    None: "Whether the runs share one initialization is not known; if they do, fresh runs lie "
+    None: "Whether the runs share one initialization is not known; if they do, held-out runs lie "
     "nearer to training than networks that start apart.",
 }
 ONE_RUN_BEHAVIOR = ("mean_quality", "median_novelty", "quality_", "novelty_", "noise_")
@@ -191,9 +191,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         ],
         "paper_findings": findings_on(result, verdict),
         "outcome_classes": {Outcome.HOLDS: "holds", Outcome.FAILS: "fails", Outcome.OPEN: "open"},
-        "populations": tables.population_rows(result, few_runs=few_runs),
-        "has_expected": result.generated.expected_novelty is not None,
-        "has_overlap": result.generated.overlap is not None,
+        "populations": tables.population_columns(result, few_runs=few_runs),
         "columns": tables.checkpoint_columns(nearest_first[:MAX_ROWS], result),
         "shown": min(MAX_ROWS, len(nearest_first)),
         "criteria": tables.criteria_rows(verdict.criteria),
@@ -206,7 +204,7 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "total_seconds": tables.number(sum(manifest.seconds.values())),
         "csv_columns": tables.column_meanings(run.checkpoints[0] if run.checkpoints else ()),
         "accusing": accusing,
-        "n_fresh": len(null),
+        "n_null": len(null),
         "by_chance": tables.number(len(accusing) * len(result.generated) / (1 + len(null)), 2),
     }
 

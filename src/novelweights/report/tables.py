@@ -4,14 +4,15 @@ Every number shown here stands with more digits in `audit.json` or `checkpoints.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from novelweights.auditing.judge.criteria import MEANING_OF_THRESHOLDS
 from novelweights.auditing.measures import SHOWN, label_of
-from novelweights.auditing.result import AllSteps, AuditResult, Quantity
+from novelweights.auditing.result import AllSteps, AuditResult, Measurements, Quantity
 
 MISSING = "\u2013"
 WITH_RUNS = ("training", "heldout", "from_scratch")
@@ -40,7 +41,7 @@ COLUMNS = {
     "expected_novelty": "error overlap with a training checkpoint expected by chance alone",
     "overlap": "share of test examples predicted as the nearest training checkpoint does",
     "has_surface": "whether the field describes a shape at all",
-    "works": "no worse than fresh runs, less a margin",
+    "works": "no worse than held-out runs, less a margin",
     "kind": "of an interpolation: average or mosaic; of an undecided one: partial copy",
 }
 """What the columns of checkpoints.csv hold whose names do not say it."""
@@ -57,23 +58,6 @@ class QuantityRow(NamedTuple):
     definition: str
 
 
-class PopulationRow(NamedTuple):
-    """One line of the table that sets the populations side by side: medians."""
-
-    label: str
-    key: str
-    n: str
-    runs: str
-    distance: str
-    cosine: str
-    hull_ratio: str
-    quality: str
-    novelty: str
-    expected: str
-    overlap: str
-    note: str
-
-
 class PlainTable(NamedTuple):
     """A table of text with a sentence above it."""
 
@@ -87,7 +71,7 @@ class Column(NamedTuple):
 
     title: str
     kind: str
-    """"number", "text" or "p-value"; the page styles by it."""
+    """What the page styles by."""
     cells: list[str]
 
 
@@ -167,61 +151,59 @@ def codec_told(result: AuditResult) -> str:
     return f"{told}."
 
 
-def population_rows(result: AuditResult, *, few_runs: bool = False) -> list[PopulationRow]:
-    """Medians of every population, so that any two can be compared.
+def population_columns(result: AuditResult, *, few_runs: bool = False) -> list[Column]:
+    """Medians of every population, so that any two can be compared: its key and name come first.
 
     Args:
         result: The audit.
         few_runs: Training checkpoints share a run.
     """
-    populations = {"training": ("training", result.training)}
-    if result.heldout is not None:
-        populations["heldout"] = ("held-out", result.heldout)
-    if result.from_scratch is not None:
-        populations["from_scratch"] = ("from scratch", result.from_scratch)
-    populations["generated"] = ("generated", result.generated)
-    populations |= {key: (f.label.replace("_", " "), f) for key, f in result.baselines.items()}
+    populations: list[tuple[str, str, Measurements | AllSteps | None]] = [
+        ("training", "training", result.training),
+        ("heldout", "held-out", result.heldout),
+        ("heldout", "held-out, all steps", result.heldout_steps),
+        ("from_scratch", "from scratch", result.from_scratch),
+        ("generated", "generated", result.generated),
+        *((key, f.label.replace("_", " "), f) for key, f in result.baselines.items()),
+    ]
     notes = {
         "training": "itself left out" if few_runs else "own run left out",
-        "heldout": "the last checkpoint of each run" if few_runs else "",
-        "from_scratch": FROM_SCRATCH if result.quality is not None else "",
+        "held-out": "the last checkpoint of each run" if few_runs else "",
+        "held-out, all steps": "behavior not computed",
+        "from scratch": FROM_SCRATCH if result.quality is not None else "",
     } | dict(result.baseline_notes)
-    quality, novelty = (m.unit if m else "" for m in (result.quality, result.novelty))
-    rows = [
-        PopulationRow(
-            label=label,
-            key=key,
-            n=f"{len(found):,}",
-            runs=f"{len(set(found.names)):,}" if key in WITH_RUNS else MISSING,
-            distance=number(_median(found.neighbor_distances[:, :1])),
-            cosine=number(_median(found.cosine)),
-            hull_ratio=number(_median(found.hull_ratio)),
-            quality=with_unit(_median(found.quality), quality),
-            novelty=with_unit(_median(found.novelty), novelty),
-            expected=with_unit(_median(found.expected_novelty), novelty),
-            overlap=percent(_median(found.overlap)),
-            note=notes.get(key, ""),
-        )
-        for key, (label, found) in populations.items()
+    rows = [(key, label, found) for key, label, found in populations if found is not None]
+    runs = [
+        f"{found.n_runs if isinstance(found, AllSteps) else len(set(found.names)):,}"
+        if key in WITH_RUNS
+        else MISSING
+        for key, _, found in rows
     ]
-    if (steps := result.heldout_steps) is not None:
-        rows.insert(2, _steps_row(steps))
-    return rows
-
-
-def _steps_row(steps: AllSteps) -> PopulationRow:
-    """All checkpoints of the held-out runs; what they do is not computed."""
-    nothing = dict.fromkeys(("hull_ratio", "quality", "novelty", "expected", "overlap"), MISSING)
-    return PopulationRow(
-        label="held-out, all steps",
-        key="heldout",
-        n=f"{len(steps.distance):,}",
-        runs=f"{steps.n_runs:,}",
-        distance=number(_median(steps.distance)),
-        cosine=number(_median(steps.cosine)),
-        note="behavior not computed",
-        **nothing,
-    )
+    columns = [
+        Column("", "key", [key for key, *_ in rows]),
+        Column("Population", "key", [label for _, label, _ in rows]),
+        Column("n", "num", [f"{len(found.distance):,}" for *_, found in rows]),
+        Column("runs", "num", runs),
+    ]
+    quality, novelty, made = result.quality, result.novelty, result.generated
+    shown: list[tuple[str, str, Callable[[float | None], str]]] = [
+        ("distance", "distance", number),
+        ("cosine", "cosine", number),
+        ("hull ratio", "hull_ratio", number),
+    ]
+    if quality is not None:
+        shown.append((quality.name, "quality", partial(with_unit, unit=quality.unit)))
+    if novelty is not None:
+        shown.append((novelty.name, "novelty", partial(with_unit, unit=novelty.unit)))
+        if made.expected_novelty is not None:
+            shown.append(("by chance", "expected_novelty", partial(with_unit, unit=novelty.unit)))
+    if made.overlap is not None:
+        shown.append(("overlap", "overlap", percent))
+    for name, column, text in shown:
+        cells = [text(_median(getattr(found, column, None))) for *_, found in rows]
+        columns.append(Column(name, "num", cells))
+    cells = [notes.get(key if key in notes else label, "") for key, label, _ in rows]
+    return [*columns, Column("note", "note", cells)]
 
 
 def checkpoint_columns(rows: Sequence[Mapping[str, str]], result: AuditResult) -> list[Column]:
@@ -272,7 +254,7 @@ def column_meanings(names: Iterable[str]) -> list[tuple[str, str]]:
     for name in names:
         p_value = name.removeprefix("p_")
         if p_value != name:
-            told.append((name, f"p-value among fresh runs: {label_of(p_value)}"))
+            told.append((name, f"p-value among held-out runs: {label_of(p_value)}"))
         elif name in COLUMNS:
             told.append((name, COLUMNS[name]))
     return told

@@ -101,7 +101,7 @@ def test_p_values_of_single_measures_are_counts():
 
 def test_a_test_is_what_a_loop_over_checkpoints_says():
     measure, found = null(), findings(6, 1)
-    fresh = measure.fresh
+    fresh = measure.runs
     parts = {"cosine": (found.cosine, fresh.cosine)}
     parts["recentred"] = (found.recentred_cosine, fresh.recentred_cosine)
     matched = -measure.ladder.at(found.norm, "distance")

@@ -90,7 +90,7 @@ def test_the_sentence_beside_no_evidence_names_both_shares():
         "probability 50%, of 4.8% with 95%"
     )
     assert "no number of copies" in limits_beside(10, 1)
-    assert limits_beside(1, 1, fresh="training run").startswith("with 1 training run and 1 sample ")
+    assert limits_beside(1, 1, whose="training run").startswith("with 1 training run and 1 sample ")
 
 
 def test_a_large_plan_reaches_everything():

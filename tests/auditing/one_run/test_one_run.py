@@ -169,12 +169,12 @@ def test_without_held_out_runs_steps_do_not_stand_in_for_fresh_runs(results):
         "by run",
         "own run",
         "training runs",
-        "as fresh runs",
-        "than a fresh run",
+        "as held-out runs",
+        "than a held-out run",
     )
     assert [text for text in told for words in many if words in text] == []
-    assert "over fresh" not in numbers["distance_ratio"].label
-    assert "less fresh" not in numbers["quality_difference"].label
+    assert "over held-out" not in numbers["distance_ratio"].label
+    assert "less held-out" not in numbers["quality_difference"].label
     assert len({q.label for q in result.quantities}) == len(result.quantities)
     for key in ("distance_ratio", "nearer_probability", "quality_difference", *BESIDE_TRAINING):
         assert numbers[key].n == walks.MADE

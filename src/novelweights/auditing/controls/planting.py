@@ -1,8 +1,8 @@
 """Controls: checkpoints whose origin is known, made from the audit's own training checkpoints.
 
-What the audit says of them is what it can see. Copies, mixtures and mosaics must be found; fresh
-runs, also shrunk or stopped early, must not be accused. A few may veto the verdict (DESIGN section
-5); the others, where misjudged, are blind spots that the report names. Source: ours.
+What the audit says of them is what it can see. Copies, mixtures and mosaics must be found;
+held-out runs, also shrunk or stopped early, must not be accused. A few may veto the verdict (DESIGN
+section 5); the others, where misjudged, are blind spots that the report names. Source: ours.
 """
 
 import math
@@ -31,7 +31,7 @@ from novelweights.weights.symmetry import random_transform
 NEXT_TO_NOTHING = 2.0**-20
 """Weight of running statistics where neurons are matched: a power of two, so no value changes."""
 NOISES = (0.1, 0.25, 0.5, 0.6, 0.75, 1.0)
-"""Rungs of the noise ladder: length of the noise over the median distance of fresh runs."""
+"""Rungs of the noise ladder: length of the noise over the median distance of held-out runs."""
 VETO_NOISE = 0.1
 MIXTURE_NOISE = 0.3
 SHRINK = 0.8
@@ -67,20 +67,20 @@ class Planter:
     alignment: Alignment | None
     """Of whole checkpoints: running statistics move with their neurons."""
     spacing: float
-    """Median distance of fresh runs to the nearest training checkpoint."""
+    """Median distance of held-out runs to the nearest training checkpoint."""
     seed: int
 
-    def all(self, n: int, fresh: Population | None) -> list[Plant]:
+    def all(self, n: int, heldout_steps: Population | None) -> list[Plant]:
         """Every control that can be made.
 
         Args:
             n: Checkpoints of each.
-            fresh: Runs that no generator saw, all their steps; for those made of fresh runs.
+            heldout_steps: Held-out runs with all their steps, for those made of them.
         """
         plants = [self.copies(n), *(self.copies(n, noise) for noise in NOISES)]
         plants += self.moved(n) + self.rescaled(n)
-        plants += self.mixtures(n) + self.mosaics(n, fresh) + self.gaussians(n)
-        return plants + (self.decoys(n, fresh) if fresh is not None else [])
+        plants += self.mixtures(n) + self.mosaics(n, heldout_steps) + self.gaussians(n)
+        return plants + (self.decoys(n, heldout_steps) if heldout_steps is not None else [])
 
     def copies(self, n: int, noise: float = 0.0) -> Plant:
         """Training checkpoints, plus isotropic noise of `noise` times the spacing."""
@@ -135,8 +135,8 @@ class Planter:
             plants.append(Plant(f"average_{of}_noise", label, noised, NOT_NOVEL))
         return plants
 
-    def mosaics(self, n: int, fresh: Population | None) -> list[Plant]:
-        """Every layer from another training run; one layer from one, the rest from a fresh run."""
+    def mosaics(self, n: int, heldout_steps: Population | None) -> list[Plant]:
+        """Every layer of another training run; one layer of one, the rest of a held-out run."""
         modules = list(modules_of(self.layout).values())
         if len(modules) < 2:
             return []
@@ -149,8 +149,8 @@ class Planter:
             rest = [self._each_to(first, self.training[rows]) for rows in picked.T[1:]]
             weights = self._assembled([first, *rest], modules)
             plants.append(Plant("mosaic_aligned", "aligned mosaics", weights, MIXED))
-        if fresh is not None and len(fresh):
-            last = fresh.weights[torch.from_numpy(last_of_each_run(fresh.records))]
+        if heldout_steps is not None and len(heldout_steps):
+            last = heldout_steps.weights[torch.from_numpy(last_of_each_run(heldout_steps.records))]
             ends = last[pick_rows(len(last), n, rng=rng)]
             layer = max(range(len(modules)), key=lambda i: sum(self._size(x) for x in modules[i]))
             chosen = self.training[pick_rows(len(self.training), n, rng=rng)]
@@ -180,23 +180,24 @@ class Planter:
             plants.append(Plant(key, label, drawn, MIXED))
         return plants
 
-    def decoys(self, n: int, fresh: Population) -> list[Plant]:
-        """Honest fresh runs that lie near training without copying: shrunk, or stopped early."""
-        rng, records = self._rng("decoys"), fresh.records
+    def decoys(self, n: int, heldout_steps: Population) -> list[Plant]:
+        """Honest held-out runs that lie near training without copying: shrunk, or stopped early."""
+        rng, records = self._rng("decoys"), heldout_steps.records
         rows = last_of_each_run(records)
         last = {records.run[row]: max(records.step[row], 1) for row in rows}
         share = records.step / np.array([last[run] for run in records.run])
         is_early = (EARLY[0] <= share) & (share <= EARLY[1])
         ends, early = (
-            fresh.weights[torch.from_numpy(some)] for some in (rows, np.flatnonzero(is_early))
+            heldout_steps.weights[torch.from_numpy(some)]
+            for some in (rows, np.flatnonzero(is_early))
         )
         plants = []
         if len(ends):
             shrunk = SHRINK * ends[pick_rows(len(ends), n, rng=rng)]
-            plants.append(Plant("shrunk", f"fresh runs x {SHRINK:g}", shrunk, NOT_ACCUSED))
+            plants.append(Plant("shrunk", f"held-out runs x {SHRINK:g}", shrunk, NOT_ACCUSED))
         if len(early):
             picked = early[pick_rows(len(early), n, rng=rng)]
-            plants.append(Plant("early", "fresh runs stopped early", picked, NOT_ACCUSED))
+            plants.append(Plant("early", "held-out runs stopped early", picked, NOT_ACCUSED))
         return plants
 
     @property
@@ -277,25 +278,25 @@ class Planter:
 def measured_controls(
     reference: NearestIndex,
     null: NullDistribution,
-    fresh: Population | None,
+    heldout_steps: Population | None,
     heldout: Population | None,
     n: int,
     seed: int,
 ) -> dict[str, Planted]:
-    """Checkpoints of known origin, measured in one go and ranked among fresh runs.
+    """Checkpoints of known origin, measured in one go and ranked among held-out runs.
 
     Args:
         reference: The training checkpoints.
-        yardstick: Fresh runs among which everything is ranked.
-        fresh: Held-out runs with all their steps, for the honest decoys.
+        null: Held-out runs among which everything is ranked.
+        heldout_steps: Held-out runs with all their steps, for the honest decoys.
         heldout: Held-out runs, one checkpoint each; None if training runs stand in.
         n: Checkpoints of each kind.
         seed: Root of all randomness.
     """
     train = reference.training
-    spacing = float(np.median(null.fresh.distance))
+    spacing = float(np.median(null.runs.distance))
     planter = Planter(train.weights, train.layout, reference.whole, spacing, seed)
-    plants = planter.all(n, fresh)
+    plants = planter.all(n, heldout_steps)
     groups = np.repeat(np.arange(len(plants)), [len(plant.weights) for plant in plants])
     together = like(train, torch.cat([plant.weights for plant in plants]))
     exclude = None
@@ -317,7 +318,7 @@ def measured_controls(
     if heldout is not None and len(heldout) >= DEFAULT_CRITERIA.min_heldout_runs:
         order = numpy_rng_for(seed, "halves").permutation(len(heldout))
         judged, others = order[: len(order) // 2], order[len(order) // 2 :]
-        mine = null.fresh.select(judged)
+        mine = null.runs.select(judged)
         controls["heldout"] = Planted(
             "held-out runs, half judged by the other half",
             mine,

@@ -25,10 +25,10 @@ class Verdict(StrEnum):
 
 
 MEANING = {
-    Verdict.REPLICA: "near one training checkpoint, or in its direction, as no fresh run is",
+    Verdict.REPLICA: "near one training checkpoint, or in its direction, as no held-out run is",
     Verdict.INTERPOLATION: "a mixture of several training checkpoints",
-    Verdict.BROKEN: "works worse than every fresh run",
-    Verdict.NOVEL: "indistinguishable from a fresh run by these measures",
+    Verdict.BROKEN: "works worse than every held-out run",
+    Verdict.NOVEL: "indistinguishable from a held-out run by these measures",
     Verdict.UNDECIDED: "the measures disagree, some are missing, or there is too little data",
 }
 
@@ -65,7 +65,7 @@ class Criteria:
     )
     runner_up: float = _threshold(1 / 3, "... and the second at most this share of the largest.")
     two_sided: float = _threshold(
-        0.01, "A measure is like a fresh run's if its p-value is above this on both sides."
+        0.01, "A measure is like a held-out run's if its p-value is above this on both sides."
     )
     quality_margin: float = _threshold(
         2.0,
@@ -114,24 +114,24 @@ class Criteria:
     )
     control_p_value: float = _threshold(
         0.001,
-        "... and fresh runs pass unless chance alone would accuse so many with less than this "
+        "... and held-out runs pass unless chance alone would accuse so many with less than this "
         "p-value.",
     )
 
-    def margin_of_one(self, quality: Measure, fresh: Float[np.ndarray, " n"]) -> float:
-        """By how much one checkpoint may be worse than the worst fresh run, in quality's unit."""
-        return self.quality_margin if quality.unit == "%" else self._relative(fresh)
+    def margin_of_one(self, quality: Measure, null: Float[np.ndarray, " n"]) -> float:
+        """By how much one may be worse than the worst held-out run, in quality's unit."""
+        return self.quality_margin if quality.unit == "%" else self._relative(null)
 
     def margin_of_mean(
-        self, quality: Measure | None, fresh: Float[np.ndarray, " n"] | None
+        self, quality: Measure | None, null: Float[np.ndarray, " n"] | None
     ) -> float:
         """By how much means may differ that count as equal, in quality's unit; 0 without it."""
-        if quality is None or fresh is None:
+        if quality is None or null is None:
             return 0.0
-        return self.mean_quality_margin if quality.unit == "%" else self._relative(fresh)
+        return self.mean_quality_margin if quality.unit == "%" else self._relative(null)
 
-    def _relative(self, fresh: Float[np.ndarray, " n"]) -> float:
-        return self.relative_margin * abs(float(np.median(fresh)))
+    def _relative(self, null: Float[np.ndarray, " n"]) -> float:
+        return self.relative_margin * abs(float(np.median(null)))
 
 
 DEFAULT_CRITERIA = Criteria()
@@ -144,7 +144,7 @@ class CheckpointVerdict:
 
     origin: Verdict
     works: bool | None
-    """Quality not below what fresh runs reach, less the margin; None without a task."""
+    """Quality not below what held-out runs reach, less the margin; None without a task."""
     reason: str
     kind: str = ""
     """Of an interpolation: average or mosaic; of an undecided one that a layer was copied: partial
@@ -168,9 +168,9 @@ class ControlVerdict:
     can_veto: bool
     """If it did not pass, the audit withholds its verdict; else it is a blind spot."""
     noise: float | None
-    """Of copies with noise: its length over the median distance of fresh runs to training."""
+    """Of copies with noise: its length over the median distance of held-out runs to training."""
     distance: float
-    """Median distance to training over that of fresh runs."""
+    """Median distance to training over that of held-out runs."""
     note: str
 
 

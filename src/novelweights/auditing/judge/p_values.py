@@ -1,9 +1,9 @@
-"""Where a checkpoint lies among fresh runs: one p-value per measure, and one per test.
+"""Where a checkpoint lies among held-out runs: one p-value per measure, and one per test.
 
 A test that rests on several measures (a mixture shows in any of eight) is one number: each measure
-is standardized by all fresh runs and the checkpoint itself, the most extreme counts, and that
-number is placed among the same number of fresh runs. So a test accuses fresh runs about as often as
-a single measure would, without correction. Source: ours (DESIGN section 5); places among
+is standardized by all held-out runs and the checkpoint itself, the most extreme counts, and that
+number is placed among the same number of held-out runs. So a test accuses held-out runs about as
+often as a single measure would, without correction. Source: ours (DESIGN section 5); places among
 exchangeable runs are conformal p-values.
 """
 
@@ -26,14 +26,14 @@ BLOCK = 512
 """Checkpoints compared at a time."""
 
 Scores = tuple[Float[np.ndarray, "n _"], Float[np.ndarray, " m"]]
-"""Of the fresh runs (one column, or a column beside each checkpoint), and of the checkpoints."""
+"""Of the held-out runs (one column, or a column beside each checkpoint), and of the checkpoints."""
 
 
 @dataclass(frozen=True, eq=False)
 class NullDistribution:
-    """Fresh runs, with which checkpoints are compared."""
+    """Held-out runs, with which checkpoints are compared."""
 
-    fresh: Measurements
+    runs: Measurements
     ladder: Ladder
     """They at other norms."""
     raw_ladder: Ladder | None
@@ -43,14 +43,14 @@ class NullDistribution:
     """Of the task, if there is one: which way is better, and newer."""
 
     def select(self, rows: np.ndarray) -> "NullDistribution":
-        """Some of the fresh runs."""
+        """Some of the held-out runs."""
         raw = None if self.raw_ladder is None else self.raw_ladder.select(rows)
         return replace(
-            self, fresh=self.fresh.select(rows), ladder=self.ladder.select(rows), raw_ladder=raw
+            self, runs=self.runs.select(rows), ladder=self.ladder.select(rows), raw_ladder=raw
         )
 
     def p_values(self, found: Measurements) -> dict[str, np.ndarray]:
-        """Of checkpoints among the fresh runs, each in (0, 1]; small is extreme.
+        """Of checkpoints among the held-out runs, each in (0, 1]; small is extreme.
 
         Args:
             found: Checkpoints measured against the same training checkpoints.
@@ -86,12 +86,12 @@ class NullDistribution:
 
     def _of_behavior(self, found: Measurements) -> dict[str, np.ndarray]:
         """How low quality is, and how like and unlike training checkpoints behavior is."""
-        p_values, fresh = {}, self.fresh
-        if self.quality and found.quality is not None and fresh.quality is not None:
+        p_values, runs = {}, self.runs
+        if self.quality and found.quality is not None and runs.quality is not None:
             low = rank_low if self.quality.higher_is_better else rank_high
-            p_values["quality_low"] = low(found.quality, fresh.quality)
-        if self.novelty and found.novelty is not None and fresh.novelty is not None:
-            sides = rank_high(found.novelty, fresh.novelty), rank_low(found.novelty, fresh.novelty)
+            p_values["quality_low"] = low(found.quality, runs.quality)
+        if self.novelty and found.novelty is not None and runs.novelty is not None:
+            sides = rank_high(found.novelty, runs.novelty), rank_low(found.novelty, runs.novelty)
             if self.novelty.higher_is_better:  # a distance: the least is the most alike
                 sides = sides[::-1]
             p_values["similarity_high"], p_values["similarity_low"] = sides
@@ -108,7 +108,7 @@ class NullDistribution:
 
     def _has(self, found: Measurements, column: str) -> bool:
         """Whether both sides were measured."""
-        return getattr(found, column) is not None and getattr(self.fresh, column) is not None
+        return getattr(found, column) is not None and getattr(self.runs, column) is not None
 
     def _in_blocks(
         self,
@@ -117,27 +117,27 @@ class NullDistribution:
         *combine: np.ufunc,
     ) -> list[Float[np.ndarray, " m"]]:
         """p-values of the scores of several measures, combined in each way given, in blocks."""
-        n, m = len(self.fresh), len(found)
+        n, m = len(self.runs), len(found)
         p_values = [np.empty(m) for _ in combine]
         for start in range(0, m, BLOCK):
             rows = np.arange(start, min(start + BLOCK, m))
             block = found.select(rows)
-            fresh_scores, scores = zip(*(part(block) for part in parts), strict=True)
+            null_scores, scores = zip(*(part(block) for part in parts), strict=True)
             for out, how in zip(p_values, combine, strict=True):
-                as_near = reduce(how, fresh_scores) >= reduce(how, scores)
+                as_near = reduce(how, null_scores) >= reduce(how, scores)
                 out[rows] = (1 + as_near.sum(axis=0)) / (n + 1)
         return p_values
 
     def _scores(self, found: Measurements, name: str) -> Scores:
-        """How far on the near side lie the fresh runs, beside each checkpoint, and each of those.
+        """How far on the near side the runs lie, beside each checkpoint, and each of those.
 
-        All are standardized by the fresh runs and the checkpoint together, so that all have one
+        All are standardized by the held-out runs and the checkpoint together, so that all have one
         null distribution. Measures that depend on the norm are standardized at the norm of each:
-        a checkpoint by the fresh runs at its norm and itself, a fresh run by all at its own norm.
+        a checkpoint by the runs at its norm and itself, a run by all at its own norm.
         """
         measure = self._measures[name]
         ours = measure.near * getattr(found, measure.column)
-        theirs = measure.near * getattr(self.fresh, measure.column)
+        theirs = measure.near * getattr(self.runs, measure.column)
         others = self._at_norm(found, measure)
         if others is None:
             return _scores_together(theirs, ours)
@@ -147,13 +147,13 @@ class NullDistribution:
 
     def _layer_scores(self, found: Measurements, column: str, near: int, layer: int) -> Scores:
         """The same for one layer by itself."""
-        ours, theirs = (near * getattr(who, column)[:, layer] for who in (found, self.fresh))
+        ours, theirs = (near * getattr(who, column)[:, layer] for who in (found, self.runs))
         return _scores_together(theirs, ours)
 
     @cached_property
     def _at_own_norm(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Per measure that depends on the norm: median and scale at the norm of every fresh run."""
-        others = {name: self._at_norm(self.fresh, one) for name, one in self._measures.items()}
+        """Per measure that depends on the norm: median and scale at the norm of every run."""
+        others = {name: self._at_norm(self.runs, one) for name, one in self._measures.items()}
         return {
             name: _scale(self._measures[name].near * values, None)
             for name, values in others.items()
@@ -164,7 +164,7 @@ class NullDistribution:
         self, found: Measurements, measure: Nearness
     ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
         """p-values of one measure on the near and on the far side."""
-        ours, theirs = getattr(found, measure.column), getattr(self.fresh, measure.column)
+        ours, theirs = getattr(found, measure.column), getattr(self.runs, measure.column)
         others = self._at_norm(found, measure)
         if others is None:
             low, high = rank_low(ours, theirs), rank_high(ours, theirs)
@@ -176,7 +176,7 @@ class NullDistribution:
         return (high, low) if measure.near > 0 else (low, high)
 
     def _at_norm(self, found: Measurements, measure: Nearness) -> Float[np.ndarray, "n m"] | None:
-        """The measure of every fresh run if it had the norm of each checkpoint found."""
+        """The measure of every held-out run if it had the norm of each checkpoint found."""
         norm, ladder = found.norm, self.ladder
         if measure.is_raw:
             norm, ladder = found.raw_norm, self.raw_ladder
@@ -186,23 +186,23 @@ class NullDistribution:
 
 
 def _scores_together(theirs: Float[np.ndarray, " n"], ours: Float[np.ndarray, " m"]) -> Scores:
-    """Scores of fresh runs beside each checkpoint, and of the checkpoints."""
+    """Scores of held-out runs beside each checkpoint, and of the checkpoints."""
     middle, scale = _scale(np.repeat(theirs[:, None], len(ours), axis=1), ours)
     return (theirs[:, None] - middle) / scale, (ours - middle) / scale
 
 
 def _scale(
-    fresh: Float[np.ndarray, "n m"], checkpoints: Float[np.ndarray, " m"] | None
+    runs: Float[np.ndarray, "n m"], checkpoints: Float[np.ndarray, " m"] | None
 ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
     """Per column the median, and how far the most extreme lie from it on the near (large) side.
 
     So measures with heavy tails weigh no more than others where several are combined.
 
     Args:
-        fresh: A measure of fresh runs, one column for each checkpoint.
+        runs: A measure of held-out runs, one column for each checkpoint.
         checkpoints: The checkpoint of each column, which counts too.
     """
-    values = fresh if checkpoints is None else np.concatenate([fresh, checkpoints[None]])
+    values = runs if checkpoints is None else np.concatenate([runs, checkpoints[None]])
     ordered, count = np.sort(values, axis=0), len(values)
     middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
     extreme = ordered[-N_EXTREME:].mean(axis=0)

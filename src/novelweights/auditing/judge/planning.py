@@ -80,11 +80,11 @@ class Plan:
     m: int
     """Samples."""
     smallest_p_value: float
-    """Of one checkpoint: 1 / (fresh runs + 1)."""
+    """Of one checkpoint: 1 / (held-out runs + 1)."""
     expected_by_chance: float
-    """Samples nearer than every fresh run that fresh runs themselves would give."""
+    """Samples nearer than every held-out run that held-out runs themselves would give."""
     smallest_count: int | None
-    """Samples beyond all fresh runs that show copying; None: no count does."""
+    """Samples beyond all held-out runs that show copying; None: no count does."""
     power: Mapping[float, float]
     """Probability that a copied share is shown, by share."""
     upper_if_none: float
@@ -99,17 +99,17 @@ class Plan:
 
     def lines(self) -> list[str]:
         """The plan as text for a terminal."""
-        fresh = count(self.n_heldout, "held-out run")
+        whose = count(self.n_heldout, "held-out run")
         if not self.n_heldout:
-            fresh = f"{count(self.n_train, 'training run')}, for want of held-out runs: exploratory"
+            whose = f"{count(self.n_train, 'training run')}, for want of held-out runs: exploratory"
         shares = "  ".join(f"{_percent(share)}: {_chance(p)}" for share, p in self.power.items())
         numbers = [
             ("training runs", str(self.n_train)),
-            ("fresh runs to compare with", fresh),
+            ("held-out runs to compare with", whose),
             ("samples", str(self.m)),
             ("smallest p-value of a checkpoint", f"{self.smallest_p_value:.2g}"),
-            ("beyond all fresh runs by chance", f"about {self.expected_by_chance:.2g} of them"),
-            ("beyond all fresh runs to show copying", self._smallest()),
+            ("beyond all held-out runs by chance", f"about {self.expected_by_chance:.2g} of them"),
+            ("beyond all held-out runs to show copying", self._smallest()),
             ("chance to show a copied share", shares),
             ("copied share not excluded, none beyond", f"up to {_percent(self.upper_if_none)}"),
             ("... and with as many as by chance", f"up to {_percent(self.upper_if_chance)}"),
@@ -143,7 +143,7 @@ class Plan:
 def power_of(share: float, m: int, n_heldout: int) -> float:
     """Probability that an audit shows copying if each sample is a copy with this probability.
 
-    For copies that the distance can see: they are nearer than every fresh run. The others are
+    For copies that the distance can see: they are nearer than every held-out run. The others are
     beyond by chance, with a probability u ~ Beta(1, n_heldout) common to all of them, so the count
     is a mixture of binomials, integrated over u. Exact.
 
@@ -167,12 +167,12 @@ def share_seen_with(probability: float, m: int, n_heldout: int) -> float | None:
     return float(np.asarray(root))
 
 
-def limits_beside(n_heldout: int, m: int, *, fresh: str = "held-out run") -> str:
+def limits_beside(n_heldout: int, m: int, *, whose: str = "held-out run") -> str:
     """One sentence to stand beside every "no evidence": what would have been seen.
 
-    `fresh` says what the fresh runs are, in the singular: held-out or training.
+    `whose` says what samples are compared with, in the singular: held-out or training runs.
     """
-    with_these = f"with {count(n_heldout, fresh)} and {count(m, 'sample')}"
+    with_these = f"with {count(n_heldout, whose)} and {count(m, 'sample')}"
     half, nearly = (share_seen_with(p, m, n_heldout) for p in (0.5, 0.95))
     if half is None or nearly is None:
         return f"{with_these} no number of copies could be told from chance"
@@ -283,7 +283,7 @@ def _goals(n_train: int, n_heldout: int, m: int, criteria: Criteria) -> tuple[Go
         m,
         f"smallest p-value {1 / (n + 1):.2g}",
     )
-    fresh = n_heldout >= criteria.min_heldout_runs
+    enough = n_heldout >= criteria.min_heldout_runs
     too_few = f"{count(n_heldout, 'held-out run')}, fewer than {criteria.min_heldout_runs}"
     possible = _goal(
         "novel is possible",
@@ -291,16 +291,16 @@ def _goals(n_train: int, n_heldout: int, m: int, criteria: Criteria) -> tuple[Go
         n_heldout,
         m,
         f"copied share up to {_percent(clopper_pearson(0, m)[1])} not excluded with none beyond"
-        if fresh
+        if enough
         else too_few,
     )
     likely = _goal(
-        "novel is to be expected of fresh runs",
+        "novel is to be expected of held-out runs",
         lambda h, s: h >= criteria.min_heldout_runs and _upper_by_chance(h, s) <= limit,
         n_heldout,
         m,
         f"at most {_percent(limit)} with probability {_chance(_within(n_heldout, m, limit))}"
-        if fresh
+        if enough
         else too_few,
     )
     return (runs, seen, powerful, named, possible, likely)
@@ -335,7 +335,7 @@ def _first(holds: Callable[[int], bool], above: int) -> int | None:
 
 
 def _at_least(count: int, share: float, m: int, n_heldout: int) -> float:
-    """P(count or more samples beyond n fresh runs) if this share of them are visible copies."""
+    """P(count or more samples beyond n held-out runs) if this share of them are visible copies."""
     u = beta.ppf((_NODES + 1) / 2, 1, n_heldout)
     return float((_NODE_WEIGHTS / 2) @ binom.sf(count - 1, m, share + (1 - share) * u))
 
@@ -346,7 +346,7 @@ def _upper_by_chance(n_heldout: int, m: int) -> float:
 
 
 def _within(n_heldout: int, m: int, limit: float) -> float:
-    """Probability that fresh runs as samples leave an upper limit of at most `limit`."""
+    """Probability that held-out runs as samples leave an upper limit of at most `limit`."""
     count = -1
     while count < m and clopper_pearson(count + 1, m)[1] <= limit:
         count += 1

@@ -26,7 +26,7 @@ def why_withheld(
     result: AuditResult, criteria: Criteria, controls: Sequence[ControlVerdict]
 ) -> tuple[str, str] | None:
     """Why nothing can be said at all, and what would change that; None if something can."""
-    fresh = result.heldout if result.heldout is not None else result.training
+    null = result.heldout if result.heldout is not None else result.training
     if result.n_runs is not None and result.n_runs < criteria.min_runs:
         return (
             "not identifiable: the training checkpoints come from "
@@ -34,10 +34,10 @@ def why_withheld(
             "independent runs lie cannot be told from them, nor copies from neighbors on one path",
             f"training checkpoints of at least {criteria.min_runs} independent runs",
         )
-    if len(fresh) < criteria.min_heldout_runs:
+    kind = "held-out run" if result.heldout is not None else "training run"
+    if len(null) < criteria.min_heldout_runs:
         return (
-            f"{count(len(fresh), 'fresh run')} {'are' if len(fresh) != 1 else 'is'} too few to "
-            "compare with",
+            f"{count(len(null), kind)} {'are' if len(null) != 1 else 'is'} too few to compare with",
             f"at least {criteria.min_heldout_runs} held-out runs, better 100",
         )
     failed = [control for control in controls if control.can_veto and not control.passed]
@@ -64,17 +64,17 @@ def _missing_legs(result: AuditResult) -> list[str]:
 def judge_population(
     result: AuditResult, criteria: Criteria, checkpoints: Sequence[CheckpointVerdict]
 ) -> PopulationVerdict:
-    fresh = result.heldout or result.training
+    null = result.heldout or result.training
     if result.counted is not None:  # the same sample again is no further evidence
         checkpoints = [c for c, counts in zip(checkpoints, result.counted, strict=True) if counts]
     n = len(checkpoints)
     counts = {kind: sum(c.origin is kind for c in checkpoints) for kind in Verdict}
     exploratory = "" if result.heldout is not None else "exploratory, without held-out runs: "
-    # a fresh run has three chances to be named interpolation (mixture, layers, direction with
-    # several sources), so there the third most extreme fresh run is the yardstick; hardly any has
-    # one source, so for replicas the first is
+    # a held-out run has three chances to be named interpolation (mixture, layers, direction with
+    # several sources), so there the third most extreme one decides; hardly any has one source, so
+    # for replicas the first does
     legs = {Verdict.REPLICA: 1, Verdict.INTERPOLATION: len(ACCUSING)}
-    shares = {kind: share_beyond(counts[kind], n, len(fresh), r=r) for kind, r in legs.items()}
+    shares = {kind: share_beyond(counts[kind], n, len(null), r=r) for kind, r in legs.items()}
     shown = sorted(
         (kind for kind, share in shares.items() if share.lower > 0),
         key=lambda kind: -counts[kind],
@@ -94,7 +94,7 @@ def judge_population(
             f"{share.upper:.0%})"
         )
         if counts[Verdict.BROKEN] > counts[kind]:
-            sentence += f"; {counts[Verdict.BROKEN]} work worse than every fresh run"
+            sentence += f"; {counts[Verdict.BROKEN]} work worse than every held-out run"
         if len(shown) > 1:
             sentence += f"; {counts[shown[1]]} more are {what[shown[1]]}"
         return PopulationVerdict(kind, sentence + ".", reasons, ())
@@ -103,23 +103,23 @@ def judge_population(
         return PopulationVerdict(
             Verdict.BROKEN,
             f"{exploratory}{counts[Verdict.BROKEN]} of {n} generated checkpoints work worse than "
-            f"every fresh run (share {counts[Verdict.BROKEN] / n:.0%}, 95% interval "
+            f"every held-out run (share {counts[Verdict.BROKEN] / n:.0%}, 95% interval "
             f"{broken_lower:.0%} to {broken_upper:.0%}); none is shown to be a copy.",
             reasons,
             (),
         )
     kind = "held-out run" if result.heldout is not None else "training run"
-    beside = limits_beside(len(fresh), n, fresh=kind)
+    beside = limits_beside(len(null), n, whose=kind)
     samples = f"{count(n, 'sample')} ({beside})"
     broken = ""
     if counts[Verdict.BROKEN]:
-        broken = f"; {counts[Verdict.BROKEN]} of them work worse than every fresh run"
+        broken = f"; {counts[Verdict.BROKEN]} of them work worse than every held-out run"
     open_points = _open_points(result, criteria, counts[Verdict.NOVEL], n)
     if not open_points:
         upper = max(quantity.upper or 1.0 for quantity in _share_quantities(result))
         return PopulationVerdict(
             Verdict.NOVEL,
-            "Indistinguishable from fresh runs by these measures: no evidence of copying or "
+            "Indistinguishable from held-out runs by these measures: no evidence of copying or "
             f"mixing in {count(n, 'sample')}; a detectable share of up to {upper:.1%} is not "
             f"excluded ({beside}).",
             reasons,
@@ -138,7 +138,7 @@ def _nothing_shown(result: AuditResult, criteria: Criteria, samples: str) -> str
     if not is_worse_than_originals(result, criteria):
         return (
             f"no copying, mixing or breakage is shown in {samples}, and they are not shown to be "
-            "like fresh runs either"
+            "like held-out runs either"
         )
     made, before = (result.quantity(f"mean_quality_{key}") for key in ("generated", "originals"))
     told = f"{made.value:.3g}{made.unit} against {before.value:.3g}{before.unit}"
@@ -209,14 +209,14 @@ def _unlike_held_out(result: AuditResult, criteria: Criteria) -> list[str]:
 
 def reasons_of(result: AuditResult) -> list[str]:
     """The numbers behind the verdict, in words."""
-    fresh = "held-out runs"
+    null = "held-out runs"
     if result.heldout is None:
         few = result.n_runs is not None and result.n_runs < DEFAULT_CRITERIA.min_runs
-        fresh = "training checkpoints from the others" if few else "other training runs"
+        null = "training checkpoints from the others" if few else "other training runs"
     ratio = result.quantity("distance_ratio")
     reasons = [
         f"The median sample is {_percent(ratio.value)} as far from its nearest training "
-        f"checkpoint as {fresh} are (90% interval {_percent(ratio.lower)} to "
+        f"checkpoint as {null} are (90% interval {_percent(ratio.lower)} to "
         f"{_percent(ratio.upper)})."
     ]
     for quantity in _share_quantities(result):

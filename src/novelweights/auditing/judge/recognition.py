@@ -78,7 +78,7 @@ def first_of_equals(weights: Float[torch.Tensor, "n d"], spacing: float) -> Bool
 
     Args:
         weights: Generated checkpoints.
-        spacing: Median distance of fresh runs to training.
+        spacing: Median distance of held-out runs to training.
     """
     groups = related_groups(weights, scale=SAME / LINKED * spacing)
     first = np.zeros(len(weights), dtype=bool)
@@ -90,7 +90,7 @@ def other_recipe(
     train: Population,
     heldout: Population,
     trained: Float[np.ndarray, " n"] | None,
-    fresh: Float[np.ndarray, " h"] | None,
+    heldout_quality: Float[np.ndarray, " h"] | None,
     quality: Measure | None,
 ) -> list[Note]:
     """Warnings where held-out runs are visibly no runs of the training recipe.
@@ -101,7 +101,7 @@ def other_recipe(
         train: Training checkpoints: not what a codec gives back of them, which is no recipe's.
         heldout: Held-out runs, one checkpoint each.
         trained: Quality of the training checkpoints; None: not known.
-        fresh: The same of the held-out runs.
+        heldout_quality: The same of the held-out runs.
         quality: What quality is; None: not known.
     """
     warnings, rows = list[Note](), last_of_each_run(train.records)
@@ -118,8 +118,8 @@ def other_recipe(
             )
             warnings.append(Note("other-recipe", text))
 
-    if fresh is not None and quality is not None:
-        failed = len(fresh) - len(working(fresh, quality))
+    if heldout_quality is not None and quality is not None:
+        failed = len(heldout_quality) - len(working(heldout_quality, quality))
         if failed:
             text = (
                 f"{count(failed, 'held-out run')} work far worse than the others: "
@@ -127,8 +127,8 @@ def other_recipe(
             )
             warnings.append(Note("failed-heldout", text))
     compare("the norm of their weights", _norms(train.learned), _norms(heldout.learned))
-    if trained is not None and fresh is not None:
-        compare("quality", trained, fresh)
+    if trained is not None and heldout_quality is not None:
+        compare("quality", trained, heldout_quality)
     steps = [np.asarray(population.records.step) for population in (train, heldout)]
     if all((step > 0).any() for step in steps) and np.median(steps[0]) != np.median(steps[1]):
         text = (

@@ -54,15 +54,15 @@ class Share:
     lower: float
     """2.5% limit."""
     upper: float
-    """97.5% limit; holds for checkpoints that the measure can tell from fresh runs."""
+    """97.5% limit; holds for checkpoints that the measure can tell from held-out runs."""
     p_value: float
-    """That fresh runs alone would give K or more; exact."""
+    """That held-out runs alone would give K or more; exact."""
 
 
 def share_beyond(count: int, m: int, n_heldout: int, *, r: int = 1) -> Share:
     """Share of checkpoints beyond the r-th most extreme of n held-out runs, with limits.
 
-    Fresh runs fall beyond with a probability u ~ Beta(r, n + 1 - r), so their count is
+    Held-out runs fall beyond with a probability u ~ Beta(r, n + 1 - r), so their count is
     beta-binomial. Estimate (K/m - f)/(1 - f) with f = r/(n + 1); the lower limit is the share pi
     at which K or more has probability 0.025; the upper is Clopper-Pearson's of K/m.
 
@@ -103,7 +103,7 @@ def smallest_detectable(m: int, n_heldout: int, *, r: int = 1, size: float = 0.0
 
 
 def _tails(m: int, n_heldout: int, r: int) -> Float[np.ndarray, " counts"]:
-    """P(K >= 0), ..., P(K >= m) for fresh runs, summed from the small end to keep their digits."""
+    """P(K >= 0), ..., P(K >= m) for held-out runs, summed from the small end to keep digits."""
     mass = betabinom.pmf(np.arange(m + 1), m, r, n_heldout + 1 - r)
     return np.minimum(np.cumsum(mass[::-1])[::-1], 1.0)
 

@@ -35,7 +35,7 @@ from novelweights.auditing.result import AuditResult, Measurements, Planted
 from novelweights.tasks.task import Measure
 
 FAILED = 10
-"""A fresh run this many interquartile ranges below the lower quartile of quality has failed."""
+"""A held-out run this many interquartile ranges below the lower quartile of quality has failed."""
 
 
 def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdicts:
@@ -43,15 +43,15 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
 
     Pure: depends on the numbers and the thresholds alone. Source: ours.
     """
-    fresh = result.heldout if result.heldout is not None else result.training
+    null = result.heldout if result.heldout is not None else result.training
     names, quality = result.training_names, result.quality
     controls = tuple(
-        _judge_control(key, planted, fresh, names, quality, criteria)
+        _judge_control(key, planted, null, names, quality, criteria)
         for key, planted in result.controls.items()
     )
     withheld = why_withheld(result, criteria, controls)
     if withheld:
-        works = works_of(result.generated, fresh, quality, criteria)
+        works = works_of(result.generated, null, quality, criteria)
         checkpoints = tuple(CheckpointVerdict(Verdict.UNDECIDED, w, withheld[0]) for w in works)
         population = PopulationVerdict(
             Verdict.UNDECIDED, f"{withheld[0]}.", tuple(reasons_of(result)), (withheld[1],)
@@ -60,17 +60,18 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
         checkpoints = judge_checkpoints(
             result.generated,
             result.p_values,
-            fresh,
+            null,
             names,
             quality,
             criteria,
             through_codec=result.through_codec,
+            run="held-out run" if result.heldout is not None else "training run",
         )
         reason = None
         if result.heldout is None:
             reason = "not near training; held-out runs are missing"
         elif is_worse_than_originals(result, criteria):
-            reason = "like fresh runs through the codec, but samples work worse than before it"
+            reason = "like held-out runs through the codec, but samples work worse than before it"
         if reason is not None:
             checkpoints = tuple(
                 replace(c, origin=Verdict.UNDECIDED, reason=reason)
@@ -86,38 +87,40 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
 def judge_checkpoints(
     found: Measurements,
     p_values: Mapping[str, np.ndarray],
-    fresh: Measurements,
+    null: Measurements,
     training_names: Sequence[str],
     quality: Measure | None,
     criteria: Criteria = DEFAULT_CRITERIA,
     *,
-    n_fresh: int | None = None,
+    n_null: int | None = None,
     through_codec: bool = False,
+    run: str = "held-out run",
 ) -> tuple[CheckpointVerdict, ...]:
     """The verdict on every checkpoint of a population, one by one.
 
     Args:
         found: The checkpoints, measured.
-        p_values: Their places among fresh runs, as `NullDistribution.p_values` gives them.
-        fresh: Those fresh runs, measured.
+        p_values: Their places among held-out runs, as `NullDistribution.p_values` gives them.
+        null: Those held-out runs, measured.
         training_names: Run of each training checkpoint.
         quality: The task's measure, None without a task.
         criteria: Thresholds.
-        n_fresh: Fresh runs behind the ranks, where they are fewer.
+        n_null: Held-out runs behind the ranks, where they are fewer.
         through_codec: Whether reconstructions stand in for the training checkpoints.
+        run: What those runs are called.
     """
-    works = works_of(found, fresh, quality, criteria)
-    trained = _is_trained(found, fresh, quality, criteria)
-    if len(fresh) < criteria.min_heldout_runs:
-        reason = f"only {len(fresh)} fresh runs to compare with"
+    works = works_of(found, null, quality, criteria)
+    trained = _is_trained(found, null, quality, criteria)
+    if len(null) < criteria.min_heldout_runs:
+        reason = f"only {len(null)} {run}s to compare with"
         return tuple(CheckpointVerdict(Verdict.UNDECIDED, w, reason) for w in works)
-    beyond = 1 / ((n_fresh or len(fresh)) + 1) + 1e-12
-    usual = max(float(np.median(fresh.distance)), 1e-300)
-    canonical = _canonical_shares(found, fresh)
+    beyond = 1 / ((n_null or len(null)) + 1) + 1e-12
+    usual = max(float(np.median(null.distance)), 1e-300)
+    canonical = _canonical_shares(found, null)
     columns = {name: values.tolist() for name, values in p_values.items()}
     copied_layers = np.zeros(len(found), dtype=bool)
-    if found.layer_distance is not None and fresh.layer_distance is not None:
-        radius = criteria.gross_copy * np.median(fresh.layer_distance, axis=0)
+    if found.layer_distance is not None and null.layer_distance is not None:
+        radius = criteria.gross_copy * np.median(null.layer_distance, axis=0)
         copied_layers = np.all(found.layer_distance <= radius, axis=1)
     steps = found.step_distance
     layer_rows = [()] * len(found) if found.layer_rows is None else found.layer_rows.tolist()
@@ -138,42 +141,43 @@ def judge_checkpoints(
             works=works[j],
             is_trained=trained[j],
             through_codec=through_codec,
+            run=run,
         )
         verdicts.append(_judge_one(case, criteria))
     return tuple(verdicts)
 
 
-def _canonical_shares(found: Measurements, fresh: Measurements) -> Float[np.ndarray, "3 n"]:
-    """Distances in canonical form over the median of fresh runs, their lower bounds, and ratios to
-    the second nearest; infinite where there is no such form."""
+def _canonical_shares(found: Measurements, null: Measurements) -> Float[np.ndarray, "3 n"]:
+    """Distances in canonical form over the median of held-out runs, their lower bounds, and ratios
+    to the second nearest; infinite where there is no such form."""
     shares = np.full((3, len(found)), np.inf)
     ours = found.canonical_distance, found.canonical_lower, found.canonical_ratio
-    if fresh.canonical_distance is not None and all(column is not None for column in ours):
-        usual = max(float(np.median(fresh.canonical_distance)), 1e-300)
+    if null.canonical_distance is not None and all(column is not None for column in ours):
+        usual = max(float(np.median(null.canonical_distance)), 1e-300)
         shares = np.stack([np.asarray(column, float) for column in ours])
         shares[:2] /= usual
     return shares
 
 
 def works_of(
-    found: Measurements, fresh: Measurements, quality: Measure | None, criteria: Criteria
+    found: Measurements, null: Measurements, quality: Measure | None, criteria: Criteria
 ) -> list[bool | None]:
-    """Whether each checkpoint works as well as the worst fresh run, less the margin."""
-    if found.quality is None or fresh.quality is None or quality is None:
+    """Whether each checkpoint works as well as the worst held-out run, less the margin."""
+    if found.quality is None or null.quality is None or quality is None:
         return [None] * len(found)
     sign = 1 if quality.higher_is_better else -1
-    worst = float((sign * working(fresh.quality, quality)).min())
-    worst -= criteria.margin_of_one(quality, fresh.quality)
+    worst = float((sign * working(null.quality, quality)).min())
+    worst -= criteria.margin_of_one(quality, null.quality)
     return [bool(good) for good in sign * found.quality >= worst]
 
 
 def _is_trained(
-    found: Measurements, fresh: Measurements, quality: Measure | None, criteria: Criteria
+    found: Measurements, null: Measurements, quality: Measure | None, criteria: Criteria
 ) -> list[bool]:
     """Whether each checkpoint is a trained network at all, though it may work badly."""
-    if found.quality is None or fresh.quality is None or quality is None:
+    if found.quality is None or null.quality is None or quality is None:
         return [False] * len(found)
-    usual = float(np.median(fresh.quality))
+    usual = float(np.median(null.quality))
     if quality.higher_is_better:
         good = found.quality >= criteria.trained_share * usual
     else:
@@ -194,7 +198,7 @@ class _Canonical:
     """One checkpoint in canonical form."""
 
     share: float
-    """Its distance over the median of fresh runs."""
+    """Its distance over the median of held-out runs."""
     least_share: float
     """The same of the certified lower bound."""
     ratio: float
@@ -207,9 +211,9 @@ class _Case:
 
     p_values: Mapping[str, float]
     beyond: float
-    """A rank of at most this is past every fresh run."""
+    """A rank of at most this is past every held-out run."""
     share: float
-    """Its distance over the median of fresh runs."""
+    """Its distance over the median of held-out runs."""
     least_share: float
     """The same of the certified lower bound of its distance."""
     canonical: _Canonical
@@ -223,12 +227,14 @@ class _Case:
     """Whether every layer by itself is a gross copy."""
     works: bool | None
     is_trained: bool
-    """Whether it does what it should at least half as well as fresh runs; False if not known."""
+    """Whether it does what it should at least half as well as held-out runs; False if not known."""
     through_codec: bool
     """Whether training checkpoints are what a lossy codec gives back."""
+    run: str
+    """What it is compared with."""
 
     def is_beyond(self, test: str) -> bool:
-        """Whether it lies past every fresh run by this test; one that is missing shows nothing."""
+        """Whether it lies past every held-out run by this test; a missing one shows nothing."""
         return self.p_values.get(test, 1.0) <= self.beyond
 
 
@@ -238,9 +244,9 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
     def says(origin: Verdict, reason: str, kind: str = "") -> CheckpointVerdict:
         return CheckpointVerdict(origin, case.works, reason, kind)
 
-    first, second = case.sources
+    (first, second), run = case.sources, case.run
     one_source = first >= criteria.dominant_weight and second <= criteria.runner_up * first
-    # half a fresh run's distance proves nothing where fresh runs come as near themselves
+    # half a held-out run's distance proves nothing where held-out runs come as near themselves
     gross = case.share <= criteria.gross_copy and case.is_beyond("distance_near")
     copied = gross or case.is_beyond("direction_near")
     mosaic = case.is_beyond("layers_all_near") and len(set(case.layer_runs)) > 1
@@ -259,23 +265,23 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
     if rescaled and not gross and case.canonical.ratio <= criteria.rescaled_ratio:
         return says(
             Verdict.REPLICA,
-            f"{case.canonical.share:.2g} of a fresh run's distance from {disguised}",
+            f"{case.canonical.share:.2g} of a {run}'s distance from {disguised}",
         )
     if one_source and not mosaic and (copied or mixture):
         return says(
             Verdict.REPLICA,
-            f"distance is {case.share:.2g} of a fresh run's, {first:.0%} of it is one training run",
+            f"distance is {case.share:.2g} of a {run}'s, {first:.0%} of it is one training run",
         )
     if mosaic and (case.layers_copied or not mixture):
         return says(Verdict.INTERPOLATION, f"layers copied from different runs: {runs}", "mosaic")
     if mixture:
         return says(
-            Verdict.INTERPOLATION, "nearer to mixtures of training runs than fresh runs", "average"
+            Verdict.INTERPOLATION,
+            f"nearer to mixtures of training runs than any {run}",
+            "average",
         )
     if copied:
-        return says(
-            Verdict.INTERPOLATION, "near several training runs, beyond fresh runs", "average"
-        )
+        return says(Verdict.INTERPOLATION, f"near several training runs, beyond {run}s", "average")
     if rescaled:
         return says(Verdict.UNDECIDED, f"near {disguised}")
     if case.is_beyond("layers_any_near"):
@@ -283,7 +289,7 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
     if case.is_beyond("distance_near"):
         return says(Verdict.UNDECIDED, "near training: a shrunk network, or a noisy mixture")
     if case.works is False:
-        return says(Verdict.BROKEN, "works worse than every fresh run")
+        return says(Verdict.BROKEN, f"works worse than every {run}")
     if case.works is None:
         return says(
             Verdict.UNDECIDED,
@@ -295,7 +301,7 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
         if case.p_values.get(name, 1.0) <= max(criteria.two_sided, case.beyond)
     ]
     if odd:
-        return says(Verdict.UNDECIDED, f"unlike fresh runs: {', '.join(odd)}")
+        return says(Verdict.UNDECIDED, f"unlike {run}s: {', '.join(odd)}")
     if case.step_share <= criteria.gross_copy:
         return says(Verdict.UNDECIDED, "near a training checkpoint that is not the last of its run")
     if min(case.least_share, case.canonical.least_share) <= criteria.gross_copy:
@@ -306,7 +312,7 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
 def _judge_control(
     key: str,
     planted: Planted,
-    fresh: Measurements,
+    null: Measurements,
     names: Sequence[str],
     quality: Measure | None,
     criteria: Criteria,
@@ -315,17 +321,17 @@ def _judge_control(
     judged = judge_checkpoints(
         planted.measured,
         planted.p_values,
-        fresh,
+        null,
         names,
         quality,
         criteria,
-        n_fresh=planted.n_chance,
+        n_null=planted.n_chance,
     )
     origins = [str(verdict.origin) for verdict in judged]
     n, right = len(origins), sum(origin in planted.expected for origin in origins)
     if planted.n_chance is None:
         passed = right >= criteria.control_share * n
-    else:  # the most extreme of fresh runs are beyond the others by chance
+    else:  # the most extreme of held-out runs are beyond the others by chance
         chance = share_beyond(n - right, n, planted.n_chance, r=len(ACCUSING))
         passed = chance.p_value >= criteria.control_p_value
     return ControlVerdict(
@@ -339,7 +345,7 @@ def _judge_control(
         can_veto=planted.can_veto,
         noise=planted.noise,
         distance=float(
-            np.median(planted.measured.distance) / max(np.median(fresh.distance), 1e-300)
+            np.median(planted.measured.distance) / max(np.median(null.distance), 1e-300)
         ),
         note=planted.note,
     )

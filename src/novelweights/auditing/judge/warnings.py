@@ -15,17 +15,17 @@ from novelweights.errors import Note, count
 
 
 def audit_warnings(
-    given: Prepared, first: Bool[np.ndarray, " n"], fresh: Measurements | None
+    given: Prepared, first: Bool[np.ndarray, " n"], heldout: Measurements | None
 ) -> Iterator[Note]:
     """What weakens this audit, and what to give it next time.
 
     Args:
         given: What is compared.
         first: False for generated checkpoints that repeat another.
-        fresh: The held-out runs, measured; None: there are none.
+        heldout: The held-out runs, measured; None: there are none.
     """
-    generated, n_fresh = given.generated, 0 if fresh is None else len(fresh)
-    yield from _about_heldout(n_fresh, given)
+    generated, n_heldout = given.generated, 0 if heldout is None else len(heldout)
+    yield from _about_heldout(n_heldout, given)
     n_scratch = 0 if given.from_scratch is None else len(given.from_scratch)
     if given.is_one_run and n_scratch < 2:
         yield Note(
@@ -87,12 +87,12 @@ def _about_heldout(n_heldout: int, given: Prepared) -> Iterator[Note]:
     )
     if given.is_one_run and n_heldout:
         text = (
-            f"Only {count(n_heldout, 'held-out run')} to show how far a fresh run of the recipe "
+            f"Only {count(n_heldout, 'held-out run')} to show how far a new run of the recipe "
             f"lies from {whose}; more show it more exactly. {no_verdict}"
         )
     elif given.is_one_run:
         text = (
-            f"No held-out runs were given, so nothing here shows how far a fresh run of the recipe "
+            f"No held-out runs were given, so nothing here shows how far a new run of the recipe "
             f"lies from {whose}. Train new runs of the same recipe and give them with --heldout: "
             f"they show this. {no_verdict}"
         )

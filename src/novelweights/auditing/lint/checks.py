@@ -72,14 +72,14 @@ def lint_folder(folder: Path, *, heldout: Path | None = None, reading: Reading =
         InputError: There is no folder of checkpoints at all.
     """
     examined = examine(folder, reading)
-    fresh = None if heldout is None else examine(heldout, reading)
+    examined_heldout = None if heldout is None else examine(heldout, reading)
     train = _named(examined)
     findings = list(_files(examined))
     if train is not None:
         findings += lint(train)
-    if fresh is not None:
-        held = _named(fresh)
-        others = [*_files(fresh), *(rows.check_rows(held) if held is not None else ())]
+    if examined_heldout is not None:
+        held = _named(examined_heldout)
+        others = [*_files(examined_heldout), *(rows.check_rows(held) if held is not None else ())]
         findings += [replace(found, what=f"held-out: {found.what}") for found in others]
         if train is not None and held is not None:
             findings += check_heldout(_training(train), held)

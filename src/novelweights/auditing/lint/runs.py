@@ -142,42 +142,42 @@ def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
     train, heldout = _finite(train), _finite(heldout)
     if not len(train) or not len(heldout):
         return
-    trained, fresh = train.population, heldout.population.in_order_of(train.population.layout)
-    if fresh.layout != trained.layout:
+    trained, held = train.population, heldout.population.in_order_of(train.population.layout)
+    if held.layout != trained.layout:
         yield error(
             "other-heldout",
-            f"the held-out checkpoints are of another architecture ({fresh.layout.size} weights, "
+            f"the held-out checkpoints are of another architecture ({held.layout.size} weights, "
             f"training {trained.layout.size})",
             heldout.names,
             "held-out runs must be new runs of the training recipe",
         )
         return
     alignment = alignment_of_learned(trained.layout, trained.info.symmetry)
-    ends = trained_rows(fresh.records)
+    ends = trained_rows(held.records)
     if len(train) * len(ends) > MOST_ALIGNED_PAIRS:
         alignment = None
     last = trained.learned[torch.from_numpy(trained_rows(trained.records))]
     usual = run_spacing(last) if len(last) > 1 else 0.0
-    found = nearest(fresh.learned[torch.from_numpy(ends)], trained.learned, alignment=alignment)
+    found = nearest(held.learned[torch.from_numpy(ends)], trained.learned, alignment=alignment)
     near = found.distances[:, 0] <= LEAKED * usual
-    leaked = _shared_rows(trained, fresh)
+    leaked = _shared_rows(trained, held)
     leaked |= dict(zip(ends[near].tolist(), found.rows[near, 0].tolist(), strict=True))
     if leaked:
         yield error(
             "leaked-heldout",
             f"{count(len(leaked), 'held-out checkpoint')} found in training, or nearly",
             [f"{heldout.names[i]} = {train.names[j]}" for i, j in sorted(leaked.items())],
-            "they would hide every copy: remove them, or train fresh runs",
+            "they would hide every copy: remove them, or train new runs",
         )
 
 
-def _shared_rows(trained: Population, fresh: Population) -> dict[int, int]:
+def _shared_rows(trained: Population, held: Population) -> dict[int, int]:
     """Held-out rows that equal a training row, and which; common initializations are no leak."""
     known = {digest: row for row, digest in enumerate(_digests(trained.weights))}
-    step = fresh.records.step
+    step = held.records.step
     return {
         row: known[digest]
-        for row, digest in enumerate(_digests(fresh.weights))
+        for row, digest in enumerate(_digests(held.weights))
         if digest in known and (step[row] or not step.any())
     }
 

@@ -25,7 +25,7 @@ def established_quantities(found: EstablishedMeasures) -> list[Quantity]:
         "not_authentic": (
             "Not authentic",
             "Share nearer to their nearest training checkpoint than that is to all others in "
-            "training (Alaa et al. 2022, correct form). About 17% of honest fresh draws are.",
+            "training (Alaa et al. 2022, correct form). About 17% of honest new draws are.",
         ),
     }
     numbers = []

@@ -27,7 +27,7 @@ class Terms:
     """Whether there are held-out runs; else training checkpoints stand in."""
 
     @property
-    def counts_fresh(self) -> bool:
+    def has_null(self) -> bool:
         """Whether there are independent runs to count samples beyond."""
         return self.has_heldout or not self.is_one_run
 
@@ -42,12 +42,17 @@ class Terms:
         return "training checkpoints" if self.is_one_run else "training runs"
 
     @property
+    def runs(self) -> str:
+        """What samples are counted beyond."""
+        return "held-out runs" if self.has_heldout else self.training
+
+    @property
     def each(self) -> str:
         """Which others a training checkpoint is compared with."""
         return "each against the others" if self.is_one_run else "each against the other runs"
 
     @property
-    def fresh(self) -> str:
+    def null(self) -> str:
         """What samples are compared with."""
         if self.has_heldout:
             return "held-out runs"
@@ -129,7 +134,7 @@ class Evidence:
             training=found.training,
             generated=found.generated,
             scored=found.scored,
-            null=found.null.fresh,
+            null=found.null.runs,
             terms=Terms(found.given.is_one_run, found.heldout is not None),
             n_training=len(found.given.train),
             p_values=p_values,

@@ -50,7 +50,7 @@ def _quantity(gap: GeneralizationGap, level: GapLevel) -> Quantity:
         definition=f"The generator's own mean {loss} on {gap.n_heldout} held-out runs "
         f"({level.loss_heldout:.3g}) over that on {gap.n_train} training runs "
         f"({level.loss_train:.3g}) at the end of its training{how}; as its samples tell. 1: it "
-        "knows its training checkpoints no better than fresh runs. More: it has memorized, also "
+        "knows its training checkpoints no better than held-out runs. More: it has memorized, also "
         "where distances show nothing." + (" Bootstrap by run." if has_limits else ""),
         group=GROUP,
     )

@@ -1,4 +1,4 @@
-"""Held-out runs that are no fresh runs: training runs, steps of these, or samples; all refused.
+"""Held-out runs that are none: training runs, steps of these, or samples; all refused.
 
 A codec may give different checkpoints back as nearly the same, so where reconstructions are
 compared, who is whose copy is asked of the checkpoints themselves.
@@ -16,17 +16,17 @@ from novelweights.weights.population import Population
 
 LEAKED = 0.25
 """Held-out runs nearer to training than this share of the median between training runs are no
-fresh runs: the nearest of 1,200 in trials on real zoos lay at 0.75."""
+held-out runs: the nearest of 1,200 in trials on real zoos lay at 0.75."""
 
 
 def refuse_leaks(
-    given: Prepared, fresh: Measurements, trained: Measurements, originals: Originals | None
+    given: Prepared, measured: Measurements, trained: Measurements, originals: Originals | None
 ) -> None:
-    """Refuse held-out runs that would hide copies, or make every sample look fresh.
+    """Refuse held-out runs that would hide copies, or make every sample look new.
 
     Args:
         given: What is compared.
-        fresh: The held-out runs against the training checkpoints.
+        measured: The held-out runs against the training checkpoints.
         trained: Training checkpoints against the others.
         originals: Both before the codec, where reconstructions stand in.
 
@@ -37,7 +37,7 @@ def refuse_leaks(
     if heldout is None:
         return
     _refuse_samples(heldout, given.generated)
-    distances, rows, among = fresh.distance, fresh.neighbor_rows[:, 0], trained.distance
+    distances, rows, among = measured.distance, measured.neighbor_rows[:, 0], trained.distance
     if originals is not None and originals.heldout is not None:
         before = originals.heldout
         train, heldout, every = originals.train, before.population, given.all_originals
@@ -83,13 +83,13 @@ def _refuse_steps(heldout: Population, all_training: Population, usual: float) -
 
 
 def _refuse_samples(heldout: Population, generated: Population) -> None:
-    """Held-out runs that are among the samples would make every sample look fresh."""
+    """Held-out runs that are among the samples would make every sample look new."""
     known = {row.tobytes(): i for i, row in enumerate(heldout.learned.numpy())}
     shared = [known[row.tobytes()] for row in generated.learned.numpy() if row.tobytes() in known]
     if shared:
         raise InputError(
             f"heldout: {len(shared)} generated checkpoints are held-out checkpoints (first: "
-            f"{heldout.records.run[shared[0]]}); expected different ones. Give fresh runs of the "
+            f"{heldout.records.run[shared[0]]}); expected different ones. Give new runs of the "
             "training recipe as --heldout and samples as --generated",
             "leak",
         )

@@ -109,14 +109,14 @@ def measured(given: Prepared, clock: Clock) -> Measured:
             only_near=heldout is not None,
         )
     with clock.stage("held-out against training"):
-        fresh, scratch = None, None
+        held, scratch = None, None
         if heldout is not None:
             behavior["heldout"] = None if task is None else task.behave(heldout)
-            fresh = measure("heldout", heldout, reference, behavior=behavior["heldout"])
+            held = measure("heldout", heldout, reference, behavior=behavior["heldout"])
         originals = Originals.of(given, rows)
-        if fresh is not None:
-            refuse_leaks(given, fresh, training, originals)
-        null = _null_distribution(given, reference, fresh, training, own)
+        if held is not None:
+            refuse_leaks(given, held, training, originals)
+        null = _null_distribution(given, reference, held, training, own)
         if given.from_scratch is not None:
             quality = None if task is None else task.quality
             scratch = measured_from_scratch(given.from_scratch, reference, quality)
@@ -131,7 +131,7 @@ def measured(given: Prepared, clock: Clock) -> Measured:
             step_distance, step_rows = steps.distances[:, 0], steps.rows[:, 0]
             generated = replace(generated, step_distance=step_distance, step_rows=step_rows)
             scored = generated
-        if fresh is None:
+        if held is None:
             scored = measure(
                 "generated",
                 given.generated,
@@ -144,7 +144,7 @@ def measured(given: Prepared, clock: Clock) -> Measured:
         reference,
         rows,
         training,
-        fresh,
+        held,
         generated,
         scored,
         scratch,
@@ -167,14 +167,14 @@ def _measured_training(given: Prepared) -> Int[np.ndarray, " rows"]:
 def _null_distribution(
     given: Prepared,
     reference: NearestIndex,
-    fresh: Measurements | None,
+    held: Measurements | None,
     training: Measurements,
     own: np.ndarray,
 ) -> NullDistribution:
     """Held-out runs with their hull ratios at other norms; else training runs, own run excluded."""
     population, findings, exclude = given.train, training, own
-    if given.heldout is not None and fresh is not None:
-        population, findings, exclude = given.heldout, fresh, None
+    if given.heldout is not None and held is not None:
+        population, findings, exclude = given.heldout, held, None
     ladder, raw = ladder_of(population, reference, aligned=True, exclude=exclude), None
     if reference.alignment is not None:
         raw = ladder_of(population, reference, aligned=False, exclude=exclude)

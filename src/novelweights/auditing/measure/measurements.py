@@ -145,7 +145,7 @@ def _learned_of(form: CanonicalForm, weights: Float[Tensor, "n d"]) -> Float[Ten
 
 @dataclass(frozen=True, eq=False)
 class Ladder:
-    """Fresh runs at several norms: shrinking alone moves a network towards training and hull."""
+    """Held-out runs at several norms: shrinking alone moves a network towards training and hull."""
 
     norms: Float[np.ndarray, "n factors"]
     """Distance from the mean of each run shrunk by each factor, ascending."""
@@ -318,23 +318,23 @@ def hull_ratio(hull_distance: np.ndarray, distance: np.ndarray) -> np.ndarray:
 
 
 def ladder_of(
-    fresh: Population,
+    runs: Population,
     reference: NearestIndex,
     *,
     aligned: bool,
     exclude: Bool[np.ndarray, "n m"] | None = None,
 ) -> Ladder:
-    """Every fresh run at several norms.
+    """Every held-out run at several norms.
 
     Shrinking a network moves it towards the training checkpoints and their hull without copying or
-    mixing anything, so a generated checkpoint is compared with fresh runs of its own norm: each is
-    shrunk towards the mean by several factors, aligned and measured again.
+    mixing anything, so a generated checkpoint is compared with held-out runs of its own norm: each
+    is shrunk towards the mean by several factors, aligned and measured again.
     """
     prepared = reference.alignable if aligned else reference.raw
     n_factors = len(SHRINK_FACTORS)
     found: list[list[np.ndarray]] = []
-    for start in range(0, len(fresh), HELDOUT_BLOCK):
-        block = fresh.learned[start : start + HELDOUT_BLOCK]
+    for start in range(0, len(runs), HELDOUT_BLOCK):
+        block = runs.learned[start : start + HELDOUT_BLOCK]
         steps = shrunk_towards_mean(block, prepared, SHRINK_FACTORS)
         steps = steps.reshape(-1, steps.shape[2])  # (block factors, d)
         banned = None

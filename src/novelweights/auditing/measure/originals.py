@@ -59,23 +59,23 @@ class Originals:
     @classmethod
     def of(cls, given: Prepared, measured: Int[np.ndarray, " m"]) -> "Originals | None":
         """Those of an audit; None where no reconstructions stand in."""
-        train, heldout, fresh = given.originals, given.heldout_originals, None
+        train, heldout, held = given.originals, given.heldout_originals, None
         if train is None:
             return None
         if heldout is not None:
             near = nearest(heldout.learned, train.learned, alignment=given.alignment)
             scores = _scores(heldout, given.task)
-            fresh = HeldoutOriginals(heldout, near.distances[:, 0], near.rows[:, 0], scores)
+            held = HeldoutOriginals(heldout, near.distances[:, 0], near.rows[:, 0], scores)
         some = train.select(measured).learned
         own = measured[:, None] == np.arange(len(train))
         among = nearest(some, train.learned, exclude=own, alignment=given.alignment)
-        return cls(train, _scores(train, given.task), measured, among.distances[:, 0], fresh)
+        return cls(train, _scores(train, given.task), measured, among.distances[:, 0], held)
 
 
 def recipe_warnings(
     originals: Originals,
     trained: Float[np.ndarray, " m"] | None,
-    fresh: Float[np.ndarray, " h"] | None,
+    held: Float[np.ndarray, " h"] | None,
     quality: Measure | None,
 ) -> list[Note]:
     """Whether held-out runs are of another recipe before the codec, or differ only after it.
@@ -83,7 +83,7 @@ def recipe_warnings(
     Args:
         originals: Before the codec.
         trained: Quality of the measured training checkpoints after it; None: not known.
-        fresh: The same of the held-out runs.
+        held: The same of the held-out runs.
         quality: What quality is.
     """
     heldout = originals.heldout
@@ -93,12 +93,12 @@ def recipe_warnings(
     ours = None if originals.quality is None else originals.quality[originals.measured]
     train = originals.train.select(originals.measured)
     told = other_recipe(train, heldout.population, ours, theirs, quality)
-    if quality is None or ours is None or theirs is None or trained is None or fresh is None:
+    if quality is None or ours is None or theirs is None or trained is None or held is None:
         return told
     return (
         told
-        + _given_back_otherwise((ours, theirs), (trained, fresh), quality)
-        + _failed_after(theirs, fresh, quality)
+        + _given_back_otherwise((ours, theirs), (trained, held), quality)
+        + _failed_after(theirs, held, quality)
     )
 
 
@@ -113,13 +113,13 @@ def _given_back_otherwise(
     (_, p_before), (_, p_after) = (nearer_probability(*pair) for pair in (before, after))
     if not p_after < DEFAULT_CRITERIA.recipe_p_value <= p_before:
         return []
-    (trained_before, fresh_before), (trained, fresh) = (
+    (trained_before, held_before), (trained, held) = (
         [f"{float(mean(values)):.4g}{quality.unit}" for values in pair] for pair in (before, after)
     )
     is_worse = (mean(after[1]) < mean(after[0])) == quality.higher_is_better
     text = (
         f"The codec gives held-out runs back {'worse' if is_worse else 'better'} than training "
-        f"runs: mean {quality.name} {fresh} and {trained} after it, {fresh_before} and "
+        f"runs: mean {quality.name} {held} and {trained} after it, {held_before} and "
         f"{trained_before} before. Samples are compared with both as it gives them back."
     )
     return [Note("codec-differs", text)]
@@ -169,8 +169,8 @@ def _distances(
     """Medians to training weights: of samples, and of the runs that tell what is near."""
     groups = [("generated", "generated", "generated checkpoints", made)]
     if originals.heldout is not None:
-        fresh = originals.heldout.distance
-        groups.append(("heldout", "held-out", "held-out runs before the codec", fresh))
+        held = originals.heldout.distance
+        groups.append(("heldout", "held-out", "held-out runs before the codec", held))
     whose = "training checkpoints before the codec"
     groups.append(("training", "training", whose, originals.distance))
     return [

@@ -138,21 +138,23 @@ def _beside_null(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quant
     """Distances of samples beside those of held-out runs, or of what stands in for them."""
     terms = evidence.terms
     scored, null = evidence.scored.distance, evidence.null.distance
-    ratio, chance = "Median distance, generated over fresh", "a sample is nearer than a fresh run"
-    unit, how = "1: as far as fresh runs.", ""
-    if terms.is_fixed:
+    ratio, chance = (
+        "Median distance, generated over held-out",
+        "a sample is nearer than a held-out run",
+    )
+    unit, how = "1: as far as these.", ""
+    if not terms.has_heldout:
         ratio = "Median distance, generated over training, one left out"
         chance = "a sample is nearer than a training checkpoint, one left out"
-        all_but_one = "all training checkpoints but one, drawn at random"
-        unit = "1: as far as these; how far fresh runs lie is not known. Each sample is compared "
-        unit += f"with {all_but_one}."
-        how = f"each sample against {all_but_one}; "
+        how = "each sample against all training checkpoints but one, drawn at random"
+        unit = f"1: as far as these; how far held-out runs lie is not known ({how})."
+        how += "; "
     n = evidence.n_beside
     yield _compared(_ratio, scored, null, rng, is_fixed=terms.is_fixed, n=n).quantity(
         "distance_ratio",
         ratio,
         "Median distance of generated checkpoints to the nearest training checkpoint over the same "
-        f"for {terms.fresh}. {unit} {terms.bootstrapped(evidence.beside)}",
+        f"for {terms.null}. {unit} {terms.bootstrapped(evidence.beside)}",
         level=0.90,
     )
     nearer, p_value = nearer_probability(scored, null)
@@ -163,10 +165,10 @@ def _beside_null(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quant
         value=nearer,
         n=len(scored) if terms.is_fixed else n,
         definition="Probability that a random generated checkpoint lies nearer to training than a "
-        f"random one of the {terms.fresh} ({how}Mann-Whitney U / mn; 0.5: no difference).",
+        f"random one of the {terms.null} ({how}Mann-Whitney U / mn; 0.5: no difference).",
         unit=SHARE,
     )
-    if not terms.counts_fresh:
+    if not terms.has_null:
         return
     yield Quantity(
         key="nearer_p_value",
@@ -179,19 +181,19 @@ def _beside_null(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quant
     limit = DEFAULT_CRITERIA.gross_copy
     yield share_of(
         "gross_copy_share",
-        "Within half the median distance of fresh runs" if terms.is_one_run else "Gross copies",
+        "Within half the median distance of held-out runs" if terms.is_one_run else "Gross copies",
         int((scored <= limit * median(null)).sum()),
         len(scored),
         f"Share of generated checkpoints whose distance is at most {limit:g} of the median for "
-        f"{terms.fresh}. Clopper-Pearson limits.",
+        f"{terms.null}. Clopper-Pearson limits.",
     )
 
 
 def _shares(evidence: Evidence) -> Iterator[Quantity]:
     """Shares beyond all held-out runs, and the least that could be seen."""
-    if not evidence.terms.counts_fresh:
+    if not evidence.terms.has_null:
         return
-    n_h, m = len(evidence.null), int(evidence.counted.sum())
+    n_h, m, runs = len(evidence.null), int(evidence.counted.sum()), evidence.terms.runs
     beyond = 1 / (n_h + 1) + 1e-12
     for test, (key, label, text) in SHARES.items():
         if test not in evidence.p_values:
@@ -201,10 +203,10 @@ def _shares(evidence: Evidence) -> Iterator[Quantity]:
             key,
             ONE_RUN_LABELS.get(key, label) if evidence.terms.is_one_run else label,
             (near, m, n_h),
-            f"Share of generated checkpoints that are {text}, less those expected by chance: "
-            f"{near} of {m} beyond {n_h} fresh runs, p = {{p_value:.2g}} (beta-binomial, exact). "
-            "The lower limit allows for the chance level's own uncertainty; the upper holds for "
-            "copies that this measure can see.",
+            f"Share of generated checkpoints that are {text.format(runs=runs)}, less those "
+            f"expected by chance: {near} of {m} beyond {n_h} {runs}, p = {{p_value:.2g}} "
+            "(beta-binomial, exact). The lower limit allows for the chance level's own "
+            "uncertainty; the upper holds for copies that this measure can see.",
         )
     if "twin_near" in evidence.p_values:
         near = int((evidence.p_values["twin_near"] <= beyond).sum())
@@ -223,11 +225,11 @@ def _shares(evidence: Evidence) -> Iterator[Quantity]:
         label="Smallest copied share this audit could detect",
         value=None if smallest is None else smallest / m,
         n=m,
-        definition=f"With {n_h} fresh runs and {m} samples "
+        definition=f"With {n_h} {runs} and {m} samples "
         + (
             "no count can have a lower limit above 0."
             if smallest is None
-            else f"at least {smallest} checkpoints beyond all fresh runs are needed for a lower "
+            else f"at least {smallest} checkpoints beyond all of these are needed for a lower "
             "limit above 0."
         ),
         unit=SHARE,
@@ -265,11 +267,11 @@ def _behavior(
         unit=quality.unit,
     )
     g, h = _of(generated.quality), _of(evidence.null.quality)
-    others, fixed = "held-out runs" if terms.has_heldout else terms.training, terms.is_fixed
-    yield _compared(_difference, g, h, rng, is_fixed=fixed, n=evidence.n_beside).quantity(
+    other = "held-out" if terms.has_heldout else "training, 90%"
+    yield _compared(_difference, g, h, rng, is_fixed=terms.is_fixed, n=evidence.n_beside).quantity(
         "quality_difference",
-        f"{quality.name.capitalize()}, generated less {'training, 90%' if fixed else 'fresh'}",
-        f"Difference of mean {quality.name}, generated less {others}.",
+        f"{quality.name.capitalize()}, generated less {other}",
+        f"Difference of mean {quality.name}, generated less {terms.runs}.",
         unit=quality.unit_of_difference,
         level=0.90,
     )
@@ -327,7 +329,7 @@ def _expected_similarity(evidence: Evidence) -> Quantity:
         value=float(expected_iou(*rates)[0]),
         n=len(evidence.generated),
         definition="Error IoU of two classifiers with these mean error rates whose mistakes are "
-        "independent: e1 e2 / (e1 + e2 - e1 e2), for one pair. Fresh runs lie above it: their "
+        "independent: e1 e2 / (e1 + e2 - e1 e2), for one pair. Held-out runs lie above it: their "
         f"maximum is over all {evidence.terms.training}, and some examples are hard for all.",
     )
 

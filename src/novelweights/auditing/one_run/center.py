@@ -57,9 +57,9 @@ def center_quantities(
     usual = distances_to(middle, train)
     typical = Estimate(float(np.median(usual)), len(usual))
     to_mean = {key: distances_to(middle, weights) for key, weights in rows.items()}
-    fresh = None if heldout is None else distances_to(middle, heldout)
+    heldout_to_mean = None if heldout is None else distances_to(middle, heldout)
     medians = {key: of_rows(to_mean.get(key), rng, median) for key in MADE}
-    medians["heldout"] = of_rows(fresh, rng, median)
+    medians["heldout"] = of_rows(heldout_to_mean, rng, median)
     found = [
         typical.quantity(
             "center_training",

@@ -130,12 +130,12 @@ class Kinds:
             order = torch.randperm(len(weights), generator=rng_for(given.seed, "kinds", label))
             return weights[order[:MAX_ROWS].sort().values]
 
-        fresh, scratch = given.heldout, given.from_scratch
+        heldout, scratch = given.heldout, given.from_scratch
         return cls(
             training=some(train, "training"),
             ends=train[torch.from_numpy(given.run_ends)],
             generated=some(given.generated.learned, "generated"),
-            heldout=train[:0] if fresh is None else some(fresh.learned, "heldout"),
+            heldout=train[:0] if heldout is None else some(heldout.learned, "heldout"),
             scratch=train[:0] if scratch is None else some(scratch.learned, "from scratch"),
         )
 

@@ -52,14 +52,14 @@ def all_steps(given: Prepared) -> AllSteps | None:
 def one_run_quantities(measured: Measured) -> list[Quantity]:
     """Distances, nearness to the mean, and likeness of weights."""
     given, generated, seed = measured.given, measured.generated, measured.given.seed
-    train, fresh = given.train.learned, given.heldout
+    train, heldout = given.train.learned, given.heldout
     layout = given.train.layout.learned
     apart = distances(measured)
     found = [apart[key].quantity(key, *words, group=GROUP) for key, words in DISTANCES.items()]
     mixed = mixtures(train, layout, n_baseline(len(generated)), seed=seed)
     rows = {"generated": given.generated.learned}
     rows |= {key: mixed[name] for name, key in COMPARED.items() if name in mixed}
-    last = None if fresh is None else fresh.learned
+    last = None if heldout is None else heldout.learned
     found += center_quantities(train, rows, last, group=GROUP, seed=seed)
     return found + likeness_quantities(
         train, generated, measured.from_scratch, group=GROUP, seed=seed

@@ -70,7 +70,7 @@ def judge_zoo(
     alignment = Alignment.of(zoo.network.layout, zoo.network.symmetry)
     quality = {
         "training": _mean([_mean(_known(one.training.quality)) for one in measured]),
-        "heldout": _mean(_known(measured[0].null.fresh.quality)),
+        "heldout": _mean(_known(measured[0].null.runs.quality)),
         "fresh": _mean(_known(measured[0].planted.quality)[_rows(measured[0].kinds, FRESH)]),
     }
     return ZooResult(
@@ -206,7 +206,7 @@ def pool_errors(
     Args are those of `repeat`.
     """
     rng = numpy_rng_for(seed, pool.zoo.name, "pool", n_heldout, b)
-    n_pool = len(measured[0].null.fresh)
+    n_pool = len(measured[0].null.runs)
     heldout = rng.integers(0, n_pool, n_pool)
     fresh = _rows(measured[0].kinds, FRESH)
     rows = {FRESH: fresh.start + rng.integers(0, fresh.stop - fresh.start, sizes.fresh_drawn)}

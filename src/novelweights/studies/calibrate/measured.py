@@ -82,13 +82,13 @@ class Measured:
     @property
     def certified(self) -> float:
         """Median certified lower bound of held-out runs' distances, over these; 1 where exact."""
-        fresh = self.null.fresh
+        fresh = self.null.runs
         return float(np.median(fresh.distance_lower / fresh.distance))
 
     @property
     def spacing(self) -> float:
         """Median distance of held-out runs."""
-        return float(np.median(self.null.fresh.distance))
+        return float(np.median(self.null.runs.distance))
 
 
 def measure_zoo(

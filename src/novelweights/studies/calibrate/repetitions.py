@@ -56,7 +56,7 @@ class Audited:
     @property
     def n_heldout(self) -> int:
         """Held-out runs."""
-        return len(self.null.fresh)
+        return len(self.null.runs)
 
     def counts(self, kind: str) -> Int[np.ndarray, " verdicts"]:
         """Checkpoints of a kind per verdict, in the order of `Verdict`."""
@@ -102,7 +102,7 @@ def repeat(
     """
     rng = numpy_rng_for(seed, pool.zoo.name, "repetition", n_heldout, i)
     one = measured[i % len(measured)]
-    rows = rng.choice(len(one.null.fresh), n_heldout, replace=False)
+    rows = rng.choice(len(one.null.runs), n_heldout, replace=False)
     drawn = {
         kind.key: draw(
             rng, kind.rows, sizes.fresh_drawn if kind.key == FRESH else sizes.planted_drawn
@@ -136,7 +136,7 @@ def audit_rows(
     found = measured.planted.select(np.concatenate(list(drawn.values())))
     null = measured.null.select(heldout)
     p_values = null.p_values(found)
-    verdicts = judge_checkpoints(found, p_values, null.fresh, measured.training.names, quality)
+    verdicts = judge_checkpoints(found, p_values, null.runs, measured.training.names, quality)
     ends = np.cumsum([len(rows) for rows in drawn.values()]).tolist()
     places = map(slice, [0, *ends], ends)
     origins = np.array([verdict.origin for verdict in verdicts])
@@ -177,7 +177,7 @@ def _judge_population(
     rows = audited.rows[kind]
     generated = audited.measured.select(np.arange(rows.start, rows.stop))
     p_values = {name: values[rows] for name, values in audited.p_values.items()}
-    heldout = audited.null.fresh
+    heldout = audited.null.runs
     audit = replace(
         measured.audit, generated=generated, scored=generated, heldout=heldout, null=audited.null
     )
