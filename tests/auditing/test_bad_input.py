@@ -180,8 +180,9 @@ def test_more_training_checkpoints_than_weights():
 
 @pytest.mark.parametrize(("n", "decides"), [(19, False), (20, True)])
 def test_a_verdict_needs_twenty_held_out_runs(n, decides):
-    _, verdicts = audited(samples=TRAIN[:10], heldout=HELDOUT[:n], judged=False)
+    result, verdicts = audited(samples=TRAIN[:10], heldout=HELDOUT[:n], judged=False)
     assert (verdicts.population.origin is Verdict.REPLICA) is decides
+    assert bool(noted(result.warnings, "few-heldout")) is not decides
     if not decides:
         assert verdicts.population.sentence == "19 held-out runs are too few to compare with."
         assert "at least 20 held-out runs" in verdicts.population.would_decide[0]

@@ -27,15 +27,7 @@ def write_run(
     pictures: Mapping[str, np.ndarray],
     manifest: Mapping[str, Any],
 ) -> None:
-    """Write audit.json, checkpoints.csv, plot_data.npz and manifest.json into a folder.
-
-    Args:
-        folder: Exists already.
-        result: The numbers.
-        verdicts: What they were judged to mean.
-        pictures: Arrays for drawing.
-        manifest: As `describe_run` gives it.
-    """
+    """Write audit.json, checkpoints.csv, plot_data.npz and manifest.json into a folder."""
     write_json(folder / "audit.json", audit_json(result, verdicts))
     table = checkpoint_table(result, verdicts)
     write_text(folder / "checkpoints.csv", table.to_csv(index=False, float_format="%.9g"))

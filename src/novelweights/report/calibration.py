@@ -33,9 +33,6 @@ SHOWN = {
 def calibration_summary(path: Path = COMMITTED) -> PlainTable | None:
     """Share of each kind of checkpoints that was called replica or interpolation, zoo by zoo.
 
-    Args:
-        path: A `calibration.json`.
-
     Returns:
         One row per kind, one column per zoo; None if the file is not there.
 

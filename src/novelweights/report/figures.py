@@ -56,7 +56,6 @@ def draw(
     """Every figure these data allow, by name; a figure without data is absent.
 
     Args:
-        result: The audit.
         plot_data: What pictures need beyond the numbers, as in a run folder's `plot_data.npz`.
         verdict: Without it the controls are not drawn, and every run counts as one of many.
     """
@@ -102,7 +101,6 @@ def draw_distances(result: AuditResult, *, few_runs: bool = False) -> tuple[Figu
     """How far each checkpoint is from the nearest training checkpoint. Source: paper, figure 4.
 
     Args:
-        result: The audit.
         few_runs: The training checkpoints share a run: all steps of held-out runs are then drawn
             too, on a logarithmic axis. Source: paper, table 4.
     """

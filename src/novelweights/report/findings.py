@@ -41,12 +41,7 @@ class PaperFinding(NamedTuple):
 
 
 def findings_on(result: AuditResult, verdict: StoredVerdict) -> list[PaperFinding]:
-    """The paper's findings that apply to these checkpoints, of one run or of many.
-
-    Args:
-        result: The numbers of an audit.
-        verdict: What it said, with the thresholds it used.
-    """
+    """The paper's findings that apply to these checkpoints, of one run or of many."""
     if verdict.has_few_runs(result):
         return one_run_findings(result)
     return paper_findings(result, verdict.criteria)
@@ -59,12 +54,7 @@ def one_run_findings(result: AuditResult) -> list[PaperFinding]:
 
 
 def paper_findings(result: AuditResult, criteria: Mapping[str, Any]) -> list[PaperFinding]:
-    """The paper's findings on these checkpoints, in the paper's order.
-
-    Args:
-        result: The numbers of an audit.
-        criteria: The thresholds it used, by name.
-    """
+    """The paper's findings on these checkpoints, in the paper's order."""
     audit = _Audit(result, float(criteria.get("gross_copy", DEFAULT_CRITERIA.gross_copy)))
     has_codec = result.quality is not None and "quality_difference_originals" in audit.words
     beside = audit.asked(claims.WORKS)

@@ -19,11 +19,7 @@ MAX_LEVELS = 4
 
 
 def has_noise_levels(about: Mapping[str, Any]) -> bool:
-    """Whether the generalization gap, if samples speak of one, is by noise level: no autoencoder's.
-
-    Args:
-        about: `result.about`.
-    """
+    """Whether the generalization gap of samples, if any, is by noise level: no autoencoder's."""
     made = about.get("generated")
     settings = made.get("settings") if isinstance(made, Mapping) else None
     gap = gap_in(settings) if isinstance(settings, Mapping) else None

@@ -38,8 +38,6 @@ def write_figures(folder: Path, drawings: Mapping[str, Drawing], names: Iterable
     """Each figure as SVG and PNG; figures of an earlier report that no longer apply are removed.
 
     Args:
-        folder: Made if it is not there.
-        drawings: Figures by name.
         names: Of all figures that such a report may have.
     """
     folder.mkdir(exist_ok=True)

@@ -47,9 +47,6 @@ CODES = {
 def migrate(folder: Path) -> list[Path]:
     """Rewrite the files in a folder and the folders below it.
 
-    Args:
-        folder: Of results.
-
     Returns:
         The files that were rewritten.
 

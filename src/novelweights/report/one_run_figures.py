@@ -39,12 +39,7 @@ ORDER = ("noise", "Gaussian", "average of 16", "training", "heldout", "generated
 def draw_one_run(
     result: AuditResult, plot_data: Mapping[str, np.ndarray]
 ) -> dict[str, tuple[Figure, str]]:
-    """Every figure these data allow, by name.
-
-    Args:
-        result: The audit.
-        plot_data: As in a run folder's `plot_data.npz`.
-    """
+    """Every figure these data allow, by name."""
     figures: dict[str, tuple[Figure, str]] = {}
     if "entry_parameters" in plot_data:
         names = ("entry_parameters", "entry_training", "entry_generated")
@@ -115,10 +110,6 @@ def draw_rows(
     rows: Mapping[str, Float[np.ndarray, "_ w"]], *, n_runs: int | None = None
 ) -> tuple[Figure, str]:
     """The same weights of some checkpoints of each kind, on one scale of colors.
-
-    Args:
-        rows: Weights by kind, the same columns of all.
-        n_runs: Of the training checkpoints; None: not said.
 
     Source: paper, figure 15.
     """

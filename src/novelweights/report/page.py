@@ -108,8 +108,6 @@ def render(
     """The page as text.
 
     Args:
-        run: What it tells.
-        drawings: Figures by name.
         calibration: How often audits were right on zoos of known truth; None: not shown.
     """
     content = _content(run, drawings)

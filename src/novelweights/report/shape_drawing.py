@@ -44,13 +44,7 @@ def draw_shapes(
 
 
 def draw_pairs(result: AuditResult, pairs: Sequence[ShapePair], columns: int) -> tuple[Figure, str]:
-    """Pairs side by side, each at one scale and from one direction.
-
-    Args:
-        result: Tells names and distances.
-        pairs: At least one.
-        columns: Pairs in a row.
-    """
+    """Pairs side by side, each at one scale and from one direction."""
     n_rows = -(-len(pairs) // columns)
     side = 2 * PANEL / columns
     figure = Figure(figsize=(2 * PANEL, n_rows * (2 * side / ASPECT + 0.7)))

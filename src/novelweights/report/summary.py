@@ -99,10 +99,6 @@ def audit_folder(sampler: str, samplers: Collection[str]) -> str:
 def write_summary(folder: Path, evaluation: Evaluation) -> Path:
     """Write summary.json and summary.md into the folder of an evaluation.
 
-    Args:
-        folder: Its audits lie in `audit_folder`.
-        evaluation: The rest.
-
     Returns:
         The path of summary.md.
 
@@ -124,7 +120,6 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
 
     Args:
         runs: The audit of each sampler's checkpoints; of the only one by the name "".
-        evaluation: The rest.
 
     Returns:
         What is common to all samplers, and the numbers of the first; those of others are in

@@ -152,12 +152,7 @@ def codec_told(result: AuditResult) -> str:
 
 
 def population_columns(result: AuditResult, *, few_runs: bool = False) -> list[Column]:
-    """Medians of every population, so that any two can be compared: its key and name come first.
-
-    Args:
-        result: The audit.
-        few_runs: Training checkpoints share a run.
-    """
+    """Medians of every population, so that any two can be compared: its key and name come first."""
     populations: list[tuple[str, str, Measurements | AllSteps | None]] = [
         ("training", "training", result.training),
         ("heldout", "held-out", result.heldout),
@@ -208,10 +203,6 @@ def population_columns(result: AuditResult, *, few_runs: bool = False) -> list[C
 
 def checkpoint_columns(rows: Sequence[Mapping[str, str]], result: AuditResult) -> list[Column]:
     """The table of checkpoints, one entry per row; columns that the rows lack are left out.
-
-    Args:
-        rows: Lines of `checkpoints.csv` as text.
-        result: Names and units of quality and novelty are read from it.
 
     Raises:
         ValueError: A cell that should be a number is not.

@@ -92,11 +92,7 @@ def noised(parents: Population, n: int, std: float, *, seed: int) -> Population:
 
 
 def paper_baselines(measured: Measured) -> Baselines:
-    """Noise addition at matched novelty, averages of 2 and of 16, per-parameter Gaussian.
-
-    Args:
-        measured: The generated and the training checkpoints, with their behavior.
-    """
+    """Noise addition at matched novelty, averages of 2 and of 16, per-parameter Gaussian."""
     given, reference, made = measured.given, measured.reference, measured.generated
     train, task, behavior, seed = given.train, given.task, reference.behavior, given.seed
     if task is None or made.novelty is None or behavior is None:

@@ -71,12 +71,7 @@ class Planter:
     seed: int
 
     def all(self, n: int, heldout_steps: Population | None) -> list[Plant]:
-        """Every control that can be made.
-
-        Args:
-            n: Checkpoints of each.
-            heldout_steps: Held-out runs with all their steps, for those made of them.
-        """
+        """Every control that can be made."""
         plants = [self.copies(n), *(self.copies(n, noise) for noise in NOISES)]
         plants += self.moved(n) + self.rescaled(n)
         plants += self.mixtures(n) + self.mosaics(n, heldout_steps) + self.gaussians(n)
@@ -286,12 +281,8 @@ def measured_controls(
     """Checkpoints of known origin, measured in one go and ranked among held-out runs.
 
     Args:
-        reference: The training checkpoints.
-        null: Held-out runs among which everything is ranked.
         heldout_steps: Held-out runs with all their steps, for the honest decoys.
         heldout: Held-out runs, one checkpoint each; None if training runs stand in.
-        n: Checkpoints of each kind.
-        seed: Root of all randomness.
     """
     train = reference.training
     spacing = float(np.median(null.runs.distance))

@@ -52,9 +52,6 @@ class NullDistribution:
     def p_values(self, found: Measurements) -> dict[str, np.ndarray]:
         """Of checkpoints among the held-out runs, each in (0, 1]; small is extreme.
 
-        Args:
-            found: Checkpoints measured against the same training checkpoints.
-
         Returns:
             By name, as in `AuditResult.p_values`; measures that either side lacks are left out.
         """

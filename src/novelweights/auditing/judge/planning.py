@@ -57,16 +57,13 @@ class Goal:
 
     def remedy(self) -> str:
         """What would reach it, in words; empty if it is reached or no counts would."""
-        ways = []
-        if self.heldout_runs is not None:
-            ways.append(f"{self.heldout_runs} held-out runs")
-        if self.samples is not None:
-            ways.append(f"{self.samples} samples")
-        if self.training_runs is not None:
-            ways.append(f"{self.training_runs} training runs")
-        if self.both is not None:
-            ways.append(f"{self.both} held-out runs and as many samples")
-        return " or ".join(ways)
+        ways = {
+            "held-out runs": self.heldout_runs,
+            "samples": self.samples,
+            "training runs": self.training_runs,
+            "held-out runs and as many samples": self.both,
+        }
+        return " or ".join(f"{n} {what}" for what, n in ways.items() if n is not None)
 
 
 @dataclass(frozen=True)
@@ -193,10 +190,7 @@ def plan_audit(
     """What an audit can and cannot show with these counts.
 
     Args:
-        n_train: Independent training runs.
         n_heldout: Held-out runs; 0 means that the training runs stand in for them.
-        m: Samples.
-        criteria: Thresholds of the verdict.
         notes: About the training checkpoints, for the plan's first lines.
 
     Raises:
@@ -262,48 +256,49 @@ def _goals(n_train: int, n_heldout: int, m: int, criteria: Criteria) -> tuple[Go
         training_runs=None if identifiable else criteria.min_runs,
     )
     smallest = smallest_detectable(m, n, size=SIZE)
-    seen = _goal(
-        "copying can be shown at all",
-        lambda h, s: smallest_detectable(s, h, size=SIZE) is not None,
-        n,
-        m,
-        "no count is beyond chance" if smallest is None else f"from {count(smallest, 'sample')} on",
+    seen = (
+        "no count is beyond chance" if smallest is None else f"from {count(smallest, 'sample')} on"
     )
-    powerful = _goal(
-        f"copies of {_percent(limit)} are shown with {_percent(ENOUGH_POWER)}",
-        lambda h, s: power_of(limit, s, h) >= ENOUGH_POWER,
-        n,
-        m,
-        f"probability {_chance(power_of(limit, m, n))}",
-    )
-    named = _goal(
-        "single checkpoints can be named",
-        lambda h, s: h >= NAMING_RUNS,
-        n,
-        m,
-        f"smallest p-value {1 / (n + 1):.2g}",
-    )
-    enough = n_heldout >= criteria.min_heldout_runs
-    too_few = f"{count(n_heldout, 'held-out run')}, fewer than {criteria.min_heldout_runs}"
-    possible = _goal(
-        "novel is possible",
-        lambda h, s: h >= criteria.min_heldout_runs and clopper_pearson(0, s)[1] <= limit,
-        n_heldout,
-        m,
-        f"copied share up to {_percent(clopper_pearson(0, m)[1])} not excluded with none beyond"
-        if enough
-        else too_few,
-    )
-    likely = _goal(
-        "novel is to be expected of held-out runs",
-        lambda h, s: h >= criteria.min_heldout_runs and _upper_by_chance(h, s) <= limit,
-        n_heldout,
-        m,
-        f"at most {_percent(limit)} with probability {_chance(_within(n_heldout, m, limit))}"
-        if enough
-        else too_few,
-    )
-    return (runs, seen, powerful, named, possible, likely)
+    possible = f"{count(n_heldout, 'held-out run')}, fewer than {criteria.min_heldout_runs}"
+    likely = possible
+    if n_heldout >= criteria.min_heldout_runs:
+        excluded = _percent(clopper_pearson(0, m)[1])
+        possible = f"copied share up to {excluded} not excluded with none beyond"
+        within = _chance(_within(n_heldout, m, limit))
+        likely = f"at most {_percent(limit)} with probability {within}"
+    goals: list[tuple[str, Callable[[int, int], bool], int, str]] = [
+        (
+            "copying can be shown at all",
+            lambda h, s: smallest_detectable(s, h, size=SIZE) is not None,
+            n,
+            seen,
+        ),
+        (
+            f"copies of {_percent(limit)} are shown with {_percent(ENOUGH_POWER)}",
+            lambda h, s: power_of(limit, s, h) >= ENOUGH_POWER,
+            n,
+            f"probability {_chance(power_of(limit, m, n))}",
+        ),
+        (
+            "single checkpoints can be named",
+            lambda h, s: h >= NAMING_RUNS,
+            n,
+            f"smallest p-value {1 / (n + 1):.2g}",
+        ),
+        (
+            "novel is possible",
+            lambda h, s: h >= criteria.min_heldout_runs and clopper_pearson(0, s)[1] <= limit,
+            n_heldout,
+            possible,
+        ),
+        (
+            "novel is to be expected of held-out runs",
+            lambda h, s: h >= criteria.min_heldout_runs and _upper_by_chance(h, s) <= limit,
+            n_heldout,
+            likely,
+        ),
+    ]
+    return (runs, *(_goal(what, holds, h, m, now) for what, holds, h, now in goals))
 
 
 def _goal(what: str, holds: Callable[[int, int], bool], n: int, m: int, now: str) -> Goal:

@@ -32,8 +32,6 @@ def one_of_each_run(
 
     Args:
         train: At least two training checkpoints, one per run by their records.
-        heldout: Held-out runs, one checkpoint each.
-        alignment: The declared symmetry.
 
     Returns:
         Rows of training and of held-out checkpoints to keep, and what to tell the user.
@@ -99,10 +97,8 @@ def other_recipe(
 
     Args:
         train: Training checkpoints: not what a codec gives back of them, which is no recipe's.
-        heldout: Held-out runs, one checkpoint each.
         trained: Quality of the training checkpoints; None: not known.
         heldout_quality: The same of the held-out runs.
-        quality: What quality is; None: not known.
     """
     warnings, rows = list[Note](), last_of_each_run(train.records)
     train, trained = train.select(rows), None if trained is None else trained[rows]

@@ -99,12 +99,7 @@ def judge_checkpoints(
     """The verdict on every checkpoint of a population, one by one.
 
     Args:
-        found: The checkpoints, measured.
         p_values: Their places among held-out runs, as `NullDistribution.p_values` gives them.
-        null: Those held-out runs, measured.
-        training_names: Run of each training checkpoint.
-        quality: The task's measure, None without a task.
-        criteria: Thresholds.
         n_null: Held-out runs behind the ranks, where they are fewer.
         through_codec: Whether reconstructions stand in for the training checkpoints.
         run: What those runs are called.

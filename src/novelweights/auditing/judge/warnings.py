@@ -17,13 +17,7 @@ from novelweights.errors import Note, count
 def audit_warnings(
     given: Prepared, first: Bool[np.ndarray, " n"], heldout: Measurements | None
 ) -> Iterator[Note]:
-    """What weakens this audit, and what to give it next time.
-
-    Args:
-        given: What is compared.
-        first: False for generated checkpoints that repeat another.
-        heldout: The held-out runs, measured; None: there are none.
-    """
+    """What weakens this audit, and what to give it next time."""
     generated, n_heldout = given.generated, 0 if heldout is None else len(heldout)
     yield from _about_heldout(n_heldout, given)
     n_scratch = 0 if given.from_scratch is None else len(given.from_scratch)

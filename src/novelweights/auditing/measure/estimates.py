@@ -69,13 +69,7 @@ class Estimate:
         """The number as it is reported.
 
         Args:
-            key: Its name.
-            label: For people.
-            definition: What it is.
             missing: The definition where there is no value: why, and what to give.
-            unit: Of the value.
-            group: Its table in a report.
-            level: Of the interval.
             units: That were drawn again, two or more, if the interval is to be expanded for so few:
                 they vary too little then, less than half of what the level leaves lies beyond each
                 limit. Source: Hesterberg 2015, the expanded percentile interval.
@@ -105,8 +99,6 @@ def estimate(
 
     Args:
         statistic: Takes as many arrays as there are samples, of shape (*draws, rows).
-        samples: Of independent units.
-        rng: Draws the units again.
         fixed: Further samples of the statistic that are not drawn again.
         n: The count behind it; None: all rows.
         least: Of fewer rows there is no interval: one drawn again is the same.

@@ -24,12 +24,6 @@ def refuse_leaks(
 ) -> None:
     """Refuse held-out runs that would hide copies, or make every sample look new.
 
-    Args:
-        given: What is compared.
-        measured: The held-out runs against the training checkpoints.
-        trained: Training checkpoints against the others.
-        originals: Both before the codec, where reconstructions stand in.
-
     Raises:
         InputError: A held-out run is (nearly) a training checkpoint, or is a sample.
     """

@@ -47,13 +47,7 @@ class NearestIndex:
     def of(
         cls, training: Population, alignment: Alignment | None, task: Task | None
     ) -> "NearestIndex":
-        """The reference for a training population, its behavior computed once.
-
-        Args:
-            training: m checkpoints.
-            alignment: Of whole checkpoints; None is plain L2.
-            task: Judges behavior.
-        """
+        """The reference for a training population, its behavior computed once."""
         learned = None if alignment is None else alignment.on(training.layout.learned)
         behavior = task.behave(training) if task else None
         return cls(training, learned, task, behavior, alignment)
@@ -185,9 +179,6 @@ def measure(
     """All measures of a population against the training checkpoints.
 
     Args:
-        label: Its name in the result.
-        population: n checkpoints.
-        reference: m training checkpoints.
         exclude: True where a training checkpoint must not count for a row (its own run).
         behavior: The population's behavior, if it is known already.
         groups: Where several populations are measured as one: which each row belongs to.
@@ -362,9 +353,6 @@ def one_left_out(
     """A random training checkpoint that does not count, for each generated one.
 
     Args:
-        generated: n checkpoints.
-        train: m checkpoints.
-        seed: Root of the draw.
         needed: True where a training checkpoint counts in any case.
     """
     rng = rng_for(seed, "leave one run out")

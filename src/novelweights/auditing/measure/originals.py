@@ -81,10 +81,8 @@ def recipe_warnings(
     """Whether held-out runs are of another recipe before the codec, or differ only after it.
 
     Args:
-        originals: Before the codec.
         trained: Quality of the measured training checkpoints after it; None: not known.
         held: The same of the held-out runs.
-        quality: What quality is.
     """
     heldout = originals.heldout
     if heldout is None:
@@ -146,16 +144,7 @@ def beside_originals(
     quality: Measure | None,
     rng: np.random.Generator,
 ) -> tuple[Quantity, ...]:
-    """Distances to the training checkpoints themselves and, with a task, how well these work.
-
-    Args:
-        generated: n checkpoints.
-        originals: Training and held-out checkpoints before the codec.
-        alignment: Of the declared distance.
-        made: Quality of the generated checkpoints; None without a task.
-        quality: What that is.
-        rng: Of the bootstrap.
-    """
+    """Distances to the training checkpoints themselves and, with a task, how well these work."""
     theirs, found = originals.quality, ()
     if quality is not None and made is not None and theirs is not None:
         found = _qualities(made, theirs, quality, rng)
@@ -218,8 +207,6 @@ def costs_of_codec(
     """A warning where networks surely work worse after the codec than before it, else nothing.
 
     Args:
-        numbers: The numbers of the audit.
-        quality: What quality is; None: not known.
         margin: A loss up to this, in the unit of quality, is none.
     """
     known = {q.key: q for q in numbers}

@@ -39,12 +39,8 @@ def pictures(
     """Arrays for `plot_data.npz`.
 
     Args:
-        result: The audit of these populations.
         train: The training checkpoints, as given to the audit (or what stood in for them).
-        generated: The generated checkpoints.
         heldout: The held-out runs, as given to the audit (or what stood in for them).
-        from_scratch: Networks trained from scratch, as given to the audit.
-        noise_from: What the noise baseline adds noise to, as given to the audit.
         task: Decision regions are drawn for classifiers of at most `MAX_INPUTS` inputs; of more,
             `inputs_without_regions` holds their number. Shapes are drawn for fields.
         symmetry: Training checkpoints are drawn aligned to their sample.

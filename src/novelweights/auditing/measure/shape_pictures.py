@@ -42,10 +42,7 @@ def shape_pictures(
     """Arrays for `plot_data.npz`, one entry per drawn pair.
 
     Args:
-        result: The audit of these populations.
         task: Draws the surfaces at its level, and measures Chamfer distances at its resolution.
-        train: The training checkpoints that were compared.
-        generated: The generated checkpoints, all rows.
         order: All generated rows, in random order.
         n_random: How many of them other pictures show too; `N_FURTHER` more are drawn.
 

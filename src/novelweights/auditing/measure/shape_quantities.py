@@ -33,9 +33,7 @@ def shape_quantities(
     number of test shapes, as released. Fields without a surface are left out, as released.
 
     Args:
-        task: Knows the test shapes.
         behavior: Clouds of each kind of checkpoints; None: there are none.
-        rng: Source of the bootstrap.
     """
     sets = {
         kind: clouds[task.has_surface(clouds)]

@@ -46,11 +46,8 @@ def center_quantities(
     """Distances to the mean of the run, and spread and shift of single parameters.
 
     Args:
-        train: Training checkpoints.
         rows: Weights of the kinds in `MADE`, as far as there are any.
         heldout: The last checkpoint of each held-out run.
-        group: Of the quantities.
-        seed: Root of the draws.
     """
     rng = numpy_rng_for(seed, "bootstrap", "one run", "center")
     middle = mean_of(train)
@@ -112,13 +109,6 @@ def likeness_quantities(
     seed: int,
 ) -> list[Quantity]:
     """How far weights are from those of the nearest training checkpoint, as a heatmap shows it.
-
-    Args:
-        train: Training checkpoints.
-        generated: The generated checkpoints, measured.
-        scratch: Networks trained from scratch, measured; None: there are none.
-        group: Of the quantities.
-        seed: Root of the bootstrap.
 
     Source: ours; the paper looks at figures 2 and 11.
     """

@@ -59,11 +59,6 @@ def measured_from_scratch(
 ) -> Measurements:
     """Distances to training, and the quality that the records tell, if that is what is measured.
 
-    Args:
-        networks: As `same_parts` gives them.
-        reference: The training checkpoints.
-        quality: The task's measure; None without a task.
-
     Raises:
         InputError: One of them is a training checkpoint.
     """
@@ -84,13 +79,7 @@ def measured_from_scratch(
 def from_scratch_quantities(
     found: Measurements, quality: Measure | None, *, seed: int
 ) -> list[Quantity]:
-    """Their median distance to training, and their mean quality where it is known.
-
-    Args:
-        found: The networks, measured.
-        quality: The task's measure; None without a task.
-        seed: Root of the bootstrap.
-    """
+    """Their median distance to training, and their mean quality where it is known."""
     rng = numpy_rng_for(seed, "bootstrap", LABEL)
     numbers = [
         of_rows(found.distance, rng, median).quantity(

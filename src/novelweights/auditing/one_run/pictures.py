@@ -43,12 +43,8 @@ def one_run_pictures(
 
     Args:
         result: The audit of these populations, all of the training layout but `from_scratch`.
-        train: The training checkpoints that were compared.
-        generated: The generated checkpoints.
         heldout: All checkpoints of the held-out runs.
-        from_scratch: Networks trained from scratch, as given to the audit.
         noise_from: What the noise baseline adds noise to; None: `train`.
-        seed: Root of the draws.
     """
     rng = numpy_rng_for(seed, "pictures", "one run")
     rows = {"training": train.learned, "generated": generated.learned}
