@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from novelweights.cli.options import Output, Overwrite, Resume, Seed
 from novelweights.cli.show import progress_bar, say
 from novelweights.errors import InputError
 
@@ -48,19 +49,18 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
     settings_class = type(scales[first])
     texts = field_texts(settings_class)
 
-    def option(flag: str, kind: Any, default: Any, text: str, *extra: str) -> inspect.Parameter:
+    def shared(flag: str, kind: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+        only = inspect.Parameter.KEYWORD_ONLY
+        return inspect.Parameter(flag, only, default=default, annotation=kind)
+
+    def option(flag: str, kind: Any, default: Any, text: str) -> inspect.Parameter:
         name = flag.replace("_", "-")
         both = f"--{name}/--no-{name}" if kind == bool | None else f"--{name}"
-        return inspect.Parameter(
-            flag,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=typer.Option(default, both, *extra, help=text),
-            annotation=kind,
-        )
+        return shared(flag, kind, typer.Option(default, both, help=text))
 
     parameters = [
         option("population", Path, ..., "Population folder (or folder of state dicts)."),
-        option("output", Path, ..., "Folder for the fitted generator.", "-o"),
+        shared("output", Output),
         option(
             "heldout",
             Path | None,
@@ -70,9 +70,9 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
             "has any]",
         ),
         option("scale", str, first, f"Start from these settings: {', '.join(scales)}."),
-        option("seed", int, 0, "Root of all randomness."),
-        option("resume", bool, False, "Resume an interrupted run."),
-        option("overwrite", bool, False, "Replace what the same command wrote before."),
+        shared("seed", Seed, 0),
+        shared("resume", Resume, False),
+        shared("overwrite", Overwrite, False),
     ]
     named = {
         field.name: type(getattr(scales[first], field.name)) for field in fields(settings_class)

@@ -27,7 +27,7 @@ from novelweights.readers.run_names import records_by_name
 from novelweights.readers.source import Reading
 from novelweights.readers.units import checkpoint_units
 from novelweights.weights.layout import WeightLayout
-from novelweights.weights.population import Population, PopulationInfo, Records
+from novelweights.weights.population import Population, PopulationInfo, Records, first_difference
 from novelweights.weights.store import is_population_folder, open_population
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -149,13 +149,7 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
 
 def _difference(usual: WeightLayout, other: WeightLayout) -> str:
     """The first difference between two architectures."""
-    mine, yours = dict(usual.shapes), dict(other.shapes)
-    for name in {**mine, **yours}:
-        if name not in yours:
-            return f"{name} is missing"
-        if name not in mine:
-            return f"{name} is not in the others"
-        if mine[name] != yours[name]:
-            sizes = ["x".join(map(str, shape)) or "a scalar" for shape in (yours[name], mine[name])]
-            return f"{name} is {sizes[0]}, in the others {sizes[1]}"
-    raise ValueError("the two layouts name the same parameters")
+    name, expected, found = first_difference(usual, other)
+    if expected == "missing":
+        return f"{name} is not in the others"
+    return f"{name} is {found}" + (f", in the others {expected}" if found != "missing" else "")

@@ -39,6 +39,8 @@ MAX_DEPTH = 5
 LONGEST_NAME = 255
 """Bytes of a file's name; no common file system has longer ones."""
 MAX_FOLDERS = 100_000
+CIRCLE = "remove the link"
+"""Where links lead to each other."""
 
 
 @dataclass(frozen=True)
@@ -251,42 +253,29 @@ def content_of(path: Path, max_bytes: int) -> bytearray:
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def _readable(remedy: str = "change its permissions or copy it again") -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise InputError(
-            f"expected a file, it cannot be read ({error.strerror}); change its permissions or "
-            "copy it again",
-            "not-found",
+            f"expected a file, it cannot be read ({error.strerror}); {remedy}", "not-found"
         ) from error
 
 
 def _is_file(path: Path) -> bool:
     if path.name.startswith("."):
         return False
-    with _resolved(path):
+    with naming(path), _readable(CIRCLE):
         if path.is_symlink() and not path.exists():
-            raise InputError(
-                f"{path}: expected a file, it is a link that leads nowhere; remove it", "not-found"
-            )
+            raise InputError("expected a file, a link leads nowhere; remove it", "not-found")
         if path.suffix in SUFFIXES and not path.is_dir():
-            with naming(path):
-                require_file(path)
+            require_file(path)
         return path.is_file()
 
 
 def _is_folder(path: Path) -> bool:
-    with _resolved(path):
+    with naming(path), _readable(CIRCLE):
         return path.is_dir()
-
-
-@contextmanager
-def _resolved(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:  # links in a circle
-        raise InputError(f"{path}: {error.strerror}; remove the link", "not-found") from error
 
 
 def _require_distinct(folder: Path, units: list[Unit]) -> None:

@@ -240,16 +240,25 @@ def require_same_layout(one: Population, other: Population, names: tuple[str, st
     """
     if one.layout == other.layout:
         return
-    mine, yours = dict(one.layout.shapes), dict(other.layout.shapes)
+    name, mine, yours = first_difference(one.layout, other.layout)
+    raise InputError(
+        f"{names[0]} and {names[1]} hold different networks: parameter {name} is {mine} in "
+        f"{names[0]} and {yours} in {names[1]}. Expected the same parameters in both; give "
+        "checkpoints of one architecture",
+        "other-network",
+    )
+
+
+def first_difference(one: WeightLayout, other: WeightLayout) -> tuple[str, str, str]:
+    """The first parameter that two networks do not share, and its shape in both, or "missing".
+
+    Raises:
+        ValueError: There is none.
+    """
+    mine, yours = dict(one.shapes), dict(other.shapes)
     for name in {**mine, **yours}:
         if mine.get(name) != yours.get(name):
-            raise InputError(
-                f"{names[0]} and {names[1]} hold different networks: parameter {name} is "
-                f"{_shape_text(mine.get(name))} in {names[0]} and "
-                f"{_shape_text(yours.get(name))} in {names[1]}. Expected the same parameters in "
-                "both; give checkpoints of one architecture",
-                "other-network",
-            )
+            return name, _shape_text(mine.get(name)), _shape_text(yours.get(name))
     raise ValueError("the same parameters in another order: use `in_order_of` first")
 
 
