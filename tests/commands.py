@@ -18,6 +18,12 @@ def done(*words: object, code: int = 0) -> str:
     return result.output
 
 
+def listed(what: str) -> dict[str, str]:
+    """What `ls` says of each name."""
+    lines = [line.split(maxsplit=1) for line in done("ls", what).splitlines()]
+    return {words[0]: words[-1] for words in lines}
+
+
 def fails(*words: object, code: str | None, named: object = "", status: int = 2) -> None:
     """The command ends with one line that names this and ends with the code, and no traceback.
 

@@ -3,16 +3,9 @@
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from commands import done, listed
 
-from novelweights.cli.main import app
 from novelweights.data import fetch
-
-
-def listed(what: str) -> dict[str, str]:
-    result = CliRunner().invoke(app, ["ls", what])
-    assert result.exit_code == 0, result.output
-    return dict(line.split("  ", 1) for line in result.stdout.splitlines())
 
 
 def test_real_airplanes_are_two_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,13 +16,12 @@ def test_real_airplanes_are_two_packages(monkeypatch: pytest.MonkeyPatch) -> Non
         return Path(name)
 
     monkeypatch.setattr(fetch, "fetch", fetched)
-    result = CliRunner().invoke(app, ["data", "fetch", "real-airplanes"])
-    assert result.exit_code == 0, result.output
+    done("data", "fetch", "real-airplanes")
     assert asked == ["crrcsim-airplanes", "gl-117-airplanes"]
 
 
 def test_lists_say_what_shapes_need() -> None:
-    data = {name: text.strip() for name, text in listed("data").items()}
+    data = listed("data")
     assert data["airplanes"] == "shapes; drawn"
     assert data["real-airplanes"] == "shapes; needs `novelweights data fetch`"
     assert data["flightgear-airplanes"] == data["real-airplanes"]

@@ -7,6 +7,11 @@ from torch import nn
 from torch.nn import functional as F
 
 
+def noise(*shape):
+    """An example of inputs."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(5))
+
+
 def chain(*layers):
     return nn.Sequential(*layers)
 

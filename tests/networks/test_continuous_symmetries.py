@@ -2,14 +2,7 @@
 
 import pytest
 import torch
-from network_families import (
-    ResidualMlp,
-    ResNet,
-    Siren,
-    Vgg,
-    lenet,
-    mlp,
-)
+from network_families import ResidualMlp, ResNet, Siren, Vgg, lenet, mlp, noise
 from refused import refused
 from torch import nn
 
@@ -18,12 +11,6 @@ from novelweights.networks.symmetry_of import layout_of, symmetry_of
 from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.continuous import Continuous, Factor, Product, Rescaling, Scaled, Shift
 from novelweights.weights.symmetry import NeuronSymmetry
-
-TOKENS = torch.tensor([[1, 4, 2, 7, 3], [0, 10, 4, 4, 9]])
-
-
-def noise(*shape):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(5))
 
 
 def found(network, example, *, logits=False):

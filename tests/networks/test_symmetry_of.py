@@ -34,6 +34,7 @@ from network_families import (
     conv_autoencoder,
     lenet,
     mlp,
+    noise,
     signal_network,
 )
 from torch import Tensor, nn
@@ -50,10 +51,6 @@ TOKENS = torch.tensor([[1, 4, 2, 7, 3], [0, 10, 4, 4, 9]])
 
 def each_channel_normalized():
     return GroupNormCnn(8, 8)
-
-
-def noise(*shape):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(5))
 
 
 class Case(NamedTuple):
