@@ -1,15 +1,21 @@
 """What `novelweights ls` lists."""
 
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from novelweights.errors import InputError
 
 if TYPE_CHECKING:
-    from novelweights.plugins import Plugin
+    from novelweights.plugins import Loaded, Plugin
 
 Rows = list[tuple[str, str]]
+
+
+def _rows(own: Mapping[str, Any], added: "Loaded", text: Callable[[Any], str]) -> Rows:
+    """Ours, those of installed packages, and what is wrong with those that cannot be loaded."""
+    every = {**own, **added.found}
+    return [(name, text(one)) for name, one in every.items()] + list(added.faults.items())
 
 
 def _zoos() -> Rows:
@@ -21,11 +27,9 @@ def _zoos() -> Rows:
 def _generators() -> Rows:
     from novelweights.generators import GENERATORS, added_methods
 
-    added = added_methods()
-    return [
-        (name, f"{method.summary}; scales: {', '.join(method.scales)}")
-        for name, method in {**GENERATORS, **added.found}.items()
-    ] + list(added.faults.items())
+    return _rows(
+        GENERATORS, added_methods(), lambda one: f"{one.summary}; scales: {', '.join(one.scales)}"
+    )
 
 
 def _tasks() -> Rows:
@@ -42,14 +46,11 @@ def _tasks() -> Rows:
 def _networks() -> Rows:
     from novelweights.networks.registered import NETWORKS, added_networks, input_shape_of
 
-    added = added_networks()
-    return [
-        (name, f"inputs {'x'.join(map(str, shape))}" if shape else "give --input-shape")
-        for name, shape in {
-            **{name: network.input_shape for name, network in NETWORKS.items()},
-            **{name: input_shape_of(network) for name, network in added.found.items()},
-        }.items()
-    ] + list(added.faults.items())
+    def text(network: Any) -> str:
+        shape = input_shape_of(network)
+        return f"inputs {'x'.join(map(str, shape))}" if shape else "give --input-shape"
+
+    return _rows(NETWORKS, added_networks(), text)
 
 
 def _readers() -> Rows:
@@ -58,8 +59,7 @@ def _readers() -> Rows:
     from novelweights.readers.source import Reader
 
     added = plugins.load_all(plugins.READERS, Reader, builtin=READERS)
-    every = {**READERS, **added.found}
-    return [(name, reader.summary) for name, reader in every.items()] + list(added.faults.items())
+    return _rows(READERS, added, lambda reader: reader.summary)
 
 
 def _first_line(task: "Plugin") -> str:
