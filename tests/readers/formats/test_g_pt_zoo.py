@@ -180,48 +180,35 @@ def test_errors_that_may_be_shares_keep_their_name(tmp_path: Path) -> None:
     assert "test_accuracy" not in source.records.scores
 
 
-def no_checkpoints(content: dict) -> None:
-    content["checkpoints"] = {}
-
-
-def another_key(content: dict) -> None:
-    content["checkpoints"] = {"0/final.pt": scores(0)}
-
-
-def no_scores(content: dict) -> None:
-    content["checkpoints"][f"0/{KEYS[0]}"] = 3
-
-
-def a_word(content: dict) -> None:
-    content["checkpoints"][f"0/{KEYS[0]}"] = scores(0, avg_test_loss="NaN")
-
-
-def half_a_letter(content: dict) -> None:
-    content["checkpoints"] = {"\ud800/ep000_it00000.pt": scores(0)}
-
-
 def other_runs(content: dict) -> None:
     content["7"] = content.copy()
     del content["checkpoints"], content["metadata"]
 
 
+FIRST = f"0/{KEYS[0]}"
+
+
 @pytest.mark.parametrize(
-    ("edit", "code", "named"),
+    ("edit", "named"),
     [
-        (no_checkpoints, "wrong-records", "run '0'"),
-        (another_key, "wrong-records", "0/final.pt"),
-        (no_scores, "wrong-records", f"0/{KEYS[0]}"),
-        (a_word, "wrong-records", "avg_test_loss of 0/ep000_it00000.pt"),
-        (half_a_letter, "wrong-records", "ep000_it00000.pt"),
-        (other_runs, "wrong-records", "run '0'"),
+        (lambda content: content.update(checkpoints={}), "run '0'"),
+        (lambda content: content.update(checkpoints={"0/final.pt": scores(0)}), "0/final.pt"),
+        (lambda content: content["checkpoints"].update({FIRST: 3}), FIRST),
+        (
+            lambda content: content["checkpoints"].update({FIRST: scores(0, avg_test_loss="NaN")}),
+            f"avg_test_loss of {FIRST}",
+        ),
+        (
+            lambda content: content.update(checkpoints={f"\ud800/{KEYS[0]}": scores(0)}),
+            KEYS[0],
+        ),
+        (other_runs, "run '0'"),
     ],
 )
-def test_lists_of_another_form_are_refused(
-    tmp_path: Path, edit: Any, code: str, named: str
-) -> None:
+def test_lists_of_another_form_are_refused(tmp_path: Path, edit: Any, named: str) -> None:
     write(tmp_path, "0")
     change(tmp_path, edit)
-    with refused(code, "runs.json", named):
+    with refused("wrong-records", "runs.json", named):
         opened(tmp_path)
 
 

@@ -107,45 +107,28 @@ def test_other_files_are_left_out_and_named(tmp_path: Path) -> None:
     assert "notes.txt" in source.notes[-1]
 
 
-def same_name(folder: Path) -> None:
-    name = f"occ_{IDS[4]}_jitter_0_model_final"
-    torch.save(state(0), folder / f"{name}.pth")
-
-
-def empty_list(folder: Path) -> None:
-    (folder / "train_split.lst").write_text("\n")
-
-
-def binary_list(folder: Path) -> None:
-    (folder / "train_split.lst").write_bytes(b"\xff\xfe\x00")
-
-
-def contradiction(folder: Path) -> None:
-    listed(folder, train=[0, 1], test=[1])
-
-
-def all_problematic(folder: Path) -> None:
-    (folder / "plane_problematic_shapes.txt").write_text("\n".join(IDS))
-
-
-def no_network(folder: Path) -> None:
-    (folder / f"occ_{IDS[4]}_jitter_0_model_final" / "checkpoints" / "model_current.pth").unlink()
-
-
-def damaged(folder: Path) -> None:
-    (folder / f"occ_{IDS[0]}_jitter_0_model_final.pth").write_bytes(b"PK")
+NAME = f"occ_{IDS[4]}_jitter_0_model_final"
+CURRENT = Path(NAME, "checkpoints", "model_current.pth")
+FIRST = f"occ_{IDS[0]}_jitter_0_model_final.pth"
+LIST = "train_split.lst"
+PROBLEMS = "plane_problematic_shapes.txt"
 
 
 @pytest.mark.parametrize(
     ("spoil", "code", "named"),
     [
-        (empty_list, "damaged", "train_split.lst"),
-        (binary_list, "damaged", "train_split.lst"),
-        (contradiction, "wrong-records", IDS[1]),
-        (all_problematic, "not-found", ".pth"),
-        (same_name, "other-rows", f"occ_{IDS[4]}"),
-        (no_network, "not-found", f"occ_{IDS[4]}"),
-        (damaged, "damaged", f"occ_{IDS[0]}_jitter_0_model_final.pth"),
+        (lambda folder: (folder / LIST).write_text("\n"), "damaged", LIST),
+        (lambda folder: (folder / LIST).write_bytes(b"\xff\xfe\x00"), "damaged", LIST),
+        (lambda folder: listed(folder, train=[0, 1], test=[1]), "wrong-records", IDS[1]),
+        (lambda folder: (folder / PROBLEMS).write_text("\n".join(IDS)), "not-found", ".pth"),
+        (lambda folder: torch.save(state(0), folder / f"{NAME}.pth"), "other-rows", NAME),
+        (lambda folder: (folder / CURRENT).unlink(), "not-found", NAME),
+        (lambda folder: (folder / FIRST).write_bytes(b"PK"), "damaged", FIRST),
+        (
+            lambda folder: torch.save({"layers.0.weight": torch.ones(2)}, folder / CURRENT),
+            "other-network",
+            f"1 of 6 checkpoints: {CURRENT}: ",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, spoil: Any, code: str, named: str) -> None:
@@ -161,11 +144,3 @@ def test_a_folder_without_networks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with refused("wrong-type", "file"):
         opened(tmp_path / "file")
-
-
-def test_a_network_of_another_form_is_named_by_its_entry(tmp_path: Path) -> None:
-    folder = write(tmp_path / "n")
-    place = Path(f"occ_{IDS[4]}_jitter_0_model_final", "checkpoints", "model_current.pth")
-    torch.save({"layers.0.weight": torch.ones(2)}, folder / place)
-    with refused("other-network", f"1 of 6 checkpoints: {place}: "):
-        opened(folder).load()
