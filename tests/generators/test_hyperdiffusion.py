@@ -88,6 +88,9 @@ def test_reordered_copies_are_the_same_networks_in_orders_drawn_once(make_popula
     assert found.distances[:, 0].max() < 1e-6
     assert set(np.bincount(found.rows[:, 0])) <= {3, 4}
     assert nearest(training.weights, learned).distances[:, 0].max() == 0  # as they are, too
+    copies = settings.learned_from(training, rng=seeded(1))
+    assert torch.equal(copies[:5], training.weights)
+    assert torch.equal(copies.unique(dim=0), learned)
 
 
 def test_reordering_needs_to_know_which_neurons():

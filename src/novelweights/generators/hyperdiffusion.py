@@ -160,6 +160,18 @@ class HyperDiffusion(DiffusionSettings):
         )
         return replace(begun, network=trained)
 
+    def learned_from(
+        self, training: Population, *, rng: torch.Generator
+    ) -> Float[Tensor, "copies d"]:
+        """What `fit` learns from with an equal `rng`: the checkpoints, then their reordered copies.
+
+        Raises:
+            InputError: Neurons are to be reordered and the population does not say which.
+        """
+        reordered = self._reordered(training, root_seed(rng))
+        copies = torch.arange(len(training) * (1 + self.permutations))
+        return reordered(training.weights[copies % len(training)], copies)
+
     def _reordered(self, training: Population, seed: int) -> Callable[[Tensor, Tensor], Tensor]:
         """What gives copies of checkpoints their order; the first n copies are as they are."""
         if not self.permutations:
