@@ -16,11 +16,12 @@ import numba
 import torch
 from torch import Tensor
 
+from benchmarks.plain_training import train_one
 from benchmarks.stacked_cnns import WAYS, train_stacked
 from benchmarks.timing import take_turns
 from novelweights.data.images import ImageData, load_data
 from novelweights.networks.small_cnn import GRAY_CNN, SmallCNN
-from novelweights.zoos.cnn_training import AdamRecipe, train_epochs, train_one_cnn
+from novelweights.zoos.cnn_training import AdamRecipe, train_epochs
 from novelweights.zoos.training import RUNS_AT_ONCE
 
 IMAGES = 200
@@ -35,7 +36,7 @@ def main() -> None:
     differences = _differences(data)  # compiles, too
 
     def one_run() -> Tensor:
-        return train_one_cnn(GRAY_CNN, data, recipe, 0)
+        return train_one(GRAY_CNN, data, recipe, 0)
 
     def one_run_on_one_thread() -> Tensor:
         threads = torch.get_num_threads()
@@ -73,7 +74,7 @@ def _differences(data: ImageData) -> list[float]:
     recipe, seeds = AdamRecipe(epochs=1, weight_decay=1e-2), range(2)
     start = torch.stack([network.initial(torch.Generator().manual_seed(seed)) for seed in seeds])
     ours = train_epochs(network, data, recipe, seeds, 1)[:, 0]
-    ways = [torch.stack([train_one_cnn(network, data, recipe, seed) for seed in seeds])]
+    ways = [torch.stack([train_one(network, data, recipe, seed) for seed in seeds])]
     ways += [train_stacked(way, network, data, recipe, seeds) for way in WAYS]
     differences = [((ours - way).norm() / (way - start).norm()).item() for way in ways]
     if max(differences) > 1e-3:

@@ -19,7 +19,7 @@ from novelweights.auditing.judge.verdict import judge_checkpoints
 from novelweights.auditing.measure.measurements import NearestIndex, ladder_of, measure
 from novelweights.metrics.alignment import Alignment
 from novelweights.studies.calibrate.pool import EARLY, Pool, make_pool
-from novelweights.studies.calibrate.zoos import find_zoos
+from novelweights.studies.calibrate.zoos import SCALES, find_zoos
 from novelweights.weights.population import Population
 
 ZOO, SCALE = "digits-resnet-independent", "deep"

@@ -9,10 +9,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from benchmarks.plain_training import train_one
 from benchmarks.timing import take_turns
 from novelweights.data.images import ImageData, load_data
 from novelweights.networks.mlp import MNIST_MLP
-from novelweights.zoos.training import RUNS_AT_ONCE, Recipe, train_batched, train_one
+from novelweights.zoos.training import RUNS_AT_ONCE, Recipe, train_batched
 
 # Rounding errors grow with training: where one of them moves a ReLU across its kink, two correct
 # loops part (torch in float32 parts from torch in float64 too). So results are compared after a

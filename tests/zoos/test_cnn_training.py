@@ -6,12 +6,13 @@ import pytest
 import torch
 from refused import refused
 
+from benchmarks.plain_training import train_one
 from novelweights.data.images import ImageData, load_data
 from novelweights.networks.small_cnn import COLOR_CNN, COLOR_GELU_CNN, GRAY_CNN, SmallCNN
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.zoos import cnn_training
 from novelweights.zoos.cnn_kernel import Run, Steps, adam_step, train_epoch
-from novelweights.zoos.cnn_training import AdamRecipe, train_epochs, train_one_cnn
+from novelweights.zoos.cnn_training import AdamRecipe, train_epochs
 
 
 def image_data(network, n=63, seed=0):
@@ -65,7 +66,7 @@ def test_runs_equal_the_plain_loop(network, batch_size, weight_decay, tolerance)
     data = image_data(network)
     recipe = AdamRecipe(2, batch_size, 1e-3, weight_decay)  # an incomplete last batch is dropped
     together = train_epochs(network, data, recipe, [3, 1], 1)[:, 0]
-    alone = torch.stack([train_one_cnn(network, data, recipe, seed) for seed in (3, 1)])
+    alone = torch.stack([train_one(network, data, recipe, seed) for seed in (3, 1)])
     start = torch.stack([network.initial(torch.Generator().manual_seed(s)) for s in (3, 1)])
     assert (together - alone).norm() < tolerance * (alone - start).norm()
     assert (alone - start).norm() > 0.05
@@ -85,7 +86,7 @@ def test_of_equal_values_the_first_is_the_maximum_as_in_torch(monkeypatch):
     monkeypatch.setattr(SmallCNN, "initial", lambda self, rng: start.clone())
     recipe = AdamRecipe(1, 10, 1e-3)
     found = train_epochs(GRAY_CNN, data, recipe, [0], 1)[0, 0]
-    expected = train_one_cnn(GRAY_CNN, data, recipe, 0)
+    expected = train_one(GRAY_CNN, data, recipe, 0)
     # the first step of Adam is the sign of a gradient; another maximum would give other signs
     assert torch.allclose(found, expected, atol=1e-5)
 

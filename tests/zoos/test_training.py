@@ -4,12 +4,13 @@ import pytest
 import torch
 from refused import refused
 
+from benchmarks.plain_training import train_one
 from novelweights.data.images import ImageData, load_data
 from novelweights.networks.mlp import DIGITS_MLP, DeepMLP, OneHiddenMLP
 from novelweights.networks.small_resnet import SmallResNet
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.zoos import training
-from novelweights.zoos.training import Recipe, train_batched, train_one, train_trajectories
+from novelweights.zoos.training import Recipe, train_batched, train_trajectories
 
 
 @pytest.fixture

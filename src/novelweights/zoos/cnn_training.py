@@ -1,8 +1,8 @@
 """Training the small convolutional network by the recipe of its published zoos: Adam.
 
-`train_epochs` trains many runs with compiled code; `train_one_cnn` is the plain PyTorch loop of
-the same recipe, the reference that the fast one is tested and timed against. A run has its own
-initialization and data order from its own seed, and is the same alone or among thousands.
+Many runs by compiled code; `benchmarks/plain_training.py` has the plain PyTorch loop of the same
+recipe, the reference that it is tested and timed against. A run has its own initialization and data
+order from its own seed, and is the same alone or among thousands.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -118,25 +118,3 @@ def _epochs(
         for epoch in range(recipe.epochs):
             list(threads.map(one_epoch, range(len(rngs)), [epoch] * len(rngs)))
             yield weights
-
-
-def train_one_cnn(
-    network: SmallCNN, data: ImageData, recipe: AdamRecipe, run_seed: int
-) -> Float[Tensor, " d"]:
-    """The last checkpoint of one run, by an ordinary PyTorch loop: slow, and easy to believe."""
-    require_fit(network, data)
-    rng = torch.Generator().manual_seed(run_seed)
-    module = network.module()
-    module.load_state_dict(network.layout.unflatten(network.initial(rng)))
-    optimizer = torch.optim.Adam(
-        module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    per_epoch = full_batches(len(data.train_y), recipe.batch_size)
-    for _ in range(recipe.epochs):
-        order = torch.randperm(len(data.train_y), generator=rng)
-        for batch in order.split(recipe.batch_size)[:per_epoch]:
-            optimizer.zero_grad()
-            logits = module(data.train_x[batch])
-            torch.nn.functional.cross_entropy(logits, data.train_y[batch]).backward()
-            optimizer.step()
-    return network.layout.flatten(module.state_dict())

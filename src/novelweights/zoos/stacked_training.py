@@ -1,9 +1,9 @@
 """An epoch of many runs of a network as one computation of stacked tensors, by autograd.
 
-For networks without a compiled loop of their own; `train_one` is the reference. A run alone and
-among others are equal up to rounding: torch's products depend on where in memory a run lies (those
-of 64-32-32-10 networks gave the same bits in any company). Networks with batch normalization keep
-their running statistics in the same vector; the optimizer does not touch them.
+For networks without a compiled loop of their own. A run alone and among others are equal up to
+rounding: torch's products depend on where in memory a run lies (those of 64-32-32-10 networks gave
+the same bits in any company). Networks with batch normalization keep their running statistics in
+the same vector; the optimizer does not touch them.
 """
 
 import torch

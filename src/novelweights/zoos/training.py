@@ -2,8 +2,8 @@
 
 Every run has its own initialization and its own data order, drawn from its own seed, so a run is
 the same alone or among thousands; where runs share an initialization, only the data order is their
-own. `train_one` is the plain PyTorch loop for the same recipe: the
-reference that the fast one is tested and timed against.
+own. `benchmarks/plain_training.py` has the plain PyTorch loop of the same recipe, the reference
+that the fast one is tested and timed against.
 """
 
 import math
@@ -19,7 +19,6 @@ from novelweights.data.images import ImageData
 from novelweights.errors import InputError
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.networks.network import TargetNetwork
-from novelweights.networks.resnet import whole_state
 from novelweights.zoos.sgd_kernel import Runs, Sgd, train_epoch
 from novelweights.zoos.stacked_training import StackedNetwork, stacked_epoch
 
@@ -176,41 +175,6 @@ def _epoch(
     how = Sgd(how.batch_size, *map(np.float32, how[1:]))
     shape = (network.hidden, network.classes, network.activation == "tanh")
     train_epoch(x, y, order.numpy(), arrays, first_step, how, shape)
-
-
-def train_one(
-    network: OneHiddenMLP | StackedNetwork,
-    data: ImageData,
-    recipe: Recipe,
-    run_seed: int,
-    *,
-    initial: Float[Tensor, " d"] | None = None,
-) -> Float[Tensor, " d"]:
-    """The last checkpoint of one run, by an ordinary PyTorch loop: slow, and easy to believe."""
-    require_fit(network, data)
-    rng = torch.Generator().manual_seed(run_seed)
-    module = network.module()
-    own = network.initial(rng)
-    start = network.layout.unflatten(own if initial is None else initial)
-    module.load_state_dict(module.state_dict() | start)
-    optimizer = torch.optim.SGD(
-        module.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.momentum > 0,
-    )
-    per_epoch = recipe.steps(len(data.train_y)) // recipe.epochs
-    for epoch in range(recipe.epochs):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate_in(epoch)
-        order = torch.randperm(len(data.train_y), generator=rng)
-        for batch in order.split(recipe.batch_size)[:per_epoch]:
-            optimizer.zero_grad()
-            logits = module(data.train_x[batch])
-            torch.nn.functional.cross_entropy(logits, data.train_y[batch]).backward()
-            optimizer.step()
-    return network.layout.flatten(whole_state(module))
 
 
 def require_sizes(epochs: int, batch_size: int) -> None:
