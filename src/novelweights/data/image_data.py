@@ -101,10 +101,7 @@ def standardized(
 ) -> Float[Tensor, "n c h w"]:
     """What a network is given of these images: (pixel / 255 - mean) / std, channels first.
 
-    Args:
-        pixels: Some rows of a set.
-        mean: Of each channel, of pixels in [0, 1].
-        std: Likewise.
+    `mean` and `std` are of each channel, of pixels in [0, 1].
     """
     of_channels = zip(np.moveaxis(pixels, 3, 0), mean, std, strict=True)
     return torch.from_numpy(np.stack([normalized(*of) for of in of_channels], axis=1))

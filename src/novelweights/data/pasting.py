@@ -71,9 +71,7 @@ class Placements:
 def reduced(cut_outs: list[UInt8[np.ndarray, "_ _ 4"]], side: int = STAMP_SIDE) -> Stamps:
     """Cut-outs without their empty margins, the longer side of each brought to `side` pixels.
 
-    Args:
-        cut_outs: Red, green, blue and opacity; none is all transparent.
-        side: In pixels.
+    Cut-outs are red, green, blue and opacity; none is all transparent.
     """
     pixels = np.zeros((len(cut_outs), side, side, 4), dtype=np.int64)
     sides = np.empty((len(cut_outs), 2), dtype=np.int64)

@@ -87,11 +87,6 @@ def of_files(files: Mapping[str, MeshFile], n: int, source: str) -> Shapes:
     Each is read and repaired, or known from the cache. One that is missing, damaged, too large,
     empty, flat or not finite, or that no repair closes, is left out, and why.
 
-    Args:
-        files: By the shape's name.
-        n: How many.
-        source: What to call the set in a message.
-
     Raises:
         InputError: None is asked for, or more than there are, none can be used, or the extra
             `meshes` is not installed.

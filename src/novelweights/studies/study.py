@@ -98,11 +98,6 @@ class Summary:
 def read_summary(data: Mapping[str, Any], criteria: type, answers: Mapping[str, Any]) -> Summary:
     """The summary in plain data.
 
-    Args:
-        data: What `Summary.to_json` gave.
-        criteria: The dataclass of its thresholds.
-        answers: Its answers, read already.
-
     Raises:
         KeyError, TypeError, ValueError: An entry is missing or of another kind.
     """
@@ -132,16 +127,7 @@ def write_study(
     about: Mapping[str, Any],
     **more: Any,
 ) -> None:
-    """Write NAME.json and NAME.csv into an existing folder.
-
-    Args:
-        folder: Where to.
-        name: Of the study.
-        summary: What it shows.
-        rows: Everything that was measured.
-        about: How it was made, as plain data.
-        more: Further entries of the JSON.
-    """
+    """Write NAME.json and NAME.csv into an existing folder."""
     numbers = rows.select_dtypes("float").columns
     rounded = {column: [six_digits(x) for x in rows[column]] for column in numbers}
     write_json(

@@ -41,10 +41,6 @@ class PlannedRun:
 def planned_runs(seed: int, counts: Mapping[str, int]) -> list[PlannedRun]:
     """All runs of a zoo: training runs, held-out runs, initializations of yet other runs.
 
-    Args:
-        seed: Root of all seeds.
-        counts: Of runs, heldout_runs and start_runs.
-
     Raises:
         InputError: No training run, or a negative number of others.
     """

@@ -201,13 +201,8 @@ def fine_tune(
 ) -> Float[Tensor, "kept d"]:
     """The generated parameters after each of the steps that are kept.
 
-    Args:
-        zoo: How to go on.
-        data: Its training images are used.
-        base: Whole state of the base network.
-        seed: Of the order of the images and their crops.
-        kept: Consecutive steps, from the second on.
-        tell: Told after each step.
+    `base` is the whole state of the base network; of consecutive steps, from the second on,
+    `kept` are kept.
 
     Raises:
         InputError: Training diverged.

@@ -171,15 +171,7 @@ def batches_of_epoch(
 def augmented(
     data: PixelData, rows: Int[Tensor, " n"], augmentation: str, size: int, rng: torch.Generator
 ) -> Float[Tensor, "n c {size} {size}"]:
-    """Training images as a network is given them, each cropped, flipped and changed anew.
-
-    Args:
-        data: Where they are from.
-        rows: Which.
-        augmentation: One of `AUGMENTATIONS`.
-        size: Side of the result.
-        rng: Source of all randomness.
-    """
+    """Training images as a network is given them, each cropped, flipped and changed anew."""
     pixels = data.train[rows.numpy()]
     if augmentation == "crop":
         images = standardized(pixels, data.mean, data.std)

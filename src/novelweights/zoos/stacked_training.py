@@ -30,14 +30,7 @@ def stacked_epoch(
 ) -> None:
     """Train all runs for one epoch of full batches, and keep what is asked for.
 
-    Args:
-        network: Target network.
-        x: Training examples.
-        y: Their labels.
-        order: Each run's order of the examples.
-        runs: Their state in tensors, changed in place.
-        first_step: Steps done before this epoch.
-        how: Batch size, learning rate, momentum, weight decay.
+    `runs` are changed in place; `first_step` steps were done before.
     """
     weights, velocity, saved, save_steps, loss, accuracy = runs
     size = how.batch_size

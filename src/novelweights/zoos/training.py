@@ -86,18 +86,7 @@ def train_batched(
     initial: Float[Tensor, " d"] | None = None,
     on_epoch: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "n d"]:
-    """The last checkpoint of every run, n runs trained together.
-
-    Args:
-        network: Target network.
-        data: Its training examples are used.
-        recipe: How to train.
-        run_seeds: One seed per run, for initialization and data order.
-        initial: Where all runs start; None: each from an initialization of its own. The data order
-            of a run is the same either way.
-        on_epoch: Called after each epoch of a group of runs with (epochs done, epochs in all),
-            counted over all runs.
-    """
+    """The last checkpoint of every run, n runs trained together; see `train_trajectories`."""
     last = torch.full((len(run_seeds), 1), recipe.steps(len(data.train_y)))
     return train_trajectories(
         network, data, recipe, run_seeds, last, initial=initial, on_epoch=on_epoch
@@ -122,8 +111,10 @@ def train_trajectories(
         recipe: How to train.
         run_seeds: One seed per run, for initialization and data order.
         save_steps: Optimizer steps after which the weights are kept, ascending in each row.
-        initial: As in `train_batched`.
-        on_epoch: As in `train_batched`.
+        initial: Where all runs start; None: each from an initialization of its own. The data order
+            of a run is the same either way.
+        on_epoch: Called after each epoch of a group of runs with (epochs done, epochs in all),
+            counted over all runs.
 
     Raises:
         ValueError: Network and data do not fit, or a step is out of order or beyond the last.

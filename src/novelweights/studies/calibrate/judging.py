@@ -42,15 +42,7 @@ Z95 = 1.96
 def judge_zoo(
     pool: Pool, measured: Sequence[Measured], sizes: Sizes, seed: int, tell: Tell
 ) -> ZooResult:
-    """Audit a zoo again and again.
-
-    Args:
-        pool: Its runs and task.
-        measured: All its training populations with what was planted from them.
-        sizes: How many audits of which size.
-        seed: Root of all randomness.
-        tell: Told about the progress, in audits.
-    """
+    """Audit a zoo again and again."""
     zoo, data = pool.zoo, pool.task.data
     outcomes, false_alarms, shares, populations = [], [], [], []
     for n_heldout in sizes.n_heldout:
@@ -201,10 +193,7 @@ def _mean(values: Sequence[float | bool] | np.ndarray) -> float:
 def pool_errors(
     pool: Pool, measured: Sequence[Measured], sizes: Sizes, n_heldout: int, b: int, seed: int
 ) -> Float[np.ndarray, "inner rates"]:
-    """Rates of false alarms in the b-th resample of the pools, one row per audit inside it.
-
-    Args are those of `repeat`.
-    """
+    """Rates of false alarms in the b-th resample of the pools, one row per audit inside it."""
     rng = numpy_rng_for(seed, pool.zoo.name, "pool", n_heldout, b)
     n_pool = len(measured[0].null.runs)
     heldout = rng.integers(0, n_pool, n_pool)
@@ -226,10 +215,6 @@ def intervals(
 
     The variance is that between resamples of the pools, less what the audits inside them add, plus
     that of the mean over the repetitions themselves.
-
-    Args:
-        rates: One row per repetition.
-        resampled: The rates inside each resample.
     """
     n_inner = resampled.shape[1]
     between = resampled.mean(axis=1).var(axis=0, ddof=1)

@@ -20,11 +20,7 @@ INSIDE = re.compile(r"(?<!\n)\n *(?![ \n|#-])")
 
 
 def render_markdown(study: Calibration) -> str:
-    """The page as text; equal results give equal text.
-
-    Args:
-        study: What `novelweights calibrate` found.
-    """
+    """The page as text; equal results give equal text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,

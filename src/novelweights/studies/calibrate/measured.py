@@ -94,16 +94,7 @@ class Measured:
 def measure_zoo(
     pool: Pool, index: int, sizes: Sizes, seed: int, folder: Path, tell: Tell
 ) -> Measured:
-    """Measure one training population and everything planted from it; reads what is there.
-
-    Args:
-        pool: All runs of the zoo.
-        index: Which training population.
-        sizes: How many checkpoints of each kind.
-        seed: Root of all randomness.
-        folder: Where finished parts are kept.
-        tell: Told about the progress.
-    """
+    """Measure one training population and everything planted from it; reads what is there."""
     zoo, training = pool.zoo, pool.training[index]
     alignment = Alignment.of(zoo.network.layout, zoo.network.symmetry)
     if alignment is None:

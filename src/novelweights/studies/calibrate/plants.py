@@ -30,12 +30,7 @@ FRESH, COPIES, NOISY_COPIES = "fresh", "copies", "copies_noise_0.25"
 def plants(pool: Pool, index: int, n: int, *, spacing: float, seed: int) -> list[Plant]:
     """Every kind: fresh runs first, then n checkpoints of each planted kind.
 
-    Args:
-        pool: All runs of the zoo.
-        index: Which training population they are made from.
-        n: Checkpoints of each kind.
-        spacing: Median distance of held-out runs to this population.
-        seed: Root of all randomness.
+    `spacing` is the median distance of held-out runs to the training population number `index`.
     """
     training, network = pool.training[index], pool.zoo.network
     alignment = Alignment.of(network.layout, network.symmetry)

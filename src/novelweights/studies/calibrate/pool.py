@@ -50,12 +50,7 @@ class Pool:
 def make_pool(zoo: CalibrationZoo, sizes: Sizes, seed: int, folder: Path, tell: Tell) -> Pool:
     """Train what is not there yet, part by part.
 
-    Args:
-        zoo: What to train.
-        sizes: How many runs.
-        seed: Root of all seeds; a run's seed depends on it and on the run's name only.
-        folder: Where finished parts are kept.
-        tell: Told about the progress, in runs.
+    A run's seed depends on the root seed and on the run's name only; progress is in runs.
 
     Raises:
         InputError: A run diverged.

@@ -92,13 +92,7 @@ def repeat(
 ) -> Repetition:
     """The i-th audit of a zoo with so many held-out runs.
 
-    Args:
-        pool: The zoo and the task that judges it.
-        measured: All its training populations; the i-th of them in turn is taken.
-        sizes: How many rows are drawn.
-        n_heldout: Held-out runs drawn.
-        i: Which repetition; with the seed it fixes every draw.
-        seed: Root of all randomness.
+    It takes the i-th training population in turn; `i` and the seed fix every draw.
     """
     rng = numpy_rng_for(seed, pool.zoo.name, "repetition", n_heldout, i)
     one = measured[i % len(measured)]

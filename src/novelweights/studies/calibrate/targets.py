@@ -59,8 +59,7 @@ RATES = (
 def groups_of(kinds: Iterable[KindInfo]) -> dict[str, list[str]]:
     """Kinds that share a target, or a line of the page.
 
-    Args:
-        kinds: All kinds of a zoo; a kind is in at most one group.
+    A kind is in at most one.
     """
     groups: dict[str, list[str]] = {
         "fresh runs": [FRESH],

@@ -137,12 +137,7 @@ def write_reconstruction(
 ) -> None:
     """Write reconstruction.json and reconstruction.csv into an existing folder.
 
-    Args:
-        folder: Where to.
-        pairs: What was measured.
-        summary: What it shows.
-        about: How it was made, as plain data.
-        paper: What the paper prints, as text: its setting, and numbers by their names.
+    `paper`: what the paper prints, as text: its setting, and numbers by their names.
     """
     write_study(folder, "reconstruction", summary, table_of(pairs), about, paper=paper)
 

@@ -205,11 +205,6 @@ def summarize(
 ) -> Summary:
     """The numbers with 95% intervals by resampling runs, and the answers of the training runs.
 
-    Args:
-        pairs: All of them.
-        rng: Of the resampling.
-        criteria: Thresholds of the answers.
-
     Returns:
         Its answers are an `Answer` for each kind of transformed copies that there are, by the word
         of the kind, and an `Effect`.

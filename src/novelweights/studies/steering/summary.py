@@ -149,11 +149,6 @@ def summarize(
 ) -> Summary:
     """The numbers with 95% intervals by resampling starts (bootstrap), and the answer.
 
-    Args:
-        steering: The samples.
-        rng: Of the resampling.
-        criteria: Thresholds of the answer.
-
     In 200 simulations of prompts that are followed with noise (log-normal, sigma .3, and as
     much again between starts) intervals of the ordered share and of the alignment of logarithms
     held the truth in 94% and 83% with 5 starts, 93% and 89% with 8.
