@@ -12,9 +12,9 @@ from novelweights.data.fetch import FETCHABLE
 from novelweights.shapes.real_airplanes import (
     CRRCSIM,
     FLIGHTGEAR,
-    FRAMES,
     GL_117,
     SETS,
+    TURNS,
     VERSIONS,
     airplanes_of,
     package_files,
@@ -96,23 +96,23 @@ def test_versions_of_an_airplane_are_in_one_part(name, tmp_path, monkeypatch):
 
 def test_versions_name_airplanes_that_there_are_and_each_once():
     named = [name for family in VERSIONS for name in family]
-    known = {Path(file).stem for source in map(FETCHABLE.get, FRAMES) for file in source.sha256}
+    known = {Path(file).stem for source in map(FETCHABLE.get, TURNS) for file in source.sha256}
     assert len(named) == len(set(named))
     assert set(named) <= known
 
 
-@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("name", TURNS)
 def test_nose_lies_along_x_and_the_top_along_z_and_nothing_is_mirrored(name):
-    turn = FRAMES[name].turn
+    turn = TURNS[name]
     assert (np.array(NOSE[name]) @ turn).tolist() == [9, 0, 0]
     assert (np.array(TOP[name]) @ turn).tolist() == [0, 0, 9]
     assert np.linalg.det(turn) == pytest.approx(1)
 
 
 def test_sets_can_be_fetched_and_names_are_told_apart():
-    assert FRAMES.keys() <= FETCHABLE.keys()
-    assert [len(source.sha256) for source in map(FETCHABLE.get, FRAMES)] == [22, 11, 110]
-    for source in map(FETCHABLE.get, FRAMES):
+    assert TURNS.keys() <= FETCHABLE.keys()
+    assert [len(source.sha256) for source in map(FETCHABLE.get, TURNS)] == [22, 11, 110]
+    for source in map(FETCHABLE.get, TURNS):
         assert len({Path(file).stem for file in source.sha256}) == len(source.sha256)
         assert len(set(source.sha256.values())) == len(source.sha256)
 

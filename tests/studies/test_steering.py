@@ -102,13 +102,23 @@ def starts(n: int = 8) -> Population:
     return Population(weights, LAYOUT, records)
 
 
-def steered(rule: str, *, n_starts: int = 8, prompts: int = 12, seed: int = 0) -> Steering:
+def steered(
+    rule: str | Planted = "exact",
+    *,
+    n_starts: int = 8,
+    prompts: int | np.ndarray = 12,
+    seed: int = 0,
+    start: Population | None = None,
+    task: Any = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Steering:
     return steer(
-        Planted(RULES[rule]),
-        starts(max(n_starts, 8)),
-        Told(),
-        prompts=prompt_grid(*SEEN, prompts),
+        Planted(RULES[rule]) if isinstance(rule, str) else rule,
+        start or starts(max(n_starts, 8)),
+        task or Told(),
+        prompts=prompt_grid(*SEEN, prompts) if isinstance(prompts, int) else prompts,
         n_starts=n_starts,
+        progress=progress,
         rng=torch.Generator().manual_seed(seed),
     )
 
@@ -261,14 +271,8 @@ def test_every_start_is_asked_for_every_prompt_in_few_calls(monkeypatch):
     fitted, heard = Planted(RULES["exact"]), []
     monkeypatch.setattr("novelweights.studies.steering.prompting.SAMPLES_AT_ONCE", 20)
     task = Told()
-    steering = steer(
-        fitted,
-        starts(9),
-        task,
-        prompts=prompt_grid(*SEEN, 6),
-        n_starts=8,
-        rng=torch.Generator().manual_seed(0),
-        progress=lambda done, total: heard.append((done, total)),
+    steering = steered(
+        fitted, start=starts(9), task=task, prompts=6, progress=lambda *now: heard.append(now)
     )
     assert [n for n, _, _ in fitted.calls] == [16, 16, 16, 8]
     assert all(measure == task.loss for _, _, measure in fitted.calls)
@@ -282,14 +286,7 @@ def test_every_start_is_asked_for_every_prompt_in_few_calls(monkeypatch):
 def test_too_many_samples_are_refused_before_any_is_made():
     fitted = Planted(RULES["exact"])
     with refused("wrong-option", "20,000", "1,001", 20):
-        steer(
-            fitted,
-            starts(20),
-            Told(),
-            prompts=prompt_grid(*SEEN, 1000),
-            n_starts=20,
-            rng=torch.Generator(),
-        )
+        steered(fitted, n_starts=20, prompts=1000)
     assert fitted.calls == []
 
 
@@ -300,56 +297,31 @@ def test_as_many_prompts_as_are_taken_are_summed_up(monkeypatch):
 
 
 def test_fewer_starts_than_asked_for_are_all_used():
-    steering = steer(
-        Planted(RULES["exact"]),
-        starts(3),
-        Told(),
-        prompts=prompt_grid(*SEEN, 2),
-        n_starts=16,
-        rng=torch.Generator(),
-    )
-    assert len(steering.prompt) == 9
+    assert len(steered(start=starts(3), prompts=2, n_starts=16).prompt) == 9
 
 
 def test_starts_of_which_the_loss_is_another_are_refused():
-    def attempt(start=None, fitted=None, task=None):
-        return steer(
-            fitted or Planted(RULES["exact"]),
-            start or starts(),
-            task or Told(),
-            prompts=prompt_grid(*SEEN, 2),
-            n_starts=8,
-            rng=torch.Generator(),
-        )
-
     right = starts()
     wrong = {"test_loss": right.records.scores["test_loss"] * np.where(np.arange(8) == 3, 1.5, 1)}
     with refused("wrong-records", "test_loss", "row 3", "told"):
-        attempt(replace(right, records=replace(right.records, scores=wrong)))
+        steered(start=replace(right, records=replace(right.records, scores=wrong)), prompts=2)
     with refused("wrong-records", "test_loss"):
-        attempt(replace(right, records=replace(right.records, scores={})))
+        steered(start=replace(right, records=replace(right.records, scores={})))
     other = WeightLayout((("b", (2,)),))
     with refused("other-network", "start"):
-        attempt(replace(right, layout=other))
+        steered(start=replace(right, layout=other))
     with refused("not-finite", "NaN"):
-        attempt(fitted=Planted(lambda prompt, noise: prompt / 0 * 0))
+        steered(Planted(lambda prompt, noise: prompt / 0 * 0))
     with refused("unsuited", "told"):
-        attempt(task=SimpleNamespace(**{k: getattr(Told(), k) for k in dir(Told) if k in TASK}))
+        steered(task=SimpleNamespace(**{k: getattr(Told(), k) for k in dir(Told) if k in TASK}))
     endless = Told()
     endless.loss = lambda population: (
         population.weights[:, 0].double() if len(population) == 8 else torch.full((24,), np.inf)
     )
     with refused("not-finite", "24 of 24"):
-        attempt(task=endless)
+        steered(task=endless, prompts=2)
     with pytest.raises(ValueError, match="two prompts"):
-        steer(
-            Planted(RULES["exact"]),
-            right,
-            Told(),
-            prompts=np.array([0.0, 1.0]),
-            n_starts=8,
-            rng=torch.Generator(),
-        )
+        steered(prompts=np.array([0.0, 1.0]))
 
 
 TASK = ("name", "quality", "novelty", "behave", "score", "novelty_against")

@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from folders import contents
 from refused import refused
 
 from novelweights.data.images import load_data
@@ -64,26 +63,6 @@ def test_one_checkpoint_is_the_last_and_as_many_as_epochs_are_all(tmp_path):
     assert torch.equal(every.load().weights[2:], last.load().weights)
     with refused("wrong-option", 3, 4):
         build(ZOO, tmp_path / "more", runs=1, heldout_runs=0, checkpoints=4)
-
-
-def test_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path, small_blocks):
-    build(ZOO, tmp_path / "whole", runs=3, heldout_runs=2)
-
-    def die(done, of):
-        if done > 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        build(ZOO, tmp_path / "killed", runs=3, heldout_runs=2, progress=die)
-    assert not (tmp_path / "killed").exists()
-    build(ZOO, tmp_path / "killed", runs=3, heldout_runs=2, resume=True)
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-
-
-def test_diverged_runs_are_refused(tmp_path):
-    wild = replace(ZOO, recipe=AdamRecipe(epochs=2, batch_size=500, learning_rate=1e38))
-    with refused("not-finite", "train-00000"):
-        build(wild, tmp_path / "wild", runs=1, heldout_runs=0)
 
 
 def test_other_networks_can_keep_the_ends_of_epochs_too(tmp_path):

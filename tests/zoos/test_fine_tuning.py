@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from folders import contents
 from refused import refused
 from torch.nn import functional as F
-from toy_pixels import BASE, NETWORK, TUNED
+from toy_pixels import NETWORK, QUICK, TUNED, Stop
 
 from novelweights.data.image_data import PixelData
 from novelweights.networks.parts import LAST_TWO_NORMALIZATIONS
@@ -18,15 +19,12 @@ from novelweights.seeding import rng_for, seed_for
 from novelweights.tasks import make_task
 from novelweights.tasks.classification import Classification, loss_and_accuracy
 from novelweights.tasks.evaluation_images import evaluation_images
-from novelweights.weights.population import Population, Records
+from novelweights.weights.population import Population
 from novelweights.weights.store import open_population
 from novelweights.weights.writer import PopulationWriter
-from novelweights.zoos.building import build, counts_of
+from novelweights.zoos.building import build
 from novelweights.zoos.fine_tuning import FineTuningRecipe, fine_tune
 from novelweights.zoos.resnet_training import augmented, train_network
-
-QUICK = replace(TUNED, base=replace(BASE, epochs=1, batch_size=160))
-"""Its base is one step from an initialization."""
 
 
 def plain_loop(
@@ -112,37 +110,6 @@ def test_a_build_holds_runs_of_one_base(toy_set: PixelData, tmp_path: Path) -> N
     assert settings["data"] == {"name": "toy", "source": "made in a test", "sha256": "toy"}
 
 
-class Stop(Exception):
-    """Stands for a kill."""
-
-
-@pytest.mark.integration
-def test_a_build_that_was_killed_ends_with_the_same_bytes(
-    toy_set: PixelData, tmp_path: Path
-) -> None:
-    asked = {"heldout_runs": 1, "checkpoints": 3}
-    whole = sorted(build(TUNED, tmp_path / "whole", **asked).iterdir())
-    assert [path.name for path in whole] == [
-        *("layout.csv", "population.json", "records.csv", "shared.safetensors"),
-        "weights-00001-of-00001.safetensors",
-    ]
-
-    def killed(done: int, total: int) -> None:
-        if done == at:
-            raise Stop
-
-    for at in (6, 9, 14):  # in the second epoch, the training run, the held-out run
-        zoo = tmp_path / f"killed at {at}"
-        with pytest.raises(Stop):
-            build(TUNED, zoo, **asked, progress=killed)
-        with refused("unfinished", "--resume"):
-            build(TUNED, zoo, **asked)
-        build(TUNED, zoo, **asked, resume=True)
-        for path in whole:
-            assert path.read_bytes() == (zoo / path.name).read_bytes()
-        assert not zoo.with_name(f"{zoo.name}.network.partial").exists()
-
-
 def test_the_rest_is_the_bases_own_with_its_statistics(toy_set: PixelData, tmp_path: Path) -> None:
     build(TUNED, tmp_path / "zoo", heldout_runs=0, checkpoints=2, seed=9)
     stored = open_population(tmp_path / "zoo")
@@ -176,44 +143,16 @@ def test_runs_are_their_own_whatever_is_built_beside(toy_set: PixelData, tmp_pat
     assert torch.equal(few.weights, more.weights[[0, 1, 4, 5, 8]])
 
 
-def test_a_kill_between_two_runs_costs_nothing(
-    toy_set: PixelData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = {"heldout_runs": 1, "checkpoints": 2}
-    build(QUICK, tmp_path / "whole", **asked)
-    append = PopulationWriter.append
-
-    def killed_after(writer: PopulationWriter, weights: torch.Tensor, records: Records) -> None:
-        append(writer, weights, records)
-        raise Stop
-
-    with monkeypatch.context() as patched:
-        patched.setattr(PopulationWriter, "append", killed_after)
-        for _ in range(3):  # after the training run, the held-out run and the base itself
-            with pytest.raises(Stop):
-                build(QUICK, tmp_path / "zoo", **asked, resume=True)
-    build(
-        QUICK,
-        tmp_path / "zoo",
-        **asked,
-        resume=True,
-        progress=lambda done, total: None if done == 1 else pytest.fail("it was trained again"),
-    )
-    for path in sorted((tmp_path / "whole").iterdir()):
-        assert path.read_bytes() == (tmp_path / "zoo" / path.name).read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["whole", "zoo"]
-
-
 def test_the_old_folder_stays_until_the_new_is_complete(toy_set: PixelData, tmp_path: Path) -> None:
     asked = {"heldout_runs": 0, "checkpoints": 1, "overwrite": True}
     build(QUICK, tmp_path / "zoo", **asked)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "zoo").iterdir()}
+    before = contents(tmp_path / "zoo")
 
     def looks(done: int, total: int) -> None:
-        assert {p.name: p.read_bytes() for p in (tmp_path / "zoo").iterdir()} == before
+        assert contents(tmp_path / "zoo") == before
 
     build(QUICK, tmp_path / "zoo", **asked, seed=1, progress=looks)
-    assert {p.name: p.read_bytes() for p in (tmp_path / "zoo").iterdir()} != before
+    assert contents(tmp_path / "zoo") != before
     assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
 
 
@@ -260,19 +199,6 @@ def test_a_finished_folder_is_refused_before_anything_is_trained(
             heldout_runs=0,
             progress=lambda *now: pytest.fail("it was trained"),
         )
-
-
-def test_counts_that_cannot_be_are_refused(toy_set: PixelData) -> None:
-    assert counts_of(TUNED) == {
-        "runs": 1,
-        "heldout_runs": 8,
-        "checkpoints": 300,
-        "start_runs": 0,
-    }
-    with refused("unsuited", "--start-runs"):
-        counts_of(TUNED, start_runs=3)
-    with refused("too-few", 0):
-        counts_of(TUNED, checkpoints=0)
 
 
 def test_a_rate_that_diverges_is_told(toy_set: PixelData) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from folders import contents
 from refused import refused
 from shape_files import HELDOUT, LONG, MISSING, NAN, OPEN, WHOLE, put_shapenet
 
@@ -51,10 +52,6 @@ def toy_shapes(monkeypatch):
     monkeypatch.setattr(neural_fields, "AT_ONCE", 2)
 
 
-def files(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
 def test_fields_describe_their_shapes_and_begin_from_the_first(tmp_path):
     told = []
     build(ZOO, tmp_path / "zoo", progress=lambda *now: told.append(now))
@@ -100,7 +97,7 @@ def test_a_build_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
         with refused("other-settings"):
             build(replace(ZOO, n_near=900), tmp_path / "cut", resume=True)
     build(ZOO, tmp_path / "cut", resume=True)
-    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
     assert not (tmp_path / "cut.network.partial").exists()
 
 

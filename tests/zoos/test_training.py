@@ -10,6 +10,8 @@ from novelweights.networks.mlp import DIGITS_MLP, DeepMLP, OneHiddenMLP
 from novelweights.networks.small_resnet import SmallResNet
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.zoos import training
+from novelweights.zoos.cnn_training import AdamRecipe
+from novelweights.zoos.resnet_training import AdamWRecipe
 from novelweights.zoos.training import Recipe, train_batched, train_trajectories
 
 
@@ -198,8 +200,16 @@ def test_loss_goes_down_and_progress_is_told():
     assert told == [(4 * (epoch + 1), 40) for epoch in range(10)]
 
 
-def test_learning_rate_follows_a_cosine_by_epoch():
-    recipe = Recipe(epochs=4, learning_rate=0.1)
+@pytest.mark.parametrize("recipe", [Recipe, AdamRecipe, AdamWRecipe])
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}], ids=str)
+def test_recipes_without_steps_are_refused(recipe, wrong):
+    with refused("wrong-option", 0):
+        recipe(**wrong)
+
+
+@pytest.mark.parametrize("kind", [Recipe, AdamWRecipe])
+def test_learning_rate_follows_a_cosine_by_epoch(kind):
+    recipe = kind(epochs=4, learning_rate=0.1)
     rates = [recipe.learning_rate_in(epoch) for epoch in range(4)]
     assert rates == pytest.approx([0.1, 0.0853553, 0.05, 0.0146447], rel=1e-5)
 
@@ -208,8 +218,6 @@ def test_impossible_requests_are_refused(data):
     network = OneHiddenMLP(13, 5, 3)
     with refused("wrong-option", 71):
         train_batched(network, data, Recipe(batch_size=71), [0])
-    with refused("wrong-option", 0):
-        Recipe(epochs=0)
     with pytest.raises(ValueError, match="takes 12 inputs"):
         train_batched(OneHiddenMLP(12, 5, 3), data, Recipe(batch_size=7), [0])
     with pytest.raises(ValueError, match="ascend"):

@@ -15,6 +15,10 @@ NETWORK = ResNet18(width=2, image_size=32, classes=4)
 BASE = AdamWRecipe(epochs=2, batch_size=40, learning_rate=5e-3, augmentation="crop")
 
 
+class Stop(Exception):
+    """Stands for a kill."""
+
+
 def toy() -> PixelData:
     """160 images of four brightnesses to train, 40 to test."""
     rng = np.random.default_rng(0)
@@ -47,3 +51,5 @@ TUNED = replace(
     recipe=replace(_TUNED.recipe, batch_size=40),
 )
 WHOLE = replace(_WHOLE, network=NETWORK, data_name="toy", task_name="toy-resnet18", recipe=BASE)
+QUICK = replace(TUNED, base=replace(BASE, epochs=1, batch_size=160))
+"""Its base is one step from an initialization."""

@@ -5,20 +5,17 @@ of thing. Backgrounds for testing come from other parts of the photographs than 
 as in `data/substitutes.py`; the cut-outs are the same.
 """
 
-import hashlib
-import io
 from collections.abc import Mapping
 from functools import partial
 from importlib import metadata
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from novelweights.data.cache import kept_arrays
 from novelweights.data.fetch import FETCHABLE, fetched_folder
 from novelweights.data.image_data import PixelData
-from novelweights.data.installed import PHOTOS, read_photo
+from novelweights.data.installed import PHOTOS, pinned_image, read_photo
 from novelweights.data.pasting import Placements, Stamps, pasted, reduced
 from novelweights.data.pixels import moments
 from novelweights.data.substitutes import made_digest, patches_origin, random_crops
@@ -58,17 +55,14 @@ def load_cut_paste_100() -> PixelData:
 
     made = kept_arrays(f"{CUT_PASTE}.npz", partial(_made, labels), is_valid)
     mean, std, described = moments(made["train"])
-    return PixelData(
+    return PixelData.of(
+        [(made[part], of) for part, of in labels.items()],
         name=CUT_PASTE,
         source=(
             f"{patches_origin()} and 100 cut-outs of Debian {stamps.package}; {described} of its "
             "training pixels"
         ),
         sha256=MADE_SHA256,
-        train=made["train"],
-        train_y=labels["train"],
-        test=made["test"],
-        test_y=labels["test"],
         mean=mean,
         std=std,
         classes=len(stamps.sha256),
@@ -82,17 +76,11 @@ def read_stamps() -> Stamps:
         InputError: One is missing or damaged.
     """
     folder = fetched_folder(STAMPS, needed_by=CUT_PASTE)
-    cut_outs = []
-    for file, digest in FETCHABLE[STAMPS].sha256.items():
-        content = (folder / file).read_bytes()
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise InputError(
-                f"{folder / file}: expected sha256 {digest[:12]}..., got another; run "
-                f"`novelweights data fetch {STAMPS}`",
-                "damaged",
-            )
-        with Image.open(io.BytesIO(content)) as image:
-            cut_outs.append(np.asarray(image.convert("RGBA")))
+    remedy = f"run `novelweights data fetch {STAMPS}`"
+    cut_outs = [
+        pinned_image(folder / file, digest, "RGBA", remedy)
+        for file, digest in FETCHABLE[STAMPS].sha256.items()
+    ]
     return reduced(cut_outs)
 
 

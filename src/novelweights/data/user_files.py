@@ -161,15 +161,12 @@ def load_user_set(of: UserSet) -> PixelData:
         train, train_y, used = train[rows], train_y[rows], f"{of.n_used} of {of.n_train}"
     train, test = of.change(train), of.change(test)
     mean, std, words = moments(train) if of.moments is None else (*of.moments, "")
-    return PixelData(
+    return PixelData.of(
+        [(train, train_y), (test, test_y)],
         name=of.name,
         source=f"the user's files, {version} version, {used} training images"
         + of.described.format(moments=words),
         sha256=hashlib.sha256("".join(map(sha256_of, paths)).encode()).hexdigest(),
-        train=train,
-        train_y=train_y.astype(np.int64),
-        test=test,
-        test_y=test_y.astype(np.int64),
         mean=mean,
         std=std,
         classes=of.classes,

@@ -7,7 +7,6 @@ never part of this project.
 """
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,31 +22,18 @@ MAX_BYTES = 3_000_000
 """Larger models are left out: hundreds of thousands of faces of rivets and cockpits."""
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """The axes of the file along which nose, span (left wing) and up lie; - the other way."""
-
-    nose: str
-    span: str
-    up: str
-
-    @property
-    def turn(self) -> np.ndarray:
-        """A rotation; points of the file, as rows, are multiplied by it from the right."""
-        columns = [
-            (-1.0 if axis.startswith("-") else 1.0) * np.eye(3)["xyz".index(axis[-1])]
-            for axis in (self.nose, self.span, self.up)
-        ]
-        return np.stack(columns, axis=1)
+def _turn(*axes: str) -> np.ndarray:
+    """A rotation that takes the axes of a file along which nose, span (left wing) and up lie, - the
+    other way, to x, y and z; points of the file, as rows, are multiplied by it from the right."""
+    signs = [-1.0 if axis.startswith("-") else 1.0 for axis in axes]
+    return np.eye(3)[:, ["xyz".index(axis[-1]) for axis in axes]] * signs
 
 
-FRAMES = {
-    CRRCSIM: _Frame("z", "x", "y"),
-    GL_117: _Frame("-x", "-y", "z"),
-    FLIGHTGEAR: _Frame("-x", "z", "y"),
+TURNS = {
+    CRRCSIM: _turn("z", "x", "y"),
+    GL_117: _turn("-x", "-y", "z"),
+    FLIGHTGEAR: _turn("-x", "z", "y"),
 }
-
-
 SETS = {"real-airplanes": (CRRCSIM, GL_117), FLIGHTGEAR: (FLIGHTGEAR,)}
 """The packages of each set of shapes."""
 
@@ -114,12 +100,12 @@ def airplanes_of(name: str) -> dict[str, dict[str, MeshFile]]:
 
 
 def package_files(package: str, folder: Path) -> dict[str, MeshFile]:
-    """The files of one of `FRAMES` in a folder, by name; read, they are turned."""
+    """The files of one of `TURNS` in a folder, by name; read, they are turned."""
 
     def read(path: Path) -> Mesh:
         # the packages' checksums are pinned, so a file that lacks objects was published so
         mesh = read_mesh(path, max_bytes=MAX_BYTES, lacking_objects=True)
-        return Mesh(mesh.vertices @ FRAMES[package].turn, mesh.faces)
+        return Mesh(mesh.vertices @ TURNS[package], mesh.faces)
 
     return {
         Path(file).stem: MeshFile(folder / file, read, read_as=package)

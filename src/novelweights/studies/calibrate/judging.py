@@ -15,7 +15,7 @@ from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.measures import ACCUSING
 from novelweights.metrics.alignment import Alignment
 from novelweights.seeding import numpy_rng_for
-from novelweights.studies.calibrate.measured import OTHERS, Kind, Measured
+from novelweights.studies.calibrate.measured import Kind, Measured
 from novelweights.studies.calibrate.plants import FRESH
 from novelweights.studies.calibrate.pool import Pool, Tell
 from novelweights.studies.calibrate.repetitions import (
@@ -27,6 +27,7 @@ from novelweights.studies.calibrate.repetitions import (
     repeat,
 )
 from novelweights.studies.calibrate.results import (
+    OTHERS,
     FalseAlarm,
     KindInfo,
     Outcome,

@@ -7,14 +7,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from novelweights.studies.calibrate.plants import COPIES
-from novelweights.studies.calibrate.results import Calibration, ShareLimits, ZooResult
+from novelweights.studies.calibrate.results import OTHERS, Calibration, ShareLimits, ZooResult
 from novelweights.studies.calibrate.targets import MAX_NOISE, groups_of, percent, spread
 
-OTHERS = {
-    "ratio_rule": "ratio rule",
-    "calibrated_l2": "calibrated L2",
-    "not_authentic": "not authentic",
-}
 INSIDE = re.compile(r"(?<!\n)\n *(?![ \n|#-])")
 """The end of a line of the template that goes on in the next one."""
 

@@ -28,11 +28,9 @@ from novelweights.metrics.established import established_measures
 from novelweights.seeding import numpy_rng_for
 from novelweights.studies.calibrate.plants import plants
 from novelweights.studies.calibrate.pool import Pool, Tell, kept_arrays
+from novelweights.studies.calibrate.results import OTHERS
 from novelweights.studies.calibrate.zoos import Sizes
 from novelweights.weights.population import Population, sampled_records
-
-OTHERS = ("ratio_rule", "calibrated_l2", "not_authentic")
-"""Established measures that flag single checkpoints."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,13 @@ from novelweights.errors import InputError
 from novelweights.files import read_json
 from novelweights.report.calibration import CALIBRATION_SCHEMA
 
+OTHERS = {
+    "ratio_rule": "ratio rule",
+    "calibrated_l2": "calibrated L2",
+    "not_authentic": "not authentic",
+}
+"""Established measures that flag single checkpoints, with their names."""
+
 
 @dataclass(frozen=True)
 class KindInfo:
