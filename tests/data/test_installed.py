@@ -9,8 +9,6 @@ from novelweights.data import installed
 from novelweights.data.installed import (
     PHOTOS,
     Photo,
-    mnist_5k,
-    mnist_5k_trains,
     package_file,
     read_photo,
 )
@@ -42,11 +40,3 @@ def test_photo_is_read_from_the_file_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(installed, "package_file", lambda package, file: Path(path))
     monkeypatch.setitem(PHOTOS, "photo.png", Photo("none", "photo.png", installed.sha256_of(path)))
     assert read_photo("photo.png").tolist() == [[[7, 7, 7]] * 3] * 2
-
-
-def test_mnist_5k_is_sorted_and_its_split_is_class_balanced():
-    table, digest = mnist_5k()
-    assert table.shape == (5000, 785)
-    assert np.array_equal(table[:, -1], np.arange(5000) // 500)
-    assert np.bincount(table[mnist_5k_trains(), -1]).tolist() == [400] * 10
-    assert len(digest) == 64

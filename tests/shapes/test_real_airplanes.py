@@ -109,15 +109,11 @@ def test_nose_lies_along_x_and_the_top_along_z_and_nothing_is_mirrored(name):
     assert np.linalg.det(turn) == pytest.approx(1)
 
 
-def test_sets_can_be_fetched_and_names_are_told_apart():
-    assert TURNS.keys() <= FETCHABLE.keys()
-    assert [len(source.sha256) for source in map(FETCHABLE.get, TURNS)] == [22, 11, 110]
-    for source in map(FETCHABLE.get, TURNS):
-        assert len({Path(file).stem for file in source.sha256}) == len(source.sha256)
-        assert len(set(source.sha256.values())) == len(source.sha256)
-
-
 def test_sets_have_names_of_their_own_and_as_many_shapes_as_told():
+    assert [len(FETCHABLE[package].sha256) for package in TURNS] == [22, 11, 110]
+    for package in TURNS:
+        sums = FETCHABLE[package].sha256
+        assert len({Path(file).stem for file in sums}) == len(set(sums.values())) == len(sums)
     for name, n in (("real-airplanes", 33), (FLIGHTGEAR, 110)):
         files = [file for of in SETS[name] for file in FETCHABLE[of].sha256]
         assert len({Path(file).stem for file in files}) == len(files) == n

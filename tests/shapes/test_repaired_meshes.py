@@ -145,13 +145,6 @@ def test_another_content_or_another_way_to_read_it_is_repaired_anew(tmp_path, ca
     assert len(list(cache.iterdir())) == 3
 
 
-def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path, cache, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path / "file"))
-    [file] = put(tmp_path, cube_obj=obj()).values()
-    assert volume(repaired_mesh(file)) > 1
-
-
 def test_without_the_extra_no_shape_is_blamed(tmp_path, cache, monkeypatch):
     def lacking(name):
         raise metadata.PackageNotFoundError(name)

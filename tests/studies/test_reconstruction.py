@@ -16,6 +16,7 @@ from torch import Tensor
 
 from novelweights.auditing.result import Quantity
 from novelweights.generators import make_generator
+from novelweights.generators.generator import FittedGenerator
 from novelweights.metrics.agreement import error_iou
 from novelweights.networks.mlp import OneHiddenMLP
 from novelweights.studies.reconstruction.measure import (
@@ -24,7 +25,6 @@ from novelweights.studies.reconstruction.measure import (
     reconstruct,
     some_runs,
 )
-from novelweights.studies.reconstruction.page import write_reconstruction
 from novelweights.studies.reconstruction.pairs import (
     TRAINING,
     Kind,
@@ -39,7 +39,7 @@ from novelweights.studies.reconstruction.summary import (
     Effect,
     summarize,
 )
-from novelweights.studies.study import Summary
+from novelweights.studies.study import Summary, write_study
 from novelweights.tasks.task import Measure
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
@@ -145,10 +145,11 @@ CODECS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def measured(
-    codec: str | Callable[[Tensor], Tensor],
+    codec: str | Callable[[Tensor], Tensor] = "by place",
     n: int = 24,
     *,
-    heldout: int = 0,
+    fitted: FittedGenerator | None = None,
+    heldout: int | Population = 0,
     network: OneHiddenMLP = NETWORK,
     seed: int = 0,
     **changed: Any,
@@ -157,10 +158,12 @@ def measured(
         "training": networks(n, network=network),
         "task": Tiny(network),
         "symmetry": network.symmetry,
-        "heldout": networks(heldout, seed=5, split="heldout") if heldout else None,
+        "heldout": heldout or None,
     } | changed
+    if isinstance(heldout, int) and heldout:
+        given["heldout"] = networks(heldout, seed=5, split="heldout")
     return reconstruct(
-        Codec(CODECS[codec] if isinstance(codec, str) else codec),
+        fitted or Codec(CODECS[codec] if isinstance(codec, str) else codec),
         given.pop("training"),
         given.pop("task"),
         method="planted",
@@ -332,15 +335,7 @@ def test_input_that_cannot_be_judged_ends_in_one_line():
     with refused("not-finite", "training"):
         measured(lambda w: w / 0, n=4)
     with refused("other-network", "heldout"):
-        reconstruct(
-            Codec(by_place),
-            networks(4),
-            Tiny(),
-            method="planted",
-            symmetry=NETWORK.symmetry,
-            rng=torch.Generator(),
-            heldout=replace(networks(4), layout=WeightLayout((("other", (39,)),))),
-        )
+        measured(n=4, heldout=replace(networks(4), layout=WeightLayout((("other", (39,)),))))
 
 
 TASK = ("name", "quality", "novelty", "behave", "score", "novelty_against")
@@ -404,14 +399,7 @@ def test_parameters_may_lie_in_another_order():
         def as_reference(self, population: Population) -> Population:
             return super().as_reference(population.in_order_of(NETWORK.layout))
 
-    found = reconstruct(
-        Sorted(CODECS["rounds"]),
-        training.in_order_of(swapped),
-        Tiny(),
-        method="planted",
-        symmetry=NETWORK.symmetry,
-        rng=torch.Generator().manual_seed(0),
-    )
+    found = measured(fitted=Sorted(CODECS["rounds"]), training=training.in_order_of(swapped))
     pd.testing.assert_frame_equal(table_of(found), expected)
 
 
@@ -421,14 +409,7 @@ def test_hyper_representations_of_tiny_networks_are_measured():
     training = replace(training, records=replace(training.records, scores=scores))
     generator = make_generator("hyper-representations", "smoke", steps=2)
     fitted = generator.fit(training, rng=torch.Generator().manual_seed(0))
-    found = reconstruct(
-        fitted,
-        training,
-        Tiny(),
-        method="hyper-representations",
-        symmetry=training.info.symmetry,
-        rng=torch.Generator(),
-    )
+    found = measured(fitted=fitted, training=training, symmetry=training.info.symmetry)
     assert len(table_of(found)) == 8 + 8 + 8 + 4 + 4
     assert isinstance(Tiny(), ErrorTask)
 
@@ -437,7 +418,8 @@ def test_files_hold_every_pair_and_the_summary(tmp_path):
     found = measured("by place", n=8, heldout=4)
     summary = summed_up(found)
     paper = {"setting": "CNNs", "numbers": {"x": {"text": "6%", "source": "figure 9"}}}
-    write_reconstruction(tmp_path, found, summary, {"method": "planted"}, paper=paper)
+    about = {"method": "planted"}
+    write_study(tmp_path, "reconstruction", summary, table_of(found), about, paper=paper)
     data = json.loads((tmp_path / "reconstruction.json").read_text())
     assert data["schema_version"] == 1
     assert data["about"] == {"method": "planted"}

@@ -65,11 +65,10 @@ def reconstruct(
     from novelweights.seeding import numpy_rng_for, rng_for
     from novelweights.studies.reconstruction.measure import reconstruct as run_reconstruct
     from novelweights.studies.reconstruction.measure import some_runs
-    from novelweights.studies.reconstruction.page import (
-        build_reconstruction_report,
-        write_reconstruction,
-    )
+    from novelweights.studies.reconstruction.page import build_reconstruction_report
+    from novelweights.studies.reconstruction.pairs import table_of
     from novelweights.studies.reconstruction.summary import summarize
+    from novelweights.studies.study import write_study
     from novelweights.tasks import make_task
     from novelweights.weights.population import weights_digest
 
@@ -144,7 +143,7 @@ def reconstruct(
     }
     paper = _printed(method, summary.quantities)
     with new_folder(output, kind="reconstruction.json", overwrite=overwrite) as temporary:
-        write_reconstruction(temporary, pairs, summary, about, paper=paper)
+        write_study(temporary, "reconstruction", summary, table_of(pairs), about, paper=paper)
         build_reconstruction_report(temporary)
     if write is not None:
         through = reconstructed(fitted, every, unseen)

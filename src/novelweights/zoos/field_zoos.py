@@ -5,69 +5,42 @@ from novelweights.tasks import FIELDS
 from novelweights.zoos.field_fitting import FieldRecipe
 from novelweights.zoos.neural_fields import NeuralFields
 
-
-def _field_zoo(
-    name: str, recipe: FieldRecipe, description: str, *, runs: int, heldout_runs: int, points: int
-) -> NeuralFields:
-    """A zoo with `points` near the surface and as many in the cube."""
-    return NeuralFields(
+_LAPTOP = FieldRecipe(epochs=60, steps_per_epoch=24, patience=2, stop_after=10)
+_PUBLISHED = (PUBLISHED["train"], PUBLISHED["validation"], 100_000)
+_ZOOS = {
+    "airplanes-field": (_LAPTOP, (200, 100, 25_000), "fitted to procedural airplanes"),
+    "airplanes-wide-field": (
+        *(FieldRecipe(), _PUBLISHED),
+        "fitted to procedural airplanes, HyperDiffusion's numbers and recipe; for many cores",
+    ),
+    "real-airplanes-field": (
+        *(_LAPTOP, (21, 6, 25_000)),
+        "the recipe of airplanes-field, fitted to 27 real airplanes; needs `novelweights data "
+        "fetch real-airplanes` (7 MB) and novelweights[meshes]",
+    ),
+    "flightgear-airplanes-field": (
+        *(_LAPTOP, (66, 22, 25_000)),
+        "the recipe of airplanes-field, fitted to 88 real airplanes; needs `novelweights data "
+        "fetch flightgear-airplanes` (287 MB) and novelweights[meshes]",
+    ),
+    "shapenet-airplane-field": (
+        *(FieldRecipe(), _PUBLISHED),
+        "fitted to ShapeNet's airplanes, HyperDiffusion's recipe; for many cores; needs ShapeNet "
+        "and HyperDiffusion's lists in the cache folder and novelweights[meshes]",
+    ),
+}
+FIELD_ZOOS = tuple(
+    NeuralFields(
         name=name,
         network=FIELDS[name].network,
         shapes=FIELDS[name].shapes,
         recipe=recipe,
         task_name=name,
-        description=f"occupancy fields of width {FIELDS[name].network.width}, {description}",
+        description=f"occupancy fields of width {FIELDS[name].network.width}, {text}",
         runs=runs,
         heldout_runs=heldout_runs,
-        n_near=points,
+        n_near=points,  # near the surface, and as many in the cube
         n_uniform=points,
     )
-
-
-_LAPTOP_FIELD = FieldRecipe(epochs=60, steps_per_epoch=24, patience=2, stop_after=10)
-_PUBLISHED_COUNTS = {
-    "runs": PUBLISHED["train"],
-    "heldout_runs": PUBLISHED["validation"],
-    "points": 100_000,
-}
-FIELD_ZOOS = (
-    _field_zoo(
-        "airplanes-field",
-        _LAPTOP_FIELD,
-        "fitted to procedural airplanes",
-        runs=200,
-        heldout_runs=100,
-        points=25_000,
-    ),
-    _field_zoo(
-        "airplanes-wide-field",
-        FieldRecipe(),
-        "fitted to procedural airplanes, HyperDiffusion's numbers and recipe; for many cores",
-        **_PUBLISHED_COUNTS,
-    ),
-    _field_zoo(
-        "real-airplanes-field",
-        _LAPTOP_FIELD,
-        "the recipe of airplanes-field, fitted to 27 real airplanes; needs `novelweights data "
-        "fetch real-airplanes` (7 MB) and novelweights[meshes]",
-        runs=21,
-        heldout_runs=6,
-        points=25_000,
-    ),
-    _field_zoo(
-        "flightgear-airplanes-field",
-        _LAPTOP_FIELD,
-        "the recipe of airplanes-field, fitted to 88 real airplanes; needs `novelweights data "
-        "fetch flightgear-airplanes` (287 MB) and novelweights[meshes]",
-        runs=66,
-        heldout_runs=22,
-        points=25_000,
-    ),
-    _field_zoo(
-        "shapenet-airplane-field",
-        FieldRecipe(),
-        "fitted to ShapeNet's airplanes, HyperDiffusion's recipe; for many cores; needs ShapeNet "
-        "and HyperDiffusion's lists in the cache folder and novelweights[meshes]",
-        **_PUBLISHED_COUNTS,
-    ),
+    for name, (recipe, (runs, heldout_runs, points), text) in _ZOOS.items()
 )

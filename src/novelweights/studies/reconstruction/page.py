@@ -27,10 +27,9 @@ from novelweights.studies.reconstruction.pairs import (
     Reconstructed,
     change,
     pairs_of,
-    table_of,
 )
 from novelweights.studies.reconstruction.summary import Answer, Criteria, Effect
-from novelweights.studies.study import Summary, read_study, read_summary, write_page, write_study
+from novelweights.studies.study import Summary, read_study, read_summary, write_page
 
 HEADLINES = {
     Answer.INVARIANT: "The codec sees that reordered neurons are the same network",
@@ -125,21 +124,6 @@ def build_reconstruction_report(folder: Path) -> Path:
         paper_places=" and ".join(dict.fromkeys(place for _, place in run.paper.values())),
         definitions=quantity_rows(training),
     )
-
-
-def write_reconstruction(
-    folder: Path,
-    pairs: Reconstructed,
-    summary: Summary,
-    about: Mapping[str, Any],
-    *,
-    paper: Mapping[str, Any] | None = None,
-) -> None:
-    """Write reconstruction.json and reconstruction.csv into an existing folder.
-
-    `paper`: what the paper prints, as text: its setting, and numbers by their names.
-    """
-    write_study(folder, "reconstruction", summary, table_of(pairs), about, paper=paper)
 
 
 def read_reconstruction(folder: Path) -> ReconstructionRun:
