@@ -28,12 +28,12 @@ def train_one(
     own = network.initial(rng)
     start = network.layout.unflatten(own if initial is None else initial)
     module.load_state_dict(module.state_dict() | start)
-    how = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    parameters, rate, decay = module.parameters(), recipe.learning_rate, recipe.weight_decay
     if isinstance(recipe, AdamRecipe):
-        optimizer = torch.optim.Adam(module.parameters(), **how)
+        optimizer = torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
     else:
-        momentum = {"momentum": recipe.momentum, "nesterov": recipe.momentum > 0}
-        optimizer = torch.optim.SGD(module.parameters(), **how, **momentum)
+        m = recipe.momentum
+        optimizer = torch.optim.SGD(parameters, rate, m, weight_decay=decay, nesterov=m > 0)
     per_epoch = recipe.steps(len(data.train_y)) // recipe.epochs
     for epoch in range(recipe.epochs):
         if isinstance(recipe, Recipe):

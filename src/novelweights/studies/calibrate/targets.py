@@ -5,6 +5,7 @@ the results. Source: ours.
 """
 
 from collections.abc import Callable, Container, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.stats import binom
@@ -25,7 +26,7 @@ MAX_NOISE = 0.6
 LOWER_HOLDS, UPPER_HOLDS = 0.96, 0.94
 _ENDS = ", called replica or interpolation"
 _FOUND = (f"at least {MIN_FOUND:.0%}", lambda one: one.found, lambda rate: rate >= MIN_FOUND)
-RATES = (
+RATES: tuple[tuple[Any, ...], ...] = (
     (
         ("honest decoys",),
         "Honest decoys (fresh runs shrunk, or stopped early) called replica or interpolation",

@@ -212,8 +212,8 @@ def draw_accuracy(run: ReconstructionRun) -> tuple[Figure, str]:
     labels = []
     for ax, (split, pairs) in zip(axes, own.items(), strict=True):
         for values, color, name in (
-            (pairs["accuracy"], SPLIT_COLORS[split], f"{SPLIT_NAMES[split]} runs"),
-            (pairs["other_accuracy"], RED, "their reconstructions"),
+            (pairs["accuracy"].to_numpy(), SPLIT_COLORS[split], f"{SPLIT_NAMES[split]} runs"),
+            (pairs["other_accuracy"].to_numpy(), RED, "their reconstructions"),
         ):
             share = 100 * np.histogram(values, edges)[0] / len(values)
             mean = float(values.mean())

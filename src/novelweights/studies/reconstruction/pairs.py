@@ -61,7 +61,7 @@ def table_of(pairs: Reconstructed) -> pd.DataFrame:
         ValueError: A number is not finite.
     """
     parts = [one.assign(split=split, kind=str(kind)) for (kind, split), one in pairs.items()]
-    return _finite(pd.concat(parts, ignore_index=True)[[*COLUMNS]])
+    return _checked(pd.concat(parts, ignore_index=True))
 
 
 def pairs_of(rows: Sequence[Mapping[str, Any]]) -> Reconstructed:
@@ -70,12 +70,13 @@ def pairs_of(rows: Sequence[Mapping[str, Any]]) -> Reconstructed:
     Raises:
         KeyError, TypeError, ValueError: An entry is missing, of another kind or not finite.
     """
-    table = _finite(pd.DataFrame(rows)[[*COLUMNS]].astype(dict.fromkeys(NUMBERS, float)))
-    groups = table.groupby(["kind", "split"], sort=False)
+    groups: Any = _checked(pd.DataFrame(rows)).groupby(["kind", "split"], sort=False)
     return {(Kind(kind), str(split)): some for (kind, split), some in groups}
 
 
-def _finite(table: pd.DataFrame) -> pd.DataFrame:
+def _checked(table: Any) -> pd.DataFrame:
+    """Its `COLUMNS`, all numbers finite."""
+    table = table[[*COLUMNS]].astype(dict.fromkeys(NUMBERS, float))
     if not np.isfinite(table[[*NUMBERS]]).all(axis=None):
         raise ValueError("rows without finite numbers")
     return table
