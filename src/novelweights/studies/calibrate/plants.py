@@ -13,6 +13,7 @@ from novelweights.auditing.controls.planting import (
     MIXTURE_NOISE,
     NOT_ACCUSED,
     NOT_NOVEL,
+    SHRINK,
     Plant,
     Planter,
 )
@@ -48,9 +49,12 @@ def plants(pool: Pool, index: int, n: int, *, spacing: float, seed: int) -> list
         *planter.mosaics(n, pool.finished),
         *planter.gaussians(n),
     ]
+    labels = {
+        "shrunk": f"fresh runs x {SHRINK:g}",
+        "early": f"fresh runs stopped after {EARLY:.0%} of their epochs",
+    }
     decoys = planter.decoys(n, pool.fresh)
-    early = f"fresh runs stopped after {EARLY:.0%} of their epochs"
-    return found + [p._replace(label=early) if p.key == "early" else p for p in decoys]
+    return found + [p._replace(label=labels.get(p.key, p.label)) for p in decoys]
 
 
 def _other_epochs(pool: Pool, index: int, n: int, seed: int) -> list[Plant]:
