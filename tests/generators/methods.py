@@ -98,10 +98,19 @@ def fit(
     seed: int = 1,
     **changes: Any,
 ) -> Any:
-    """A fit at smoke scale; the power is cut after `stop` steps."""
+    """A fit at smoke scale; the power is cut after `stop` steps.
+
+    On one thread: of more than there are cores, a matrix library may use fewer than it is told,
+    and fits that should be equal to the last bit are not.
+    """
     workspace = Workspace(folder, stopping_at(stop), seconds_between_saves=0.0, watch=watch)
     training = known(method) if training is None else training
-    return smoke(method, **changes).fit(training, rng=seeded(seed), workspace=workspace)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return smoke(method, **changes).fit(training, rng=seeded(seed), workspace=workspace)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @cache
