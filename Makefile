@@ -4,6 +4,8 @@ BIN := .venv/bin
 DEMO ?= runs/demo
 # Processes that share the tests, one a core; 0: none but pytest itself.
 WORKERS ?= 2
+# Checks the shapes and types of every call against its annotations, at a third more time.
+CHECKED := --jaxtyping-packages=novelweights,beartype.beartype
 
 .PHONY: install demo test test-all test-slow check format bench clean
 
@@ -21,13 +23,13 @@ demo: install
 	$(BIN)/novelweights demo -o $(DEMO) --overwrite
 
 test: install
-	$(BIN)/pytest -q --numprocesses $(WORKERS) --dist worksteal -m "not integration and not slow and not gpu"
+	$(BIN)/pytest -q --numprocesses $(WORKERS) --dist loadfile -m "not integration and not slow and not gpu"
 
 test-all: install
-	$(BIN)/pytest -q --numprocesses $(WORKERS) --dist worksteal -m "not slow and not gpu"
+	$(BIN)/pytest -q --numprocesses $(WORKERS) --dist worksteal $(CHECKED) -m "not slow and not gpu"
 
 test-slow: install
-	$(BIN)/pytest -q -m "slow and not gpu"
+	$(BIN)/pytest -q $(CHECKED) -m "slow and not gpu"
 
 check: install
 	$(BIN)/ruff format --check .
