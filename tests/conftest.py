@@ -15,6 +15,7 @@ from filelock import FileLock  # noqa: E402
 from planted import Zoo, make_zoo  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
+from novelweights.auditing import stages  # noqa: E402
 from novelweights.auditing.judge import statistics  # noqa: E402
 from novelweights.data.images import load_data  # noqa: E402
 from novelweights.networks.mlp import DIGITS_MLP, OneHiddenMLP  # noqa: E402
@@ -43,6 +44,14 @@ def quick() -> Iterator[None]:
     """Bootstrap intervals of fewer draws: half of the time of a tiny audit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "DRAWS", 50)
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_controls() -> Iterator[None]:
+    """Five checkpoints per control: a third of the time of a small audit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "N_CONTROL", 5)
         yield
 
 

@@ -61,13 +61,14 @@ class Compared:
 
 
 def audit(
-    inputs: AuditInputs, *, n_controls: int = N_CONTROL, clock: Clock | None = None
+    inputs: AuditInputs, *, n_controls: int | None = None, clock: Clock | None = None
 ) -> AuditResult:
     """Compare generated checkpoints with the training checkpoints of their generator.
 
     Args:
         inputs: The populations, by role.
-        n_controls: Checkpoints of each control; 0 plants none, and the audit cannot veto itself.
+        n_controls: Checkpoints of each control, `N_CONTROL` if None; 0 plants none, and the audit
+            cannot veto itself.
         clock: Takes the time and tells the progress.
 
     Raises:
