@@ -117,7 +117,7 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
     ("more", "code", "named"),
     [
         ({"checkpoints": 5000}, "wrong-option", 1861),
-        ({"runs": 0}, "wrong-option", 1),
+        ({"runs": 0}, "too-few", 1),
         ({"zoo": "mnist-mlp-steps"}, "no-data", "mnist"),
         ({"start_runs": 0}, "unsuited", 0),
     ],
@@ -170,7 +170,7 @@ def test_networks_from_scratch_are_checked_before_the_fit_and_may_be_added_later
         wanted = {"zoo": "digits-mlp", "runs": 8, "heldout_runs": 20, "samples": 4}
         return evaluate_method(folder, "noise", **{**wanted, **more})
 
-    with refused("other-network", "wide"):
+    with refused("other-network", "from-scratch"):
         go(from_scratch=tmp_path / "wide")
     assert (folder / "zoo").exists()
     assert not (folder / "model").exists()

@@ -89,11 +89,11 @@ def test_an_interrupted_evaluation_keeps_the_audit_that_is_complete(
     for name in ("summary.md", "summary.json"):
         (folder / name).unlink()
     shutil.rmtree(folder / "audit-independent")
-    done = folder / "audit" / "audit.json"
-    before = done.stat().st_mtime_ns
+    kept = folder / "audit" / "audit.json"
+    before = kept.stat().st_mtime_ns
     result = done(*WORDS, "-o", folder, *SIZES, "--resume")
     assert "verdict (shared): " in result
-    assert done.stat().st_mtime_ns == before
+    assert kept.stat().st_mtime_ns == before
     audits = [path / "audit-independent" / "checkpoints.csv" for path in (folder, evaluated)]
     assert audits[0].read_bytes() == audits[1].read_bytes()
     assert (folder / "summary.md").is_file()
