@@ -10,7 +10,7 @@ import pytest
 from pages import blanks, page_of, text_of, unbalanced, write_draft
 from synthetic import KINDS, edit_json
 
-from novelweights.report.controls import draw_controls, has_noise_ladder, noise_told
+from novelweights.report.controls import describe_noise, draw_controls, has_noise_ladder
 from novelweights.report.page import WITHHELD, render
 from novelweights.report.run_folder import read_run_folder
 from novelweights.report.tables import PlainTable
@@ -67,7 +67,7 @@ def test_too_few_fresh_runs_are_not_blamed_on_the_controls(runs: dict[str, Path]
 )
 def test_largest_noise_is_told(runs: dict[str, Path], noise: float | None, said: str):
     verdict = replace(read_run_folder(runs["novel"]).verdict, largest_noise_seen=noise)
-    assert said in noise_told(verdict)
+    assert said in describe_noise(verdict)
 
 
 def test_calibration_is_shown_only_where_there_is_one(runs: dict[str, Path]):

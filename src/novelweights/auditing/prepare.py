@@ -143,7 +143,9 @@ def prepare(inputs: AuditInputs) -> Prepared:
 
     def one_each(population: Population | None) -> Population | None:
         """Held-out runs, one checkpoint each."""
-        return None if population is None else population.select(heldout_rows)
+        if population is None or heldout_rows is None:
+            return None
+        return population.select(heldout_rows)
 
     has_more, is_decoded = len(rows) < len(train), compared is not train
     return Prepared(
@@ -249,16 +251,16 @@ def _declared(
     if alignment is None:
         info = DistanceInfo(name=plain, is_exact=True, symmetry="none")
         why = symmetry_of_layout(train.layout)
-        told = (
+        words = (
             "No symmetry was declared: the distance is plain L2, and a copy whose neurons were "
             "reordered looks new here."
         )
         if isinstance(why, str):
-            told += (
+            words += (
                 f" Names and shapes do not tell it: {why}. Name the network (--network) or a file "
                 "with its table (--symmetry)."
             )
-        return info, [Note("no-symmetry", told)]
+        return info, [Note("no-symmetry", words)]
     text = alignment.describe()
     name = f"{plain}, minimized over {text}"
     form = CanonicalForm.of(train.layout, symmetry)

@@ -57,7 +57,7 @@ def control_rows(verdict: StoredVerdict) -> list[ControlRow]:
     ]
 
 
-def noise_told(verdict: StoredVerdict) -> str:
+def describe_noise(verdict: StoredVerdict) -> str:
     """The largest noise on copies that this audit still detects; "" if none was planted."""
     rungs = _rungs(verdict)
     if not rungs:
@@ -70,30 +70,30 @@ def noise_told(verdict: StoredVerdict) -> str:
         )
     if seen == 0:
         return "Exact copies are found; copies with the least noise that was tried are missed."
-    told = (
+    words = (
         f"Copies with noise of up to {number(seen, 2)} of a held-out run's distance to training "
         "are found"
     )
     if seen == last:
-        return f"{told}, the most that was tried."
-    return f"{told}; with more they are missed, so such copies are not excluded."
+        return f"{words}, the most that was tried."
+    return f"{words}; with more they are missed, so such copies are not excluded."
 
 
-def false_alarms_told(verdict: StoredVerdict, result: AuditResult) -> str:
+def describe_false_alarms(verdict: StoredVerdict, result: AuditResult) -> str:
     """How many held-out runs this audit accuses, and chance would; "" if none was judged."""
-    told = []
+    words = []
     for control in verdict.controls:
         others = result.controls[control.key].n_chance
         if others is None or not control.n:
             continue
         accused = _accused(control)
         expected = control.n * len(accusing_tests(result)) / (others + 1)
-        told.append(
+        words.append(
             f"False alarms: {accused} of {control.n:,} {'is' if accused == 1 else 'are'} wrongly "
             f"called replica or interpolation ({control.label}; about {number(expected, 2)} "
             "expected by chance)."
         )
-    return " ".join(told)
+    return " ".join(words)
 
 
 def accusing_tests(result: AuditResult) -> list[str]:
@@ -124,12 +124,12 @@ def draw_controls(verdict: StoredVerdict, result: AuditResult) -> tuple[Figure, 
     ax.axhline(needed, color="#555555", linewidth=0.9, linestyle=(0, (4, 2)))
     right = max(*noise, 1.0) * 1.02
     ax.text(right, needed - 2, "needed to pass", ha="right", va="top", color="#555555", fontsize=8)
-    told = []
+    words = []
     for control in verdict.controls:
         if result.controls[control.key].n_chance is None or not control.n:
             continue
         share = 100 * _accused(control) / control.n
-        told.append(f"{control.label} accused: {number(share)}%")
+        words.append(f"{control.label} accused: {number(share)}%")
         ax.axhline(share, color=TEAL, linewidth=1.4, linestyle=(0, (1, 1.5)))
         text = f"held-out runs accused: {percent(share / 100)}"
         ax.text(0.01 * right, share + 2, text, va="bottom", color=TEAL, fontsize=8)
@@ -137,7 +137,7 @@ def draw_controls(verdict: StoredVerdict, result: AuditResult) -> tuple[Figure, 
     ax.set_yticks(np.arange(0, 101, 25))
     ax.set_xlabel("noise on a copy, over the distance of a held-out run")
     pairs = ", ".join(f"{number(x)}: {number(y)}%" for x, y in zip(noise, shares, strict=True))
-    return figure, f"Share of noisy copies judged rightly, by noise. {pairs}. {'; '.join(told)}"
+    return figure, f"Share of noisy copies judged rightly, by noise. {pairs}. {'; '.join(words)}"
 
 
 def _segments(control: ControlVerdict) -> list[Segment]:

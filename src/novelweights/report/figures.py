@@ -212,24 +212,19 @@ def _histogram(
 ) -> tuple[Figure, str]:
     """Training, held-out, from scratch and generated on shared bins, in percent of each, medians
     dashed; networks from scratch also as a band."""
-    groups = [
-        (group.key, FEW_RUNS_LABELS.get(group.key, group.label) if few_runs else group.label, group)
+    names = FEW_RUNS_LABELS if few_runs else {}
+    drawn = [
+        (group.key, names.get(group.key, group.label), group.color, _finite(measure(group.found)))
         for group in groups_of(result)
         if group.key in POPULATIONS
     ]
-    drawn = [(key, name, group.color, _finite(measure(group.found))) for key, name, group in groups]
     if few_runs and result.heldout_steps is not None:
-        steps = (
-            "heldout_steps",
-            "held-out, all steps",
-            TEAL,
-            _finite(measure(result.heldout_steps)),
-        )
-        drawn.insert(2, steps)
+        values = _finite(measure(result.heldout_steps))
+        drawn.insert(2, ("heldout_steps", "held-out, all steps", TEAL, values))
     drawn = [one for one in drawn if len(one[-1])]
     figure = Figure(figsize=(PANEL, 3.7))
     ax = figure.add_subplot()
-    looks, told = [], []
+    looks, words = [], []
     low, high = window(np.concatenate([v for *_, v in drawn] or [np.zeros(1)]), pad=0.0)
     if few_runs and is_distance and low > 0:
         edges = np.geomspace(
@@ -253,19 +248,13 @@ def _histogram(
         median = float(np.median(values))
         if key != "heldout_steps":
             ax.axvline(median, color=color, linewidth=1.1, linestyle=(0, (4, 2)))
-        told.append(f"{name}, n = {len(values)}, median {number(median)}")
+        words.append(f"{name}, n = {len(values)}, median {number(median)}")
+        face = color if look["fill"] else "none"
         style = look.get("linestyle", "-")
-        looks.append(
-            Patch(
-                facecolor=color if look["fill"] else "none",
-                edgecolor=color,
-                alpha=0.8,
-                linestyle=style,
-            )
-        )
-    figure.legend(looks, told, loc="outside upper left")
+        looks.append(Patch(facecolor=face, edgecolor=color, alpha=0.8, linestyle=style))
+    figure.legend(looks, words, loc="outside upper left")
     ax.set(xlabel=label, ylabel="% of checkpoints", ylim=(0, None))
-    return figure, f"Histogram of {label}: {'; '.join(told)}."
+    return figure, f"Histogram of {label}: {'; '.join(words)}."
 
 
 def _settings(about: Any) -> Mapping[str, Any]:

@@ -52,7 +52,7 @@ def draw_gap(settings: Mapping[str, Any]) -> tuple[Figure, str] | None:
     axes = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
     losses = [x for _, points in curves for p in points for x in (p.loss_train, p.loss_heldout)]
     is_wide = max(losses) > 10 * min(losses)  # else a logarithmic axis has no labels
-    told = []
+    words = []
     for ax, (share, points) in zip(axes, curves, strict=True):
         steps = [point.step for point in points]
         train = [point.loss_train for point in points]
@@ -76,7 +76,7 @@ def draw_gap(settings: Mapping[str, Any]) -> tuple[Figure, str] | None:
         ax.grid(axis="y", color="#E6E6E6", linewidth=0.6)
         ax.set_axisbelow(True)
         ends = f"training {number(train[-1])}, held-out {number(heldout[-1])}, ratio {ratio}"
-        told.append(": ".join([*level, ends]))
+        words.append(": ".join([*level, ends]))
     axis, what, panels = "loss of the generator", "loss", ", one panel per noise level"
     if gap.is_of_reconstruction:
         axis, what, panels = "reconstruction loss", "reconstruction loss", ""
@@ -92,5 +92,5 @@ def draw_gap(settings: Mapping[str, Any]) -> tuple[Figure, str] | None:
     last = max(points[-1].step for _, points in curves)
     return figure, (
         f"The generator's own {what} on training and held-out checkpoints over {last:,} steps of "
-        f"its training{panels}. At the end: {'; '.join(told)}."
+        f"its training{panels}. At the end: {'; '.join(words)}."
     )

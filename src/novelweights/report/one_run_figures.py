@@ -117,7 +117,7 @@ def draw_rows(
     heights = [len(values) for values in rows.values()]
     figure = Figure(figsize=(2 * PANEL, 0.085 * sum(heights) + 0.45 * len(rows) + 0.5))
     axes = figure.subplots(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0]
-    told = []
+    words = []
     titles = TITLES | ({"training": f"training, {count(n_runs, 'run')}"} if n_runs else {})
     image = None
     for ax, (kind, values) in zip(axes, rows.items(), strict=True):
@@ -132,7 +132,7 @@ def draw_rows(
             f"{titles[kind]}: {len(values)} checkpoints", color=COLORS[kind], fontsize=9, loc="left"
         )
         spread = float(np.median(values.std(axis=0)))
-        told.append(f"{titles[kind]} {number(spread)}")
+        words.append(f"{titles[kind]} {number(spread)}")
     axes[-1].set_xlabel(
         f"{next(iter(rows.values())).shape[1]} weights drawn at random, one column each"
     )
@@ -141,7 +141,7 @@ def draw_rows(
         bar.outline.set_visible(False)
     return figure, (
         "Heatmaps of the same weights in checkpoints of each kind, one row per checkpoint. Median "
-        f"standard deviation of a weight: {'; '.join(told)}."
+        f"standard deviation of a weight: {'; '.join(words)}."
     )
 
 
@@ -152,7 +152,7 @@ def draw_map(
     looks = {group.key: group for group in groups_of(result)}
     figure = Figure(figsize=(PANEL, 4.4))
     ax = figure.add_subplot()
-    handles, told = {}, []
+    handles, words = {}, []
     kinds = [kind for kind in ORDER if kind in looks and TSNE_GROUPS.index(kind) in groups]
     for kind in kinds:
         look = looks[kind]
@@ -161,14 +161,14 @@ def draw_map(
         ax.scatter(some[:, 0], some[:, 1], s=22, alpha=0.7, linewidths=0, **style)
         label = f"{look.label}, n = {len(some)}"
         handles[kind] = Line2D([], [], label=label, markersize=6, linestyle="", **style)
-        told.append(label)
+        words.append(label)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(True)
     order = [kind for kind in looks if kind in handles]
     figure.legend(
         handles=[handles[kind] for kind in order], ncols=2, loc="outside upper left", fontsize=8.5
     )
-    return figure, f"Map of weights by t-SNE: {'; '.join(told)}."
+    return figure, f"Map of weights by t-SNE: {'; '.join(words)}."
 
 
 def _density(

@@ -141,9 +141,9 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "few_runs": few_runs,
         "first_parameter": result.about.get("first_parameter", ""),
         "n_runs": result.n_runs,
-        "runs_told": _runs_told(result, few_runs),
+        "of_runs": _describe_runs(result, few_runs),
         "initialization": _initialization(result.about),
-        "codec_told": tables.codec_told(result),
+        "codec": tables.describe_codec(result),
         "has_noise_levels": has_noise_levels(result.about),
         "segments": [
             controls.Segment(kind, verdict.counts[kind], True)
@@ -175,8 +175,8 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
         "control_share": tables.number(100 * float(verdict.criteria["control_share"])),
         "blind_spots": [c.label for c in verdict.blind_spots if c.noise is None],
         "misses_noise": any(c.noise is not None and not c.passed for c in verdict.controls),
-        "noise_told": controls.noise_told(verdict),
-        "false_alarms_told": controls.false_alarms_told(verdict, result),
+        "noise_found": controls.describe_noise(verdict),
+        "false_alarms": controls.describe_false_alarms(verdict, result),
         "has_ladder": has_ladder(result),
         "quantities": tables.quantity_rows(quantities[""]),
         "established": tables.quantity_rows(quantities["established"]),
@@ -229,7 +229,7 @@ def _without_settings(about: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _runs_told(result: AuditResult, few_runs: bool) -> str:
+def _describe_runs(result: AuditResult, few_runs: bool) -> str:
     """Of how many runs the training checkpoints are, where that is not one each."""
     n_runs = len(result.training_names) if result.n_runs is None else result.n_runs
     if n_runs == len(result.training_names) and not few_runs:
@@ -272,12 +272,12 @@ def _without_gap(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _subject(result: AuditResult) -> str:
     """What was audited, in one line."""
     keys = ("generator", "architecture", "weights", "task", "data")
-    told = [
+    words = [
         f"{key}: {tables.plain(result.about[key])}"
         for key in keys
         if isinstance(result.about.get(key), str | int)
     ]
-    line = "; ".join(told)
+    line = "; ".join(words)
     return line[:1].upper() + line[1:]
 
 

@@ -259,19 +259,14 @@ def _verdict(data: Mapping[str, Any], result: AuditResult) -> StoredVerdict:
 
 
 def _control(data: Mapping[str, Any], result: AuditResult) -> ControlVerdict:
-    control = ControlVerdict(
-        key=str(data["key"]),
-        label=str(data["label"]),
-        n=int(data["n"]),
-        right=int(data["right"]),
-        expected=tuple(str(Verdict(kind)) for kind in data["expected"]),
-        counts={str(Verdict(kind)): int(count) for kind, count in data["counts"].items()},
-        passed=bool(data["passed"]),
-        can_veto=bool(data["can_veto"]),
-        noise=None if data["noise"] is None else float(data["noise"]),
-        distance=float(data["distance"]),
-        note=str(data["note"]),
-    )
+    changed = {
+        "expected": tuple(str(Verdict(kind)) for kind in data["expected"]),
+        "counts": {str(Verdict(kind)): int(count) for kind, count in data["counts"].items()},
+        "noise": None if data["noise"] is None else float(data["noise"]),
+        "distance": float(data["distance"]),
+        **{name: str(data[name]) for name in ("key", "label", "note")},
+    }
+    control = ControlVerdict(**{**data, **changed})
     if control.key not in result.controls:
         raise KeyError(f"controls, {control.key}")
     n = len(result.controls[control.key].measured)

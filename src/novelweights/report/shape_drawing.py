@@ -55,10 +55,10 @@ def draw_pairs(result: AuditResult, pairs: Sequence[ShapePair], columns: int) ->
             ax.set_axis_off()
         for column, pair in zip(axes.T, pairs[start : start + columns], strict=False):
             _draw_pair(column, pair, result, (round(side / ASPECT * DOTS), round(side * DOTS)))
-    told = "; ".join(caption(pair, result) for pair in pairs)
+    words = "; ".join(caption(pair, result) for pair in pairs)
     return figure, (
         f"Surfaces of {len(pairs)} generated fields above those of their nearest training "
-        f"checkpoints: {told}."
+        f"checkpoints: {words}."
     )
 
 

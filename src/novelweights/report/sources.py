@@ -61,8 +61,8 @@ def draw_sources(result: AuditResult) -> tuple[Figure, str]:
     ax.set(ylim=(max(len(rows), 4) - 0.5, -0.8), xlim=(0, 1), yticks=[])
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("mean weight of 1st, 2nd, 3rd source (dark to light), rest in white")
-    told = "; ".join(f"{g.label} {', '.join(f'{w:.2f}' for w in weights)}" for g, weights in rows)
-    return figure, f"Mean weights of the three largest sources: {told}."
+    words = "; ".join(f"{g.label} {', '.join(f'{w:.2f}' for w in weights)}" for g, weights in rows)
+    return figure, f"Mean weights of the three largest sources: {words}."
 
 
 def draw_made_of(result: AuditResult) -> tuple[Figure, str]:
@@ -87,11 +87,11 @@ def draw_made_of(result: AuditResult) -> tuple[Figure, str]:
     ax.set(ylim=(len(shown) - 0.4, -0.6), xlim=(0, 1))
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("weight of 1st, 2nd, 3rd source (dark to light), all others in white")
-    told = "; ".join(
+    words = "; ".join(
         f"{found.names[sample]}: {result.training_names[rows[sample, 0]]} {weights[sample, 0]:.2f}"
         for sample in shown
     )
-    return figure, f"Largest source of the {len(shown)} samples nearest to training. {told}."
+    return figure, f"Largest source of the {len(shown)} samples nearest to training. {words}."
 
 
 def _name(ax: Axes, name: str, weight: float, left: float, y: int, ink: str) -> None:

@@ -17,7 +17,7 @@ from novelweights.files import write_json, write_text
 from novelweights.report.findings import findings_on
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.summary_page import AUDIT, PRINTED_FACTS, markdown
-from novelweights.report.tables import codec_told
+from novelweights.report.tables import describe_codec
 from novelweights.reproduce.reported import NOTHING_PRINTED, PaperResult
 
 SUMMARY_PAGE, SUMMARY_DATA = "summary.md", "summary.json"
@@ -129,7 +129,7 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
     run, printed = runs[first], evaluation.printed
     paper = {key: [one.text, one.source] for key, one in printed.numbers.items()}
     here, published = evaluation.generator.get("settings") or {}, evaluation.published
-    result, told = run.result, _told(run, paper)
+    result, audited = run.result, _of_audit(run, paper)
     data = {
         "schema_version": SUMMARY_SCHEMA,
         "command": run.manifest.command,
@@ -137,7 +137,7 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
         "data": result.about.get("data"),
         "architecture": result.about.get("architecture"),
         "weights": _weights(result) or None,
-        "checkpoints": told.pop("checkpoints"),
+        "checkpoints": audited.pop("checkpoints"),
         "distance": result.distance.name,
         "generator": _generator(result, evaluation.generator),
         "settings_not_of_the_paper": None
@@ -155,7 +155,7 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
         "git_commit": run.manifest.git_commit,
         "seconds": dict(evaluation.seconds),
         "cores": evaluation.cores,
-        **told,
+        **audited,
         "paper": {
             "setting": printed.setting,
             "counts_all_checkpoints": printed.counts_all_checkpoints,
@@ -168,7 +168,7 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
         "steering": evaluation.steering,
         "reconstruction": evaluation.reconstruction,
     }
-    if codec := codec_told(result):
+    if codec := describe_codec(result):
         data["codec"] = codec
     if run.verdict.has_few_runs(result):
         data["training_runs"] = result.n_runs
@@ -179,7 +179,7 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
             {
                 "sampler": name,
                 "audit": audit_folder(name, evaluation.samplers),
-                **_told(runs[name], paper),
+                **_of_audit(runs[name], paper),
                 "findings": _findings(runs[name]),
             }
             for name in others
@@ -187,7 +187,7 @@ def summary(runs: Mapping[str, RunFolder], evaluation: Evaluation) -> dict[str, 
     return data
 
 
-def _told(run: RunFolder, paper: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _of_audit(run: RunFolder, paper: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """What one audit says, but for the findings."""
     result, verdict = run.result, run.verdict
     return {

@@ -45,8 +45,8 @@ def markdown(data: Mapping[str, Any]) -> str:
     ]
     for folder in (STEERING, RECONSTRUCTION):
         if data[folder]:
-            told = f"{data[folder]} [Its page]({folder}/report.html)."
-            parts += [f"## {folder.capitalize()}", told]
+            words = f"{data[folder]} [Its page]({folder}/report.html)."
+            parts += [f"## {folder.capitalize()}", words]
     if seconds:
         cores = data["cores"]
         on = "" if cores is None else f" (on a machine with {cores} core{'s' * (cores != 1)})"
@@ -78,13 +78,13 @@ def _verdict(one: Mapping[str, Any]) -> list[str]:
 
 def _warnings(several: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader of the verdict must know, as on the audit's page; once if it is of all."""
-    told = []
+    words = []
     texts = {one["sampler"]: [note["text"] for note in one["warnings"]] for one in several}
     for warning in dict.fromkeys(text for mine in texts.values() for text in mine):
         whose = [sampler for sampler, mine in texts.items() if warning in mine]
         of = "" if len(whose) == len(several) else f"{' and '.join(whose)}: "
-        told.append(f"- {of}{_text(warning)}")
-    return ["Keep in mind:", "\n".join(told)] if told else []
+        words.append(f"- {of}{_text(warning)}")
+    return ["Keep in mind:", "\n".join(words)] if words else []
 
 
 def _run_rows(data: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -120,8 +120,8 @@ def _beside(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What few training runs, and networks trained from scratch, mean for the comparison."""
     checkpoints, rows = data["checkpoints"], []
     if few := data.get("training_runs"):
-        told = f"{checkpoints['training']:,} steps of {count(few, 'run')}: no independent evidence"
-        rows.append(("training checkpoints", told))
+        words = f"{checkpoints['training']:,} steps of {count(few, 'run')}: no independent evidence"
+        rows.append(("training checkpoints", words))
     if n := checkpoints.get("from-scratch"):
         rows.append(("networks trained from scratch", f"{n:,}, independently of all others"))
     return rows
@@ -129,52 +129,52 @@ def _beside(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _ways(samplers: Mapping[str, Mapping[str, Any]]) -> str:
     """How one fitted generator was sampled."""
-    told = [
+    words = [
         f"{name} ({', '.join(f'{key} {_value(value)}' for key, value in changed.items())})"
         for name, changed in samplers.items()
     ]
-    return f"{', '.join(told)}; of one fitted generator, the first as published"
+    return f"{', '.join(words)}; of one fitted generator, the first as published"
 
 
 def _network(data: Mapping[str, Any]) -> str:
-    told = "" if data["weights"] is None else f", {data['weights']:,} weights"
-    return f"{_text(plain(data['architecture']))}{told}"
+    words = "" if data["weights"] is None else f", {data['weights']:,} weights"
+    return f"{_text(plain(data['architecture']))}{words}"
 
 
 def _size(data: Mapping[str, Any]) -> str:
     """Parameters, over values, and passes, in words; beside the paper's where it prints them."""
     size, paper = data["generator"], data["paper"] or {}
-    told = ""
+    words = ""
     if size["parameters"]:
-        told += f"; {size['parameters']:,} parameters"
+        words += f"; {size['parameters']:,} parameters"
         compared, every = size["values_in_compared_training"], size["values_in_training"]
         if compared:
-            told += f", {number(size['parameters'] / compared)} per value"
-            told += f" in the {data['checkpoints']['training']:,} training checkpoints compared"
+            words += f", {number(size['parameters'] / compared)} per value"
+            words += f" in the {data['checkpoints']['training']:,} training checkpoints compared"
             printed, is_of_all = "", every and paper.get("counts_all_checkpoints")
             if all(key in paper for key in PRINTED_FACTS):
                 facts = [paper[key][0] for key in PRINTED_FACTS]
                 note = f"; {paper['note']}" if "note" in paper else ""
                 printed = f" (paper: {facts[0]} parameters for {facts[1]} values{note})"
             if not is_of_all or every == compared:
-                told += printed
+                words += printed
             if every and every != compared:
-                told += f", {number(size['parameters'] / every)} per value in all it learned from"
-                told += printed if is_of_all else ""
+                words += f", {number(size['parameters'] / every)} per value in all it learned from"
+                words += printed if is_of_all else ""
     if size["draws_per_training_row"]:
-        told += (
+        words += (
             f"; {size['optimizer_steps']:,} optimizer steps of batch {size['batch_size']:,}, "
             f"{number(size['draws_per_training_row'])} draws per training checkpoint"
         )
-    return told
+    return words
 
 
 def _changed(data: Mapping[str, Any]) -> str:
     changed = data["settings_not_of_the_paper"]
     if changed is None:
         return "unknown"
-    told = [f"{name} {_value(here)} ({_value(there)})" for name, (here, there) in changed.items()]
-    said = f"{', '.join(told)}; in brackets the paper's" if told else "none"
+    words = [f"{name} {_value(here)} ({_value(there)})" for name, (here, there) in changed.items()]
+    said = f"{', '.join(words)}; in brackets the paper's" if words else "none"
     if recovered := [name for name in data["settings_recovered"] if name in changed]:
         verb = "is" if len(recovered) == 1 else "are"
         said += f" ({', '.join(recovered)} {verb} recovered from its parameter counts)"
@@ -192,9 +192,9 @@ def _value(value: Any) -> str:
 
 def _versions(data: Mapping[str, Any]) -> str:
     versions = data["versions"]
-    told = [f"{name} {versions[name]}" for name in ("novelweights", "torch") if name in versions]
+    words = [f"{name} {versions[name]}" for name in ("novelweights", "torch") if name in versions]
     commit = data["git_commit"]
-    return ", ".join([*told, *([f"commit {commit[:12]}"] if commit else [])])
+    return ", ".join([*words, *([f"commit {commit[:12]}"] if commit else [])])
 
 
 def _numbers(several: Sequence[Mapping[str, Any]], paper: Mapping[str, Any] | None) -> str:

@@ -134,21 +134,21 @@ def quantity_rows(quantities: Iterable[Quantity]) -> list[QuantityRow]:
     ]
 
 
-def codec_told(result: AuditResult) -> str:
+def describe_codec(result: AuditResult) -> str:
     """That reconstructions stand in for checkpoints, and what the codec costs these; "" if not."""
     if result.about.get("through_codec") is not True:
         return ""
     who = "Training" if result.heldout is None else "Training and held-out"
-    told = f"{who} checkpoints are compared as the generator's codec gives them back"
+    words = f"{who} checkpoints are compared as the generator's codec gives them back"
     known = {quantity.key: quantity for quantity in result.quantities}
     through, before = (known.get(f"mean_quality_{whose}") for whose in ("training", "originals"))
     if result.quality is not None and through is not None and before is not None:
-        told += (
+        words += (
             f": the mean {result.quality.name} of training checkpoints is then "
             f"{with_unit(through.value, through.unit)}, before the codec "
             f"{with_unit(before.value, before.unit)}"
         )
-    return f"{told}."
+    return f"{words}."
 
 
 def population_columns(result: AuditResult, *, few_runs: bool = False) -> list[Column]:
@@ -241,14 +241,14 @@ def checkpoint_columns(rows: Sequence[Mapping[str, str]], result: AuditResult) -
 
 def column_meanings(names: Iterable[str]) -> list[tuple[str, str]]:
     """Name and meaning of those columns of checkpoints.csv whose names do not say it."""
-    told = []
+    words = []
     for name in names:
         p_value = name.removeprefix("p_")
         if p_value != name:
-            told.append((name, f"p-value among held-out runs: {label_of(p_value)}"))
+            words.append((name, f"p-value among held-out runs: {label_of(p_value)}"))
         elif name in COLUMNS:
-            told.append((name, COLUMNS[name]))
-    return told
+            words.append((name, COLUMNS[name]))
+    return words
 
 
 def criteria_rows(criteria: Mapping[str, Any]) -> list[tuple[str, str, str]]:

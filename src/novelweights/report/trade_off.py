@@ -17,7 +17,7 @@ from novelweights.report.tables import number, short
 
 MAX_POINTS = 100  # per population in a scatter plot; Source: paper, figure 6
 ZOOM_FACTOR = 3.0  # outliers may stretch an axis this much before a close-up is added
-LADDER_LOOK: dict[str, Any] = {
+LADDER_STYLE: dict[str, Any] = {
     "color": "#222222",
     "linewidth": 0.9,
     "marker": ".",
@@ -50,7 +50,7 @@ def draw_trade_off(result: AuditResult, *, zoom: bool = False) -> tuple[Figure, 
     ladder = _ladder(result)
     shows_ladder = len(ladder) > 1 and _inside(ladder, (left, right), (low, high))
     if shows_ladder:
-        ax.plot(ladder[:, 0], ladder[:, 1], zorder=8, **LADDER_LOOK)
+        ax.plot(ladder[:, 0], ladder[:, 1], zorder=8, **LADDER_STYLE)
     for group in groups:
         points = _points(group.found)
         look = {"marker": group.marker, "color": group.color, "markersize": 6, "linestyle": ""}
@@ -61,9 +61,9 @@ def draw_trade_off(result: AuditResult, *, zoom: bool = False) -> tuple[Figure, 
         x, y = np.median(points, axis=0)
         medians.append(f"{group.label} {number(x)}, {number(y)}")
     if shows_ladder:
-        handles.append(Line2D([], [], label=f"noise ladder, {len(ladder)} medians", **LADDER_LOOK))
-        told = ", ".join(f"({number(x)}, {number(y)})" for x, y in ladder)
-        medians.append(f"noise ladder, least noise first, {told}")
+        handles.append(Line2D([], [], label=f"noise ladder, {len(ladder)} medians", **LADDER_STYLE))
+        words = ", ".join(f"({number(x)}, {number(y)})" for x, y in ladder)
+        medians.append(f"noise ladder, least noise first, {words}")
     newer = "more novel \u2192" if novelty.higher_is_better else "\u2190 more novel"
     better = "better \u2192" if quality.higher_is_better else "\u2190 better"
     ax.set_xlabel(f"{_with_unit(novelty.name, novelty.unit)}      {newer}")

@@ -123,14 +123,14 @@ def paper_baselines(measured: Measured) -> Baselines:
             "noise", with_noise, reference, behavior=behavior_at(matched.std), only_near=True
         )
     mixed = mixtures(weights, train.layout, n, seed=seed)
-    told = {
+    how_made = {
         average_of(of): f"plain means of {of} random training checkpoints"
         if average_of(of) in mixed
         else f"needs {of} training runs, there are {len(weights)}"
         for of in (2, 16)
     }
-    told[GAUSSIAN] = "an independent Gaussian per parameter over the training checkpoints"
-    for name, how in told.items():
+    how_made[GAUSSIAN] = "an independent Gaussian per parameter over the training checkpoints"
+    for name, how in how_made.items():
         if name in mixed:
             found[name] = measure(name, like(train, mixed[name]), reference, only_near=True)
         notes[name] = how

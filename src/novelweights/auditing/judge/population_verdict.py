@@ -42,10 +42,10 @@ def why_withheld(
         )
     failed = [control for control in controls if control.can_veto and not control.passed]
     if failed:
-        told = "; ".join(f"{c.label}: {c.right} of {c.n} judged rightly" for c in failed)
+        words = "; ".join(f"{c.label}: {c.right} of {c.n} judged rightly" for c in failed)
         return (
             f"the verdict is withheld, since this audit misjudges checkpoints of known origin "
-            f"({told})",
+            f"({words})",
             "controls that are judged rightly: more held-out runs, more training runs, or the "
             "right symmetry",
         )
@@ -73,8 +73,8 @@ def judge_population(
     # a held-out run has three chances to be named interpolation (mixture, layers, direction with
     # several sources), so there the third most extreme one decides; hardly any has one source, so
     # for replicas the first does
-    legs = {Verdict.REPLICA: 1, Verdict.INTERPOLATION: len(ACCUSING)}
-    shares = {kind: share_beyond(counts[kind], n, len(null), r=r) for kind, r in legs.items()}
+    ranks = {Verdict.REPLICA: 1, Verdict.INTERPOLATION: len(ACCUSING)}
+    shares = {kind: share_beyond(counts[kind], n, len(null), r=r) for kind, r in ranks.items()}
     shown = sorted(
         (kind for kind, share in shares.items() if share.lower > 0),
         key=lambda kind: -counts[kind],
@@ -141,10 +141,10 @@ def _nothing_shown(result: AuditResult, criteria: Criteria, samples: str) -> str
             "like held-out runs either"
         )
     made, before = (result.quantity(f"mean_quality_{key}") for key in ("generated", "originals"))
-    told = f"{made.value:.3g}{made.unit} against {before.value:.3g}{before.unit}"
+    words = f"{made.value:.3g}{made.unit} against {before.value:.3g}{before.unit}"
     return (
         f"no copying or mixing is shown in {samples}; they surely work worse than training "
-        f"checkpoints before the codec ({told})"
+        f"checkpoints before the codec ({words})"
     )
 
 

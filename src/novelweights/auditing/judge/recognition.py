@@ -42,7 +42,7 @@ def one_of_each_run(
         scale = float(np.median(near.distances))
     else:
         scale = run_spacing(train.learned)
-    told: list[Note] = []
+    notes: list[Note] = []
     kept: list[np.ndarray] = []
     for role, population in (("training", train), ("held-out", heldout)):
         n = 0 if population is None else len(population)
@@ -59,9 +59,9 @@ def one_of_each_run(
                 "runs, or are near-duplicates: they lie far nearer to each other than independent "
                 "runs do. One of each counts; `novelweights lint` lists them."
             )
-            told.append(Note("related-runs", text))
+            notes.append(Note("related-runs", text))
         kept.append(rows)
-    return kept[0], kept[1], told
+    return kept[0], kept[1], notes
 
 
 def _last_of_each(groups: Int[np.ndarray, " n"]) -> Int[np.ndarray, " k"]:

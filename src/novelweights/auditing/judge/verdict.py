@@ -111,7 +111,7 @@ def judge_checkpoints(
         return tuple(CheckpointVerdict(Verdict.UNDECIDED, w, reason) for w in works)
     beyond = 1 / ((n_null or len(null)) + 1) + 1e-12
     usual = max(float(np.median(null.distance)), 1e-300)
-    canonical = _canonical_shares(found, null)
+    shares, least, ratios = _canonical_shares(found, null).tolist()
     columns = {name: values.tolist() for name, values in p_values.items()}
     copied_layers = np.zeros(len(found), dtype=bool)
     if found.layer_distance is not None and null.layer_distance is not None:
@@ -126,7 +126,9 @@ def judge_checkpoints(
             beyond=beyond,
             share=distance / usual,
             least_share=float(found.distance_lower[j]) / usual,
-            canonical=_Canonical(*canonical[:, j]),
+            canonical_share=shares[j],
+            canonical_least=least[j],
+            canonical_ratio=ratios[j],
             sources=(0.0, 0.0)
             if found.source_weights is None
             else tuple(found.source_weights[j, :2].tolist()),
@@ -189,18 +191,6 @@ def working(qualities: np.ndarray, quality: Measure) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Canonical:
-    """One checkpoint in canonical form."""
-
-    share: float
-    """Its distance over the median of held-out runs."""
-    least_share: float
-    """The same of the certified lower bound."""
-    ratio: float
-    """Its distance over that to the second nearest."""
-
-
-@dataclass(frozen=True)
 class _Case:
     """One checkpoint: its ranks and what else the rules ask for."""
 
@@ -211,7 +201,11 @@ class _Case:
     """Its distance over the median of held-out runs."""
     least_share: float
     """The same of the certified lower bound of its distance."""
-    canonical: _Canonical
+    canonical_share: float
+    """The same of its distance in canonical form."""
+    canonical_least: float
+    canonical_ratio: float
+    """That distance over the one to the second nearest."""
     sources: tuple[float, ...]
     """The two largest weights of its mixture."""
     step_share: float
@@ -254,13 +248,13 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
         what = "a training checkpoint" if last else "a training checkpoint, not the last of its run"
         return says(Verdict.REPLICA, f"equal to {of}{what}")
     disguised = f"{of}a training checkpoint once scales of neurons and the like are removed"
-    if case.canonical.share <= criteria.exact_copy:
+    if case.canonical_share <= criteria.exact_copy:
         return says(Verdict.REPLICA, f"equal to {disguised}")
-    rescaled = case.canonical.share <= criteria.gross_copy and case.is_beyond("canonical_near")
-    if rescaled and not gross and case.canonical.ratio <= criteria.rescaled_ratio:
+    rescaled = case.canonical_share <= criteria.gross_copy and case.is_beyond("canonical_near")
+    if rescaled and not gross and case.canonical_ratio <= criteria.rescaled_ratio:
         return says(
             Verdict.REPLICA,
-            f"{case.canonical.share:.2g} of a {run}'s distance from {disguised}",
+            f"{case.canonical_share:.2g} of a {run}'s distance from {disguised}",
         )
     if one_source and not mosaic and (copied or mixture):
         return says(
@@ -299,7 +293,7 @@ def _judge_one(case: _Case, criteria: Criteria) -> CheckpointVerdict:
         return says(Verdict.UNDECIDED, f"unlike {run}s: {', '.join(odd)}")
     if case.step_share <= criteria.gross_copy:
         return says(Verdict.UNDECIDED, "near a training checkpoint that is not the last of its run")
-    if min(case.least_share, case.canonical.least_share) <= criteria.gross_copy:
+    if min(case.least_share, case.canonical_least) <= criteria.gross_copy:
         return says(Verdict.UNDECIDED, "not proven to be no copy: only a bound of its distance")
     return says(Verdict.NOVEL, MEANING[Verdict.NOVEL])
 

@@ -40,10 +40,10 @@ class Lint:
 
     def lines(self) -> list[str]:
         """The findings as text for a terminal."""
-        told = ", ".join(count(n, kind) for kind, n in self.counts().items())
+        words = ", ".join(count(n, kind) for kind, n in self.counts().items())
         lines = [
             f"{count(self.n, 'checkpoint')} of {count(self.n_runs, 'run')}, "
-            f"{count(self.n_weights, 'weight')} each: {told}"
+            f"{count(self.n_weights, 'weight')} each: {words}"
         ]
         for found in self.findings:
             names = ", ".join(found.examples)

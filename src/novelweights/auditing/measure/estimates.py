@@ -5,7 +5,7 @@ from scratch. A number over the steps of one run is fixed: it has no draws.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -74,17 +74,15 @@ class Estimate:
                 they vary too little then, less than half of what the level leaves lies beyond each
                 limit. Source: Hesterberg 2015, the expanded percentile interval.
         """
-        if self.value is None:
-            return Quantity(key, label, None, self.n, missing, unit=unit, group=group)
-        if self.draws is None:
-            return Quantity(key, label, self.value, self.n, definition, unit=unit, group=group)
+        text = missing if self.value is None else definition
+        number = Quantity(key, label, self.value, self.n, text, unit=unit, group=group)
+        if self.value is None or self.draws is None:
+            return number
         tail = (1 - level) / 2
         if units is not None:
-            tail = norm.cdf(-np.sqrt(units / (units - 1)) * t.ppf(1 - tail, units - 1))
+            tail = float(norm.cdf(-np.sqrt(units / (units - 1)) * t.ppf(1 - tail, units - 1)))
         lower, upper = map(float, np.quantile(self.draws, [tail, 1 - tail]))
-        return Quantity(
-            key, label, self.value, self.n, definition, lower, upper, level, unit, group
-        )
+        return replace(number, lower=lower, upper=upper, level=level)
 
 
 def estimate(

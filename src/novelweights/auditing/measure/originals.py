@@ -90,11 +90,11 @@ def recipe_warnings(
     theirs = heldout.quality
     ours = None if originals.quality is None else originals.quality[originals.measured]
     train = originals.train.select(originals.measured)
-    told = other_recipe(train, heldout.population, ours, theirs, quality)
+    notes = other_recipe(train, heldout.population, ours, theirs, quality)
     if quality is None or ours is None or theirs is None or trained is None or held is None:
-        return told
+        return notes
     return (
-        told
+        notes
         + _given_back_otherwise((ours, theirs), (trained, held), quality)
         + _failed_after(theirs, held, quality)
     )
@@ -219,9 +219,10 @@ def costs_of_codec(
     if better.lower - worse.upper <= margin:
         return []
     unit = quality.unit
-    told = f"mean {quality.name} {before.value:.4g}{unit} before it, {after.value:.4g}{unit} after"
+    means = f"mean {quality.name} {before.value:.4g}{unit} before it, {after.value:.4g}{unit} after"
     text = (
-        f"The generator's codec costs quality (training checkpoints: {told}). Samples are compared "
-        "with training and held-out checkpoints after it: to work means here to work like these."
+        f"The generator's codec costs quality (training checkpoints: {means}). Samples are "
+        "compared with training and held-out checkpoints after it: to work means here to work like "
+        "these."
     )
     return [Note("codec-costs", text)]

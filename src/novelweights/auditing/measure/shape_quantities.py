@@ -49,14 +49,14 @@ def shape_quantities(
         some = clouds[:n]
         across = chamfer(some, task.test)
         nearest = across.min(axis=0)
-        told = f"of the first {n} {kind} checkpoints with a surface"
+        words = f"of the first {n} {kind} checkpoints with a surface"
         found.append(
             estimate(mean, nearest, rng=rng, n=n).quantity(
                 f"minimum_matching_distance_{kind}",
                 f"Minimum matching distance, {kind}",
                 "Mean over test shapes of the Chamfer distance to the nearest shape "
-                f"{told} (paper, table 1). Bootstrap over test shapes. Lower is better; it depends "
-                "on n.",
+                f"{words} (paper, table 1). Bootstrap over test shapes. Lower is better; it "
+                "depends on n.",
             )
         )
         shares = (
@@ -65,14 +65,14 @@ def shape_quantities(
                 "Coverage",
                 coverage(across),
                 f"Share of the {len(task.test)} test shapes that are the nearest of some shape "
-                f"{told}.",
+                f"{words}.",
             ),
             (
                 "one_nn_accuracy",
                 "1-nearest-neighbor accuracy",
                 one_nn_accuracy(chamfer(some), among_test, across),
                 "How often the nearest other shape tells rightly whether a shape is "
-                f"{told} or a test shape. 50%: they cannot be told apart.",
+                f"{words} or a test shape. 50%: they cannot be told apart.",
             ),
         )
         found += [
