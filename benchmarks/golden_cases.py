@@ -36,7 +36,8 @@ from novelweights.networks.registered import network_named
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED = ROOT / "results" / "laptop"
-sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("cli", "networks")]
+TESTS = ("cli", "networks", "readers", "data", "")
+sys.path[:0] = [str(ROOT / "tests" / folder) for folder in TESTS]
 WRONG_INPUTS = {
     "wrong_inputs": ["FILES"],
     "wrong_pickles": ["PICKLES"],
