@@ -79,7 +79,7 @@ def audit(
     compared = _compared(measured(prepare(inputs), clock), clock)
     if compared.measured.given.is_one_run:
         return _audit_of_one_run(compared, clock)
-    return _audit_of_runs(compared, n_controls, clock)
+    return _audit_of_runs(compared, N_CONTROL if n_controls is None else n_controls, clock)
 
 
 def _audit_of_runs(compared: Compared, n_controls: int, clock: Clock) -> AuditResult:
