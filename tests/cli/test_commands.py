@@ -12,6 +12,7 @@ from commands import done, fails, run
 from folders import write_states
 
 from novelweights import api, pipeline
+from novelweights.auditing import stages
 from novelweights.readers import read_checkpoints
 from novelweights.seeding import rng_for
 from novelweights.weights.symmetry import random_transform
@@ -34,6 +35,8 @@ def test_audit_leaves_the_numbers_the_table_and_the_page(chain: Path) -> None:
     audit = json.loads((chain / "run" / "audit.json").read_text())
     assert audit["verdict"]["population"]["origin"] == "replica"
     assert audit["about"]["heldout"]["n"] == 25
+    controls = {control["key"]: control["n"] for control in audit["verdict"]["controls"]}
+    assert controls["copies"] == controls["average_2"] == stages.N_CONTROL
     with (chain / "run" / "checkpoints.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 40
