@@ -16,9 +16,14 @@ from novelweights.pipeline_folder import (
     evaluation_marker,
     read_stages,
 )
-from novelweights.report.summary import Evaluation, audit_folder, write_summary
+from novelweights.report.summary import (
+    NOTHING_PRINTED,
+    Evaluation,
+    audit_folder,
+    write_summary,
+)
 from novelweights.report.summary_page import RECONSTRUCTION, STEERING
-from novelweights.reproduce.reported import NOTHING_PRINTED, REPORTED
+from novelweights.reproduce.reported import REPORTED
 
 ASKED: dict[str, type] = {
     **dict.fromkeys(("method", "zoo", "scale"), str),

@@ -9,9 +9,15 @@ import pytest
 from refused import refused
 
 from novelweights.report.run_folder import read_run_folder
-from novelweights.report.summary import Evaluation, summary, write_summary
+from novelweights.report.summary import (
+    NOTHING_PRINTED,
+    Evaluation,
+    PaperResult,
+    Printed,
+    summary,
+    write_summary,
+)
 from novelweights.report.summary_page import markdown
-from novelweights.reproduce.reported import NOTHING_PRINTED, PaperResult, Printed
 
 PRINTED = PaperResult(
     "MNIST, 10,228 runs",

@@ -18,7 +18,6 @@ from novelweights.report.findings import findings_on
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.summary_page import AUDIT, PRINTED_FACTS, markdown
 from novelweights.report.tables import describe_codec
-from novelweights.reproduce.reported import NOTHING_PRINTED, PaperResult
 
 SUMMARY_PAGE, SUMMARY_DATA = "summary.md", "summary.json"
 SUMMARY_SCHEMA = 2
@@ -65,6 +64,37 @@ ONE_RUN_NUMBERS = (
     "weight_difference_generated",
 )
 """The same of an audit of one run."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """One number of the paper."""
+
+    text: str
+    """As printed, with its unit."""
+    source: str
+    """The table or section."""
+
+
+@dataclass(frozen=True)
+class PaperResult:
+    """What the paper prints of one generator."""
+
+    setting: str
+    """Data and training runs."""
+    numbers: Mapping[str, Printed]
+    """By the key of the audit's quantity that measures the same; else by a name of its own."""
+    counts_all_checkpoints: bool = False
+    """Whether values_in_training counts all it learned from; else the checkpoints compared."""
+    unknown_settings: tuple[str, ...] = ()
+    """Settings of the method that neither the paper nor its code tells: ours are a choice."""
+    parameters_note: str = ""
+    """What to know of the printed number of parameters."""
+    recovered_settings: tuple[str, ...] = ()
+    """Settings recovered from the parameter counts that the paper prints."""
+
+
+NOTHING_PRINTED = PaperResult("", {})
 
 
 @dataclass(frozen=True)

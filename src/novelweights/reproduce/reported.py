@@ -6,38 +6,9 @@ Weights: Generalization or Memorization?".
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from novelweights.report.summary import PaperResult, Printed
 
-@dataclass(frozen=True)
-class Printed:
-    """One number of the paper."""
-
-    text: str
-    """As printed, with its unit."""
-    source: str
-    """The table or section."""
-
-
-@dataclass(frozen=True)
-class PaperResult:
-    """What the paper prints of one generator."""
-
-    setting: str
-    """Data and training runs."""
-    numbers: Mapping[str, Printed]
-    """By the key of the audit's quantity that measures the same; else by a name of its own."""
-    counts_all_checkpoints: bool = False
-    """Whether values_in_training counts all it learned from; else the checkpoints compared."""
-    unknown_settings: tuple[str, ...] = ()
-    """Settings of the method that neither the paper nor its code tells: ours are a choice."""
-    parameters_note: str = ""
-    """What to know of the printed number of parameters."""
-    recovered_settings: tuple[str, ...] = ()
-    """Settings recovered from the parameter counts that the paper prints."""
-
-
-NOTHING_PRINTED = PaperResult("", {})
 REPORTED: Mapping[str, PaperResult] = {
     "g-pt": PaperResult(
         "MNIST, 10,228 runs",
