@@ -58,13 +58,13 @@ MEASURES = {
 
 
 def _with_raw() -> dict[str, Nearness]:
-    found = {}
+    measures = {}
     for name, one in MEASURES.items():
-        found[name] = one
+        measures[name] = one
         if one.has_raw:
             label, column = f"{one.label}, nothing aligned", f"raw_{one.column}"
-            found[f"raw_{name}"] = replace(one, label=label, column=column, has_far=False)
-    return found
+            measures[f"raw_{name}"] = replace(one, label=label, column=column, has_far=False)
+    return measures
 
 
 ALL_MEASURES = _with_raw()

@@ -179,15 +179,15 @@ def _through_codec(
         "reconstructions": ("train", inputs.train, inputs.reconstructions),
         "heldout-reconstructions": ("heldout", heldout, inputs.heldout_reconstructions),
     }
-    found = {flag: _reconstructed(flag, *given) for flag, given in back.items()}
-    missing = [flag for flag, population in found.items() if population is None]
+    reconstructions = {flag: _reconstructed(flag, *given) for flag, given in back.items()}
+    missing = [flag for flag, population in reconstructions.items() if population is None]
     if len(missing) == 1 and heldout is not None:
         raise InputError(
             f"{missing[0]}: expected training and held-out checkpoints through the same codec, or "
             f"neither; add --{missing[0]}",
             "wrong-option",
         )
-    train, compared_heldout = found.values()
+    train, compared_heldout = reconstructions.values()
     return train or inputs.train, compared_heldout or heldout
 
 
@@ -220,9 +220,9 @@ def _reconstructed(
 
 def _check(roles: Mapping[str, Population | None]) -> None:
     """Refuse populations that cannot be compared, by role; the first is "train"."""
-    given = {role: population for role, population in roles.items() if population is not None}
-    train = given["train"]
-    for role, population in given.items():
+    by_role = {role: population for role, population in roles.items() if population is not None}
+    train = by_role["train"]
+    for role, population in by_role.items():
         if len(population) == 0:
             raise InputError(
                 f"{role}: expected at least 1 checkpoint, got none; give some", "too-few"

@@ -340,36 +340,38 @@ class AuditResult:
 
     def table(self) -> pd.DataFrame:
         """One row per generated checkpoint: the numbers of `checkpoints.csv` before the verdict."""
-        found, trained = self.generated, self.training_names
-        nearest = found.neighbor_rows[:, 0]
+        generated, trained = self.generated, self.training_names
+        nearest = generated.neighbor_rows[:, 0]
         rows = self.training_rows
         columns: dict[str, Any] = {
-            "row": np.arange(len(found)),
-            "name": found.names,
+            "row": np.arange(len(generated)),
+            "name": generated.names,
             "nearest_row": nearest if rows is None else rows[nearest],
             "nearest_run": [trained[row] for row in nearest],
-            "distance": found.distance,
-            "distance_lower": found.distance_lower,
-            "raw_distance": found.raw_distance,
-            "cosine": found.cosine,
-            "norm": found.norm,
+            "distance": generated.distance,
+            "distance_lower": generated.distance_lower,
+            "raw_distance": generated.raw_distance,
+            "cosine": generated.cosine,
+            "norm": generated.norm,
         }
-        if found.canonical_rows is not None:
-            columns["canonical_run"] = [trained[row] for row in found.canonical_rows]
+        if generated.canonical_rows is not None:
+            columns["canonical_run"] = [trained[row] for row in generated.canonical_rows]
         for name in _SHAPE_COLUMNS:
-            values = getattr(found, name)
+            values = getattr(generated, name)
             if values is not None:
                 columns[name] = values
-        if found.source_rows is not None and found.source_weights is not None:
-            for j in range(found.source_rows.shape[1]):
-                columns[f"source_{j + 1}_run"] = [trained[row] for row in found.source_rows[:, j]]
-                columns[f"source_{j + 1}_weight"] = found.source_weights[:, j]
-        if found.layer_distance is not None and found.layer_rows is not None:
+        if generated.source_rows is not None and generated.source_weights is not None:
+            for j in range(generated.source_rows.shape[1]):
+                columns[f"source_{j + 1}_run"] = [
+                    trained[row] for row in generated.source_rows[:, j]
+                ]
+                columns[f"source_{j + 1}_weight"] = generated.source_weights[:, j]
+        if generated.layer_distance is not None and generated.layer_rows is not None:
             for j, layer in enumerate(self.layers):
-                columns[f"layer_{layer}_distance"] = found.layer_distance[:, j]
-                columns[f"layer_{layer}_run"] = [trained[row] for row in found.layer_rows[:, j]]
+                columns[f"layer_{layer}_distance"] = generated.layer_distance[:, j]
+                columns[f"layer_{layer}_run"] = [trained[row] for row in generated.layer_rows[:, j]]
         for name in ("quality", "novelty", "expected_novelty", "overlap", "has_surface"):
-            values = getattr(found, name)
+            values = getattr(generated, name)
             if values is not None:
                 columns[name] = values.astype(np.int64) if values.dtype == np.bool_ else values
         columns |= {f"p_{name}": values for name, values in self.p_values.items()}
@@ -405,10 +407,10 @@ def _list(values: np.ndarray) -> list:
     return values.tolist()
 
 
-def _findings_json(found: Measurements) -> dict[str, Any]:
-    arrays = {name: getattr(found, name) for name in _ARRAYS}
+def _findings_json(measurements: Measurements) -> dict[str, Any]:
+    arrays = {name: getattr(measurements, name) for name in _ARRAYS}
     data = {name: None if values is None else _list(values) for name, values in arrays.items()}
-    return {"label": found.label, "names": found.names, **data}
+    return {"label": measurements.label, "names": measurements.names, **data}
 
 
 def _findings(data: Mapping[str, Any]) -> Measurements:

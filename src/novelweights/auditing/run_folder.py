@@ -79,7 +79,7 @@ def _git_commit() -> str | None:
 
     def git(*words: str) -> str | None:
         try:
-            found = subprocess.run(
+            answer = subprocess.run(
                 ["git", "-C", str(here.parent), *words],
                 capture_output=True,
                 text=True,
@@ -88,7 +88,7 @@ def _git_commit() -> str | None:
             )
         except (OSError, subprocess.TimeoutExpired):
             return None
-        return found.stdout.strip() if found.returncode == 0 else None
+        return answer.stdout.strip() if answer.returncode == 0 else None
 
     # an installed copy may lie inside somebody else's checkout, whose commit would be wrong
     if git("ls-files", "--error-unmatch", here.name) is None:

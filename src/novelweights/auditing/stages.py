@@ -87,9 +87,14 @@ def _audit_of_runs(compared: Compared, n_controls: int, clock: Clock) -> AuditRe
     controls = {}
     with clock.stage("controls"):
         if n_controls:
-            found, given = compared.measured, compared.measured.given
+            measured, prepared = compared.measured, compared.measured.given
             controls = measured_controls(
-                found.reference, found.null, given.every_step, given.heldout, n_controls, given.seed
+                measured.reference,
+                measured.null,
+                prepared.every_step,
+                prepared.heldout,
+                n_controls,
+                prepared.seed,
             )
     common = _established(compared.measured.given, clock)
     with clock.stage("population numbers"):
@@ -101,126 +106,130 @@ def _audit_of_runs(compared: Compared, n_controls: int, clock: Clock) -> AuditRe
 def _audit_of_one_run(compared: Compared, clock: Clock) -> AuditResult:
     """Where training checkpoints are steps of too few runs: nothing is identified, and numbers
     come from generated checkpoints, held-out runs and networks from scratch."""
-    given = compared.measured.given
-    common = _established(given, clock)
+    prepared = compared.measured.given
+    common = _established(prepared, clock)
     with clock.stage("population numbers"):
         numbers = [*_general(compared), *_from_scratch(compared)]
         numbers += one_run_quantities(compared.measured)
-        if given.task is not None:
+        if prepared.task is not None:
             numbers += beside_baselines(compared.measured, compared.baselines)
         numbers += _further(compared, common)
-    return _result(compared, numbers, heldout_steps=all_steps(given))
+    return _result(compared, numbers, heldout_steps=all_steps(prepared))
 
 
-def _compared(found: Measured, clock: Clock) -> Compared:
-    given = found.given
+def _compared(measured: Measured, clock: Clock) -> Compared:
+    prepared = measured.given
     with clock.stage("p-values among held-out runs"):
-        spacing = float(np.median(found.null.runs.distance))
-        gross = found.generated.distance <= DEFAULT_CRITERIA.gross_copy * spacing  # not by chance
-        first = first_of_equals(given.generated.learned, spacing)
-        p_values = found.null.p_values(found.scored)
-        if given.heldout is not None and min(len(given.heldout), len(given.generated)) > 1:
-            p_values["twin_near"] = _twin_p_values(given, given.heldout)
+        spacing = float(np.median(measured.null.runs.distance))
+        gross = (
+            measured.generated.distance <= DEFAULT_CRITERIA.gross_copy * spacing
+        )  # not by chance
+        first = first_of_equals(prepared.generated.learned, spacing)
+        p_values = measured.null.p_values(measured.scored)
+        if prepared.heldout is not None and min(len(prepared.heldout), len(prepared.generated)) > 1:
+            p_values["twin_near"] = _twin_p_values(prepared, prepared.heldout)
     with clock.stage("baselines"):
         baselines = Baselines({}, {}, None)
-        if given.task is not None:
-            baselines = paper_baselines(found)
-    return Compared(found, p_values, first, first | gross, baselines)
+        if prepared.task is not None:
+            baselines = paper_baselines(measured)
+    return Compared(measured, p_values, first, first | gross, baselines)
 
 
-def _twin_p_values(given: Prepared, heldout: Population) -> np.ndarray:
+def _twin_p_values(prepared: Prepared, heldout: Population) -> np.ndarray:
     """Of the distance to the nearest other sample, among that between held-out runs.
 
     Both look among equally many others. Small: samples repeat each other.
     """
-    n_others = min(len(given.generated), len(heldout)) - 1
+    n_others = min(len(prepared.generated), len(heldout)) - 1
 
     def to_others(population: Population, label: str) -> np.ndarray:
-        rng = numpy_rng_for(given.seed, "others", label)
+        rng = numpy_rng_for(prepared.seed, "others", label)
         exclude = np.ones((len(population), len(population)), dtype=bool)
         for row in range(len(population)):
             others = np.delete(np.arange(len(population)), row)
             exclude[row, rng.permutation(others)[:n_others]] = False
         weights = population.learned
-        near = nearest(weights, weights, exclude=exclude, alignment=given.alignment)
+        near = nearest(weights, weights, exclude=exclude, alignment=prepared.alignment)
         return near.distances[:, 0]
 
-    return rank_low(to_others(given.generated, "generated"), to_others(heldout, "heldout"))
+    return rank_low(to_others(prepared.generated, "generated"), to_others(heldout, "heldout"))
 
 
-def _established(given: Prepared, clock: Clock) -> EstablishedMeasures:
+def _established(prepared: Prepared, clock: Clock) -> EstablishedMeasures:
     with clock.stage("established measures"):
         return established_measures(
-            given.train.learned,
-            None if given.heldout is None else given.heldout.learned,
-            given.generated.learned,
-            rng=numpy_rng_for(given.seed, "measures in common use"),  # the label of old
+            prepared.train.learned,
+            None if prepared.heldout is None else prepared.heldout.learned,
+            prepared.generated.learned,
+            rng=numpy_rng_for(prepared.seed, "measures in common use"),  # the label of old
         )
 
 
 def _general(compared: Compared) -> list[Quantity]:
-    found, given = compared.measured, compared.measured.given
+    measured, prepared = compared.measured, compared.measured.given
     noise = compared.baselines.found.get("noise")
-    evidence = Evidence.of(found, compared.p_values, compared.counted, noise)
-    return quantities(evidence, rng=numpy_rng_for(given.seed, "bootstrap"))
+    evidence = Evidence.of(measured, compared.p_values, compared.counted, noise)
+    return quantities(evidence, rng=numpy_rng_for(prepared.seed, "bootstrap"))
 
 
 def _coverage(compared: Compared) -> list[Quantity]:
     """How many training checkpoints the replicas among the samples reproduce, and could."""
-    found = compared.measured
-    names = list(map(str, found.given.train.records.run))
+    measured = compared.measured
+    names = list(map(str, measured.given.train.records.run))
     judged = judge_checkpoints(
-        found.scored, compared.p_values, found.null.runs, names, found.quality
+        measured.scored, compared.p_values, measured.null.runs, names, measured.quality
     )
     copies = np.array([verdict.origin is Verdict.REPLICA for verdict in judged])
-    rows = found.scored.neighbor_rows[copies, 0]
-    return coverage_quantities(coverage(rows, len(found.given.train)))
+    rows = measured.scored.neighbor_rows[copies, 0]
+    return coverage_quantities(coverage(rows, len(measured.given.train)))
 
 
 def _from_scratch(compared: Compared) -> list[Quantity]:
-    found = compared.measured
-    if found.from_scratch is None:
+    measured = compared.measured
+    if measured.from_scratch is None:
         return []
-    return from_scratch_quantities(found.from_scratch, found.quality, seed=found.given.seed)
+    return from_scratch_quantities(
+        measured.from_scratch, measured.quality, seed=measured.given.seed
+    )
 
 
 def _further(compared: Compared, common: EstablishedMeasures) -> list[Quantity]:
     """Sets of shapes, established measures, the generator's own losses, and before a codec."""
-    found, given = compared.measured, compared.measured.given
+    measured, prepared = compared.measured, compared.measured.given
     numbers = []
-    if isinstance(given.task, ShapeTask):
-        rng = numpy_rng_for(given.seed, "bootstrap", "shapes")
-        numbers += shape_quantities(given.task, found.behavior, rng=rng)
+    if isinstance(prepared.task, ShapeTask):
+        rng = numpy_rng_for(prepared.seed, "bootstrap", "shapes")
+        numbers += shape_quantities(prepared.task, measured.behavior, rng=rng)
     numbers += established_quantities(common)
-    numbers += gap_quantities(given.generated.info.provenance)
-    if found.originals is not None:
+    numbers += gap_quantities(prepared.generated.info.provenance)
+    if measured.originals is not None:
         numbers += beside_originals(
-            given.generated,
-            found.originals,
-            given.alignment,
-            made=found.generated.quality,
-            quality=found.quality,
-            rng=numpy_rng_for(given.seed, "bootstrap", "originals"),
+            prepared.generated,
+            measured.originals,
+            prepared.alignment,
+            made=measured.generated.quality,
+            quality=measured.quality,
+            rng=numpy_rng_for(prepared.seed, "bootstrap", "originals"),
         )
     return numbers
 
 
 def _warnings(compared: Compared, numbers: Sequence[Quantity]) -> list[Note]:
     """What a reader must know beside the numbers."""
-    found, given = compared.measured, compared.measured.given
-    warnings, quality, heldout = list(given.warnings), found.quality, found.heldout
-    if found.originals is not None:
-        beside = (heldout or found.training).quality
+    measured, prepared = compared.measured, compared.measured.given
+    warnings, quality, heldout = list(prepared.warnings), measured.quality, measured.heldout
+    if measured.originals is not None:
+        beside = (heldout or measured.training).quality
         margin = DEFAULT_CRITERIA.margin_of_mean(quality, beside)
         warnings += costs_of_codec(numbers, quality, margin)
-    warnings += audit_warnings(given, compared.first, heldout)
-    if given.heldout is not None and heldout is not None:
-        qualities = (found.training.quality, heldout.quality, quality)
-        if found.originals is None:
-            training = given.train.select(found.training_rows)
-            warnings += other_recipe(training, given.heldout, *qualities)
+    warnings += audit_warnings(prepared, compared.first, heldout)
+    if prepared.heldout is not None and heldout is not None:
+        qualities = (measured.training.quality, heldout.quality, quality)
+        if measured.originals is None:
+            training = prepared.train.select(measured.training_rows)
+            warnings += other_recipe(training, prepared.heldout, *qualities)
         else:
-            warnings += recipe_warnings(found.originals, *qualities)
+            warnings += recipe_warnings(measured.originals, *qualities)
     return warnings
 
 
@@ -231,29 +240,29 @@ def _result(
     controls: Mapping[str, Planted] | None = None,
     heldout_steps: AllSteps | None = None,
 ) -> AuditResult:
-    found, given = compared.measured, compared.measured.given
-    layers = found.reference.layers
+    measured, prepared = compared.measured, compared.measured.given
+    layers = measured.reference.layers
     return AuditResult(
-        training=found.training,
-        generated=found.generated,
-        heldout=found.heldout,
+        training=measured.training,
+        generated=measured.generated,
+        heldout=measured.heldout,
         baselines=compared.baselines.found,
         baseline_notes=compared.baselines.notes,
         p_values=compared.p_values,
         quantities=tuple(numbers),
-        distance=given.distance,
-        quality=found.quality,
-        novelty=found.novelty,
+        distance=prepared.distance,
+        quality=measured.quality,
+        novelty=measured.novelty,
         layers=layers.names if layers is not None else (),
         controls=controls or {},
-        training_rows=given.training_rows,
+        training_rows=prepared.training_rows,
         counted=compared.counted,
-        all_training=_all_names(given.train, n_measured=len(found.training)),
-        n_runs=given.n_runs,
-        from_scratch=found.from_scratch,
+        all_training=_all_names(prepared.train, n_measured=len(measured.training)),
+        n_runs=prepared.n_runs,
+        from_scratch=measured.from_scratch,
         heldout_steps=heldout_steps,
         warnings=tuple(_warnings(compared, numbers)),
-        about=_about(found),
+        about=_about(measured),
     )
 
 
@@ -266,10 +275,10 @@ def _all_names(train: Population, *, n_measured: int) -> list[str] | None:
     return None if n_measured == len(train) else runs
 
 
-def _about(found: Measured) -> dict[str, object]:
+def _about(measured: Measured) -> dict[str, object]:
     """What was audited: what the populations say of themselves."""
-    given = found.given
-    train, generated, heldout = given.train, given.generated, given.heldout
+    prepared = measured.given
+    train, generated, heldout = prepared.train, prepared.generated, prepared.heldout
 
     def describe(population: Population) -> dict[str, object]:
         return {
@@ -286,26 +295,26 @@ def _about(found: Measured) -> dict[str, object]:
         known["generator"] = f"{made_by.method}, sampler {made_by.sampler}"
     if isinstance(data, Mapping):
         known["data"] = f"{data.get('name', 'unnamed')} ({data.get('source', 'source unknown')})"
-    if given.originals is not None:
+    if prepared.originals is not None:
         more["through_codec"] = True
-    if given.is_one_run:
+    if prepared.is_one_run:
         more["first_parameter"] = train.layout.learned.shapes[0][0]
-    if given.from_scratch is not None:
-        more["from_scratch"] = describe(given.from_scratch)
-    if given.noise_from is not None:
-        runs = set(given.noise_from.records.run)
-        more["noise_from"] = {"n": len(given.noise_from), "runs": len(runs)}
-    rng = rng_for(given.seed, "initialization")
-    trained = (given.originals or train).learned
+    if prepared.from_scratch is not None:
+        more["from_scratch"] = describe(prepared.from_scratch)
+    if prepared.noise_from is not None:
+        runs = set(prepared.noise_from.records.run)
+        more["noise_from"] = {"n": len(prepared.noise_from), "runs": len(runs)}
+    rng = rng_for(prepared.seed, "initialization")
+    trained = (prepared.originals or train).learned
     return {
         **known,
         "architecture": train.info.architecture or "unknown",
         "weights": train.layout.size,
-        "task": given.task.name if given.task is not None else None,
-        "seed": given.seed,
+        "task": prepared.task.name if prepared.task is not None else None,
+        "seed": prepared.seed,
         "training": describe(train),
         "generated": describe(generated),
         "heldout": describe(heldout) if heldout is not None else None,
         **more,
-        "shared_initialization": shares_initialization(trained, given.alignment, rng=rng),
+        "shared_initialization": shares_initialization(trained, prepared.alignment, rng=rng),
     }

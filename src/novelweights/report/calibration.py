@@ -45,7 +45,7 @@ def calibration_summary(path: Path = COMMITTED) -> PlainTable | None:
     try:
         zoos = study["zoos"]
         n = min(study["sizes"]["n_heldout"])
-        found = {
+        shares = {
             zoo["name"]: {o["kind"]: o["found"] for o in zoo["outcomes"] if o["n_heldout"] == n}
             for zoo in zoos
         }
@@ -58,7 +58,7 @@ def calibration_summary(path: Path = COMMITTED) -> PlainTable | None:
             "beforehand were met; docs/calibration.md tells all."
         )
         rows = [
-            [short, *(percent(kinds[key]) for kinds in found.values())]
+            [short, *(percent(kinds[key]) for kinds in shares.values())]
             for key, short in SHOWN.items()
         ]
     except (KeyError, TypeError, ValueError) as problem:
@@ -67,4 +67,4 @@ def calibration_summary(path: Path = COMMITTED) -> PlainTable | None:
             f"({problem}); run it again",
             "damaged",
         ) from problem
-    return PlainTable(note, ["checkpoints", *found], rows)
+    return PlainTable(note, ["checkpoints", *shares], rows)

@@ -106,7 +106,7 @@ def draw_distances(result: AuditResult, *, few_runs: bool = False) -> tuple[Figu
     """
     return _histogram(
         result,
-        lambda found: found.distance,
+        lambda measurements: measurements.distance,
         "distance to the nearest training checkpoint",
         few_runs=few_runs,
         is_distance=True,
@@ -117,7 +117,7 @@ def draw_cosines(result: AuditResult, *, few_runs: bool = False) -> tuple[Figure
     """The same without scale: the largest cosine to a training checkpoint, both centered."""
     return _histogram(
         result,
-        lambda found: found.cosine,
+        lambda measurements: measurements.cosine,
         "largest cosine to a training checkpoint",
         few_runs=few_runs,
     )
@@ -130,7 +130,7 @@ def draw_weights(
     rows: Integer[np.ndarray, " s"],
 ) -> tuple[Figure, str]:
     """Some weights of samples above those of their three nearest. Source: paper, figure 2."""
-    found, n = result.generated, min(len(values), MAX_SAMPLES)
+    generated, n = result.generated, min(len(values), MAX_SAMPLES)
     figure = Figure(figsize=(2 * PANEL, 1.2 * n + 0.4))
     for i in range(n):
         ax = figure.add_subplot(n, 1, i + 1)
@@ -143,9 +143,9 @@ def draw_weights(
         ax.add_patch(frame)
         ax.spines[:].set_visible(False)
         ax.tick_params(length=0)
-        near = found.neighbor_rows[rows[i], :3]
-        far = found.neighbor_distances[rows[i], :3]
-        labels = [short(found.names[rows[i]])]
+        near = generated.neighbor_rows[rows[i], :3]
+        far = generated.neighbor_distances[rows[i], :3]
+        labels = [short(generated.names[rows[i]])]
         labels += [
             f"{short(result.training_names[row])}   d = {number(d)}"
             for row, d in zip(near, far, strict=True)

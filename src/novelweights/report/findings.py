@@ -63,14 +63,14 @@ def paper_findings(result: AuditResult, criteria: Mapping[str, Any]) -> list[Pap
         who = "work less well than the reconstructions they are compared with"
     near = []
     for claim in (claims.IDENTICAL, claims.NEARER, claims.NEARER_THAN_HELDOUT, claims.ALIKE):
-        found = audit.asked(
+        finding = audit.asked(
             replace(claim, rule=f"{claim.rule} Samples that {who} cannot refute it.")
         )
-        if found.outcome is beside.outcome is Outcome.FAILS:
+        if finding.outcome is beside.outcome is Outcome.FAILS:
             reason = "the samples do not work, so this says nothing about copying"
-            measured = f"{found.measured}; {reason}"
-            found = found._replace(measured=measured, outcome=Outcome.OPEN)
-        near.append(found)
+            measured = f"{finding.measured}; {reason}"
+            finding = finding._replace(measured=measured, outcome=Outcome.OPEN)
+        near.append(finding)
     works = audit.asked(claims.WORKS_BEFORE_CODEC) if has_codec else beside
     return [*near, audit.asked(claims.NO_GAIN), works]
 

@@ -209,13 +209,13 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
 
 def _one_run_tables(quantities: Iterable[Quantity]) -> dict[str, list[tables.QuantityRow]]:
     """How far apart the checkpoints of one run lie, where beside its mean, and what they do."""
-    found = {"distances": [], "center": [], "behavior": []}
+    tables_by_group = {"distances": [], "center": [], "behavior": []}
     for row in tables.quantity_rows(quantities):
         table = "behavior" if row.key.startswith(ONE_RUN_BEHAVIOR) else "center"
         if row.key in DISTANCES or row.key.startswith("weight_difference"):
             table = "distances"
-        found[table].append(row)
-    return found
+        tables_by_group[table].append(row)
+    return tables_by_group
 
 
 def _without_settings(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,18 +247,18 @@ def _initialization(about: Mapping[str, Any]) -> str:
 
 def _recipes(about: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Per population the settings that made it; equal settings are said once."""
-    found: list[tuple[str, Any]] = []
+    recipes: list[tuple[str, Any]] = []
     for role, value in about.items():
         settings = value.get("settings") if isinstance(value, Mapping) else None
         if not isinstance(settings, Mapping) or not settings:
             continue
         settings = _without_gap(settings)
-        twin = next((i for i, (_, known) in enumerate(found) if known == settings), None)
+        twin = next((i for i, (_, known) in enumerate(recipes) if known == settings), None)
         if twin is None:
-            found.append((role, settings))
+            recipes.append((role, settings))
         else:
-            found[twin] = (f"{found[twin][0]} and {role}", settings)
-    return [(roles, tables.plain_rows(settings)) for roles, settings in found]
+            recipes[twin] = (f"{recipes[twin][0]} and {role}", settings)
+    return [(roles, tables.plain_rows(settings)) for roles, settings in recipes]
 
 
 def _without_gap(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -289,11 +289,11 @@ def _inputs_without_regions(run: RunFolder) -> int | None:
 
 def _bracket(result: AuditResult) -> str:
     """The median of certified lower bound over distance, of checkpoints that are not copies."""
-    found = result.generated
-    apart = found.distance > 0
+    generated = result.generated
+    apart = generated.distance > 0
     if not apart.any():
         return "0%"
-    return f"{100 * np.median(found.distance_lower[apart] / found.distance[apart]):.0f}%"
+    return f"{100 * np.median(generated.distance_lower[apart] / generated.distance[apart]):.0f}%"
 
 
 def _nearer_than_heldout(result: AuditResult) -> int | None:

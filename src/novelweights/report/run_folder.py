@@ -221,19 +221,24 @@ def _result(data: Mapping[str, Any]) -> AuditResult:
     return result
 
 
-def _check(key: str, found: Measurements, n_training: int, n_layers: int) -> None:
+def _check(key: str, measurements: Measurements, n_training: int, n_layers: int) -> None:
     """Refuse arrays that do not fit the names, or neighbors that do not exist."""
-    for name, values in vars(found).items():
-        if isinstance(values, np.ndarray) and len(values) != len(found.names):
-            raise ValueError(f"{key}: {len(values)} {name} for {len(found.names)} checkpoints")
-    if found.neighbor_rows.shape != found.neighbor_distances.shape or found.neighbor_rows.ndim != 2:
+    for name, values in vars(measurements).items():
+        if isinstance(values, np.ndarray) and len(values) != len(measurements.names):
+            raise ValueError(
+                f"{key}: {len(values)} {name} for {len(measurements.names)} checkpoints"
+            )
+    if (
+        measurements.neighbor_rows.shape != measurements.neighbor_distances.shape
+        or measurements.neighbor_rows.ndim != 2
+    ):
         raise ValueError(f"{key}: neighbor_rows and neighbor_distances differ in shape")
     for name in ("layer_distance", "layer_cosine", "layer_rows"):
-        values = getattr(found, name)
-        if values is not None and n_layers and values.shape != (len(found), n_layers):
+        values = getattr(measurements, name)
+        if values is not None and n_layers and values.shape != (len(measurements), n_layers):
             raise ValueError(f"{key}: {name} has shape {values.shape} for {n_layers} layers")
     for name in ("neighbor_rows", "source_rows", "layer_rows"):
-        rows = getattr(found, name)
+        rows = getattr(measurements, name)
         if rows is not None and rows.size and not 0 <= rows.min() <= rows.max() < n_training:
             raise ValueError(f"{key}: {name} beyond the {n_training} training checkpoints")
 

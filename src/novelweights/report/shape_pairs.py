@@ -100,17 +100,17 @@ def shape_pairs(plot_data: Mapping[str, np.ndarray]) -> dict[str, list[ShapePair
         if f1 > f0 and faces[f0:f1].max() >= v1 - v0:
             raise ValueError("shape_faces name vertices beyond those of their shape")
         meshes.append(StoredShape(vertices[v0:v1], faces[f0:f1], points))
-    found: dict[str, list[ShapePair]] = {group: [] for group in SHAPE_GROUPS}
+    by_kind: dict[str, list[ShapePair]] = {group: [] for group in SHAPE_GROUPS}
     for i, group in enumerate(groups.tolist()):
         name = SHAPE_GROUPS[group]
         pair = ShapePair(
             row=int(plot_data["shape_rows"][i]),
-            percentile=percentiles[len(found[name])] if name == "percentile" else None,
+            percentile=percentiles[len(by_kind[name])] if name == "percentile" else None,
             generated=meshes[2 * i],
             nearest=meshes[2 * i + 1],
             chamfer=float(plot_data["shape_chamfer"][i]),
         )
-        found[name].append(pair)
-    if len(groups) and not found["random"]:
+        by_kind[name].append(pair)
+    if len(groups) and not by_kind["random"]:
         raise ValueError("shape_groups hold no random checkpoint")
-    return {group: pairs for group, pairs in found.items() if pairs}
+    return {group: pairs for group, pairs in by_kind.items() if pairs}

@@ -67,8 +67,8 @@ def draw_sources(result: AuditResult) -> tuple[Figure, str]:
 
 def draw_made_of(result: AuditResult) -> tuple[Figure, str]:
     """Sample by sample, the sources of its closest mixture with their names in the bar."""
-    found = result.generated
-    rows, weights = found.source_rows, found.source_weights
+    generated = result.generated
+    rows, weights = generated.source_rows, generated.source_weights
     if rows is None or weights is None:
         raise ValueError("whom samples are made of needs the weights of their closest mixtures")
     shown = nearest_first(result)[:MAX_SAMPLES]
@@ -82,14 +82,14 @@ def draw_made_of(result: AuditResult) -> tuple[Figure, str]:
             _name(ax, result.training_names[row], weight, left, y, ink)
             left += weight
         ax.barh(y, max(1 - left, 0), left=left, height=0.8, **REST)
-    ax.set_yticks(range(len(shown)), [short(found.names[sample]) for sample in shown])
+    ax.set_yticks(range(len(shown)), [short(generated.names[sample]) for sample in shown])
     ax.tick_params(axis="y", length=0, labelsize=8)
     ax.set(ylim=(len(shown) - 0.4, -0.6), xlim=(0, 1))
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("weight of 1st, 2nd, 3rd source (dark to light), all others in white")
+    names, sources = generated.names, result.training_names
     words = "; ".join(
-        f"{found.names[sample]}: {result.training_names[rows[sample, 0]]} {weights[sample, 0]:.2f}"
-        for sample in shown
+        f"{names[sample]}: {sources[rows[sample, 0]]} {weights[sample, 0]:.2f}" for sample in shown
     )
     return figure, f"Largest source of the {len(shown)} samples nearest to training. {words}."
 

@@ -93,11 +93,11 @@ def needs_zoom(result: AuditResult) -> bool:
     return bool((np.ptp(everything, axis=0) > ZOOM_FACTOR * np.ptp(core, axis=0)).any())
 
 
-def _points(found: Measurements) -> Float[np.ndarray, "n 2"]:
+def _points(measurements: Measurements) -> Float[np.ndarray, "n 2"]:
     """(novelty, quality) of at most MAX_POINTS checkpoints, evenly spaced in row order."""
-    if found.quality is None or found.novelty is None:
+    if measurements.quality is None or measurements.novelty is None:
         return np.zeros((0, 2))
-    points = np.stack([found.novelty, found.quality], axis=1)
+    points = np.stack([measurements.novelty, measurements.quality], axis=1)
     points = points[np.isfinite(points).all(axis=1)]
     keep = np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).round().astype(int)
     return points[keep]
@@ -105,8 +105,8 @@ def _points(found: Measurements) -> Float[np.ndarray, "n 2"]:
 
 def _core(result: AuditResult) -> Float[np.ndarray, "n 2"]:
     """The points of training, held-out and generated checkpoints."""
-    found = (result.training, result.heldout, result.generated)
-    return np.concatenate([_points(population) for population in found if population])
+    core = (result.training, result.heldout, result.generated)
+    return np.concatenate([_points(population) for population in core if population])
 
 
 def _everything(result: AuditResult) -> Float[np.ndarray, "n 2"]:

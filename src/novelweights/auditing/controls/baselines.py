@@ -64,13 +64,13 @@ def mixtures(
     Returns:
         Float[Tensor, "n d"] by the name of the baseline.
     """
-    found = {
+    mixtures_by_name = {
         average_of(of): average_rows(weights, n, of=of, rng=rng_for(seed, "average", of))
         for of in (2, 16)
         if len(weights) >= of
     }
     drawn = parameter_gaussian(weights, n, rng=rng_for(seed, "gaussian"))
-    return found | {GAUSSIAN: statistics_within(drawn, weights, layout)}
+    return mixtures_by_name | {GAUSSIAN: statistics_within(drawn, weights, layout)}
 
 
 def noised(parents: Population, n: int, std: float, *, seed: int) -> Population:
@@ -93,13 +93,13 @@ def noised(parents: Population, n: int, std: float, *, seed: int) -> Population:
 
 def paper_baselines(measured: Measured) -> Baselines:
     """Noise addition at matched novelty, averages of 2 and of 16, per-parameter Gaussian."""
-    given, reference, made = measured.given, measured.reference, measured.generated
-    train, task, behavior, seed = given.train, given.task, reference.behavior, given.seed
+    prepared, reference, made = measured.given, measured.reference, measured.generated
+    train, task, behavior, seed = prepared.train, prepared.task, reference.behavior, prepared.seed
     if task is None or made.novelty is None or behavior is None:
         raise ValueError("baselines are compared by behavior")
     weights, n = train.weights, n_baseline(len(made))
-    parents = train if given.noise_from is None else given.noise_from
-    found: dict[str, Measurements] = {}
+    parents = train if prepared.noise_from is None else prepared.noise_from
+    measurements: dict[str, Measurements] = {}
     notes: dict[str, str] = {}
 
     @lru_cache(maxsize=4)  # the noise that is found is mostly among the last tried
@@ -114,12 +114,12 @@ def paper_baselines(measured: Measured) -> Baselines:
         novelty_at,
         largest=4 * float(parents.learned.std()),
         higher_is_novel=task.novelty.higher_is_better,
-        what=noise_parents(given),
+        what=noise_parents(prepared),
     )
     notes["noise"] = matched.note
     if matched.std is not None:
         with_noise = noised(parents, n, matched.std, seed=seed)
-        found["noise"] = measure(
+        measurements["noise"] = measure(
             "noise", with_noise, reference, behavior=behavior_at(matched.std), only_near=True
         )
     mixed = mixtures(weights, train.layout, n, seed=seed)
@@ -132,16 +132,16 @@ def paper_baselines(measured: Measured) -> Baselines:
     how_made[GAUSSIAN] = "an independent Gaussian per parameter over the training checkpoints"
     for name, how in how_made.items():
         if name in mixed:
-            found[name] = measure(name, like(train, mixed[name]), reference, only_near=True)
+            measurements[name] = measure(name, like(train, mixed[name]), reference, only_near=True)
         notes[name] = how
-    return Baselines(found, notes, matched.std)
+    return Baselines(measurements, notes, matched.std)
 
 
-def noise_parents(given: Prepared) -> str:
+def noise_parents(prepared: Prepared) -> str:
     """What noise is added to, in words."""
-    noise_from = given.noise_from
+    noise_from = prepared.noise_from
     if noise_from is None:
-        given_back = " as the codec gives them back" if given.originals is not None else ""
+        given_back = " as the codec gives them back" if prepared.originals is not None else ""
         return f"training checkpoints{given_back}"
     decoded = all(split == "reconstruction" for split in noise_from.records.split)
     what = "chosen reconstructions" if decoded else "chosen training checkpoints"

@@ -83,5 +83,5 @@ def match_noise(
 
     if excess(low) < 0 and beyond_slack(high) > 0:
         brentq(beyond_slack, low, high, xtol=CLOSE * low)
-    found = min(std for std in tried if excess(std) >= 0)
-    return result(found, f"Gaussian noise of standard deviation {found:.4g} on {what}")
+    chosen = min(std for std in tried if excess(std) >= 0)
+    return result(chosen, f"Gaussian noise of standard deviation {chosen:.4g} on {what}")

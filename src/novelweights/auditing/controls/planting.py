@@ -294,10 +294,10 @@ def measured_controls(
     if heldout is None:
         needed = [_made_of(plant, len(train)) for plant in plants]
         exclude = one_left_out(together, train, seed, needed=np.concatenate(needed))
-    found = measure("controls", together, reference, groups=groups, exclude=exclude)
+    measurements = measure("controls", together, reference, groups=groups, exclude=exclude)
     controls = {}
     for i, plant in enumerate(plants):
-        mine = found.select(np.flatnonzero(groups == i))
+        mine = measurements.select(np.flatnonzero(groups == i))
         controls[plant.key] = Planted(
             plant.label,
             mine,

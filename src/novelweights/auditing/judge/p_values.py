@@ -49,16 +49,18 @@ class NullDistribution:
             self, runs=self.runs.select(rows), ladder=self.ladder.select(rows), raw_ladder=raw
         )
 
-    def p_values(self, found: Measurements) -> dict[str, np.ndarray]:
+    def p_values(self, measurements: Measurements) -> dict[str, np.ndarray]:
         """Of checkpoints among the held-out runs, each in (0, 1]; small is extreme.
 
         Returns:
             By name, as in `AuditResult.p_values`; measures that either side lacks are left out.
         """
         p_values = {}
-        measures = {name: m for name, m in self._measures.items() if self._has(found, m.column)}
+        measures = {
+            name: m for name, m in self._measures.items() if self._has(measurements, m.column)
+        }
         for name, measure in measures.items():
-            near, far = self._both_sides(found, measure)
+            near, far = self._both_sides(measurements, measure)
             p_values[f"{name}_near"] = near
             if measure.has_far:
                 p_values[f"{name}_far"] = far
@@ -69,26 +71,29 @@ class NullDistribution:
                 if measure.test == test or (test == "raw_mixture" and self._is_raw_mixture(measure))
             ]
             if parts:
-                [p_values[f"{test}_near"]] = self._in_blocks(found, parts, np.maximum)
+                [p_values[f"{test}_near"]] = self._in_blocks(measurements, parts, np.maximum)
         for suffix, column, near in (("", "layer_cosine", 1), ("_distance", "layer_distance", -1)):
-            if self._has(found, column):
+            if self._has(measurements, column):
                 layers = [
                     partial(self._layer_scores, column=column, near=near, layer=layer)
-                    for layer in range(getattr(found, column).shape[1])
+                    for layer in range(getattr(measurements, column).shape[1])
                 ]
-                nearest, farthest = self._in_blocks(found, layers, np.maximum, np.minimum)
+                nearest, farthest = self._in_blocks(measurements, layers, np.maximum, np.minimum)
                 p_values[f"layers_any{suffix}_near"] = nearest
                 p_values[f"layers_all{suffix}_near"] = farthest
-        return p_values | self._of_behavior(found)
+        return p_values | self._of_behavior(measurements)
 
-    def _of_behavior(self, found: Measurements) -> dict[str, np.ndarray]:
+    def _of_behavior(self, measurements: Measurements) -> dict[str, np.ndarray]:
         """How low quality is, and how like and unlike training checkpoints behavior is."""
         p_values, runs = {}, self.runs
-        if self.quality and found.quality is not None and runs.quality is not None:
+        if self.quality and measurements.quality is not None and runs.quality is not None:
             low = rank_low if self.quality.higher_is_better else rank_high
-            p_values["quality_low"] = low(found.quality, runs.quality)
-        if self.novelty and found.novelty is not None and runs.novelty is not None:
-            sides = rank_high(found.novelty, runs.novelty), rank_low(found.novelty, runs.novelty)
+            p_values["quality_low"] = low(measurements.quality, runs.quality)
+        if self.novelty and measurements.novelty is not None and runs.novelty is not None:
+            sides = (
+                rank_high(measurements.novelty, runs.novelty),
+                rank_low(measurements.novelty, runs.novelty),
+            )
             if self.novelty.higher_is_better:  # a distance: the least is the most alike
                 sides = sides[::-1]
             p_values["similarity_high"], p_values["similarity_low"] = sides
@@ -103,29 +108,29 @@ class NullDistribution:
     def _is_raw_mixture(self, measure: Nearness) -> bool:
         return measure.test == "mixture" and measure.is_raw == (self.raw_ladder is not None)
 
-    def _has(self, found: Measurements, column: str) -> bool:
+    def _has(self, measurements: Measurements, column: str) -> bool:
         """Whether both sides were measured."""
-        return getattr(found, column) is not None and getattr(self.runs, column) is not None
+        return getattr(measurements, column) is not None and getattr(self.runs, column) is not None
 
     def _in_blocks(
         self,
-        found: Measurements,
+        measurements: Measurements,
         parts: Sequence[Callable[[Measurements], Scores]],
         *combine: np.ufunc,
     ) -> list[Float[np.ndarray, " m"]]:
         """p-values of the scores of several measures, combined in each way given, in blocks."""
-        n, m = len(self.runs), len(found)
+        n, m = len(self.runs), len(measurements)
         p_values = [np.empty(m) for _ in combine]
         for start in range(0, m, BLOCK):
             rows = np.arange(start, min(start + BLOCK, m))
-            block = found.select(rows)
+            block = measurements.select(rows)
             null_scores, scores = zip(*(part(block) for part in parts), strict=True)
             for out, how in zip(p_values, combine, strict=True):
                 as_near = reduce(how, null_scores) >= reduce(how, scores)
                 out[rows] = (1 + as_near.sum(axis=0)) / (n + 1)
         return p_values
 
-    def _scores(self, found: Measurements, name: str) -> Scores:
+    def _scores(self, measurements: Measurements, name: str) -> Scores:
         """How far on the near side the runs lie, beside each checkpoint, and each of those.
 
         All are standardized by the held-out runs and the checkpoint together, so that all have one
@@ -133,18 +138,20 @@ class NullDistribution:
         a checkpoint by the runs at its norm and itself, a run by all at its own norm.
         """
         measure = self._measures[name]
-        ours = measure.near * getattr(found, measure.column)
+        ours = measure.near * getattr(measurements, measure.column)
         theirs = measure.near * getattr(self.runs, measure.column)
-        others = self._at_norm(found, measure)
+        others = self._at_norm(measurements, measure)
         if others is None:
             return _scores_together(theirs, ours)
         middle, scale = _scale(measure.near * others, ours)
         own_middle, own_scale = self._at_own_norm[name]
         return ((theirs - own_middle) / own_scale)[:, None], (ours - middle) / scale
 
-    def _layer_scores(self, found: Measurements, column: str, near: int, layer: int) -> Scores:
+    def _layer_scores(
+        self, measurements: Measurements, column: str, near: int, layer: int
+    ) -> Scores:
         """The same for one layer by itself."""
-        ours, theirs = (near * getattr(who, column)[:, layer] for who in (found, self.runs))
+        ours, theirs = (near * getattr(who, column)[:, layer] for who in (measurements, self.runs))
         return _scores_together(theirs, ours)
 
     @cached_property
@@ -158,11 +165,11 @@ class NullDistribution:
         }
 
     def _both_sides(
-        self, found: Measurements, measure: Nearness
+        self, measurements: Measurements, measure: Nearness
     ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
         """p-values of one measure on the near and on the far side."""
-        ours, theirs = getattr(found, measure.column), getattr(self.runs, measure.column)
-        others = self._at_norm(found, measure)
+        ours, theirs = getattr(measurements, measure.column), getattr(self.runs, measure.column)
+        others = self._at_norm(measurements, measure)
         if others is None:
             low, high = rank_low(ours, theirs), rank_high(ours, theirs)
         else:
@@ -172,11 +179,13 @@ class NullDistribution:
             )
         return (high, low) if measure.near > 0 else (low, high)
 
-    def _at_norm(self, found: Measurements, measure: Nearness) -> Float[np.ndarray, "n m"] | None:
+    def _at_norm(
+        self, measurements: Measurements, measure: Nearness
+    ) -> Float[np.ndarray, "n m"] | None:
         """The measure of every held-out run if it had the norm of each checkpoint found."""
-        norm, ladder = found.norm, self.ladder
+        norm, ladder = measurements.norm, self.ladder
         if measure.is_raw:
-            norm, ladder = found.raw_norm, self.raw_ladder
+            norm, ladder = measurements.raw_norm, self.raw_ladder
         if not measure.at_norm or norm is None or ladder is None:
             return None
         return ladder.at(norm, measure.column.removeprefix("raw_"))

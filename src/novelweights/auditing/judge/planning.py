@@ -113,13 +113,13 @@ class Plan:
             ("named by Benjamini-Hochberg", self._named()),
         ]
         width = max(len(name) for name, _ in numbers)
-        found = [*self.notes, "", *(f"{name:{width}}  {text}" for name, text in numbers), ""]
+        lines = [*self.notes, "", *(f"{name:{width}}  {text}" for name, text in numbers), ""]
         width = max(len(goal.what) for goal in self.goals)
         for goal in self.goals:
             line = f"{'yes' if goal.reached else 'NO':3}  {goal.what:{width}}  {goal.now}"
             remedy = goal.remedy()
-            found.append(f"{line}; needs {remedy}" if remedy else line)
-        return found if self.notes else found[1:]
+            lines.append(f"{line}; needs {remedy}" if remedy else line)
+        return lines if self.notes else lines[1:]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -85,7 +85,7 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
 
 
 def judge_checkpoints(
-    found: Measurements,
+    measurements: Measurements,
     p_values: Mapping[str, np.ndarray],
     null: Measurements,
     training_names: Sequence[str],
@@ -104,34 +104,38 @@ def judge_checkpoints(
         through_codec: Whether reconstructions stand in for the training checkpoints.
         run: What those runs are called.
     """
-    works = works_of(found, null, quality, criteria)
-    trained = _is_trained(found, null, quality, criteria)
+    works = works_of(measurements, null, quality, criteria)
+    trained = _is_trained(measurements, null, quality, criteria)
     if len(null) < criteria.min_heldout_runs:
         reason = f"only {len(null)} {run}s to compare with"
         return tuple(CheckpointVerdict(Verdict.UNDECIDED, w, reason) for w in works)
     beyond = 1 / ((n_null or len(null)) + 1) + 1e-12
     usual = max(float(np.median(null.distance)), 1e-300)
-    shares, least, ratios = _canonical_shares(found, null).tolist()
+    shares, least, ratios = _canonical_shares(measurements, null).tolist()
     columns = {name: values.tolist() for name, values in p_values.items()}
-    copied_layers = np.zeros(len(found), dtype=bool)
-    if found.layer_distance is not None and null.layer_distance is not None:
+    copied_layers = np.zeros(len(measurements), dtype=bool)
+    if measurements.layer_distance is not None and null.layer_distance is not None:
         radius = criteria.gross_copy * np.median(null.layer_distance, axis=0)
-        copied_layers = np.all(found.layer_distance <= radius, axis=1)
-    steps = found.step_distance
-    layer_rows = [()] * len(found) if found.layer_rows is None else found.layer_rows.tolist()
+        copied_layers = np.all(measurements.layer_distance <= radius, axis=1)
+    steps = measurements.step_distance
+    layer_rows = (
+        [()] * len(measurements)
+        if measurements.layer_rows is None
+        else measurements.layer_rows.tolist()
+    )
     verdicts = []
-    for j, distance in enumerate(found.distance.tolist()):
+    for j, distance in enumerate(measurements.distance.tolist()):
         case = _Case(
             p_values={name: values[j] for name, values in columns.items()},
             beyond=beyond,
             share=distance / usual,
-            least_share=float(found.distance_lower[j]) / usual,
+            least_share=float(measurements.distance_lower[j]) / usual,
             canonical_share=shares[j],
             canonical_least=least[j],
             canonical_ratio=ratios[j],
             sources=(0.0, 0.0)
-            if found.source_weights is None
-            else tuple(found.source_weights[j, :2].tolist()),
+            if measurements.source_weights is None
+            else tuple(measurements.source_weights[j, :2].tolist()),
             step_share=np.inf if steps is None else float(steps[j]) / usual,
             layer_runs=tuple(str(training_names[row]) for row in layer_rows[j]),
             layers_copied=bool(copied_layers[j]),
@@ -144,11 +148,15 @@ def judge_checkpoints(
     return tuple(verdicts)
 
 
-def _canonical_shares(found: Measurements, null: Measurements) -> Float[np.ndarray, "3 n"]:
+def _canonical_shares(measurements: Measurements, null: Measurements) -> Float[np.ndarray, "3 n"]:
     """Distances in canonical form over the median of held-out runs, their lower bounds, and ratios
     to the second nearest; infinite where there is no such form."""
-    shares = np.full((3, len(found)), np.inf)
-    ours = found.canonical_distance, found.canonical_lower, found.canonical_ratio
+    shares = np.full((3, len(measurements)), np.inf)
+    ours = (
+        measurements.canonical_distance,
+        measurements.canonical_lower,
+        measurements.canonical_ratio,
+    )
     if null.canonical_distance is not None and all(column is not None for column in ours):
         usual = max(float(np.median(null.canonical_distance)), 1e-300)
         shares = np.stack([np.asarray(column, float) for column in ours])
@@ -157,28 +165,28 @@ def _canonical_shares(found: Measurements, null: Measurements) -> Float[np.ndarr
 
 
 def works_of(
-    found: Measurements, null: Measurements, quality: Measure | None, criteria: Criteria
+    measurements: Measurements, null: Measurements, quality: Measure | None, criteria: Criteria
 ) -> list[bool | None]:
     """Whether each checkpoint works as well as the worst held-out run, less the margin."""
-    if found.quality is None or null.quality is None or quality is None:
-        return [None] * len(found)
+    if measurements.quality is None or null.quality is None or quality is None:
+        return [None] * len(measurements)
     sign = 1 if quality.higher_is_better else -1
     worst = float((sign * working(null.quality, quality)).min())
     worst -= criteria.margin_of_one(quality, null.quality)
-    return [bool(good) for good in sign * found.quality >= worst]
+    return [bool(good) for good in sign * measurements.quality >= worst]
 
 
 def _is_trained(
-    found: Measurements, null: Measurements, quality: Measure | None, criteria: Criteria
+    measurements: Measurements, null: Measurements, quality: Measure | None, criteria: Criteria
 ) -> list[bool]:
     """Whether each checkpoint is a trained network at all, though it may work badly."""
-    if found.quality is None or null.quality is None or quality is None:
-        return [False] * len(found)
+    if measurements.quality is None or null.quality is None or quality is None:
+        return [False] * len(measurements)
     usual = float(np.median(null.quality))
     if quality.higher_is_better:
-        good = found.quality >= criteria.trained_share * usual
+        good = measurements.quality >= criteria.trained_share * usual
     else:
-        good = found.quality * criteria.trained_share <= usual
+        good = measurements.quality * criteria.trained_share <= usual
     return [bool(one) for one in good]
 
 

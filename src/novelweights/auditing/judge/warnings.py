@@ -15,13 +15,13 @@ from novelweights.errors import Note, count
 
 
 def audit_warnings(
-    given: Prepared, first: Bool[np.ndarray, " n"], heldout: Measurements | None
+    prepared: Prepared, first: Bool[np.ndarray, " n"], heldout: Measurements | None
 ) -> Iterator[Note]:
     """What weakens this audit, and what to give it next time."""
-    generated, n_heldout = given.generated, 0 if heldout is None else len(heldout)
-    yield from _about_heldout(n_heldout, given)
-    n_scratch = 0 if given.from_scratch is None else len(given.from_scratch)
-    if given.is_one_run and n_scratch < 2:
+    generated, n_heldout = prepared.generated, 0 if heldout is None else len(heldout)
+    yield from _about_heldout(n_heldout, prepared)
+    n_scratch = 0 if prepared.from_scratch is None else len(prepared.from_scratch)
+    if prepared.is_one_run and n_scratch < 2:
         yield Note(
             "few-from-scratch",
             f"{'Only one network' if n_scratch else 'No networks'} trained from scratch: give some "
@@ -44,7 +44,7 @@ def audit_warnings(
             "samples from one start are no independent evidence, so intervals are too narrow. "
             "Sample from more starts (a zoo with more --start-runs).",
         )
-    if given.task is None:
+    if prepared.task is None:
         yield Note(
             "no-task",
             "No task was given: whether the generated networks work, and whether they behave "
@@ -52,14 +52,14 @@ def audit_warnings(
             "called novel. Name one with --task, or give your network and labelled examples "
             "(--network, --data).",
         )
-        if given.noise_from is not None:
+        if prepared.noise_from is not None:
             yield Note(
                 "unused-noise-source",
                 "What noise is added to (--noise-from) was given without a task and is not used: "
                 "the noise baseline is matched by behavior.",
             )
     made_by = generated.info.provenance
-    if made_by is not None and made_by.has_codec and given.originals is None:
+    if made_by is not None and made_by.has_codec and prepared.originals is None:
         yield Note(
             "missing-reconstructions",
             "The samples come from a generator with a lossy codec and are compared with "
@@ -69,22 +69,22 @@ def audit_warnings(
         )
 
 
-def _about_heldout(n_heldout: int, given: Prepared) -> Iterator[Note]:
+def _about_heldout(n_heldout: int, prepared: Prepared) -> Iterator[Note]:
     """That there are too few held-out runs, or none: what they would show."""
     needed, code = DEFAULT_CRITERIA.min_heldout_runs, "few-heldout" if n_heldout else "no-heldout"
     if n_heldout >= needed:
         return
-    whose = "the training run" if given.n_runs == 1 else f"the {given.n_runs} training runs"
+    whose = "the training run" if prepared.n_runs == 1 else f"the {prepared.n_runs} training runs"
     no_verdict = (
         f"They lead to no verdict, since that needs at least {DEFAULT_CRITERIA.min_runs} training "
         "runs."
     )
-    if given.is_one_run and n_heldout:
+    if prepared.is_one_run and n_heldout:
         text = (
             f"Only {count(n_heldout, 'held-out run')} to show how far a new run of the recipe "
             f"lies from {whose}; more show it more exactly. {no_verdict}"
         )
-    elif given.is_one_run:
+    elif prepared.is_one_run:
         text = (
             f"No held-out runs were given, so nothing here shows how far a new run of the recipe "
             f"lies from {whose}. Train new runs of the same recipe and give them with --heldout: "

@@ -35,7 +35,7 @@ class Lint:
 
     def counts(self) -> dict[str, int]:
         """How many findings of each severity."""
-        kinds = [found.severity for found in self.findings]
+        kinds = [finding.severity for finding in self.findings]
         return {str(kind): kinds.count(kind) for kind in Severity}
 
     def lines(self) -> list[str]:
@@ -45,13 +45,13 @@ class Lint:
             f"{count(self.n, 'checkpoint')} of {count(self.n_runs, 'run')}, "
             f"{count(self.n_weights, 'weight')} each: {words}"
         ]
-        for found in self.findings:
-            names = ", ".join(found.examples)
-            more = found.count - len(found.examples)
+        for finding in self.findings:
+            names = ", ".join(finding.examples)
+            more = finding.count - len(finding.examples)
             where = f": {names}{f' and {more} more' if more > 0 else ''}" if names else ""
-            lines.append(f"{found.severity:8} {found.what}{where}")
-            if found.remedy:
-                lines.append(f"{'':8} -> {found.remedy}")
+            lines.append(f"{finding.severity:8} {finding.what}{where}")
+            if finding.remedy:
+                lines.append(f"{'':8} -> {finding.remedy}")
         return lines
 
     def to_json(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def lint_folder(folder: Path, *, heldout: Path | None = None, reading: Reading =
     if examined_heldout is not None:
         held = _named(examined_heldout)
         others = [*_files(examined_heldout), *(rows.check_rows(held) if held is not None else ())]
-        findings += [replace(found, what=f"held-out: {found.what}") for found in others]
+        findings += [replace(finding, what=f"held-out: {finding.what}") for finding in others]
         if train is not None and held is not None:
             findings += check_heldout(_training(train), held)
     order = list(Severity)
@@ -88,7 +88,7 @@ def lint_folder(folder: Path, *, heldout: Path | None = None, reading: Reading =
         n=0 if train is None else len(train),
         n_runs=0 if train is None else len(set(train.population.records.run)),
         n_weights=0 if train is None else train.population.layout.size,
-        findings=tuple(sorted(findings, key=lambda found: order.index(found.severity))),
+        findings=tuple(sorted(findings, key=lambda finding: order.index(finding.severity))),
     )
 
 

@@ -145,12 +145,12 @@ def _flat_parameters(named: Named, rows: np.ndarray) -> Iterator[Finding]:
         if len(shape) < 2 or int(np.prod(shape)) < 2 or not len(rows):
             continue
         flat = state[name].reshape(len(rows), -1)
-        found = rows[(flat.amin(1) == flat.amax(1)).numpy()]
-        if len(found):
+        constant = rows[(flat.amin(1) == flat.amax(1)).numpy()]
+        if len(constant):
             yield warning(
                 "constant-parameter",
-                f"{name} is constant in {count(len(found), 'checkpoint')}",
-                named.of(found),
+                f"{name} is constant in {count(len(constant), 'checkpoint')}",
+                named.of(constant),
                 "was this layer trained? One that is the same everywhere adds nothing to a "
                 "distance",
             )
@@ -183,13 +183,13 @@ def _dead_units(named: Named, rows: np.ndarray) -> Iterator[Finding]:
         if not silent:
             continue
         dead = torch.stack(silent).any(dim=0).sum(dim=1).numpy()
-        found = np.flatnonzero(dead)
-        if len(found):
+        units = np.flatnonzero(dead)
+        if len(units):
             yield warning(
                 "dead-units",
                 f"{count(int(dead.sum()), 'dead unit')} of {group} (no incoming or no outgoing "
-                f"weights) in {count(len(found), 'checkpoint')}",
-                [f"{named.names[rows[i]]}: {dead[i]}" for i in found],
+                f"weights) in {count(len(units), 'checkpoint')}",
+                [f"{named.names[rows[i]]}: {dead[i]}" for i in units],
                 "their other weights mean nothing, yet count in every distance (units that never "
                 "fire on real inputs are not looked for)",
             )

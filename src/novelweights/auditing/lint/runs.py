@@ -119,11 +119,11 @@ def _reordered(named: Named, scale: float) -> Iterator[Finding]:
         yield note("unknown-reordered", text)
         return
     weights = population.learned
-    found = nearest(weights, weights, exclude=np.eye(n, dtype=bool), alignment=alignment)
+    near = nearest(weights, weights, exclude=np.eye(n, dtype=bool), alignment=alignment)
     pairs = [
         (i, int(j))
-        for i, j in enumerate(found.rows[:, 0])
-        if found.distances[i, 0] <= REORDERED * scale
+        for i, j in enumerate(near.rows[:, 0])
+        if near.distances[i, 0] <= REORDERED * scale
     ]
     pairs = sorted({(min(pair), max(pair)) for pair in pairs})
     if pairs:
@@ -158,10 +158,10 @@ def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
         alignment = None
     last = trained.learned[torch.from_numpy(trained_rows(trained.records))]
     usual = run_spacing(last) if len(last) > 1 else 0.0
-    found = nearest(held.learned[torch.from_numpy(ends)], trained.learned, alignment=alignment)
-    near = found.distances[:, 0] <= LEAKED * usual
+    neighbors = nearest(held.learned[torch.from_numpy(ends)], trained.learned, alignment=alignment)
+    near = neighbors.distances[:, 0] <= LEAKED * usual
     leaked = _shared_rows(trained, held)
-    leaked |= dict(zip(ends[near].tolist(), found.rows[near, 0].tolist(), strict=True))
+    leaked |= dict(zip(ends[near].tolist(), neighbors.rows[near, 0].tolist(), strict=True))
     if leaked:
         yield error(
             "leaked-heldout",

@@ -41,8 +41,8 @@ class Coverage:
     @property
     def reproducible_share(self) -> tuple[float, float, float] | None:
         """Estimate and limits of the reproducible rows as shares of n_train."""
-        found = (self.reproducible, self.reproducible_lower, self.reproducible_upper)
-        shares = [x / self.n_train for x in found if x is not None]
+        counts = (self.reproducible, self.reproducible_lower, self.reproducible_upper)
+        shares = [x / self.n_train for x in counts if x is not None]
         return (shares[0], shares[1], shares[2]) if len(shares) == 3 else None
 
 
@@ -80,17 +80,17 @@ def coverage(hits: Int[np.ndarray, " k"], n_train: int) -> Coverage:
     return Coverage(k, n_train, len(counts), *unseen, *_reproducible(counts, n_train))
 
 
-def coverage_quantities(found: Coverage) -> list[Quantity]:
+def coverage_quantities(coverage: Coverage) -> list[Quantity]:
     """The numbers of a coverage for a report."""
-    k, n = found.replicas, found.n_train
-    share = found.reproducible_share or (None, None, None)
+    k, n = coverage.replicas, coverage.n_train
+    share = coverage.reproducible_share or (None, None, None)
     limits = LEVEL if k else None
     none = "" if k else " No sample is a replica, so it cannot be had."
     return [
         Quantity(
             key="reproduced_share",
             label="Training checkpoints reproduced",
-            value=found.reproduced / n,
+            value=coverage.reproduced / n,
             n=n,
             unit=SHARE,
             definition=f"Share of the {n} training checkpoints of which at least one of the {k} "
@@ -99,9 +99,9 @@ def coverage_quantities(found: Coverage) -> list[Quantity]:
         Quantity(
             key="unseen_replica_share",
             label="Further replicas that would copy yet another checkpoint",
-            value=found.unseen,
-            lower=found.unseen_lower,
-            upper=found.unseen_upper,
+            value=coverage.unseen,
+            lower=coverage.unseen_lower,
+            upper=coverage.unseen_upper,
             level=limits,
             n=k,
             unit=SHARE,

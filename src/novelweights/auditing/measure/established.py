@@ -7,9 +7,9 @@ from novelweights.metrics.established import EstablishedMeasures
 GROUP = "established"
 
 
-def established_quantities(found: EstablishedMeasures) -> list[Quantity]:
+def established_quantities(measures: EstablishedMeasures) -> list[Quantity]:
     """Shares flagged by each measure, C_T and the DCR share, with their definitions."""
-    n = len(found.ratio)
+    n = len(measures.ratio)
     texts = {
         "ratio_rule": (
             "Copies by d1/d2 < 1/3",
@@ -29,11 +29,11 @@ def established_quantities(found: EstablishedMeasures) -> list[Quantity]:
         ),
     }
     numbers = []
-    for key, flagged in found.flags().items():
+    for key, flagged in measures.flags().items():
         label, definition = texts[key]
         definition = f"{definition} Plain L2, nothing aligned."
         numbers.append(share_of(key, label, int(flagged.sum()), n, definition, GROUP))
-    test = found.data_copying
+    test = measures.data_copying
     for key, label, value, definition in (
         (
             "data_copying_published",
@@ -53,13 +53,13 @@ def established_quantities(found: EstablishedMeasures) -> list[Quantity]:
     ):
         missing = f" Not available: {test.missing}." if test.missing else ""
         numbers.append(Quantity(key, label, value, n, definition + missing, group=GROUP))
-    if found.closer is not None:
-        note = f" {found.closer.note}" if found.closer.note else ""
+    if measures.closer is not None:
+        note = f" {measures.closer.note}" if measures.closer.note else ""
         numbers += [
             Quantity(
                 key="closer_share",
                 label="Closer to training than to held-out (DCR share)",
-                value=found.closer.share,
+                value=measures.closer.share,
                 n=n,
                 definition="Share strictly closer to a training checkpoint than to a held-out one; "
                 f"one half without copying, if both are equally many.{note}",
@@ -69,7 +69,7 @@ def established_quantities(found: EstablishedMeasures) -> list[Quantity]:
             Quantity(
                 key="closer_share_equal",
                 label="The same at equal sizes",
-                value=found.closer.equal_sizes,
+                value=measures.closer.equal_sizes,
                 n=n,
                 definition="The larger of training and held-out subsampled to the smaller.",
                 unit=SHARE,

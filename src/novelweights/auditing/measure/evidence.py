@@ -123,37 +123,37 @@ class Evidence:
     @classmethod
     def of(
         cls,
-        found: Measured,
+        measured: Measured,
         p_values: Mapping[str, np.ndarray],
         counted: Bool[np.ndarray, " n"],
         noise: Measurements | None = None,
     ) -> "Evidence":
         """That of an audit; the rest is as its fields say."""
-        originals = found.originals
+        originals = measured.originals
         return cls(
-            training=found.training,
-            generated=found.generated,
-            scored=found.scored,
-            null=found.null.runs,
-            terms=Terms(found.given.is_one_run, found.heldout is not None),
-            n_training=len(found.given.train),
+            training=measured.training,
+            generated=measured.generated,
+            scored=measured.scored,
+            null=measured.null.runs,
+            terms=Terms(measured.given.is_one_run, measured.heldout is not None),
+            n_training=len(measured.given.train),
             p_values=p_values,
             counted=counted,
-            quality=found.quality,
-            novelty=found.novelty,
+            quality=measured.quality,
+            novelty=measured.novelty,
             noise=noise,
-            noised=noise_parents(found.given),
+            noised=noise_parents(measured.given),
             before_codec=None if originals is None else originals.distances,
         )
 
     @property
     def groups(self) -> dict[str, tuple[str, Measurements]]:
         """The populations of runs, by their part of a key: name and measurements."""
-        found = {
+        groups = {
             "generated": ("generated", self.generated),
             "training": ("training", self.training),
         }
-        return found | ({"heldout": ("held-out", self.null)} if self.terms.has_heldout else {})
+        return groups | ({"heldout": ("held-out", self.null)} if self.terms.has_heldout else {})
 
     @property
     def beside(self) -> str:

@@ -20,23 +20,23 @@ held-out runs: the nearest of 1,200 in trials on real zoos lay at 0.75."""
 
 
 def refuse_leaks(
-    given: Prepared, measured: Measurements, trained: Measurements, originals: Originals | None
+    prepared: Prepared, measured: Measurements, trained: Measurements, originals: Originals | None
 ) -> None:
     """Refuse held-out runs that would hide copies, or make every sample look new.
 
     Raises:
         InputError: A held-out run is (nearly) a training checkpoint, or is a sample.
     """
-    train, heldout, every = given.train, given.heldout, given.all_training
+    train, heldout, every = prepared.train, prepared.heldout, prepared.all_training
     if heldout is None:
         return
-    _refuse_samples(heldout, given.generated)
+    _refuse_samples(heldout, prepared.generated)
     distances, rows, among = measured.distance, measured.neighbor_rows[:, 0], trained.distance
     if originals is not None and originals.heldout is not None:
         before = originals.heldout
-        train, heldout, every = originals.train, before.population, given.all_originals
+        train, heldout, every = originals.train, before.population, prepared.all_originals
         distances, rows, among = before.distance, before.rows, originals.distance
-        _refuse_samples(heldout, given.generated)
+        _refuse_samples(heldout, prepared.generated)
     usual = float(np.median(among))
     _refuse_training_runs(heldout, train, distances, rows, usual)
     if every is not None:

@@ -86,16 +86,16 @@ class Measured:
         return None if self.given.task is None else self.given.task.novelty
 
 
-def measured(given: Prepared, clock: Clock) -> Measured:
+def measured(prepared: Prepared, clock: Clock) -> Measured:
     """All populations, measured.
 
     Raises:
         InputError: Held-out runs or networks from scratch that are training checkpoints.
     """
-    train, heldout, task, seed = given.train, given.heldout, given.task, given.seed
+    train, heldout, task, seed = prepared.train, prepared.heldout, prepared.task, prepared.seed
     with clock.stage("training against training"):
-        reference = NearestIndex.of(train, given.whole, task)
-        rows = _measured_training(given)
+        reference = NearestIndex.of(train, prepared.whole, task)
+        rows = _measured_training(prepared)
         own = rows[:, None] == np.arange(len(train))
         behavior = {"training": reference.behavior}
         training = measure(
@@ -113,34 +113,34 @@ def measured(given: Prepared, clock: Clock) -> Measured:
         if heldout is not None:
             behavior["heldout"] = None if task is None else task.behave(heldout)
             held = measure("heldout", heldout, reference, behavior=behavior["heldout"])
-        originals = Originals.of(given, rows)
+        originals = Originals.of(prepared, rows)
         if held is not None:
-            refuse_leaks(given, held, training, originals)
-        null = _null_distribution(given, reference, held, training, own)
-        if given.from_scratch is not None:
+            refuse_leaks(prepared, held, training, originals)
+        null = _null_distribution(prepared, reference, held, training, own)
+        if prepared.from_scratch is not None:
             quality = None if task is None else task.quality
-            scratch = measured_from_scratch(given.from_scratch, reference, quality)
+            scratch = measured_from_scratch(prepared.from_scratch, reference, quality)
     with clock.stage("generated against training"):
-        behavior["generated"] = None if task is None else task.behave(given.generated)
+        behavior["generated"] = None if task is None else task.behave(prepared.generated)
         generated = scored = measure(
-            "generated", given.generated, reference, behavior=behavior["generated"]
+            "generated", prepared.generated, reference, behavior=behavior["generated"]
         )
-        if given.all_training is not None:
-            weights, every = given.generated.learned, given.all_training.learned
-            steps = nearest(weights, every, alignment=given.alignment)
+        if prepared.all_training is not None:
+            weights, every = prepared.generated.learned, prepared.all_training.learned
+            steps = nearest(weights, every, alignment=prepared.alignment)
             step_distance, step_rows = steps.distances[:, 0], steps.rows[:, 0]
             generated = replace(generated, step_distance=step_distance, step_rows=step_rows)
             scored = generated
         if held is None:
             scored = measure(
                 "generated",
-                given.generated,
+                prepared.generated,
                 reference,
-                exclude=one_left_out(given.generated, train, seed),
+                exclude=one_left_out(prepared.generated, train, seed),
                 behavior=behavior["generated"],
             )
     return Measured(
-        given,
+        prepared,
         reference,
         rows,
         training,
@@ -154,30 +154,30 @@ def measured(given: Prepared, clock: Clock) -> Measured:
     )
 
 
-def _measured_training(given: Prepared) -> Int[np.ndarray, " rows"]:
+def _measured_training(prepared: Prepared) -> Int[np.ndarray, " rows"]:
     """Training rows whose nearest neighbors among the others are sought, ascending: all, or
     `N_TRAINING` drawn at random. Where training runs stand in for held-out ones, all."""
-    n = len(given.train)
-    if given.heldout is None or n <= N_TRAINING:
+    n = len(prepared.train)
+    if prepared.heldout is None or n <= N_TRAINING:
         return np.arange(n)
-    rng = numpy_rng_for(given.seed, "measured training checkpoints")
+    rng = numpy_rng_for(prepared.seed, "measured training checkpoints")
     return np.sort(rng.permutation(n)[:N_TRAINING])
 
 
 def _null_distribution(
-    given: Prepared,
+    prepared: Prepared,
     reference: NearestIndex,
     held: Measurements | None,
     training: Measurements,
     own: np.ndarray,
 ) -> NullDistribution:
     """Held-out runs with their hull ratios at other norms; else training runs, own run excluded."""
-    population, findings, exclude = given.train, training, own
-    if given.heldout is not None and held is not None:
-        population, findings, exclude = given.heldout, held, None
+    population, findings, exclude = prepared.train, training, own
+    if prepared.heldout is not None and held is not None:
+        population, findings, exclude = prepared.heldout, held, None
     ladder, raw = ladder_of(population, reference, aligned=True, exclude=exclude), None
     if reference.alignment is not None:
         raw = ladder_of(population, reference, aligned=False, exclude=exclude)
-    task = given.task
+    task = prepared.task
     quality, novelty = (None, None) if task is None else (task.quality, task.novelty)
     return NullDistribution(findings, ladder, raw, quality, novelty)

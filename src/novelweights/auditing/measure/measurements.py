@@ -133,8 +133,8 @@ class Canonical:
 
 def _learned_of(form: CanonicalForm, weights: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
     """Whole checkpoints in canonical form, without the statistics that are left in it."""
-    found = form.apply(weights)
-    return found if form.layout.learned is form.layout else found[:, form.layout.is_learned]
+    learned = form.apply(weights)
+    return learned if form.layout.learned is form.layout else learned[:, form.layout.is_learned]
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +252,7 @@ def _in_frame(
     """Recentred cosines, group by group, and what lies outside the principal components."""
     if exclude is not None:  # training checkpoints made mean and components: theirs mean nothing
         return {}
-    found = {}
+    columns = {}
     placed = reference.frame.place(queries)
     groups = np.zeros(len(queries), np.int64) if groups is None else groups
     labels, sizes = np.unique(groups, return_counts=True)
@@ -261,12 +261,12 @@ def _in_frame(
         for label in labels:
             rows = np.flatnonzero(groups == label)
             cosines[rows] = reference.frame.recentred_cosine(placed[torch.from_numpy(rows)])
-        found["recentred_cosine"] = cosines
-    found["pca_residual"] = reference.frame.residual(placed)
+        columns["recentred_cosine"] = cosines
+    columns["pca_residual"] = reference.frame.residual(placed)
     if reference.alignment is not None:
         placed = reference.raw_frame.place(queries)
-    found["raw_pca_residual"] = reference.raw_frame.residual(placed)
-    return found
+    columns["raw_pca_residual"] = reference.raw_frame.residual(placed)
+    return columns
 
 
 def _behavior(
@@ -284,7 +284,7 @@ def _behavior(
         behavior = task.behave(population)
     banned = None if exclude is None else torch.from_numpy(exclude)
     quality = task.score(behavior)
-    found = {
+    columns = {
         "quality": quality.numpy(),
         "novelty": task.novelty_against(behavior, trained, exclude=banned).numpy(),
     }
@@ -292,13 +292,13 @@ def _behavior(
     if task.quality.unit == "%" and behavior.dtype == torch.uint8 and is_similarity:
         usual = 1 - task.score(trained).mean() / 100
         chance = expected_iou(1 - quality.double() / 100, usual.double().expand(len(quality)))
-        found["expected_novelty"] = chance.numpy()
+        columns["expected_novelty"] = chance.numpy()
     if isinstance(task, ShapeTask):
-        found["has_surface"] = task.has_surface(behavior).numpy()
+        columns["has_surface"] = task.has_surface(behavior).numpy()
     if behavior.dtype == torch.uint8:  # predicted classes
         partners = trained[torch.from_numpy(nearest_rows)]
-        found["overlap"] = prediction_overlap(behavior, partners).numpy()
-    return found
+        columns["overlap"] = prediction_overlap(behavior, partners).numpy()
+    return columns
 
 
 def hull_ratio(hull_distance: np.ndarray, distance: np.ndarray) -> np.ndarray:
@@ -323,7 +323,7 @@ def ladder_of(
     """
     prepared = reference.alignable if aligned else reference.raw
     n_factors = len(SHRINK_FACTORS)
-    found: list[list[np.ndarray]] = []
+    blocks: list[list[np.ndarray]] = []
     for start in range(0, len(runs), HELDOUT_BLOCK):
         block = runs.learned[start : start + HELDOUT_BLOCK]
         steps = shrunk_towards_mean(block, prepared, SHRINK_FACTORS)
@@ -336,8 +336,8 @@ def ladder_of(
             steps, reference.training.learned, alignment=prepared.alignment, exclude=banned
         )
         columns = sources.norm, near.distances[:, 0], sources.hull_distance
-        found.append([column.reshape(-1, n_factors) for column in columns])
-    norms, distances, hull_distances = (np.concatenate(part) for part in zip(*found, strict=True))
+        blocks.append([column.reshape(-1, n_factors) for column in columns])
+    norms, distances, hull_distances = (np.concatenate(part) for part in zip(*blocks, strict=True))
     order = np.argsort(norms, axis=1, kind="stable")
     curves = (np.take_along_axis(c, order, 1) for c in (norms, distances, hull_distances))
     return Ladder(*curves)

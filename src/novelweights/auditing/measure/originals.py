@@ -57,19 +57,19 @@ class Originals:
         return None if self.heldout is None else (self.heldout.distance, self.distance)
 
     @classmethod
-    def of(cls, given: Prepared, measured: Int[np.ndarray, " m"]) -> "Originals | None":
+    def of(cls, prepared: Prepared, measured: Int[np.ndarray, " m"]) -> "Originals | None":
         """Those of an audit; None where no reconstructions stand in."""
-        train, heldout, held = given.originals, given.heldout_originals, None
+        train, heldout, held = prepared.originals, prepared.heldout_originals, None
         if train is None:
             return None
         if heldout is not None:
-            near = nearest(heldout.learned, train.learned, alignment=given.alignment)
-            scores = _scores(heldout, given.task)
+            near = nearest(heldout.learned, train.learned, alignment=prepared.alignment)
+            scores = _scores(heldout, prepared.task)
             held = HeldoutOriginals(heldout, near.distances[:, 0], near.rows[:, 0], scores)
         some = train.select(measured).learned
         own = measured[:, None] == np.arange(len(train))
-        among = nearest(some, train.learned, exclude=own, alignment=given.alignment)
-        return cls(train, _scores(train, given.task), measured, among.distances[:, 0], held)
+        among = nearest(some, train.learned, exclude=own, alignment=prepared.alignment)
+        return cls(train, _scores(train, prepared.task), measured, among.distances[:, 0], held)
 
 
 def recipe_warnings(
@@ -145,11 +145,11 @@ def beside_originals(
     rng: np.random.Generator,
 ) -> tuple[Quantity, ...]:
     """Distances to the training checkpoints themselves and, with a task, how well these work."""
-    theirs, found = originals.quality, ()
+    theirs, numbers = originals.quality, ()
     if quality is not None and made is not None and theirs is not None:
-        found = _qualities(made, theirs, quality, rng)
+        numbers = _qualities(made, theirs, quality, rng)
     near = nearest(generated.learned, originals.train.learned, alignment=alignment)
-    return (*_distances(near.distances[:, 0], originals, rng), *found)
+    return (*_distances(near.distances[:, 0], originals, rng), *numbers)
 
 
 def _distances(

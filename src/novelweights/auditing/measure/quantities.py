@@ -36,12 +36,12 @@ ONE_RUN_LABELS = {
 
 def quantities(evidence: Evidence, *, rng: np.random.Generator) -> list[Quantity]:
     """All population-level numbers, in the order in which a reader wants them."""
-    found = [*_nearness(evidence, rng), *_shares(evidence)]
+    numbers = [*_nearness(evidence, rng), *_shares(evidence)]
     if evidence.quality is not None and evidence.novelty is not None:
-        found += _behavior(evidence, evidence.quality, evidence.novelty, rng)
+        numbers += _behavior(evidence, evidence.quality, evidence.novelty, rng)
         if evidence.noise is not None:
-            found.append(_over_noise(evidence, evidence.noise, rng))
-    return [*found, _never_nearest(evidence), *_as_in_the_paper(evidence, rng)]
+            numbers.append(_over_noise(evidence, evidence.noise, rng))
+    return [*numbers, _never_nearest(evidence), *_as_in_the_paper(evidence, rng)]
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -73,8 +73,8 @@ def _of_each(
     """
     terms, groups = evidence.terms, evidence.groups
     for kind in (kind for kind in kinds if kind in groups):
-        name, found = groups[kind]
-        values = getattr(found, column)
+        name, measurements = groups[kind]
+        values = getattr(measurements, column)
         if values is not None:
             marks = {"{kind}": kind, "{name}": name, "{another}": terms.another(kind)}
             marks["{units}"] = terms.in_weight_units(kind)

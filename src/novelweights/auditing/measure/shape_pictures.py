@@ -113,6 +113,6 @@ def _chamfer(
         unique, where = np.unique(rows, return_inverse=True)
         clouds.append(task.behave(population.select(unique))[torch.from_numpy(where)])
     seen = task.has_surface(clouds[0]) & task.has_surface(clouds[1])
-    found = np.full(len(seen), np.nan)
-    found[seen.numpy()] = paired_chamfer(clouds[0][seen], clouds[1][seen])
-    return found
+    distances = np.full(len(seen), np.nan)
+    distances[seen.numpy()] = paired_chamfer(clouds[0][seen], clouds[1][seen])
+    return distances

@@ -44,13 +44,13 @@ def shape_quantities(
     if n < LEAST:
         return []
     among_test = chamfer(task.test)
-    found = []
+    numbers = []
     for kind, clouds in sets.items():
         some = clouds[:n]
         across = chamfer(some, task.test)
         nearest = across.min(axis=0)
         words = f"of the first {n} {kind} checkpoints with a surface"
-        found.append(
+        numbers.append(
             estimate(mean, nearest, rng=rng, n=n).quantity(
                 f"minimum_matching_distance_{kind}",
                 f"Minimum matching distance, {kind}",
@@ -75,8 +75,8 @@ def shape_quantities(
                 f"{words} or a test shape. 50%: they cannot be told apart.",
             ),
         )
-        found += [
+        numbers += [
             Quantity(f"{key}_{kind}", f"{label}, {kind}", value, n, definition, unit=SHARE)
             for key, label, value, definition in shares
         ]
-    return found
+    return numbers

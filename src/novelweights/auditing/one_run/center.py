@@ -57,7 +57,7 @@ def center_quantities(
     heldout_to_mean = None if heldout is None else distances_to(middle, heldout)
     medians = {key: of_rows(to_mean.get(key), rng, median) for key in MADE}
     medians["heldout"] = of_rows(heldout_to_mean, rng, median)
-    found = [
+    numbers = [
         typical.quantity(
             "center_training",
             "Median distance to the mean of training, training",
@@ -75,7 +75,7 @@ def center_quantities(
             f"{_again(key)}",
             missing,
         )
-        found.append(one.quantity(f"center_{key}", *words, group=group))
+        numbers.append(one.quantity(f"center_{key}", *words, group=group))
         words = (
             f"Distance to the mean, {who} over training",
             "That median over the one of training checkpoints. Below 1: nearer to the mean than "
@@ -83,9 +83,9 @@ def center_quantities(
             f"independent ones 1/4. {_again(key)}",
             missing,
         )
-        found.append(one.over(typical).quantity(f"center_ratio_{key}", *words, group=group))
+        numbers.append(one.over(typical).quantity(f"center_ratio_{key}", *words, group=group))
     for key, values in to_mean.items():
-        found.append(
+        numbers.append(
             share_of(
                 f"nearer_center_{key}",
                 f"Nearer to the mean than the median training checkpoint, {MADE[key]}",
@@ -97,7 +97,7 @@ def center_quantities(
                 group,
             )
         )
-    return found + _by_parameter(train, rows, rng, group)
+    return numbers + _by_parameter(train, rows, rng, group)
 
 
 def likeness_quantities(
@@ -115,7 +115,7 @@ def likeness_quantities(
     rng = numpy_rng_for(seed, "bootstrap", "one run", "likeness")
     spread = float(mean_of(train).std())
     length = Estimate(spread * np.sqrt(train.shape[1]), 1)
-    found = []
+    numbers = []
     for key, of, who in (
         ("generated", generated, "generated"),
         ("from_scratch", scratch, "from scratch"),
@@ -128,8 +128,8 @@ def likeness_quantities(
             NO_SCRATCH,
         )
         one = of_rows(None if of is None else of.raw_distance, rng).over(length)
-        found.append(one.quantity(f"weight_difference_{key}", *words, group=group))
-    return found
+        numbers.append(one.quantity(f"weight_difference_{key}", *words, group=group))
+    return numbers
 
 
 def mean_of(weights: Float[Tensor, "n d"]) -> Float[np.ndarray, " d"]:

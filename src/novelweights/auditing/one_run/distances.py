@@ -120,21 +120,21 @@ class Kinds:
     """Networks trained from scratch; no rows without them."""
 
     @classmethod
-    def of(cls, given: Prepared) -> "Kinds":
+    def of(cls, prepared: Prepared) -> "Kinds":
         """Those of an audit."""
-        train = given.train.learned
+        train = prepared.train.learned
 
         def some(weights: Tensor, label: str) -> Tensor:
             if len(weights) <= MAX_ROWS:
                 return weights
-            order = torch.randperm(len(weights), generator=rng_for(given.seed, "kinds", label))
+            order = torch.randperm(len(weights), generator=rng_for(prepared.seed, "kinds", label))
             return weights[order[:MAX_ROWS].sort().values]
 
-        heldout, scratch = given.heldout, given.from_scratch
+        heldout, scratch = prepared.heldout, prepared.from_scratch
         return cls(
             training=some(train, "training"),
-            ends=train[torch.from_numpy(given.run_ends)],
-            generated=some(given.generated.learned, "generated"),
+            ends=train[torch.from_numpy(prepared.run_ends)],
+            generated=some(prepared.generated.learned, "generated"),
             heldout=train[:0] if heldout is None else some(heldout.learned, "heldout"),
             scratch=train[:0] if scratch is None else some(scratch.learned, "from scratch"),
         )
@@ -146,7 +146,7 @@ def distances(measured: Measured) -> dict[str, Estimate]:
     kinds, seed = Kinds.of(measured.given), measured.given.seed
     rng = numpy_rng_for(seed, "bootstrap", "one run", "distances")
     apart = among(kinds.scratch)
-    found = {
+    by_name = {
         "pairs_training": of_fixed_pairs(among(kinds.training)),
         "pairs_training_generated": of_rows(
             between(kinds.generated, kinds.training).mean(axis=1), rng
@@ -162,10 +162,10 @@ def distances(measured: Measured) -> dict[str, Estimate]:
     }
     np.fill_diagonal(apart, np.inf)
     others = apart.min(axis=1) if len(apart) > 1 else None
-    found["nearest_from_scratch"] = of_rows(others, rng)
+    by_name["nearest_from_scratch"] = of_rows(others, rng)
     for key, of in (("training", "training"), ("generated", "training_generated")):
-        found[f"narrow_{key}"] = found[f"pairs_{of}"].over(found["pairs_from_scratch"])
-    return found
+        by_name[f"narrow_{key}"] = by_name[f"pairs_{of}"].over(by_name["pairs_from_scratch"])
+    return by_name
 
 
 def between(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[np.ndarray, "n m"]:
@@ -176,7 +176,7 @@ def between(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[np.ndarra
 
 def among(a: Float[Tensor, "n d"]) -> Float[np.ndarray, "n n"]:
     """Plain L2 distances among checkpoints."""
-    found = np.zeros((len(a), len(a)))
+    matrix = np.zeros((len(a), len(a)))
     for i in range(len(a) - 1):
-        found[i, i + 1 :] = pair_distances(a[i].expand(len(a) - i - 1, -1), a[i + 1 :])
-    return found + found.T
+        matrix[i, i + 1 :] = pair_distances(a[i].expand(len(a) - i - 1, -1), a[i + 1 :])
+    return matrix + matrix.T

@@ -62,8 +62,10 @@ def measured_from_scratch(
     Raises:
         InputError: One of them is a training checkpoint.
     """
-    found = measure(LABEL, networks, replace(reference, task=None, behavior=None), only_near=True)
-    if len(same := np.flatnonzero(found.raw_distance == 0)):
+    measurements = measure(
+        LABEL, networks, replace(reference, task=None, behavior=None), only_near=True
+    )
+    if len(same := np.flatnonzero(measurements.raw_distance == 0)):
         raise InputError(
             f"{ROLE}: {count(len(same), 'network')} equal training checkpoints (first: "
             f"{networks.records.run[same[0]]}); expected independently trained ones. Remove them",
@@ -72,26 +74,26 @@ def measured_from_scratch(
     scores = networks.records.scores.get(ACCURACY)
     is_accuracy = quality is not None and (quality.name, quality.unit) == ("accuracy", "%")
     if scores is None or not is_accuracy or not np.isfinite(scores).all():
-        return found
-    return replace(found, quality=np.asarray(scores, dtype=np.float64))
+        return measurements
+    return replace(measurements, quality=np.asarray(scores, dtype=np.float64))
 
 
 def from_scratch_quantities(
-    found: Measurements, quality: Measure | None, *, seed: int
+    measurements: Measurements, quality: Measure | None, *, seed: int
 ) -> list[Quantity]:
     """Their median distance to training, and their mean quality where it is known."""
     rng = numpy_rng_for(seed, "bootstrap", LABEL)
     numbers = [
-        of_rows(found.distance, rng, median).quantity(
+        of_rows(measurements.distance, rng, median).quantity(
             "median_distance_from_scratch",
             "Median distance, from scratch to training",
             "Median over networks trained from scratch of the declared distance to the nearest "
             "training checkpoint. Weight units; bootstrap over these networks.",
         )
     ]
-    if quality is not None and found.quality is not None:
+    if quality is not None and measurements.quality is not None:
         numbers.append(
-            of_rows(found.quality, rng).quantity(
+            of_rows(measurements.quality, rng).quantity(
                 "mean_quality_from_scratch",
                 f"Mean {quality.name}, from scratch",
                 f"Mean {quality.name} of networks trained from scratch, as their records tell it.",

@@ -35,33 +35,35 @@ COMPARED = {average_of(16): "average_16", GAUSSIAN: "gaussian"}
 Statistic = Callable[..., np.ndarray]
 
 
-def all_steps(given: Prepared) -> AllSteps | None:
+def all_steps(prepared: Prepared) -> AllSteps | None:
     """Every checkpoint of the held-out runs against the training checkpoints; None without them.
 
     A distribution to look at: steps of a held-out run are no more independent than others.
     """
-    every = given.every_step
+    every = prepared.every_step
     if every is None:
         return None
-    near = nearest(every.learned, given.train.learned, alignment=given.alignment)
-    directions = find_directions(every.learned, Alignable.of(given.train.learned, given.alignment))
+    near = nearest(every.learned, prepared.train.learned, alignment=prepared.alignment)
+    directions = find_directions(
+        every.learned, Alignable.of(prepared.train.learned, prepared.alignment)
+    )
     runs = len(set(every.records.run))
     return AllSteps(n_runs=runs, distance=near.distances[:, 0], cosine=directions.cosine)
 
 
 def one_run_quantities(measured: Measured) -> list[Quantity]:
     """Distances, nearness to the mean, and likeness of weights."""
-    given, generated, seed = measured.given, measured.generated, measured.given.seed
-    train, heldout = given.train.learned, given.heldout
-    layout = given.train.layout.learned
+    prepared, generated, seed = measured.given, measured.generated, measured.given.seed
+    train, heldout = prepared.train.learned, prepared.heldout
+    layout = prepared.train.layout.learned
     apart = distances(measured)
-    found = [apart[key].quantity(key, *words, group=GROUP) for key, words in DISTANCES.items()]
+    numbers = [apart[key].quantity(key, *words, group=GROUP) for key, words in DISTANCES.items()]
     mixed = mixtures(train, layout, n_baseline(len(generated)), seed=seed)
-    rows = {"generated": given.generated.learned}
+    rows = {"generated": prepared.generated.learned}
     rows |= {key: mixed[name] for name, key in COMPARED.items() if name in mixed}
     last = None if heldout is None else heldout.learned
-    found += center_quantities(train, rows, last, group=GROUP, seed=seed)
-    return found + likeness_quantities(
+    numbers += center_quantities(train, rows, last, group=GROUP, seed=seed)
+    return numbers + likeness_quantities(
         train, generated, measured.from_scratch, group=GROUP, seed=seed
     )
 
@@ -80,8 +82,10 @@ def beside_baselines(measured: Measured, baselines: Baselines) -> list[Quantity]
         ("novelty", novelty, median, "the median", novelty.unit),
     )
 
-    def estimated(found: Measurements | None, column: str, statistic: Statistic) -> Estimate:
-        return of_rows(None if found is None else getattr(found, column), rng, statistic)
+    def estimated(measurements: Measurements | None, column: str, statistic: Statistic) -> Estimate:
+        return of_rows(
+            None if measurements is None else getattr(measurements, column), rng, statistic
+        )
 
     numbers = []
     for name, key in {**COMPARED, "noise": "noise"}.items():
