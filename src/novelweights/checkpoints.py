@@ -76,19 +76,25 @@ def load(
     meant = None if layout is None else meant_layout(layout)
     split, role = None if role is None else SPLITS.get(role, role), role or "train"
     if isinstance(checkpoints, OpenedCheckpoints):
-        found = checkpoints.of_split(split)
+        population = checkpoints.of_split(split)
     elif isinstance(checkpoints, str | Path):
         path = Path(checkpoints)
-        found = read_starts(path) if role == "start" else open_checkpoints(path).of_split(split)
+        population = (
+            read_starts(path) if role == "start" else open_checkpoints(path).of_split(split)
+        )
     elif isinstance(checkpoints, Population):
-        found = _of_role(checkpoints, split, role)
+        population = _of_role(checkpoints, split, role)
     elif isinstance(checkpoints, Tensor | np.ndarray):
-        found = _of_matrix(checkpoints, meant, role)
+        population = _of_matrix(checkpoints, meant, role)
     else:
-        found = _of_states(*_named(checkpoints, role), meant, role)
+        population = _of_states(*_named(checkpoints, role), meant, role)
     if meant is not None:
-        found = found.in_order_of(meant)
-    return found if runs is None else replace(found, records=_records(runs, role, len(found)))
+        population = population.in_order_of(meant)
+    return (
+        population
+        if runs is None
+        else replace(population, records=_records(runs, role, len(population)))
+    )
 
 
 def meant_layout(layout: Layout) -> WeightLayout:
@@ -110,10 +116,10 @@ def meant_layout(layout: Layout) -> WeightLayout:
     )
 
 
-def _of_role(given: Population, split: str | None, role: str) -> Population:
+def _of_role(population: Population, split: str | None, role: str) -> Population:
     """The rows of a split, where a population tells splits apart."""
-    rows = rows_of_role(given.records.split, split, role)
-    return given if rows is None or rows.all() else given.select(rows)
+    rows = rows_of_role(population.records.split, split, role)
+    return population if rows is None or rows.all() else population.select(rows)
 
 
 def _records(runs: Sequence[str], role: str, n: int) -> Records:
@@ -154,14 +160,16 @@ def _of_matrix(matrix: Tensor | np.ndarray, layout: WeightLayout | None, role: s
     return Population(weights.float(), layout, records, info)
 
 
-def _named(given: Mapping[str, Any] | Iterable[Any], role: str) -> tuple[list[str], list[Any]]:
+def _named(
+    checkpoints: Mapping[str, Any] | Iterable[Any], role: str
+) -> tuple[list[str], list[Any]]:
     """Names and members of a collection of checkpoints."""
-    if isinstance(given, nn.Module):
+    if isinstance(checkpoints, nn.Module):
         raise InputError(
             f"{role}: expected several checkpoints, got one network; give a sequence", "wrong-type"
         )
-    if isinstance(given, Mapping):
-        names, members = [*map(str, given)], [*given.values()]
+    if isinstance(checkpoints, Mapping):
+        names, members = [*map(str, checkpoints)], [*checkpoints.values()]
         if any(isinstance(member, Tensor | np.ndarray) for member in members):
             raise InputError(
                 f"{role}: expected several checkpoints, got one state dict; give a sequence, or a "
@@ -169,9 +177,11 @@ def _named(given: Mapping[str, Any] | Iterable[Any], role: str) -> tuple[list[st
                 "wrong-type",
             )
         return names, members
-    if not isinstance(given, Iterable):
-        raise InputError(f"{role}: expected {FORMS}, got {type(given).__name__}", "wrong-type")
-    members = list(given)
+    if not isinstance(checkpoints, Iterable):
+        raise InputError(
+            f"{role}: expected {FORMS}, got {type(checkpoints).__name__}", "wrong-type"
+        )
+    members = list(checkpoints)
     return _numbered(len(members), role), members
 
 

@@ -203,9 +203,9 @@ class Opened:
             checkpoints = self.at(Path(checkpoints), role)
         elif isinstance(checkpoints, Tensor | np.ndarray) and layout is None:
             layout = self.columns
-        found = load(checkpoints, role=role, layout=layout, runs=runs)
-        self.columns = self.columns or found.layout
-        return found
+        population = load(checkpoints, role=role, layout=layout, runs=runs)
+        self.columns = self.columns or population.layout
+        return population
 
     def n_heldout(self, train: Checkpoints) -> int:
         """Held-out runs that lie beside the training checkpoints."""
@@ -237,16 +237,16 @@ def target_of(options: Options, say: Say) -> Target | None:
             )
         else:
             return None
-    found = None
+    described = None
     if data is not None:
-        found = read_own_data(Path(data))
+        described = read_own_data(Path(data))
         if shape is not None:
-            found = found.shaped(tuple(example_of(shape).shape[1:]))
-        shape = "x".join(map(str, found.example_shape))
-        say(f"{data}: {found.described}")
+            described = described.shaped(tuple(example_of(shape).shape[1:]))
+        shape = "x".join(map(str, described.example_shape))
+        say(f"{data}: {described.described}")
     if isinstance(network, str):
         module, own = network_and_example(network, shape)
-        return Target(network, module, own if example is None else example, found)
+        return Target(network, module, own if example is None else example, described)
     if example is None:
         own_shape = "x".join(map(str, input_shape_of(network) or ()))
         if not (shape or own_shape):
@@ -256,7 +256,7 @@ def target_of(options: Options, say: Say) -> Target | None:
                 "wrong-option",
             )
         example = example_of(shape or own_shape)
-    return Target(type(network).__name__, network, example, found)
+    return Target(type(network).__name__, network, example, described)
 
 
 def task_of(task: Any, trained: Population, target: Target | None = None) -> Task | None:

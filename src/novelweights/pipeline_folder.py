@@ -19,8 +19,8 @@ RESTORE = "run the evaluation again with --overwrite, or restore the file"
 
 def evaluation_marker(folder: Path) -> Path | None:
     """The file that tells what a folder of `evaluate_method` was asked for; None if it is none."""
-    found = (folder / kind for kind in ("evaluation.json", "demo.json"))
-    return next((path for path in found if path.is_file()), None)
+    markers = (folder / kind for kind in ("evaluation.json", "demo.json"))
+    return next((path for path in markers if path.is_file()), None)
 
 
 def begin(
@@ -100,25 +100,25 @@ def read_stages(path: Path) -> tuple[dict[str, float], int | None]:
     if not path.exists():
         return {}, None
     remedy = "delete it (only the times are lost) and give the same command again"
-    told = entries(path, read_json(path), {"seconds": dict, "cores": int | None}, remedy=remedy)
-    seconds = told["seconds"]
+    stages = entries(path, read_json(path), {"seconds": dict, "cores": int | None}, remedy=remedy)
+    seconds = stages["seconds"]
     kinds = dict.fromkeys(seconds, int | float)
-    return entries(path, seconds, kinds, remedy=remedy), told.get("cores")
+    return entries(path, seconds, kinds, remedy=remedy), stages.get("cores")
 
 
 def entries(
-    path: Path, found: Any, kinds: Mapping[str, type | UnionType], *, remedy: str = RESTORE
+    path: Path, content: Any, kinds: Mapping[str, type | UnionType], *, remedy: str = RESTORE
 ) -> dict[str, Any]:
     """What was read from a file, if it is an object with entries of these types."""
-    if not isinstance(found, dict):
-        came = type(found).__name__
+    if not isinstance(content, dict):
+        came = type(content).__name__
         raise InputError(
             f"{path}: expected an object with names, got a {came}; {remedy}", "damaged"
         )
     wrong = [
         name
         for name, kind in kinds.items()
-        if not isinstance(found.get(name), kind) or isinstance(found.get(name), bool)
+        if not isinstance(content.get(name), kind) or isinstance(content.get(name), bool)
     ]
     if wrong:
         raise InputError(
@@ -126,4 +126,4 @@ def entries(
             f"kind; {remedy}",
             "damaged",
         )
-    return found
+    return content

@@ -59,9 +59,9 @@ class Plugin:
             InputError: It cannot be imported or made, is of another kind or has a fault; the
                 package and the entry point are named.
         """
-        found: Any = self.found()
+        loaded: Any = self.found()
         try:
-            made = found if _is_of(found, kinds) else found()
+            made = loaded if _is_of(loaded, kinds) else loaded()
             why = "" if _is_of(made, kinds) else _unlike(made, kinds)
             why = why or (fault(made) if fault is not None else "")
         except (Exception, SystemExit) as error:  # whatever the package's code raises

@@ -79,10 +79,10 @@ def random_boxes(
     tops = (uniform[2] * (h - heights + 1)).floor()
     lefts = (uniform[3] * (w - widths + 1)).floor()
     first = fits.to(torch.int64).argmax(1, keepdim=True)
-    found = fits.any(1)
+    has_box = fits.any(1)
     middle = _central_box(h, w, ratio)
     top, left, height, width = (
-        torch.where(found, drawn.gather(1, first)[:, 0].to(torch.int64), fallback)
+        torch.where(has_box, drawn.gather(1, first)[:, 0].to(torch.int64), fallback)
         for drawn, fallback in zip((tops, lefts, heights, widths), middle, strict=True)
     )
     return top, left, height, width

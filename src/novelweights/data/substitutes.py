@@ -159,8 +159,8 @@ def random_crops(photos: list[np.ndarray], which: np.ndarray, part: str, draws: 
         rows = np.flatnonzero(which == number)
         places = np.lib.stride_tricks.sliding_window_view(photo, (CROP, CROP), axis=(0, 1))
         columns = allowed_columns(photo.shape[1], part)
-        found = places[top[rows] % len(places), columns[left[rows] % len(columns)]]
-        crops[rows] = found.transpose(0, 2, 3, 1)  # channels were before the window
+        patches = places[top[rows] % len(places), columns[left[rows] % len(columns)]]
+        crops[rows] = patches.transpose(0, 2, 3, 1)  # channels were before the window
     return crops
 
 

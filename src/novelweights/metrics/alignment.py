@@ -222,9 +222,9 @@ def _best_of_starts(
     best, squared = descend(arrangement, x, y, pairs, identities(p, arrangement))
     for _ in range(RESTARTS):
         start = random_symmetries(1, arrangement, rng).at(np.zeros(p, np.int64))
-        found, other = descend(arrangement, x, y, pairs, start)
+        columns, other = descend(arrangement, x, y, pairs, start)
         better = other < squared
-        best.order[better], best.signs[better] = found.order[better], found.signs[better]
+        best.order[better], best.signs[better] = columns.order[better], columns.signs[better]
         squared = np.minimum(squared, other)
     return best, squared
 

@@ -197,7 +197,7 @@ class Arrangement:
     @cached_property
     def _pieces(self) -> dict[str, list[_Piece]]:
         """Each group's rows, piece by piece."""
-        found: dict[str, list[_Piece]] = {group: [] for group in self.sizes}
+        by_group: dict[str, list[_Piece]] = {group: [] for group in self.sizes}
         undone = {p: name for name, flip in self.symmetry.flips.items() for p in flip.parameters}
         slices = self.layout.slices
         for name, shape in self.layout.shapes:
@@ -210,10 +210,10 @@ class Arrangement:
                 )
                 parts = [parts[i] for parts, i in zip(by_axis, picked, strict=True)]
                 for piece in self._arranged(name, places[where], parts, undone.get(name)):
-                    found[piece.group].append(piece)
-        for pieces in found.values():
+                    by_group[piece.group].append(piece)
+        for pieces in by_group.values():
             pieces.sort(key=lambda piece: (piece.sign or "", piece.other is not None))
-        return found
+        return by_group
 
     def _arranged(
         self, name: str, places: Int[Tensor, "..."], parts: list[AxisPart], undone: str | None

@@ -91,8 +91,8 @@ class Layers:
         placed = queries if self.whole is None else self.whole.place(queries)
         for part in self.parts:
             mine = queries[:, part.columns].contiguous()
-            found = find_directions(mine, part.reference, exclude=exclude)
-            distance, cosine, row = found.distance, found.cosine, found.row
+            columns = find_directions(mine, part.reference, exclude=exclude)
+            distance, cosine, row = columns.distance, columns.cosine, columns.row
             if part.alignment is None or part.alignment.is_exact:
                 near = nearest(mine, part.weights, exclude=exclude, alignment=part.alignment)
                 distance = near.distances[:, 0]
@@ -105,7 +105,7 @@ class Layers:
             distances.append(distance)
             cosines.append(cosine)
             rows.append(row)
-        return LayerNearness(*(np.stack(found, axis=1) for found in (distances, cosines, rows)))
+        return LayerNearness(*(np.stack(columns, axis=1) for columns in (distances, cosines, rows)))
 
 
 def modules_of(layout: WeightLayout) -> dict[str, list[str]]:

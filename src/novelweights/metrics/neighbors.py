@@ -91,12 +91,12 @@ def _merged(
     alignment: Alignment | None,
 ) -> Neighbors:
     """The neighbors among many reference checkpoints, block by block: a memory map is streamed."""
-    found = []
+    blocks = []
     for start in range(0, len(reference), REFERENCE_ROWS):
         block = reference[start : start + REFERENCE_ROWS]
         near = nearest(queries, block, k=min(k, len(block)), alignment=alignment)
-        found.append((near.rows + start, near.distances, near.lower[:, None]))
-    rows, distances, lower = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+        blocks.append((near.rows + start, near.distances, near.lower[:, None]))
+    rows, distances, lower = (np.concatenate(parts, axis=1) for parts in zip(*blocks, strict=True))
     order = np.argsort(distances, axis=1, kind="stable")[:, :k]  # blocks in order: ties by row
     return Neighbors(
         np.take_along_axis(rows, order, axis=1),
@@ -113,10 +113,10 @@ def _bracketed(
     alignment: Alignment,
 ) -> Neighbors:
     """The neighbors by the distances that some symmetry achieves, with their lower bounds."""
-    found = brackets(queries, reference, k, exclude, alignment)
-    rows = np.stack([np.argsort(each.achieved, kind="stable")[:k] for each in found])
-    squared = np.stack([each.achieved[mine] for each, mine in zip(found, rows, strict=True)])
-    lower = np.array([each.lower.min() for each in found])
+    bracketed = brackets(queries, reference, k, exclude, alignment)
+    rows = np.stack([np.argsort(each.achieved, kind="stable")[:k] for each in bracketed])
+    squared = np.stack([each.achieved[mine] for each, mine in zip(bracketed, rows, strict=True)])
+    lower = np.array([each.lower.min() for each in bracketed])
     return Neighbors(rows, np.sqrt(squared), np.sqrt(lower))
 
 

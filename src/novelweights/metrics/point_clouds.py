@@ -225,7 +225,7 @@ def one_nn_accuracy(
             "wrong-shape",
         )
     size = min(n, m)
-    told = 0.0
+    right = 0.0
     between = _distances(across, "generated to reference")[:size, :size]
     for within, other, name in (
         (generated, between, "between generated"),
@@ -236,8 +236,8 @@ def one_nn_accuracy(
         own = _distances(own, name)
         np.fill_diagonal(own, np.inf)
         nearest, nearest_other = own.min(axis=1), other.min(axis=1)
-        told += (nearest < nearest_other).sum() + (nearest == nearest_other).sum() / 2
-    return float(told / (2 * size))
+        right += (nearest < nearest_other).sum() + (nearest == nearest_other).sum() / 2
+    return float(right / (2 * size))
 
 
 def _packed(clouds: Float32[np.ndarray, "n p 3"]) -> Packed:

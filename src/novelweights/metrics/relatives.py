@@ -136,15 +136,15 @@ def _sorted_norms(
     weights: Float[Tensor, "n d"], arrangement: Arrangement
 ) -> Float[Tensor, "n norms"]:
     """Norms of parts of neurons, sorted over the neurons of a group; each weight is in one."""
-    found = [weights[:, arrangement.rest].double().norm(dim=1)[:, None]]
+    parts = [weights[:, arrangement.rest].double().norm(dim=1)[:, None]]
     for segment, [places] in arrangement.parts(arrangement.index.numpy()[None]):
         if segment.is_counted:
             # weights to neurons that may be reordered themselves can only be taken together
             n_parts = PARTS if segment.other == NONE else 1
             for part in torch.from_numpy(places).flatten(1).tensor_split(n_parts, dim=1):
                 norms = weights[:, part.flatten()].double().reshape(len(weights), *part.shape)
-                found.append(norms.norm(dim=2).sort(dim=1).values)
-    return torch.cat(found, dim=1)
+                parts.append(norms.norm(dim=2).sort(dim=1).values)
+    return torch.cat(parts, dim=1)
 
 
 def run_spacing(weights: Float[Tensor, "n d"]) -> float:
@@ -241,10 +241,10 @@ def shares_initialization(
         are like those of neurons in random order. None if it cannot be told: no alignment, or too
         few runs or neurons to tell the order of neurons from a chance one.
     """
-    found = None if alignment is None else frame_share(weights, alignment, rng=rng)
-    if found is None:
+    kept = None if alignment is None else frame_share(weights, alignment, rng=rng)
+    if kept is None:
         return None
-    share, beyond_chance = found
+    share, beyond_chance = kept
     if share < ONE_FRAME:
         return False
     return True if beyond_chance else None

@@ -80,8 +80,8 @@ def find_directions(
     Raises:
         ValueError: Fewer than two reference checkpoints remain for a query.
     """
-    found = _of_each(queries, reference, exclude, lambda *one: _place(_direct(*one)))
-    return Directions(*map(np.array, zip(*found, strict=True)))
+    places = _of_each(queries, reference, exclude, lambda *one: _place(_direct(*one)))
+    return Directions(*map(np.array, zip(*places, strict=True)))
 
 
 def find_sources(
@@ -91,8 +91,8 @@ def find_sources(
     exclude: Bool[np.ndarray, "n m"] | None = None,
 ) -> Sources:
     """Direction and mixture of every query over the reference; as `find_directions`."""
-    found = _of_each(queries, reference, exclude, lambda *one: _explain(_direct(*one)))
-    return Sources(*map(np.array, zip(*found, strict=True)))
+    explained = _of_each(queries, reference, exclude, lambda *one: _explain(_direct(*one)))
+    return Sources(*map(np.array, zip(*explained, strict=True)))
 
 
 def shrunk_towards_mean(
@@ -293,54 +293,54 @@ def _direct(aligned: _Aligned, allowed: Int[Tensor, " k"]) -> _Direction:
     return _Direction(aligned, allowed, mu, float(exact.max()), row, norm, cosines, apart)
 
 
-def _place(found: _Direction) -> tuple[float, int, float, float]:
+def _place(direction: _Direction) -> tuple[float, int, float, float]:
     """The fields of `Directions`, for one query."""
-    n_near = min(CANDIDATES, len(found.allowed))
-    near = found.allowed[found.squared_distances.topk(n_near, largest=False).indices]
-    distance = float((found.aligned.rows(near) - found.aligned.query).norm(dim=1).min())
-    return found.cosine, found.row, found.norm, distance
+    n_near = min(CANDIDATES, len(direction.allowed))
+    near = direction.allowed[direction.squared_distances.topk(n_near, largest=False).indices]
+    distance = float((direction.aligned.rows(near) - direction.aligned.query).norm(dim=1).min())
+    return direction.cosine, direction.row, direction.norm, distance
 
 
-def _explain(found: _Direction) -> tuple:
+def _explain(direction: _Direction) -> tuple:
     """The fields of `Sources`, for one query."""
-    query = found.aligned.query
-    vertices = found.allowed[_spanning(found)]
-    gram, inner = _products(found, vertices)
+    query = direction.aligned.query
+    vertices = direction.allowed[_spanning(direction)]
+    gram, inner = _products(direction, vertices)
     w = hull_weights(gram, inner)
     support = torch.from_numpy(np.flatnonzero(w))
-    mixture = torch.from_numpy(w)[support] @ found.aligned.rows(vertices[support])
+    mixture = torch.from_numpy(w)[support] @ direction.aligned.rows(vertices[support])
     distance = float((query - mixture).norm())
-    left = sparse_residuals(gram, inner, found.norm**2, SPARSE_ATOMS)
-    ratio = float(left[-1] / left[0]) if left[0] > 1e-9 * found.norm**2 else 1.0
+    left = sparse_residuals(gram, inner, direction.norm**2, SPARSE_ATOMS)
+    ratio = float(left[-1] / left[0]) if left[0] > 1e-9 * direction.norm**2 else 1.0
     order = np.argsort(-w, kind="stable")[:N_SOURCES]
     rows, weights = np.zeros(N_SOURCES, np.int64), np.zeros(N_SOURCES)
     rows[: len(order)] = vertices.numpy()[order]
     weights[: len(order)] = w[order]
-    return *_place(found), distance, ratio, rows, weights
+    return *_place(direction), distance, ratio, rows, weights
 
 
-def _spanning(found: _Direction) -> Int[Tensor, " v"]:
+def _spanning(direction: _Direction) -> Int[Tensor, " v"]:
     """Which allowed checkpoints span the hull."""
-    near = found.squared_distances.argsort(stable=True)
+    near = direction.squared_distances.argsort(stable=True)
     if len(near) <= HULL_ROWS:
         return near
     near = near[: HULL_ROWS - HULL_ROWS // 4]
-    rest = found.cosines.clone()
+    rest = direction.cosines.clone()
     rest[near] = -torch.inf
     return torch.cat([near, rest.topk(HULL_ROWS // 4).indices])
 
 
 def _products(
-    found: _Direction, vertices: Int[Tensor, " k"]
+    direction: _Direction, vertices: Int[Tensor, " k"]
 ) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, " k"]]:
     """Inner products of the vertices with each other and with the query, all less mu."""
-    fixed, query, mu = found.aligned.reference.fixed, found.aligned.query, found.mu
+    fixed, query, mu = direction.aligned.reference.fixed, direction.aligned.query, direction.mu
     if fixed is not None:
         shift = mu - fixed.center
         along = fixed.around[vertices] @ torch.stack([shift, query - fixed.center], dim=1)
         gram = fixed.gram[vertices][:, vertices] - along[:, :1] - along[:, 0] + shift @ shift
         inner = along[:, 1] - along[:, 0] - shift @ (query - mu)
     else:
-        hull = found.aligned.rows(vertices) - mu
+        hull = direction.aligned.rows(vertices) - mu
         gram, inner = hull @ hull.T, hull @ (query - mu)
     return gram.numpy(), inner.numpy()

@@ -47,8 +47,8 @@ def quantity(
     """
     if draws is not None and not np.isfinite(draws).all():
         draws = None
-    found = Estimate(value if np.isfinite(value) else None, n, draws)
-    return found.quantity(*words, missing=words[-1], unit=unit, units=units)
+    estimate = Estimate(value if np.isfinite(value) else None, n, draws)
+    return estimate.quantity(*words, missing=words[-1], unit=unit, units=units)
 
 
 def in_words(quantity: Quantity, *, scale: float = 1.0, unit: str = "") -> str:

@@ -93,7 +93,7 @@ class FieldVolume:
             Lowest corners of the parts, of half the size, in which the surface may be; none if the
             parts are single cells, which have nothing left to evaluate.
         """
-        half, found = size // 2, [np.zeros((0, 3), np.int64)]
+        half, triangles = size // 2, [np.zeros((0, 3), np.int64)]
         last = np.array(self.shape) - 1
         for start in range(0, len(blocks), BLOCKS_AT_ONCE):
             some = blocks[start : start + BLOCKS_AT_ONCE]
@@ -105,22 +105,22 @@ class FieldVolume:
             self.evaluate(pending)
             if half > 1:
                 values = self.values.flat[lattice].reshape(-1, 3, 3, 3).astype(np.float64)
-                found.append(self._parts(some, values, half))
-        return np.concatenate(found)
+                triangles.append(self._parts(some, values, half))
+        return np.concatenate(triangles)
 
     def _parts(
         self, blocks: Int[np.ndarray, "b 3"], values: Float64[np.ndarray, "b 3 3 3"], half: int
     ) -> Int[np.ndarray, "c 3"]:
         steps = [np.abs(np.diff(values, axis=a)).max(axis=(1, 2, 3)) for a in (1, 2, 3)]
         reach = reachable(np.sqrt(sum(step**2 for step in steps)))
-        last, found = np.array(self.shape) - 1, []
+        last, parts = np.array(self.shape) - 1, []
         for i, j, k in CORNERS:
             part = values[:, i : i + 2, j : j + 2, k : k + 2].reshape(-1, 8)
             bases = blocks + half * np.array([i, j, k])
             exists = (bases < last).all(axis=1)
             self._surround(bases[exists], half)
-            found.append(bases[exists & suspect(part, self.level, reach)])
-        return np.concatenate(found)
+            parts.append(bases[exists & suspect(part, self.level, reach)])
+        return np.concatenate(parts)
 
     def _surround(self, bases: Int[np.ndarray, "b 3"], size: int) -> None:
         """Points of blocks that are not known lie on the side of the lowest corner."""
@@ -247,8 +247,8 @@ class CoarseField:
             ],
             axis=3,
         )
-        found = suspect(corners.reshape(-1, 8), self.level, reach.ravel())
-        return STRIDE * np.stack(np.nonzero(found.reshape(reach.shape)), axis=1)
+        suspects = suspect(corners.reshape(-1, 8), self.level, reach.ravel())
+        return STRIDE * np.stack(np.nonzero(suspects.reshape(reach.shape)), axis=1)
 
     def box(self, low: Triple, high: Triple) -> FieldVolume:
         """A box of the grid with the coarse points known, all others on the side of a corner of

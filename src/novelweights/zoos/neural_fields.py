@@ -87,8 +87,8 @@ class NeuralFields:
             for split, name in COUNTED.items()
             if how.counts[name]
         }
-        found = {COUNTED[split]: len(of) for split, of in shapes.items()}
-        how.counts = {**how.counts, **found}
+        n_shapes = {COUNTED[split]: len(of) for split, of in shapes.items()}
+        how.counts = {**how.counts, **n_shapes}
         runs, identity = how.runs, f"{asdict(self)} {how.seed}"
         how.work = len(runs) * self.recipe.epochs
         with how.working_folder() as work:
@@ -181,7 +181,7 @@ def _overlaps(
     shapes: Mapping[str, Shapes],
 ) -> list[float]:
     """Intersection over union of each field and its shape; 0 where the fit diverged."""
-    found = []
+    overlaps = []
     for weights, run, mesh in zip(fitted.weights, runs, meshes, strict=True):
         low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
         rng = numpy_rng_for(run.seed, "overlap")
@@ -190,13 +190,13 @@ def _overlaps(
         with torch.no_grad():
             claimed = (network.forward(weights[None], torch.from_numpy(points))[0] > 0).numpy()
         either = int((inside | claimed).sum())
-        found.append(int((inside & claimed).sum()) / max(either, 1))
-    return found
+        overlaps.append(int((inside & claimed).sum()) / max(either, 1))
+    return overlaps
 
 
 def _of_files(shapes: Mapping[str, Shapes]) -> dict[str, Any]:
     """Which shapes of files are used and which are not; nothing of procedural ones."""
-    told = {
+    described = {
         split: {
             "n": len(of),
             "n_left_out": len(of.left_out),
@@ -206,7 +206,7 @@ def _of_files(shapes: Mapping[str, Shapes]) -> dict[str, Any]:
         for split, of in shapes.items()
         if of.names
     }
-    return {"repaired_by": repair_method(), **told} if told else {}
+    return {"repaired_by": repair_method(), **described} if described else {}
 
 
 def _write(

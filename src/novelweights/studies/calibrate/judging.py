@@ -48,17 +48,17 @@ def judge_zoo(
     outcomes, false_alarms, shares, populations = [], [], [], []
     for n_heldout in sizes.n_heldout:
         stage = f"{zoo.name}: audits with {n_heldout} held-out runs"
-        found, resampled = [], []
+        repetitions, resampled = [], []
         for i in range(sizes.repetitions):
             tell(stage, i, sizes.repetitions)
-            found.append(repeat(pool, measured, sizes, n_heldout, i, seed))
+            repetitions.append(repeat(pool, measured, sizes, n_heldout, i, seed))
         for b in range(sizes.bootstraps):
             tell(f"{stage}, pools resampled", b, sizes.bootstraps)
             resampled.append(pool_errors(pool, measured, sizes, n_heldout, b, seed))
-        outcomes += _outcomes(found, measured[0].kinds, n_heldout)
-        false_alarms += _false_alarms(found, np.stack(resampled), n_heldout)
-        shares += _shares(found, n_heldout)
-        populations += _populations(found, n_heldout)
+        outcomes += _outcomes(repetitions, measured[0].kinds, n_heldout)
+        false_alarms += _false_alarms(repetitions, np.stack(resampled), n_heldout)
+        shares += _shares(repetitions, n_heldout)
+        populations += _populations(repetitions, n_heldout)
     tell(f"{zoo.name}: done", 1, 1)
     alignment = Alignment.of(zoo.network.layout, zoo.network.symmetry)
     quality = {
@@ -88,11 +88,13 @@ def judge_zoo(
     )
 
 
-def _outcomes(found: Sequence[Repetition], kinds: Iterable[Kind], n_heldout: int) -> list[Outcome]:
+def _outcomes(
+    repetitions: Sequence[Repetition], kinds: Iterable[Kind], n_heldout: int
+) -> list[Outcome]:
     accused = np.isin([*Verdict], CALLED["accused"])
     outcomes = []
     for kind in kinds:
-        counts = np.stack([one.counts[kind.key] for one in found])
+        counts = np.stack([one.counts[kind.key] for one in repetitions])
         m = int(counts[0].sum())
         shares = counts / m  # (repetitions, verdicts)
         seen = shares[:, accused].sum(axis=1)
@@ -112,9 +114,9 @@ def _outcomes(found: Sequence[Repetition], kinds: Iterable[Kind], n_heldout: int
 
 
 def _false_alarms(
-    found: Sequence[Repetition], resampled: np.ndarray, n_heldout: int
+    repetitions: Sequence[Repetition], resampled: np.ndarray, n_heldout: int
 ) -> list[FalseAlarm]:
-    rates = np.stack([one.alarms for one in found])
+    rates = np.stack([one.alarms for one in repetitions])
     rows = []
     for (test, r), *values in zip(
         ALARMS, rates.mean(axis=0), *intervals(rates, resampled), strict=True
@@ -125,10 +127,12 @@ def _false_alarms(
     return rows
 
 
-def _shares(found: Sequence[Repetition], n_heldout: int) -> list[ShareLimits]:
+def _shares(repetitions: Sequence[Repetition], n_heldout: int) -> list[ShareLimits]:
     rows = []
-    for copies, share, test in found[0].limits:
-        seen_each, given = zip(*(one.limits[copies, share, test] for one in found), strict=True)
+    for copies, share, test in repetitions[0].limits:
+        seen_each, given = zip(
+            *(one.limits[copies, share, test] for one in repetitions), strict=True
+        )
         seen = float(np.mean(seen_each))
         rows.append(
             ShareLimits(
@@ -148,12 +152,12 @@ def _shares(found: Sequence[Repetition], n_heldout: int) -> list[ShareLimits]:
     return rows
 
 
-def _populations(found: Sequence[Repetition], n_heldout: int) -> list[PopulationOutcome]:
+def _populations(repetitions: Sequence[Repetition], n_heldout: int) -> list[PopulationOutcome]:
     rows = []
-    for kind in dict.fromkeys(kind for one in found for kind in one.populations):
-        origins = [one.populations[kind] for one in found if kind in one.populations]
+    for kind in dict.fromkeys(kind for one in repetitions for kind in one.populations):
+        origins = [one.populations[kind] for one in repetitions if kind in one.populations]
         verdicts = {str(verdict): origins.count(verdict) for verdict in Verdict}
-        m = int(found[0].counts[kind].sum())
+        m = int(repetitions[0].counts[kind].sum())
         rows.append(PopulationOutcome(kind=kind, n_heldout=n_heldout, m=m, verdicts=verdicts))
     return rows
 

@@ -67,14 +67,14 @@ def _side_by_side(zoos: Sequence[ZooResult]) -> Iterable[Sequence[str]]:
 def _tables(zoo: ZooResult) -> Mapping[str, str]:
     """The tables of one zoo."""
     sizes = list(dict.fromkeys(outcome.n_heldout for outcome in zoo.outcomes))
-    found = {(outcome.kind, outcome.n_heldout): outcome for outcome in zoo.outcomes}
+    by_kind = {(outcome.kind, outcome.n_heldout): outcome for outcome in zoo.outcomes}
     head, outcomes, established = ["kind", "distance", "accuracy"], [], []
     for n in sizes:
         head += [f"found, n = {n}", "right", "novel"]
     for kind in zoo.kinds:
         row = [kind.label, f"{kind.distance:.2f}", f"{kind.quality:.1f}%"]
         for n in sizes:
-            one = found[kind.key, n]
+            one = by_kind[kind.key, n]
             low, high = one.found_range
             inside = "" if low == high == one.found else f" ({percent(low)} to {percent(high)})"
             row.append(percent(one.found) + inside)
@@ -82,7 +82,7 @@ def _tables(zoo: ZooResult) -> Mapping[str, str]:
         outcomes.append(row)
         flags = [percent(kind.others[name]) for name in OTHERS]
         c_t = "none" if kind.data_copying is None else f"{kind.data_copying:.1f}"
-        established.append([kind.label, *flags, c_t, percent(found[kind.key, sizes[0]].found)])
+        established.append([kind.label, *flags, c_t, percent(by_kind[kind.key, sizes[0]].found)])
     alarms = [
         (
             row.test.replace("_", " "),

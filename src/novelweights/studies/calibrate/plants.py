@@ -38,7 +38,7 @@ def plants(pool: Pool, index: int, n: int, *, spacing: float, seed: int) -> list
     own = seed_for(seed, pool.zoo.name, "planted", index)
     planter = Planter(training.weights, network.layout, alignment, spacing, own)
     mixed = planter.mixtures(n)
-    found = [
+    planted = [
         Plant(FRESH, "fresh runs", pool.finished.weights, NOT_ACCUSED),
         planter.copies(n),
         *(planter.copies(n, noise) for noise in NOISES),
@@ -54,22 +54,22 @@ def plants(pool: Pool, index: int, n: int, *, spacing: float, seed: int) -> list
         "early": f"fresh runs stopped after {EARLY:.0%} of their epochs",
     }
     decoys = planter.decoys(n, pool.fresh)
-    return found + [p._replace(label=labels.get(p.key, p.label)) for p in decoys]
+    return planted + [p._replace(label=labels.get(p.key, p.label)) for p in decoys]
 
 
 def _other_epochs(pool: Pool, index: int, n: int, seed: int) -> list[Plant]:
     """Training runs as they were before their end."""
-    found = []
+    planted = []
     for share, weights in pool.earlier[index].items():
         rows = pick_rows(len(weights), n, rng=rng_for(seed, "epoch", str(share)))
         label = f"training runs at {share:.0%} of their epochs"
-        found.append(Plant(f"epoch_{100 * share:.0f}", label, weights[rows], COPY))
-    return found
+        planted.append(Plant(f"epoch_{100 * share:.0f}", label, weights[rows], COPY))
+    return planted
 
 
 def _noised(mixed: list[Plant], layout: WeightLayout, spacing: float, seed: int) -> list[Plant]:
     """Averages of aligned runs, with noise on what is learned."""
-    found = []
+    planted = []
     for plant in mixed:
         if not plant.key.endswith("_aligned"):
             continue
@@ -77,5 +77,5 @@ def _noised(mixed: list[Plant], layout: WeightLayout, spacing: float, seed: int)
         noised = add_noise(plant.weights, std, rng=rng_for(seed, "noised", plant.key))
         noised = torch.where(layout.is_learned, noised, plant.weights)
         label = f"{plant.label} + noise of {MIXTURE_NOISE:g}"
-        found.append(Plant(f"{plant.key}_noise", label, noised.to(torch.float32), NOT_NOVEL))
-    return found
+        planted.append(Plant(f"{plant.key}_noise", label, noised.to(torch.float32), NOT_NOVEL))
+    return planted

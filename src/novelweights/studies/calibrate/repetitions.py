@@ -127,14 +127,14 @@ def audit_rows(
     quality: Measure,
 ) -> Audited:
     """Rank and judge rows of every kind among some of the held-out runs."""
-    found = measured.planted.select(np.concatenate(list(drawn.values())))
+    scored = measured.planted.select(np.concatenate(list(drawn.values())))
     null = measured.null.select(heldout)
-    p_values = null.p_values(found)
-    verdicts = judge_checkpoints(found, p_values, null.runs, measured.training.names, quality)
+    p_values = null.p_values(scored)
+    verdicts = judge_checkpoints(scored, p_values, null.runs, measured.training.names, quality)
     ends = np.cumsum([len(rows) for rows in drawn.values()]).tolist()
     places = map(slice, [0, *ends], ends)
     origins = np.array([verdict.origin for verdict in verdicts])
-    return Audited(null, found, p_values, origins, dict(zip(drawn, places, strict=True)))
+    return Audited(null, scored, p_values, origins, dict(zip(drawn, places, strict=True)))
 
 
 def alarms(audited: Audited) -> Float[np.ndarray, " rates"]:
@@ -144,7 +144,7 @@ def alarms(audited: Audited) -> Float[np.ndarray, " rates"]:
 
 def _limits(audited: Audited) -> dict[tuple[str, float, str], tuple[float, Share]]:
     """Limits of the copied share for mixtures of fresh runs and copies."""
-    found = {}
+    by_key = {}
     for test in SHARE_TESTS:
         fresh = audited.beyond(test, FRESH)
         m = len(fresh)
@@ -155,8 +155,8 @@ def _limits(audited: Audited) -> dict[tuple[str, float, str], tuple[float, Share
                     continue
                 count = int(seen[:n_copies].sum() + fresh[n_copies:].sum())
                 limits = _share_beyond(count, m, audited.n_heldout)
-                found[copies, n_copies / m, test] = float(seen.mean()), limits
-    return found
+                by_key[copies, n_copies / m, test] = float(seen.mean()), limits
+    return by_key
 
 
 @cache

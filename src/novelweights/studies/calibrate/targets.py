@@ -169,12 +169,12 @@ def _limits(
     zoos: Sequence[ZooResult], text: str, target: float, of: Callable[[ShareLimits], float]
 ) -> Target:
     """Coverage per zoo, test and number of held-out runs, over all mixtures with copies."""
-    found: dict[tuple[str, str, int], list[float]] = {}
+    limits: dict[tuple[str, str, int], list[float]] = {}
     for zoo in zoos:
         for row in zoo.shares:
-            found.setdefault((zoo.name, row.test, row.n_heldout), []).append(of(row))
-    means = {key: float(np.mean(values)) for key, values in found.items()}
-    single = min(min(values) for values in found.values())
+            limits.setdefault((zoo.name, row.test, row.n_heldout), []).append(of(row))
+    means = {key: float(np.mean(values)) for key, values in limits.items()}
+    single = min(min(values) for values in limits.values())
     most = max(row.share for zoo in zoos for row in zoo.shares)
     return Target(
         text=f"{text} (copied shares of 0 to {100 * most:.3g}%, mean over them)",

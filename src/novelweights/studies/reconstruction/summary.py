@@ -188,7 +188,7 @@ def quantities_of(
     kind: Kind, split: str, pairs: pd.DataFrame, *, rng: np.random.Generator
 ) -> list[Quantity]:
     """Every number of some pairs; intervals where there are two pairs or more."""
-    n, suffix, found = len(pairs), f"_{HELDOUT}" * (split == HELDOUT), []
+    n, suffix, numbers = len(pairs), f"_{HELDOUT}" * (split == HELDOUT), []
     for name, (label, definition, columns, unit, statistic) in NUMBERS[kind].items():
         values, value, draws = np.asarray(columns(pairs)), np.nan, None
         if n:
@@ -196,8 +196,8 @@ def quantities_of(
         if n > 1:
             draws = resampled(lambda rows: statistic(values[..., rows]), np.arange(n), rng=rng)  # noqa: B023
         words = (f"{name}{suffix}", label, definition)
-        found.append(quantity(words, value, draws, unit=unit, n=n, units=n))
-    return found
+        numbers.append(quantity(words, value, draws, unit=unit, n=n, units=n))
+    return numbers
 
 
 def summarize(
@@ -238,12 +238,12 @@ def _answer(similarity: Quantity, between: Quantity, criteria: Criteria) -> Answ
     return Answer.SAME if is_same_for_all else Answer.INVARIANT
 
 
-def _effect(found: Quantity, criteria: Criteria) -> Effect:
-    if found.lower is None or found.upper is None or found.n < criteria.min_runs:
+def _effect(quantity: Quantity, criteria: Criteria) -> Effect:
+    if quantity.lower is None or quantity.upper is None or quantity.n < criteria.min_runs:
         return Effect.OPEN
-    if found.upper < 0:
+    if quantity.upper < 0:
         return Effect.LOWERS
-    return Effect.RAISES if found.lower > 0 else Effect.OPEN
+    return Effect.RAISES if quantity.lower > 0 else Effect.OPEN
 
 
 BEGINNINGS = {

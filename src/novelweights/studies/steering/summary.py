@@ -199,10 +199,10 @@ def _numbers_of_starts(
 
     def numbers(rows: Int[np.ndarray, " draws"]) -> list[float]:
         some = achieved[rows]
-        found = {name: float(values[rows].mean()) for name, values in of_starts.items()}
-        found["spearman"] = _spearman(np.tile(prompts, len(rows)), some.ravel())
-        found["miss"] = float(np.median(np.abs(some - prompts)))
-        return [found[name] for name in NUMBERS]
+        means = {name: float(values[rows].mean()) for name, values in of_starts.items()}
+        means["spearman"] = _spearman(np.tile(prompts, len(rows)), some.ravel())
+        means["miss"] = float(np.median(np.abs(some - prompts)))
+        return [means[name] for name in NUMBERS]
 
     return numbers
 
