@@ -240,6 +240,16 @@ FILES_BESIDE: dict[str, Make] = {
 }
 """Indices of shards, and tables of runs."""
 FOLDERS: dict[str, Make] = {
+    "a population without its shard": population(
+        lambda folder: (folder / "weights-00001-of-00001.safetensors").unlink(), "weights-00001"
+    ),
+    "a population that was edited": population(
+        overwritten("records.csv", b"row,run,step,split\n"), "records.csv"
+    ),
+    "a population cut short": population(
+        overwritten("weights-00001-of-00001.safetensors", b"\x38"), "weights-00001"
+    ),
+    "a population of another version": population(says(schema_version=99), "c"),
     "a population that leads elsewhere": population(
         says(shards=shard("../../etc/passwd")), "passwd"
     ),
@@ -250,6 +260,8 @@ FOLDERS: dict[str, Make] = {
     "a population whose shards are a text": population(says(shards="abc"), "c"),
     "a population without checksums": population(says(sha256=3), "c"),
     "a population whose symmetry is none": population(says(symmetry=[[1]]), "c"),
+    "a population described by a list": population(overwritten("population.json", b"[1]"), "c"),
+    "a population described by no JSON": population(overwritten("population.json", b"{")),
     "a population described deeply": population(overwritten("population.json", b"[" * 100_000)),
     "a population with a damaged rest": population(
         overwritten("shared.safetensors", b"x"), "shared.safetensors"
@@ -264,8 +276,12 @@ FOLDERS: dict[str, Make] = {
     "an environment cut short": zoo(cut, "data.mdb"),
     "an environment that is none": zoo(overwritten("data.mdb", b"x" * 9000), "data.mdb"),
     "runs that are no JSON": zoo(overwritten("runs.json", b"{")),
+    "runs nested deeply": zoo(overwritten("runs.json", b"[" * 100_000)),
+    "runs without checkpoints": zoo(overwritten("runs.json", b'{"checkpoints": {}}')),
+    "runs with other keys": zoo(overwritten("runs.json", b'{"checkpoints": {"a\\n": {}}}')),
     "a zoo without its runs": zoo(lambda folder: (folder / "runs.json").rename(folder / "x"), "c"),
     "a dataset of another content": alone(saved("dataset.pt", DATASET), "dataset.pt"),
+    "an accuracy that cannot be": alone(saved("0001_acc101.0000_seed0001_x.pth"), "acc101"),
     "a pipe among P-diff's": alone(
         lambda folder: (
             saved("0002_acc0.5000_seed0001_x.pth")(folder),
@@ -280,6 +296,13 @@ FOLDERS: dict[str, Make] = {
             (folder / "train_split.lst").write_text(f"{SHAPE}.obj\n"),
         ),
         "_x.pth",
+    ),
+    "a split list of other bytes": alone(
+        lambda folder: (
+            saved(f"occ_{SHAPE}.pth")(folder),
+            (folder / "train_split.lst").write_bytes(b"\xff\xfe"),
+        ),
+        "train_split.lst",
     ),
     "NaN": lambda root: imported(root, float("nan")),
     "infinite weights": lambda root: imported(root, float("inf")),

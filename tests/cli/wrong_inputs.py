@@ -209,6 +209,14 @@ FILES: dict[str, Make] = {
     "a parameter more": of_torch(lambda: state() | {"extra": torch.ones(2)}),
     "integers alone": of_torch(lambda: {"w": torch.ones(3, 4, dtype=torch.int32)}),
     "complex weights": of_torch(lambda: state() | {"w": torch.ones(3, 4, dtype=torch.complex64)}),
+    "a quantized tensor": of_torch(
+        lambda: state() | {"w": torch.quantize_per_tensor(torch.ones(3, 4), 0.1, 0, torch.qint8)}
+    ),
+    "a sparse tensor": of_torch(lambda: state() | {"w": torch.eye(3, 4).to_sparse()}),
+    "a tensor without values": of_torch(lambda: {"w": torch.ones(3, 4, device="meta")}),
+    "a nested tensor": of_torch(lambda: {"w": torch.nested.nested_tensor([torch.ones(2)])}),
+    "a storage": of_torch(lambda: {"w": torch.ones(2).untyped_storage()}),
+    "a whole network": of_torch(lambda: torch.nn.Linear(4, 3)),
     "a list of numbers": of_torch(lambda: [1, 2, 3]),
     "a dict of texts": of_torch(lambda: {"w": "text"}),
     "an empty dict": of_torch(dict),

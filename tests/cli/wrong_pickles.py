@@ -67,6 +67,9 @@ HOSTILE: dict[str, Callable[[Path], bytes]] = {
         + short("cpu")
         + b"K\x01tQ."
     ),
+    "memory without content": lambda _: (
+        b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\0\x5e\xd0\xb2\0\x85R."
+    ),
     "the same value doubled": lambda _: b"\x80\x02]q\0" + b"h\0h\0\x86q\0" * 60 + b".",
     "many marks": lambda _: b"\x80\x02" + b"(" * 2_000 + b".",
     "a long text that is not there": lambda _: b"\x80\x04\x8d" + (1 << 60).to_bytes(8, "little"),
