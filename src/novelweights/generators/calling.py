@@ -48,18 +48,18 @@ def reconstructed(
 ) -> dict[str, Population | None]:
     """Training and held-out checkpoints through a lossy codec, and what the noise baseline starts
     from; nothing where the audit takes the checkpoints themselves."""
-    found: dict[str, Population | None] = {}
+    by_split: dict[str, Population | None] = {}
     if not isinstance(fitted, HasReference):
-        return found
+        return by_split
     reference = fitted.as_reference(train)
     if reference is not train:
-        found["reconstructions"] = reference
-        found["heldout_reconstructions"] = (
+        by_split["reconstructions"] = reference
+        by_split["heldout_reconstructions"] = (
             fitted.as_reference(heldout) if heldout is not None else None
         )
     if isinstance(fitted, DrawsFromSome):
-        found["noise_from"] = fitted.as_reference(fitted.parents(train))
-    return found
+        by_split["noise_from"] = fitted.as_reference(fitted.parents(train))
+    return by_split
 
 
 def provenance(

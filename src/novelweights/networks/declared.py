@@ -59,17 +59,17 @@ def fitted_to(table: NeuronSymmetry, layout: WeightLayout, source: str) -> Neuro
             "network whose checkpoints these are",
             "wrong-symmetry",
         )
-    found = table.only(names)
+    fitted = table.only(names)
     try:
-        CanonicalForm.of(layout, found)
-        found.sizes(layout)
+        CanonicalForm.of(layout, fitted)
+        fitted.sizes(layout)
     except ValueError as error:
         raise InputError(
             f"{source}: the table does not fit the checkpoints: {error}; give that of the network "
             "whose checkpoints these are",
             "wrong-symmetry",
         ) from error
-    return found
+    return fitted
 
 
 def network_at(place: str) -> nn.Module:
@@ -83,7 +83,7 @@ def network_at(place: str) -> nn.Module:
     """
     if ":" not in place:
         return network_named(place)[0]
-    made = made_at(place, "network", lambda found: isinstance(found, nn.Module))
+    made = made_at(place, "network", lambda network: isinstance(network, nn.Module))
     if not isinstance(made, nn.Module):
         raise InputError(
             f"{place}: expected a torch.nn.Module, got {type(made).__name__}; name a network",

@@ -204,13 +204,13 @@ class DeepMLP:
     ) -> Float[Tensor, "n examples classes"]:
         """Logits of every checkpoint on shared examples, or on its own (n, examples, inputs)."""
         state = self.layout.unflatten(weights)
-        found = x.expand(len(weights), *x.shape[-2:])
+        values = x.expand(len(weights), *x.shape[-2:])
         for i in range(len(self.hidden) + 1):
             weight, bias = state[f"layers.{i}.weight"], state[f"layers.{i}.bias"]
-            found = torch.baddbmm(bias[:, None], found, weight.transpose(1, 2))
+            values = torch.baddbmm(bias[:, None], values, weight.transpose(1, 2))
             if i < len(self.hidden):
-                found = IN_PLACE[self.activation](found)
-        return found
+                values = IN_PLACE[self.activation](values)
+        return values
 
     def module(self) -> nn.Module:
         """The same network as an ordinary `torch.nn.Module`, with the layout's parameter names."""

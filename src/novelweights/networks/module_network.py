@@ -236,11 +236,11 @@ def logits_of(output: Any) -> Tensor:
     Raises:
         TypeError: It returns something else.
     """
-    found = output.get("logits") if isinstance(output, Mapping) else output
-    found = getattr(found, "logits", found)
-    if not isinstance(found, Tensor):
+    logits = output.get("logits") if isinstance(output, Mapping) else output
+    logits = getattr(logits, "logits", logits)
+    if not isinstance(logits, Tensor):
         raise TypeError(f"expected a tensor of logits, got {type(output).__name__}")
-    return found
+    return logits
 
 
 def _fill(held: nn.Module, layout: WeightLayout, shared: Mapping[str, Tensor]) -> None:
@@ -248,10 +248,10 @@ def _fill(held: nn.Module, layout: WeightLayout, shared: Mapping[str, Tensor]) -
     own, kind = _named_state(held), type(held).__name__
     learned = {name for name, _ in held.named_parameters(remove_duplicate=False)}
     shapes = dict(layout.shapes)
-    given = {**{name: tuple(value.shape) for name, value in shared.items()}, **shapes}
-    needed = {name: shape for name, shape in given.items() if name in shapes or name in own}
+    expected = {**{name: tuple(value.shape) for name, value in shared.items()}, **shapes}
+    needed = {name: shape for name, shape in expected.items() if name in shapes or name in own}
     require_same_parameters(needed, {n: tuple(v.shape) for n, v in own.items()}, f"{kind}: ")
-    present = {id(own[name]) for name in given if name in own}
+    present = {id(own[name]) for name in expected if name in own}
     missing = [
         name
         for name, value in own.items()
@@ -336,12 +336,12 @@ def _halves(
 def _same(run: Callable[[], Tensor], expected: Tensor) -> bool:
     """Whether something runs and gives the expected logits."""
     try:
-        found = run()
+        outputs = run()
     except Exception:  # whatever torch, or the user's code under it, raises
         return False
     limit = TOLERANCE * expected.abs().max().clamp(min=1e-6).item()
-    return found.shape == expected.shape and torch.allclose(
-        found.cpu(), expected.cpu(), rtol=0, atol=limit, equal_nan=True
+    return outputs.shape == expected.shape and torch.allclose(
+        outputs.cpu(), expected.cpu(), rtol=0, atol=limit, equal_nan=True
     )
 
 

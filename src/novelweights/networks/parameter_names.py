@@ -54,33 +54,33 @@ def _difference(names: Collection[str], own: Collection[str]) -> tuple[str, str]
     """What to leave off names, and what to put before them, so that a network has them all."""
     if all(name in own for name in names):
         return "", ""
-    found = [
+    prefixes = [
         (before, added)
         for before in _wrappers_of(names)
         for added in _wrappers_of(own)
         if (before == "") != (added == "")
         and all(added + name.removeprefix(before) in own for name in names)
     ]
-    if len(found) > 1:
-        either = " or ".join(f"{before or added!r}" for before, added in found)
+    if len(prefixes) > 1:
+        either = " or ".join(f"{before or added!r}" for before, added in prefixes)
         raise InputError(
             f"expected names of parameters that fit the network in one way, {either} could be left "
             "off; save the checkpoints with the names of the network",
             "other-network",
         )
-    return found[0] if found else ("", "")
+    return prefixes[0] if prefixes else ("", "")
 
 
 def _wrappers_of(names: Iterable[str]) -> list[str]:
     """Beginnings, made of names of wrappers, that all names have; the empty one first."""
-    names, found = list(names), [""]
+    names, wrappers = list(names), [""]
     for _ in range(DEEPEST):
-        longer = [found[-1] + word for word in WRAPPERS]
+        longer = [wrappers[-1] + word for word in WRAPPERS]
         common = [word for word in longer if names and all(n.startswith(word) for n in names)]
         if not common:
             break
-        found += common  # one at most: names begin in one way
-    return found
+        wrappers += common  # one at most: names begin in one way
+    return wrappers
 
 
 def require_same_parameters(

@@ -51,8 +51,8 @@ class PartOfNetwork:
         for name, shape in shapes.items():
             value = self.shared.get(name)
             if name not in self.generated and (value is None or tuple(value.shape) != shape):
-                found = "missing" if value is None else "x".join(map(str, value.shape))
-                faults.append(f"{name} is {found}, expected {'x'.join(map(str, shape))}")
+                got = "missing" if value is None else "x".join(map(str, value.shape))
+                faults.append(f"{name} is {got}, expected {'x'.join(map(str, shape))}")
         if faults:
             raise InputError(
                 f"the shared state does not fit {self.network.name}: {first_few(faults, '; ')}; "
@@ -219,5 +219,5 @@ def activations_of(
 ) -> tuple[Tensor, ...]:
     """What the first half of a network gives of all examples, block by block."""
     with evaluating():
-        found = [before(some.to(device)) for some in blocks]
-    return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+        activations = [before(some.to(device)) for some in blocks]
+    return tuple(torch.cat(parts) for parts in zip(*activations, strict=True))

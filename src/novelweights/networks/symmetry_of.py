@@ -97,7 +97,7 @@ def symmetry_of(
     variances = follow.notes.variances
     if table.sizes(layout):
         prove(copied, inputs, layout, table, positive=variances)
-    found = continuous_symmetries(
+    continuous = continuous_symmetries(
         copied,
         inputs,
         layout,
@@ -106,4 +106,4 @@ def symmetry_of(
         positive=variances,
         logits=logits,
     )
-    return replace(table, continuous=found)
+    return replace(table, continuous=continuous)

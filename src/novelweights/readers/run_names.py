@@ -50,21 +50,21 @@ def records_by_name(names: Sequence[str], *, split: str = "unknown") -> tuple[Re
     Raises:
         InputError: Some names of a run have its step and others do not.
     """
-    found = [_counted(name) for name in names]
-    if not any(counters for _, counters in found):
-        found = _numbered(names)
-    if not found:
+    numbered = [_counted(name) for name in names]
+    if not any(counters for _, counters in numbered):
+        numbered = _numbered(names)
+    if not numbered:
         return Records.of(list(names), split=split), _independent_note(names)
     counted: dict[str, list[tuple[int, ...]]] = defaultdict(list)
-    for run, counters in found:
+    for run, counters in numbered:
         if counters:
             counted[run].append(counters)
-    found = [
+    numbered = [
         (run, counters) if counters else _ended(name, counted)
-        for name, (run, counters) in zip(names, found, strict=True)
+        for name, (run, counters) in zip(names, numbered, strict=True)
     ]
-    runs = [run or "run" for run, _ in found]
-    steps = _steps(runs, [counters for _, counters in found])
+    runs = [run or "run" for run, _ in numbered]
+    steps = _steps(runs, [counters for _, counters in numbered])
     example = f"{names[0]}: run {runs[0]}, step {steps[0]}"
     return (
         Records.of(runs, split=split, step=steps),

@@ -90,11 +90,11 @@ def _checksums(described: Any) -> dict[str, str]:
     if not isinstance(described, dict):
         return {}
     sums, shards = described.get("sha256"), described.get("shards")
-    found = dict(sums) if isinstance(sums, dict) else {}
+    checksums = dict(sums) if isinstance(sums, dict) else {}
     for shard in shards if isinstance(shards, list) else []:
         if isinstance(shard, dict) and {"file", "sha256"} <= shard.keys():
-            found[Path(str(shard["file"])).name] = shard["sha256"]
-    return {str(name): str(digest) for name, digest in found.items()}
+            checksums[Path(str(shard["file"])).name] = shard["sha256"]
+    return {str(name): str(digest) for name, digest in checksums.items()}
 
 
 def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
@@ -120,9 +120,9 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
         for kind in {str(value.dtype).removeprefix("torch.") for value in state.values()}:
             dtypes[kind] = (*dtypes.get(kind, ()), name)
     others = tuple(sorted(p.name for p in path.iterdir() if p.suffix in NOT_READ))
-    found = Examined(None, (), unsafe, damaged, dtypes=dtypes, passed_over=others)
+    examined = Examined(None, (), unsafe, damaged, dtypes=dtypes, passed_over=others)
     if not rows:
-        return found
+        return examined
     usual, _ = Counter(key for key, _ in rows.values()).most_common(1)[0]
     kept = [name for name, (key, _) in rows.items() if key == usual]
     foreign = {
@@ -143,13 +143,13 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
     )
     broken = tuple(name for name in foreign if not rows[name][1].isfinite().all())
     return replace(
-        found, population=population, names=tuple(kept), foreign=foreign, broken_foreign=broken
+        examined, population=population, names=tuple(kept), foreign=foreign, broken_foreign=broken
     )
 
 
 def _difference(usual: WeightLayout, other: WeightLayout) -> str:
     """The first difference between two architectures."""
-    name, expected, found = first_difference(usual, other)
+    name, expected, got = first_difference(usual, other)
     if expected == "missing":
         return f"{name} is not in the others"
-    return f"{name} is {found}" + (f", in the others {expected}" if found != "missing" else "")
+    return f"{name} is {got}" + (f", in the others {expected}" if got != "missing" else "")

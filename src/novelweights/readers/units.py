@@ -104,8 +104,8 @@ def checkpoint_files(folder: Path) -> list[Path]:
 
 def _units_of(folder: Path, root: Path | None = None) -> Iterator[Unit]:
     """The checkpoints that lie directly in a folder."""
-    found = {path.name: path for path in checkpoint_files(folder)}
-    found |= {p.name: p for p in listed(folder) if p.name.endswith(INDEX) and _is_file(p)}
+    files = {path.name: path for path in checkpoint_files(folder)}
+    files |= {p.name: p for p in listed(folder) if p.name.endswith(INDEX) and _is_file(p)}
     own_name = "" if root is None else folder.relative_to(root).as_posix()
 
     def unit(path: Path, name: str = "") -> Unit:
@@ -114,16 +114,16 @@ def _units_of(folder: Path, root: Path | None = None) -> Iterator[Unit]:
             return Unit(name, tuple(path.parent / shard for shard in _shards_of(path)), path)
         return Unit(name, (path,))
 
-    is_other = {name for name in found if name not in WHOLE_MODELS and not SHARD.fullmatch(name)}
+    is_other = {name for name in files if name not in WHOLE_MODELS and not SHARD.fullmatch(name)}
     if (own_name and not is_other) or (folder / MODEL_CONFIG).is_file():
         for name in WHOLE_MODELS:
-            if name in found:
-                yield unit(found[name], own_name)
+            if name in files:
+                yield unit(files[name], own_name)
                 return
-    sharded = [unit(path) for name, path in found.items() if name.endswith(INDEX)]
+    sharded = [unit(path) for name, path in files.items() if name.endswith(INDEX)]
     taken = {file.name for one in sharded for file in one.files}
     yield from sharded
-    for name, path in found.items():
+    for name, path in files.items():
         if name not in taken and not name.endswith(INDEX):
             yield unit(path)
 

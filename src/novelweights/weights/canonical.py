@@ -93,14 +93,14 @@ class CanonicalForm:
 
     def describe(self) -> str:
         """What is removed, in words."""
-        given = self.given.continuous
-        found = {
-            "scales of neurons": given.scales,
-            "lengths of normalized filters": given.normalizations,
-            "shifts of all outputs": given.shifts,
-            "coordinates inside attention heads": given.products,
+        continuous = self.given.continuous
+        counts = {
+            "scales of neurons": continuous.scales,
+            "lengths of normalized filters": continuous.normalizations,
+            "shifts of all outputs": continuous.shifts,
+            "coordinates inside attention heads": continuous.products,
         }
-        *first, last = (words for words, entries in found.items() if entries)
+        *first, last = (words for words, entries in counts.items() if entries)
         return f"{', '.join(first)} and {last}" if first else last
 
     def apply(self, weights: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
@@ -238,7 +238,7 @@ def _scales_after(
                     if axis != factor.axis:
                         places.setdefault((factor.parameter, axis), []).append((key, at))
                         at += 1
-    found = {}
+    scales = {}
     for name, scale in continuous.scales.items():
         members = []
         for parameter, axis, power in scale.members:
@@ -249,8 +249,8 @@ def _scales_after(
                     members.append(Scaled(there, its_axis, power))
         # else one side went where a product's two sides met, which is not there any more
         if {member.power for member in members} == {1, -1}:
-            found[name] = Rescaling(scale.group, tuple(members))
-    return found
+            scales[name] = Rescaling(scale.group, tuple(members))
+    return scales
 
 
 def _balance(

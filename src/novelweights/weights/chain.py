@@ -82,8 +82,8 @@ def symmetry_of_layout(layout: WeightLayout) -> NeuronSymmetry | str:
 
 def known_symmetry(layout: WeightLayout) -> NeuronSymmetry | None:
     """The table of `symmetry_of_layout`; None where there is none."""
-    found = symmetry_of_layout(layout)
-    return None if isinstance(found, str) else found
+    symmetry = symmetry_of_layout(layout)
+    return None if isinstance(symmetry, str) else symmetry
 
 
 def _layers(layout: WeightLayout) -> list[_Layer]:

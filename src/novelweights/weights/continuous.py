@@ -160,7 +160,7 @@ class Continuous:
         axes: dict[str, int] = {}
         taken: set[tuple[str, int]] = set()
         filters = {name for entry in self.normalizations.values() for name in entry.filters}
-        found = []
+        overlapping_pairs = []
         for name, product in self.products.items():
             mine = [
                 (parameter, entry)
@@ -170,11 +170,11 @@ class Continuous:
             is_free = len(set(mine)) == len(mine) and not taken & set(mine)
             is_free &= all(axes.get(f.parameter, f.axis) == f.axis for f in product.factors)
             if not is_free or filters & {factor.parameter for factor in product.factors}:
-                found.append(name)
+                overlapping_pairs.append(name)
                 continue
             taken |= set(mine)
             axes |= {factor.parameter: factor.axis for factor in product.factors}
-        return found
+        return overlapping_pairs
 
     def half_covered(self, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
         """Parameters of which products hold some entries only, so that they cannot replace it."""

@@ -37,7 +37,7 @@ def random_rescaling(
         extreme: Scales are one of the two; matrices inside heads are as large.
     """
     state = {name: value.clone() for name, value in layout.unflatten(weights).items()}
-    given, sizes = symmetry.continuous, symmetry.sizes(layout)
+    continuous, sizes = symmetry.continuous, symmetry.sizes(layout)
     shapes, n = dict(layout.shapes), len(weights)
 
     def draw(
@@ -47,19 +47,19 @@ def random_rescaling(
         uniform = uniform.sign() if extreme else uniform
         return (math.log(largest) * uniform).exp().to(weights)
 
-    for scale in given.scales.values():
+    for scale in continuous.scales.values():
         factor = draw(sizes[scale.group], extreme=extreme)
         for parameter, axis, power in scale.members:
             parts = symmetry.places_of(scale.group, parameter, axis, shapes[parameter])
             scale_neurons(state[parameter], axis, parts, factor**power)
-    for entry in given.normalizations.values():
+    for entry in continuous.normalizations.values():
         _lengthen(state, entry, draw(shapes[entry.filters[0]][0], extreme=extreme))
-    for parameter, axis in given.shifts:
+    for parameter, axis in continuous.shifts:
         value = state[parameter]
         shape = [1 if i == axis + 1 else size for i, size in enumerate(value.shape)]
         noise = torch.randn(shape, generator=rng).to(weights)
         state[parameter] = value + SHIFT * value.square().mean().sqrt() * noise
-    for product in given.products.values():
+    for product in continuous.products.values():
         if product.left:
             size = draw(product.heads, 1, extreme=True) if extreme else 1.0
             stretch = size * draw(product.heads, product.block, largest=STRETCH)

@@ -100,12 +100,12 @@ class NeuronSymmetry:
         self, group: str, name: str, axis: int, shape: tuple[int, ...]
     ) -> list[tuple[int, AxisPart]]:
         """First entry of each part of an axis that counts the neurons of a group, and the part."""
-        found, start = [], 0
+        places, start = [], 0
         for part in self.parts_of(name, shape)[axis]:
             if part.group == group:
-                found.append((start, part))
+                places.append((start, part))
             start += part.entries
-        return found
+        return places
 
     def sizes(self, layout: WeightLayout) -> dict[str, int]:
         """Number of neurons in each group.
@@ -151,8 +151,8 @@ class NeuronSymmetry:
 
     def _check_continuous(self, shapes: Mapping[str, tuple[int, ...]], sizes: dict) -> None:
         """Refuse scales, shifts, normalizations and products that do not fit the parameters."""
-        given = self.continuous
-        for name, scale in given.scales.items():
+        continuous = self.continuous
+        for name, scale in continuous.scales.items():
             if {member.power for member in scale.members} != {1, -1}:
                 raise ValueError(
                     f"scale {name}: expected places where neurons are written (power 1) and places "
@@ -166,10 +166,10 @@ class NeuronSymmetry:
                         f"scale {name}: axis {axis} of {parameter} with power {power}; expected an "
                         f"axis that counts the neurons of {scale.group}, with power 1 or -1"
                     )
-        for parameter, axis in given.shifts:
+        for parameter, axis in continuous.shifts:
             if not 0 <= axis < len(shapes.get(parameter, ())):
                 raise ValueError(f"shift of {parameter}: expected a parameter with axis {axis}")
-        for name, entry in given.normalizations.items():
+        for name, entry in continuous.normalizations.items():
             named = (*entry.filters, *(part for part in entry.parts if part is not None))
             channels = {shapes.get(parameter, (0,))[0] for parameter in named}
             if not entry.filters or len(channels) > 1:
@@ -177,12 +177,12 @@ class NeuronSymmetry:
                     f"normalization {name}: {', '.join(named)}; expected parameters whose first "
                     "axes count the same channels"
                 )
-        if overlapping := given.overlapping():
+        if overlapping := continuous.overlapping():
             raise ValueError(
                 f"product {', '.join(overlapping)}: expected entries of no other product, and no "
                 "filters before a normalization"
             )
-        for name, product in given.products.items():
+        for name, product in continuous.products.items():
             length = product.entries
             if min(product.heads, product.block) < 1 or bool(product.left) != bool(product.right):
                 raise ValueError(f"product {name}: expected two sides, or entries without effect")
@@ -360,16 +360,16 @@ def hidden_and_output(layout: WeightLayout) -> tuple[str, str, str, str] | None:
     vectors = [(name, shape) for name, shape in layout.shapes if len(shape) == 1]
     if len(matrices) != 2 or len(vectors) != 2 or len(layout.shapes) != 4:
         return None
-    found = []
+    modules = []
     for first, second in ((0, 1), (1, 0)):
         (w1, a), (w2, c) = matrices[first], matrices[second]
         for (b1, b), (b2, d) in (vectors, vectors[::-1]):
             fits = b[0] == a[0] and c[1] == a[0] and d[0] == c[0]
             if fits and _same_module(w1, b1) and _same_module(w2, b2):
-                found.append((w1, b1, w2, b2))
-    if len(found) == 2:  # square layers: as many inputs, neurons and classes; trust the order
-        found = [names for names in found if names[0] == matrices[0][0]]
-    return found[0] if len(found) == 1 else None
+                modules.append((w1, b1, w2, b2))
+    if len(modules) == 2:  # square layers: as many inputs, neurons and classes; trust the order
+        modules = [names for names in modules if names[0] == matrices[0][0]]
+    return modules[0] if len(modules) == 1 else None
 
 
 def _same_module(weight: str, bias: str) -> bool:

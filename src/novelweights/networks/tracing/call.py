@@ -85,10 +85,10 @@ class Call:
         Raises:
             Unknown: It is something else.
         """
-        given = self.argument(position, name)
-        if given is not None and not isinstance(given, Tensor):
+        value = self.argument(position, name)
+        if value is not None and not isinstance(value, Tensor):
             raise Unknown
-        return given
+        return value
 
     def integer(self, position: int, name: str, default: int | None = None) -> int:
         """An argument that is a whole number.
@@ -96,10 +96,10 @@ class Call:
         Raises:
             Unknown: It is something else.
         """
-        given = self.argument(position, name, default)
-        if isinstance(given, bool) or not isinstance(given, int):
+        value = self.argument(position, name, default)
+        if isinstance(value, bool) or not isinstance(value, int):
             raise Unknown
-        return given
+        return value
 
     def integers(self, position: int, name: str) -> tuple[int, ...]:
         """Whole numbers given one by one or as one sequence.
@@ -107,11 +107,11 @@ class Call:
         Raises:
             Unknown: They are something else.
         """
-        given = self.args[position:] or (self.kwargs.get(name),)
-        if len(given) == 1 and isinstance(given[0], Sequence):
-            given = tuple(given[0])
-        whole = tuple(n for n in given if isinstance(n, int) and not isinstance(n, bool))
-        if len(whole) < len(given):
+        values = self.args[position:] or (self.kwargs.get(name),)
+        if len(values) == 1 and isinstance(values[0], Sequence):
+            values = tuple(values[0])
+        whole = tuple(n for n in values if isinstance(n, int) and not isinstance(n, bool))
+        if len(whole) < len(values):
             raise Unknown
         return whole
 
@@ -121,10 +121,10 @@ class Call:
         Raises:
             Unknown: It is something else.
         """
-        given = self.args[0] if self.args else self.kwargs.get("input")
-        if not isinstance(given, Tensor):
+        value = self.args[0] if self.args else self.kwargs.get("input")
+        if not isinstance(value, Tensor):
             raise Unknown
-        return given
+        return value
 
     def axes(self, tensor: Tensor) -> Axes:
         """What the axes of a tensor count."""
@@ -176,16 +176,16 @@ def axis_at(number: int, n_axes: int) -> int:
 
 def _together(operands: Sequence[tuple[Axes, Sequence]]) -> dict[object, list[Axis]]:
     """By label, the axes that have it: made to agree, without those of one entry that broadcast."""
-    found: dict[object, list[Axis]] = {}
+    by_place: dict[object, list[Axis]] = {}
     for axes, labels in operands:
         for axis, label in zip(axes, labels, strict=True):
-            found.setdefault(label, []).append(axis)
-    for label, axes in found.items():
+            by_place.setdefault(label, []).append(axis)
+    for label, axes in by_place.items():
         wide = [axis for axis in axes if size(axis) != 1] or axes[:1]
         for axis in wide[1:]:
             equate(wide[0], axis)
-        found[label] = wide
-    return found
+        by_place[label] = wide
+    return by_place
 
 
 def contract(operands: Sequence[tuple[Axes, Sequence]], kept: Sequence) -> Axes:
@@ -198,11 +198,11 @@ def contract(operands: Sequence[tuple[Axes, Sequence]], kept: Sequence) -> Axes:
         operands: Axes of each, and a label for each axis.
         kept: The labels of the result.
     """
-    found = _together(operands)
-    for label, axes in found.items():
+    joined = _together(operands)
+    for label, axes in joined.items():
         if len(axes) % 2 != (label in kept):
             forbid_flips(axes[0])
-    return tuple(found[label][0] for label in kept)
+    return tuple(joined[label][0] for label in kept)
 
 
 def from_the_end(axes: Axes) -> tuple[Axes, range]:
@@ -212,11 +212,11 @@ def from_the_end(axes: Axes) -> tuple[Axes, range]:
 
 def added(operands: Sequence[Axes]) -> Axes:
     """The axes of a sum with broadcasting; a number has none. What an operand lacks cannot flip."""
-    found = _together([from_the_end(axes) for axes in operands])
-    for axes in found.values():
+    joined = _together([from_the_end(axes) for axes in operands])
+    for axes in joined.values():
         if len(axes) < len(operands):
             forbid_flips(axes[0])
-    return tuple(found[label][0] for label in range(-max(map(len, operands)), 0))
+    return tuple(joined[label][0] for label in range(-max(map(len, operands)), 0))
 
 
 def multiplied(operands: Sequence[Axes]) -> Axes:

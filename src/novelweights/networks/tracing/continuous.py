@@ -134,19 +134,19 @@ def continuous_symmetries(
     products = dict(_products(tried))
     for name in Continuous(normalizations=kept, products=products).overlapping():
         del products[name]
-    found = Continuous(
+    derived = Continuous(
         _kept(tried, dict(_scales(tried)), lambda some: Continuous(scales=some)),
         _shifts(tried) if logits else (),
         kept,
         products,
     )
-    half = set(found.half_covered(dict(layout.shapes)))
+    half = set(derived.half_covered(dict(layout.shapes)))
     whole = {
         name: product
-        for name, product in found.products.items()
+        for name, product in derived.products.items()
         if not half & {factor.parameter for factor in product.factors}
     }
-    return replace(found, products=whole)
+    return replace(derived, products=whole)
 
 
 def prove_continuous(
@@ -166,27 +166,27 @@ def prove_continuous(
     Raises:
         InputError: Outputs change; the moves are named, and the parameters that they move.
     """
-    given, rng = table.continuous, torch.Generator().manual_seed(1)
+    continuous, rng = table.continuous, torch.Generator().manual_seed(1)
     trial = Trial(module, _stirred(example, rng), layout, table)
     tried = _Tried(trial, positive, frozenset(), rng)
-    together = replace(given, shifts=()), Continuous(shifts=given.shifts)
+    together = replace(continuous, shifts=()), Continuous(shifts=continuous.shifts)
     if all(tried.holds(some) for some in together if some):
         return
     alone: list[tuple[str, Continuous, list[str]]] = [
         (f"scale {name}", Continuous(scales={name: scale}), [m.parameter for m in scale.members])
-        for name, scale in given.scales.items()
+        for name, scale in continuous.scales.items()
     ]
     alone += [
         (f"shift of {shift.parameter}", Continuous(shifts=(shift,)), [shift.parameter])
-        for shift in given.shifts
+        for shift in continuous.shifts
     ]
     alone += [
         (f"normalization {name}", Continuous(normalizations={name: entry}), list(entry.filters))
-        for name, entry in given.normalizations.items()
+        for name, entry in continuous.normalizations.items()
     ]
     alone += [
         (f"product {name}", Continuous(products={name: pair}), [f.parameter for f in pair.factors])
-        for name, pair in given.products.items()
+        for name, pair in continuous.products.items()
     ]
     wrong = [
         f"{name} ({', '.join(dict.fromkeys(parameters))})"
@@ -235,10 +235,10 @@ def _scales(tried: _Tried) -> Iterator[tuple[str, Rescaling]]:
             if table.places_of(group, name, axis, shapes[name])
         ]
         try:
-            found = _powers(tried, group, places)
+            exponents = _powers(tried, group, places)
         except RuntimeError:  # it cannot be differentiated
             return
-        for number, powers in enumerate(found, start=1):
+        for number, powers in enumerate(exponents, start=1):
             if not {-1, 1} <= {*powers}:  # one side only: a length that the network normalizes
                 continue
             members = tuple(
@@ -317,7 +317,7 @@ def _shifts(tried: _Tried) -> tuple[Shift, ...]:
     """Parameters to which a number may be added along an axis, that all outputs grow alike."""
     weights, before, allowed = tried.weights()
     outputs = {output.shape[-1] for output in before if output.ndim > 1} - {1}
-    found = []
+    shifts = []
     for name, shape in tried.layout.shapes:
         for axis, size in enumerate(shape if name in tried.parameters else ()):
             shift, parts = Shift(name, axis), tried.trial.symmetry.parts_of(name, shape)[axis]
@@ -327,8 +327,8 @@ def _shifts(tried: _Tried) -> tuple[Shift, ...]:
             moved = random_rescaling(weights[None], tried.layout, table, rng=tried.rng)
             reaches = change(before, tried.trial.outputs(moved[0])) > allowed
             if reaches and tried.holds(Continuous(shifts=(shift,))):
-                found.append(shift)
-    return tuple(found)
+                shifts.append(shift)
+    return tuple(shifts)
 
 
 def _products(tried: _Tried) -> Iterator[tuple[str, Product]]:
@@ -354,15 +354,15 @@ def _products(tried: _Tried) -> Iterator[tuple[str, Product]]:
             biases = {factor.parameter for factor in vectors}
             matrices = [factor for factor in some if len(shapes[factor.parameter]) == 2]
             heads = (group, neurons, block) if block > 1 else (None, 1, neurons)
-            found = [
+            products = [
                 product
                 for left, right in combinations(matrices, 2)
                 for product in [Product(*heads, (left,), (right,))]
                 if tried.holds(Continuous(products={group: product}), biases)
             ]
             for vector in vectors:
-                _attach(tried, found, vector, biases)
-            for product in found:
+                _attach(tried, products, vector, biases)
+            for product in products:
                 if tried.holds(Continuous(products={group: product})):
                     number += 1
                     yield f"{group}.{number}", product

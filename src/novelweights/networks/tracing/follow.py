@@ -111,14 +111,14 @@ class Follow(TorchFunctionMode):
     def _take(self, function: Callable, args: tuple, kwargs: dict, result: object) -> None:
         """One call that has been computed."""
         name = name_of(function)
-        given = [tensor for tensor in tensors_in((args, kwargs)) if tensor in self._values]
+        traced = [tensor for tensor in tensors_in((args, kwargs)) if tensor in self._values]
         if name in LIKE_ANOTHER:
-            given = [tensor for tensor in given if tensor is args[0]]
+            traced = [tensor for tensor in traced if tensor is args[0]]
         results = list(tensors_in(result))
-        if not given or name in CONSTANTS or (name in ABOUT and not results):
+        if not traced or name in CONSTANTS or (name in ABOUT and not results):
             return
         self._refuse(name, has_values=bool(results) or result is None)
-        values = [self._values[tensor] for tensor in given]
+        values = [self._values[tensor] for tensor in traced]
         for value in values:
             value.uses += 1
             if value.name in self._buffers and name not in STATISTICS:

@@ -89,11 +89,11 @@ def _positions(call: Call, weight: Tensor, axes: Axes) -> Axes:
 def _each(call: Call, position: int) -> Sequence[object]:
     """The stride or padding along each spatial axis."""
     name, default = {3: ("stride", 1), 4: ("padding", 0)}[position]
-    given = call.argument(position, name, default)
-    if isinstance(given, (tuple, list)):
-        return given * 3 if len(given) == 1 else given
+    value = call.argument(position, name, default)
+    if isinstance(value, (tuple, list)):
+        return value * 3 if len(value) == 1 else value
     # "same" and "valid": a kernel of one entry needs no padding
-    return (0 if isinstance(given, str) else given,) * 3
+    return (0 if isinstance(value, str) else value,) * 3
 
 
 def _matrix_product(a: Axes, b: Axes) -> Axes:
@@ -209,9 +209,9 @@ def scaled_dot_product_attention(call: Call) -> Axes:
 
 def multi_head_attention(call: Call) -> list[Axes]:
     """What `nn.MultiheadAttention` calls: outputs, and the attention where it is asked for."""
-    given = inspect.signature(call.function).bind(*call.args, **call.kwargs)
-    given.apply_defaults()
-    settings = given.arguments
+    bound = inspect.signature(call.function).bind(*call.args, **call.kwargs)
+    bound.apply_defaults()
+    settings = bound.arguments
     given_inside = settings["static_k"] is not None or settings["static_v"] is not None
     if given_inside or (settings["training"] and settings["dropout_p"]):
         raise Unknown

@@ -83,10 +83,14 @@ def prelu(call: Call) -> Axes:
 
 def total(call: Call) -> Axes:
     """A sum or difference."""
-    given = [*call.args, *(call.kwargs[name] for name in ("other",) if name in call.kwargs)]
+    operands = [*call.args, *(call.kwargs[name] for name in ("other",) if name in call.kwargs)]
     # a number that is not 0 is an operand without axes
     return added(
-        [call.axes(x) if isinstance(x, Tensor) else () for x in given if isinstance(x, Tensor) or x]
+        [
+            call.axes(x) if isinstance(x, Tensor) else ()
+            for x in operands
+            if isinstance(x, Tensor) or x
+        ]
     )
 
 

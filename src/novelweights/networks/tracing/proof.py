@@ -91,13 +91,13 @@ class Trial:
             for output in outputs
             if output.requires_grad
         )
-        found = {name: torch.zeros_like(value) for name, value in state_of(self.module).items()}
+        gradients = {name: torch.zeros_like(value) for name, value in state_of(self.module).items()}
         if isinstance(whole, Tensor):
             slopes = torch.autograd.grad(whole, list(trained.values()), allow_unused=True)
             for name, slope in zip(trained, slopes, strict=True):
                 if slope is not None:
-                    found[name] = slope
-        return torch.cat([found[name].flatten() for name, _ in self.layout.shapes]).detach()
+                    gradients[name] = slope
+        return torch.cat([gradients[name].flatten() for name, _ in self.layout.shapes]).detach()
 
     def _put(self, weights: Float[Tensor, " d"]) -> None:
         values = self.layout.unflatten(weights)

@@ -44,11 +44,11 @@ def reduced(call: Call) -> Axes | list[Axes]:
     if call.name in ("max", "min") and isinstance(call.argument(1, "other"), Tensor):
         return of_several(call)
     axes = call.axes(x)
-    given = call.argument(2 if call.name.endswith("norm") else 1, "dim", call.kwargs.get("axis"))
-    if given is None or isinstance(given, bool):
+    dims = call.argument(2 if call.name.endswith("norm") else 1, "dim", call.kwargs.get("axis"))
+    if dims is None or isinstance(dims, bool):
         gone = set(range(len(axes)))
     else:
-        numbers = given if isinstance(given, Sequence) else [given]
+        numbers = dims if isinstance(dims, Sequence) else [dims]
         gone = {axis_at(n, len(axes)) for n in numbers if isinstance(n, int)}
         gone = gone or set(range(len(axes)))
     forbid_flips(*(axes if call.name not in LINEAR else [axes[at] for at in gone]))
@@ -129,11 +129,11 @@ def by_channel(call: Call) -> Axes:
 def over_last_axes(call: Call) -> Axes:
     """Layer and root-mean-square normalization: of all that the last axes count."""
     axes = call.axes(call.first())
-    given = (
+    parameters = (
         call.tensor(2, "weight"),
         call.tensor(3, "bias") if call.name == "layer_norm" else None,
     )
-    for tensor in given:
+    for tensor in parameters:
         if tensor is not None:
             for one, other in zip(axes[-tensor.ndim :], call.axes(tensor), strict=True):
                 equate(one, other)

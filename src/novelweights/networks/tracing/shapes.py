@@ -33,7 +33,7 @@ def reshaped(call: Call) -> Axes:
     waiting = [axis for axis in call.axes(call.first()) if size(axis) != 1]
     if 0 in wanted:
         raise Unknown
-    found: list[Axis] = []
+    axes: list[Axis] = []
     while wanted:
         # the fewest axes before and after that hold as many entries
         before, after = [waiting.pop(0)], [wanted.pop(0)]
@@ -42,8 +42,8 @@ def reshaped(call: Call) -> Axes:
                 before.append(waiting.pop(0))
             else:
                 after.append(wanted.pop(0))
-        found += unflattened(nested(*before), after)
-    return tuple(Fixed(1) if n == 1 else found.pop(0) for n in result.shape)
+        axes += unflattened(nested(*before), after)
+    return tuple(Fixed(1) if n == 1 else axes.pop(0) for n in result.shape)
 
 
 def reordered(call: Call) -> Axes:
@@ -78,10 +78,10 @@ def stacked(call: Call) -> Axes:
 
 
 def _sequence(call: Call) -> list[Tensor]:
-    given = call.argument(0, "tensors")
-    if not isinstance(given, (list, tuple)) or not given:
+    tensors = call.argument(0, "tensors")
+    if not isinstance(tensors, (list, tuple)) or not tensors:
         raise Unknown
-    return list(given)
+    return list(tensors)
 
 
 def cut(call: Call) -> list[Axes]:
@@ -192,20 +192,20 @@ def item(call: Call) -> Axes:
     taken = sum(part is not None and part is not Ellipsis for part in index)
     if Ellipsis not in [part for part in index if not isinstance(part, Tensor)]:
         index = (*index, Ellipsis)
-    found: list[Axis] = []
+    result: list[Axis] = []
     lists: list[tuple[int, Tensor]] = []
     for part in index:
         if part is None:
-            found.append(Fixed(1))
+            result.append(Fixed(1))
         elif part is Ellipsis:
             through = len(axes) - taken
-            found += axes[:through]
+            result += axes[:through]
             del axes[:through]
         elif isinstance(part, slice):
             if list(tensors_in(part)):
                 raise Unknown
             axis = axes.pop(0)
-            found.append(_picked(call, axis, *part.indices(size(axis))))
+            result.append(_picked(call, axis, *part.indices(size(axis))))
         elif isinstance(part, int) and not isinstance(part, bool):
             fix(axes.pop(0))
         else:
@@ -213,14 +213,14 @@ def item(call: Call) -> Axes:
             if numbers.dtype == torch_bool:
                 raise Unknown
             fix(axes.pop(0), *call.axes(numbers))
-            lists.append((len(found), numbers))
+            lists.append((len(result), numbers))
         taken -= part is not None and part is not Ellipsis
     if lists:
         if len({at for at, _ in lists}) > 1 or any(isinstance(part, int) for part in index):
             raise Unknown
         shape = broadcast_shapes(*(numbers.shape for _, numbers in lists))
-        found[lists[0][0] : lists[0][0]] = map(Fixed, shape)
-    return tuple(found)
+        result[lists[0][0] : lists[0][0]] = map(Fixed, shape)
+    return tuple(result)
 
 
 def selected(call: Call) -> Axes:

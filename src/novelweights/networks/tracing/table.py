@@ -148,12 +148,16 @@ def normalizations_of(
     Named as their flips are, where they have one.
     """
     flips = {flip.parameters: name for name, flip in table.flips.items()}
-    found: dict[str, Normalization] = {}
+    normalizations: dict[str, Normalization] = {}
     for value, *given, epsilon in notes.normalized:
         named = _of_one_use(weights, value, [part for part in given if part is not None])
         if named:
             scale, shift, mean, variance = (None if part is None else part.name for part in given)
             flip = (*value.made_by, *(name for name in (scale, mean) if name is not None))
-            name = flips.get(flip) or _free(_layer(mean or named[-1]), [*flips.values(), *found])
-            found[name] = Normalization(tuple(value.made_by), scale, shift, mean, variance, epsilon)
-    return found
+            name = flips.get(flip) or _free(
+                _layer(mean or named[-1]), [*flips.values(), *normalizations]
+            )
+            normalizations[name] = Normalization(
+                tuple(value.made_by), scale, shift, mean, variance, epsilon
+            )
+    return normalizations

@@ -41,7 +41,7 @@ def read_npz(path: Path, *, max_bytes: int) -> dict[str, np.ndarray]:
     Raises:
         InputError: Damaged, no numbers, or it announces more than `max_bytes`.
     """
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     with _sound(), zipfile.ZipFile(path) as archive:
         announced = sum(entry.file_size for entry in archive.infolist())
         if announced > max_bytes:
@@ -52,13 +52,13 @@ def read_npz(path: Path, *, max_bytes: int) -> dict[str, np.ndarray]:
             )
         for entry in archive.infolist():
             name = entry.filename.removesuffix(".npy")
-            if name in found:
+            if name in arrays:
                 raise InputError(f"{name} is in it twice; save it again", "damaged")
             with naming(name), archive.open(entry) as file:
                 dtype, shape, order = _header(file, entry.file_size)
                 content = file.read(math.prod(shape) * dtype.itemsize)
-                found[name] = np.frombuffer(content, dtype).reshape(shape, order=order)
-    return found
+                arrays[name] = np.frombuffer(content, dtype).reshape(shape, order=order)
+    return arrays
 
 
 @contextmanager

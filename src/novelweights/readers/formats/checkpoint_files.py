@@ -70,16 +70,16 @@ class CheckpointFiles:
 
     def state(self, path: Path) -> dict[str, Tensor]:
         """The floating-point tensors in one file by name, buffers among them."""
-        found = _state_dict(self.content(path))
-        if any(value.is_complex() for value in found.values()):
+        state = _state_dict(self.content(path))
+        if any(value.is_complex() for value in state.values()):
             raise InputError(
                 "expected real weights, got complex ones; save real and imaginary parts as "
                 "parameters of their own",
                 "wrong-type",
             )
-        floats = {name: value for name, value in found.items() if value.is_floating_point()}
+        floats = {name: value for name, value in state.items() if value.is_floating_point()}
         if not floats:
-            kinds = sorted({str(value.dtype).removeprefix("torch.") for value in found.values()})
+            kinds = sorted({str(value.dtype).removeprefix("torch.") for value in state.values()})
             raise InputError(
                 f"expected floating-point weights, got only {', '.join(kinds)}; save the weights "
                 "as float32",
@@ -107,17 +107,17 @@ class CheckpointFiles:
 
 def _state_dict(content: Any) -> dict[str, Tensor]:
     """The names and tensors in what a file holds."""
-    found = content
+    state = content
     for _ in range(2):  # {"model": {"state_dict": ...}}
-        if isinstance(found, Mapping):
-            inner = (found[key] for key in WRAPPERS if isinstance(found.get(key), Mapping))
-            found = next(inner, found)
-    if not isinstance(found, Mapping):
-        got = type(found).__name__
-    elif odd := [key for key, value in found.items() if not _is_numbers(value)]:
+        if isinstance(state, Mapping):
+            inner = (state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping))
+            state = next(inner, state)
+    if not isinstance(state, Mapping):
+        got = type(state).__name__
+    elif odd := [key for key, value in state.items() if not _is_numbers(value)]:
         got = f"a dict in which {str(odd[0])[:60]!r} is no tensor"
-    elif found:
-        return {str(key): _tensor(value) for key, value in found.items()}
+    elif state:
+        return {str(key): _tensor(value) for key, value in state.items()}
     else:
         got = "an empty dict"
     raise InputError(

@@ -63,18 +63,18 @@ class GPtZoo:
         Raises:
             InputError: A folder, its `runs.json` or its first checkpoint cannot be read.
         """
-        found = [entry for folder in _environments(path) for entry in listed_checkpoints(folder)]
-        names = unique_names(path, found)
-        with LmdbFile(found[0].folder) as database:
-            layout, note = _layout(database, found[0], reading)
-        records, notes, runs_note = records_of(found)
+        listed = [entry for folder in _environments(path) for entry in listed_checkpoints(folder)]
+        names = unique_names(path, listed)
+        with LmdbFile(listed[0].folder) as database:
+            layout, note = _layout(database, listed[0], reading)
+        records, notes, runs_note = records_of(listed)
 
         def fill(row: int, weights: Float[Tensor, " d"]) -> None:
-            with LmdbFile(found[row].folder) as database:
-                value = database.get(found[row].key) or b""
+            with LmdbFile(listed[row].folder) as database:
+                value = database.get(listed[row].key) or b""
             if len(value) != 4 * layout.size:
                 raise InputError(
-                    f"expected {4 * layout.size:,} bytes in {found[row].folder}, as the first "
+                    f"expected {4 * layout.size:,} bytes in {listed[row].folder}, as the first "
                     f"checkpoint has, got {len(value):,}; give checkpoints of one architecture",
                     "other-network" if value else "not-found",
                 )
@@ -122,8 +122,8 @@ def _layout(database: LmdbFile, first: Listed, reading: Reading) -> tuple[Weight
             "damaged",
         )
     size = len(value) // 4
-    if given := reading.layout_of(size):
-        return given
+    if layout := reading.layout_of(size):
+        return layout
     sizes = _sizes(database, first, size) or (MNIST_SIZES if size == sum(MNIST_SIZES) else (size,))
     hidden = sizes[1] if len(sizes) == 4 else 0
     if sizes == (PIXELS * hidden, hidden, CLASSES * hidden, CLASSES):

@@ -114,13 +114,13 @@ def _number(value: Any, what: str) -> float:
         return math.nan
 
 
-def unique_names(path: Path, found: list[Listed]) -> tuple[str, ...]:
+def unique_names(path: Path, listed: list[Listed]) -> tuple[str, ...]:
     """The names of all checkpoints.
 
     Raises:
         InputError: Two folders list the same.
     """
-    names = tuple(entry.name for entry in found)
+    names = tuple(entry.name for entry in listed)
     twice, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise InputError(
@@ -131,33 +131,33 @@ def unique_names(path: Path, found: list[Listed]) -> tuple[str, ...]:
     return names
 
 
-def records_of(found: list[Listed]) -> tuple[Records, tuple[str, ...], str]:
+def records_of(listed: list[Listed]) -> tuple[Records, tuple[str, ...], str]:
     """Runs, splits, steps and scores; what was chosen for them; how steps are known."""
-    runs = list(dict.fromkeys((entry.folder, entry.run) for entry in found))
+    runs = list(dict.fromkeys((entry.folder, entry.run) for entry in listed))
     note = f"{len(runs):,} runs, "
     if len(runs) > TEST_RUNS:
         test = set(runs[-TEST_RUNS:])
-        split = ["heldout" if (entry.folder, entry.run) in test else "train" for entry in found]
+        split = ["heldout" if (entry.folder, entry.run) in test else "train" for entry in listed]
         note += f"the last {TEST_RUNS} by name are held out (G.pt's test split)"
     else:
-        split = ["unknown"] * len(found)
+        split = ["unknown"] * len(listed)
         note += f"of unknown split (G.pt's test split is the last {TEST_RUNS} of more)"
-    per_epoch = max(entry.iteration for entry in found)
-    scores, score_notes = _scores(found)
+    per_epoch = max(entry.iteration for entry in listed)
+    scores, score_notes = _scores(listed)
     records = Records(
-        run=np.array([entry.run for entry in found], dtype=object),
+        run=np.array([entry.run for entry in listed], dtype=object),
         split=np.array(split, dtype=object),
-        step=np.array([e.epoch * per_epoch + e.iteration for e in found], dtype=np.int64),
+        step=np.array([e.epoch * per_epoch + e.iteration for e in listed], dtype=np.int64),
         scores=scores,
     )
     steps_note = f"steps by the keys, {per_epoch:,} an epoch, the most in a key"
     return records, (note, *score_notes), steps_note
 
 
-def _scores(found: list[Listed]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def _scores(listed: list[Listed]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Loss and accuracy on the test set; G.pt writes errors in percent."""
-    loss = np.array([entry.test_loss for entry in found])
-    error = np.array([entry.test_error for entry in found])
+    loss = np.array([entry.test_loss for entry in listed])
+    error = np.array([entry.test_error for entry in listed])
     scores = {} if np.isnan(loss).all() else {"test_loss": loss}
     known = error[~np.isnan(error)]
     if not len(known):

@@ -130,11 +130,11 @@ def _sets(content: Any) -> list[DataSet]:
     return sets
 
 
-def _set(name: str, found: Any) -> DataSet:
-    attributes = found.state if isinstance(found, Stub) else None
+def _set(name: str, content: Any) -> DataSet:
+    attributes = content.state if isinstance(content, Stub) else None
     if not isinstance(attributes, dict):
         raise InputError(
-            f"expected a {CLASS} as {name}, got {kind_of(found)}; give the dataset.pt of a zoo",
+            f"expected a {CLASS} as {name}, got {kind_of(content)}; give the dataset.pt of a zoo",
             "wrong-type",
         )
     data = attributes.get("data_in")
@@ -158,8 +158,8 @@ def _layout(first: DataSet, reading: Reading) -> tuple[WeightLayout, str]:
         raise InputError(
             f"expected a vector or a state dict, got {kind_of(row)}; {ANOTHER_WAY}", "wrong-type"
         )
-    if given := reading.layout_of(len(row)):
-        return given
+    if known := reading.layout_of(len(row)):
+        return known
     base = first.attributes.get("checkpoint_base")
     if isinstance(base, dict):
         with naming("checkpoint_base"):

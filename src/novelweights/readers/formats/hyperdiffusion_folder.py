@@ -149,18 +149,18 @@ def _shape(entry: Path, known: Collection[str]) -> str:
 def _places(path: Path, pattern: str) -> list[Path]:
     """Files of a name in the folder, else in the one above it."""
     for folder in (path, path.absolute().parent):
-        if found := sorted(p for p in folder.glob(pattern) if p.is_file()):
-            return found
+        if files := sorted(p for p in folder.glob(pattern) if p.is_file()):
+            return files
     return []
 
 
 def _lists(path: Path) -> tuple[dict[str, str], set[str], list[str]]:
     """Our split of each shape on a list, the problematic shapes, and the split lists there are."""
     split: dict[str, str] = {}
-    found = []
+    lists = []
     for part, ours in LISTS.items():
         for file in _places(path, f"{part}_split.lst"):
-            found.append(file.name)
+            lists.append(file.name)
             names = _names(file)
             twice = [name for name in names if split.get(name, ours) != ours]
             if twice:
@@ -170,7 +170,7 @@ def _lists(path: Path) -> tuple[dict[str, str], set[str], list[str]]:
                     "wrong-records",
                 )
             split |= dict.fromkeys(names, ours)
-    return split, {name for file in _places(path, PROBLEMATIC) for name in _names(file)}, found
+    return split, {name for file in _places(path, PROBLEMATIC) for name in _names(file)}, lists
 
 
 def _names(file: Path) -> list[str]:

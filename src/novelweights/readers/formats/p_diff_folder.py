@@ -49,11 +49,11 @@ class PDiffFolder:
                 be read.
         """
         files = {p.name: p for p in listed(path) if p.suffix == ".pth"}
-        trained = [found for name in files if (found := TRAINED.fullmatch(name))]
+        trained = [match for name in files if (match := TRAINED.fullmatch(name))]
         if trained:
-            trained.sort(key=lambda found: (found[3], int(found[1])))
-            names = [found.string for found in trained]
-            best = max(trained, key=lambda found: float(found[2])).string
+            trained.sort(key=lambda match: (match[3], int(match[1])))
+            names = [match.string for match in trained]
+            best = max(trained, key=lambda match: float(match[2])).string
             with naming(path / best):
                 records, note, runs_note = _trained(trained)
         else:
@@ -80,18 +80,18 @@ class PDiffFolder:
         return replace(source, info=replace(source.info, recipe=recipe), notes=tuple(notes))
 
 
-def _trained(found: list[re.Match[str]]) -> tuple[Records, str, str]:
+def _trained(matches: list[re.Match[str]]) -> tuple[Records, str, str]:
     """Records of training checkpoints by their file names, and what was taken from them."""
-    percents, unit = as_percent([float(match[2]) for match in found])
-    runs = [match[3] for match in found]
+    percents, unit = as_percent([float(match[2]) for match in matches])
+    runs = [match[3] for match in matches]
     records = Records.of(
         runs,
         split="train",
-        step=[int(match[1]) for match in found],
+        step=[int(match[1]) for match in matches],
         scores={"test_accuracy": percents.tolist()},
     )
     return (
         records,
-        f"{len(found):,} training checkpoints of {count(len(set(runs)), 'run')} of P-diff",
+        f"{len(matches):,} training checkpoints of {count(len(set(runs)), 'run')} of P-diff",
         f"runs, steps and accuracies ({unit}) by the file names",
     )

@@ -140,8 +140,8 @@ def learned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def chain_symmetry(state: Mapping[str, Tensor]) -> NeuronSymmetry | None:
     """The permutations of a state dict whose names and shapes are those of a plain chain."""
-    found = known_symmetry(layout_of_state(state))
-    return None if found is None else found.only(learned(state))
+    symmetry = known_symmetry(layout_of_state(state))
+    return None if symmetry is None else symmetry.only(learned(state))
 
 
 def _require_same_buffers(first: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:

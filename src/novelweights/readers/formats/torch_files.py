@@ -132,7 +132,7 @@ def _entries(path: Path, content: bytearray) -> Places:
     last = content.rfind(END)
     if last + 22 + int.from_bytes(content[last + 20 : last + 22], "little") != len(content):
         raise ValueError("an archive that does not end where it says")
-    found: dict[str, tuple[int, int]] = {}
+    entries: dict[str, tuple[int, int]] = {}
     for entry in listed:
         name, is_encrypted = entry.filename, entry.flag_bits & 1
         if entry.compress_type or is_encrypted:
@@ -142,7 +142,7 @@ def _entries(path: Path, content: bytearray) -> Places:
                 "torch.save",
                 "unsuited",
             )
-        if name in found:
+        if name in entries:
             raise InputError(
                 f"expected one entry of a name in the archive, {shown(name)} is there twice: "
                 "refused; save it again with torch.save",
@@ -155,13 +155,13 @@ def _entries(path: Path, content: bytearray) -> Places:
         coding = "utf-8" if entry.flag_bits & 0x800 else "cp437"
         if signature != START or content[at : at + n_name].decode(coding) != entry.orig_filename:
             raise ValueError(f"{shown(name)} is not where the directory says")
-        found[name] = (at + n_name + n_extra, entry.file_size)
+        entries[name] = (at + n_name + n_extra, entry.file_size)
     last = 0
-    for place, size in sorted(found.values()):
+    for place, size in sorted(entries.values()):
         if place < last or place + size > end:
             raise ValueError("entries that overlap or reach beyond the file")
         last = place + size
-    return found
+    return entries
 
 
 def _folder(entries: Places) -> str:
