@@ -203,9 +203,9 @@ def _of_states(
     weights, faults = torch.empty(len(states), kept.size), []
     listed = dict(kept.shapes)
     for row, state in enumerate(states):
-        wanted = learned(state) if layout is None else {k: state[k] for k in listed if k in state}
+        chosen = learned(state) if layout is None else {k: state[k] for k in listed if k in state}
         try:
-            weights[row] = kept.flatten(wanted)
+            weights[row] = kept.flatten(chosen)
         except InputError as error:
             faults.append(f"{names[row]}: {error}")
     if faults:

@@ -337,7 +337,7 @@ def test_empty_populations_are_named(small, role):
     assert_refused(small, "too-few", role, 1, **{role: small.fresh.select([])})
 
 
-def test_one_or_two_training_checkpoints_are_no_yardstick(small):
+def test_one_or_two_training_checkpoints_are_no_reference(small):
     one, two = (small.training.select(slice(0, n)) for n in (1, 2))
     assert_refused(small, "too-few", "1 checkpoint", 3, train=one)
     assert_refused(small, "too-few", "2 checkpoints", 3, train=two)

@@ -148,6 +148,7 @@ def test_a_build_that_was_killed_goes_on_and_ends_with_the_same_bytes(
         assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("zoo", "asked", "n_appended"),
     [

@@ -74,6 +74,7 @@ def test_fields_describe_their_shapes_and_begin_from_the_first(tmp_path):
     assert info["settings"]["left_out"] == {}
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("killed_at", [0, 1, 3])
 def test_a_build_that_was_stopped_goes_on_and_ends_with_the_same_bytes(
     tmp_path, monkeypatch, killed_at

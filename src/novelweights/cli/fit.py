@@ -49,14 +49,14 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
     settings_class = type(scales[first])
     texts = field_texts(settings_class)
 
-    def shared(flag: str, kind: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    def shared(flag: str, kind: Any, **default: Any) -> inspect.Parameter:
         only = inspect.Parameter.KEYWORD_ONLY
-        return inspect.Parameter(flag, only, default=default, annotation=kind)
+        return inspect.Parameter(flag, only, annotation=kind, **default)
 
     def option(flag: str, kind: Any, default: Any, text: str) -> inspect.Parameter:
         name = flag.replace("_", "-")
         both = f"--{name}/--no-{name}" if kind == bool | None else f"--{name}"
-        return shared(flag, kind, typer.Option(default, both, help=text))
+        return shared(flag, kind, default=typer.Option(default, both, help=text))
 
     parameters = [
         option("population", Path, ..., "Population folder (or folder of state dicts)."),
@@ -70,9 +70,9 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
             "has any]",
         ),
         option("scale", str, first, f"Start from these settings: {', '.join(scales)}."),
-        shared("seed", Seed, 0),
-        shared("resume", Resume, False),
-        shared("overwrite", Overwrite, False),
+        shared("seed", Seed, default=0),
+        shared("resume", Resume, default=False),
+        shared("overwrite", Overwrite, default=False),
     ]
     named = {
         field.name: type(getattr(scales[first], field.name)) for field in fields(settings_class)

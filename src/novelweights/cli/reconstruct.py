@@ -13,7 +13,9 @@ from novelweights.errors import InputError
 
 if TYPE_CHECKING:
     from novelweights.generators.generator import GivesBack
+    from novelweights.tasks.task import Task
     from novelweights.weights.population import Population
+    from novelweights.weights.symmetry import NeuronSymmetry
 
 PARTS = {"train": "reconstructions", "heldout": "heldout_reconstructions", "parents": "noise_from"}
 """Population folders of `--write`, and what `audit` takes each for."""
@@ -60,7 +62,7 @@ def reconstruct(
     from novelweights.files import new_folder, require_new
     from novelweights.generators.calling import reconstructed
     from novelweights.generators.generator import GivesBack
-    from novelweights.generators.store import load_fitted, model_digest, training_digest
+    from novelweights.generators.store import load_fitted, model_digest
     from novelweights.readers import open_checkpoints
     from novelweights.seeding import numpy_rng_for, rng_for
     from novelweights.studies.reconstruction.measure import reconstruct as run_reconstruct
@@ -69,8 +71,6 @@ def reconstruct(
     from novelweights.studies.reconstruction.pairs import table_of
     from novelweights.studies.reconstruction.summary import summarize
     from novelweights.studies.study import write_study
-    from novelweights.tasks import make_task
-    from novelweights.weights.population import weights_digest
 
     fitted, method = load_fitted(model)
     if isinstance(fitted, GivesBack):
@@ -82,36 +82,20 @@ def reconstruct(
         return
     require_new(output, kind="reconstruction.json", overwrite=overwrite)
     if write is not None:
-        if output.absolute() in (write.absolute(), *write.absolute().parents):
-            raise InputError(
-                f"--write {write}: expected a folder outside of {output}", "wrong-option"
-            )
-        for part in PARTS:
-            require_new(write / part, kind="population.json", overwrite=overwrite)
+        _require_outside(write, output, overwrite=overwrite)
     opened = open_checkpoints(population)
-    every = opened.of_split("train")
+    every, unseen, heldout = opened.of_split("train"), None, None
     training = some_runs(every, networks, rng=rng_for(seed, "reconstruct", "training"))
-    fitted_to = training_digest(model)
-    is_of_fit = None if fitted_to is None else fitted_to == weights_digest(every)
-    if is_of_fit is False:
-        say(f"{population}: these are not the checkpoints it was fitted to")
-    heldout, unseen = None, None
     if opened.n_heldout:
         unseen = opened.of_split("heldout")
         heldout = some_runs(unseen, networks, rng=rng_for(seed, "reconstruct", "heldout"))
         say(f"networks: {len(training)} training and {len(heldout)} held-out runs")
     else:
         say(f"networks: {len(training)} training runs; no held-out runs in {population}")
-    own: Any = getattr(fitted, "info", None)
-    name = training.info.task or (own.task if own else None) if task == "auto" else task
-    if name in (None, "none"):
-        raise InputError(
-            f"{population}: expected a task that knows errors, got none; name it with --task "
-            "(`novelweights ls tasks`)",
-            "wrong-option",
-        )
-    judge = make_task(name, every.shared)
-    symmetry = training.info.symmetry or (own.symmetry if own else None)
+    is_of_fit = _is_of_fit(model, every)
+    if is_of_fit is False:
+        say(f"{population}: these are not the checkpoints it was fitted to")
+    judge, symmetry = _judge(task, training, fitted, population)
     with progress_bar() as progress:
         pairs = run_reconstruct(
             fitted,
@@ -150,6 +134,51 @@ def reconstruct(
         _write({part: through.get(role) for part, role in PARTS.items()}, write, overwrite)
     say(summary.sentence)
     say(f"page: {output / 'report.html'}")
+
+
+def _require_outside(write: Path, output: Path, *, overwrite: bool) -> None:
+    """Reconstructions may be written there.
+
+    Raises:
+        InputError: The folder lies in the run folder, or a part of it is taken.
+    """
+    from novelweights.files import require_new
+
+    if output.absolute() in (write.absolute(), *write.absolute().parents):
+        raise InputError(f"--write {write}: expected a folder outside of {output}", "wrong-option")
+    for part in PARTS:
+        require_new(write / part, kind="population.json", overwrite=overwrite)
+
+
+def _is_of_fit(model: Path, training: "Population") -> bool | None:
+    """Whether these are the checkpoints that the generator was fitted to; None: not known."""
+    from novelweights.generators.store import training_digest
+    from novelweights.weights.population import weights_digest
+
+    fitted_to = training_digest(model)
+    return None if fitted_to is None else fitted_to == weights_digest(training)
+
+
+def _judge(
+    task: str, training: "Population", fitted: Any, path: Path
+) -> "tuple[Task, NeuronSymmetry | None]":
+    """The task and the symmetry: the population's own, or the generator's.
+
+    Raises:
+        InputError: Neither knows a task, and none is named.
+    """
+    from novelweights.tasks import make_task
+
+    own = getattr(fitted, "info", None)
+    name = training.info.task or (own.task if own else None) if task == "auto" else task
+    if name in (None, "none"):
+        raise InputError(
+            f"{path}: expected a task that knows errors, got none; name it with --task "
+            "(`novelweights ls tasks`)",
+            "wrong-option",
+        )
+    symmetry = training.info.symmetry or (own.symmetry if own else None)
+    return make_task(name, training.shared), symmetry
 
 
 def _manifest(

@@ -167,7 +167,7 @@ def promising_totals(
         costs: Approximate costs.
         offset: Added to each total; infinity excludes a pair.
         error: Bound on the error of any assignment's total plus offset.
-        k: How many least totals per row are wanted.
+        k: How many least totals per row are needed.
 
     Returns:
         Totals, infinity for pairs that are proven not to be among the k least.

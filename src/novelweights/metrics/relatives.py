@@ -206,8 +206,8 @@ def frame_share(
     if n < 2:
         return None
     i, j = np.triu_indices(n, 1) if n <= 100 else _random_pairs(n, SAMPLED_PAIRS, rng)
-    wanted = min(SAMPLED_PAIRS, max(10, SAMPLED_NUMBERS // d))
-    picked = torch.randperm(len(i), generator=rng)[:wanted].numpy()
+    n_picked = min(SAMPLED_PAIRS, max(10, SAMPLED_NUMBERS // d))
+    picked = torch.randperm(len(i), generator=rng)[:n_picked].numpy()
     used, at = np.unique(np.stack([i[picked], j[picked]]), return_inverse=True)
     rows = weights[torch.from_numpy(used)]
     mine, yours = torch.from_numpy(at.reshape(2, -1))

@@ -190,7 +190,7 @@ class Population:
 def last_of_each_run(records: Records) -> np.ndarray:
     """Rows that are the last step of their run, in row order.
 
-    Yardsticks use one row per run: checkpoints of one run are no independent evidence.
+    Null distributions use one row per run: checkpoints of one run are no independent evidence.
     """
     last: dict[str, int] = {}
     for row, (run, step) in enumerate(zip(records.run, records.step, strict=True)):

@@ -56,7 +56,7 @@ def match_noise(
     tried: dict[float, float] = {}
 
     def excess(std: float) -> float:
-        """How much more novel than wanted; 0 or more is enough, and what is no number is not."""
+        """How much more novel than needed; 0 or more is enough, and what is no number is not."""
         if std not in tried:
             tried[std] = float(np.median(novelty_at(std)))
         more = direction * (tried[std] - target)

@@ -29,19 +29,19 @@ from novelweights.networks.tracing.call import Call, Rule, axis_at, tensors_in
 def reshaped(call: Call) -> Axes:
     """Any function that keeps the row-major order of the entries."""
     [result] = call.results()
-    wanted = [n for n in result.shape if n != 1]
+    sizes = [n for n in result.shape if n != 1]
     waiting = [axis for axis in call.axes(call.first()) if size(axis) != 1]
-    if 0 in wanted:
+    if 0 in sizes:
         raise Unknown
     axes: list[Axis] = []
-    while wanted:
+    while sizes:
         # the fewest axes before and after that hold as many entries
-        before, after = [waiting.pop(0)], [wanted.pop(0)]
+        before, after = [waiting.pop(0)], [sizes.pop(0)]
         while (n := prod(map(size, before))) != (m := prod(after)):
             if n < m:
                 before.append(waiting.pop(0))
             else:
-                after.append(wanted.pop(0))
+                after.append(sizes.pop(0))
         axes += unflattened(nested(*before), after)
     return tuple(Fixed(1) if n == 1 else axes.pop(0) for n in result.shape)
 
