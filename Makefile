@@ -4,6 +4,8 @@ BIN := .venv/bin
 DEMO ?= runs/demo
 # Processes that share the tests, one a core; 0: none but pytest itself.
 WORKERS ?= 2
+PYTEST := $(BIN)/pytest -q --numprocesses $(WORKERS)
+FAST := -m "not integration and not slow and not gpu"
 # Checks the shapes and types of every call against its annotations, at a third more time.
 CHECKED := --jaxtyping-packages=novelweights,beartype.beartype
 
@@ -23,10 +25,11 @@ demo: install
 	$(BIN)/novelweights demo -o $(DEMO) --overwrite
 
 test: install
-	$(BIN)/pytest -q --numprocesses $(WORKERS) --dist loadfile -m "not integration and not slow and not gpu"
+	$(PYTEST) --dist loadfile $(FAST)
 
 test-all: install
-	$(BIN)/pytest -q --numprocesses $(WORKERS) --dist worksteal $(CHECKED) -m "not slow and not gpu"
+	$(PYTEST) --dist loadfile $(FAST) $(CHECKED)
+	$(PYTEST) --dist worksteal -m "integration and not slow and not gpu"
 
 test-slow: install
 	$(BIN)/pytest -q $(CHECKED) -m "slow and not gpu"
