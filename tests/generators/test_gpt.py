@@ -316,6 +316,9 @@ def test_passes_go_on_from_the_last_with_the_same_prompt():
     expected = start.weights + 3 / generator.scale  # each pass begins where the last one ended
     assert torch.allclose(made.weights, expected, atol=1e-5)
     calls.clear()
-    measure = lambda made: torch.full((len(made),), 1.25)  # noqa: E731
+
+    def measure(made):
+        return torch.full((len(made),), 1.25)
+
     generator.sample(1, rng=seeded(2), start=start, measure=measure)
     assert [begun for begun, _ in calls] == pytest.approx([first, 1.25, 1.25])

@@ -8,6 +8,7 @@ pairs between reconstructions and every threshold are ours.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -184,6 +185,13 @@ NUMBERS: dict[Kind, dict[str, Number]] = {
 """Every number of a summary, by kind of pairs and name; of held-out runs with `_heldout` behind."""
 
 
+def _of_rows(
+    statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """A statistic of some of the pairs, which lie along the last axis."""
+    return statistic(values[..., rows])
+
+
 def quantities_of(
     kind: Kind, split: str, pairs: pd.DataFrame, *, rng: np.random.Generator
 ) -> list[Quantity]:
@@ -194,7 +202,7 @@ def quantities_of(
         if n:
             value = float(statistic(values))
         if n > 1:
-            draws = resampled(lambda rows: statistic(values[..., rows]), np.arange(n), rng=rng)  # noqa: B023
+            draws = resampled(partial(_of_rows, statistic, values), np.arange(n), rng=rng)
         words = (f"{name}{suffix}", label, definition)
         numbers.append(quantity(words, value, draws, unit=unit, n=n, units=n))
     return numbers
