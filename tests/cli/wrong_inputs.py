@@ -244,8 +244,8 @@ FILES: dict[str, Make] = {
     "a .npy of another layout": matrix("bad.npy", npy(MATRIX), "w,3x5\n"),
     "a .npz that is large once unpacked": read_with(matrix("bad.npz", bomb()), TOO_LARGE),
     "a .npz of objects": matrix("bad.npz", zipped({"w.npy": npy(np.array([{}], object))})),
-    "a .npz of two matrices": matrix(
-        "bad.npz", zipped({"a.npy": npy(MATRIX), f"../../{CANARY}.npy": npy(MATRIX)})
+    "a .npz of texts under names that lead elsewhere": matrix(
+        "bad.npz", zipped({"a.npy": npy(MATRIX), f"../../{CANARY}.npy": npy(np.array(["text"]))})
     ),
     "a .npz that announces more than it holds": matrix(
         "bad.npz", zipped({"w.npy": array(described("(1000000000, 12)"))})

@@ -36,6 +36,8 @@ class Reading:
     """Patterns of parameters that are not."""
     prefix: str = ""
     """What is left off the beginning of parameter names, e.g. "model."."""
+    key: str | None = None
+    """Which network of a file is meant, where it holds several: its key, e.g. "ema"."""
     pattern: str | None = None
     """How file names hold runs and steps, e.g. "{run}_step{step}"."""
     records: Path | None = None

@@ -16,16 +16,17 @@ from torch import Tensor
 from novelweights.errors import InputError
 from novelweights.files import read_json, sha256_of
 from novelweights.readers import PLAIN, open_source, recognized, require_there
-from novelweights.readers.formats.checkpoint_files import CheckpointFiles
 from novelweights.readers.formats.state_dicts import (
     chain_symmetry,
+    expanded,
+    files_for,
     layout_of_state,
     learned,
     readable_state,
+    units_at,
 )
 from novelweights.readers.run_names import records_by_name
 from novelweights.readers.source import Reading
-from novelweights.readers.units import checkpoint_units
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records, first_difference
 from novelweights.weights.store import is_population_folder, open_population
@@ -98,8 +99,8 @@ def _checksums(described: Any) -> dict[str, str]:
 
 
 def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
-    units = {unit.place_in(path): unit for unit in checkpoint_units(path)}
-    files = CheckpointFiles(reading.max_bytes, reading.prefix)
+    files, _ = files_for(path, reading)
+    units = {unit.place_in(path): unit for unit in expanded(path, units_at(path), files)}
     unsafe, damaged = {}, {}
     dtypes: dict[str, tuple[str, ...]] = {}
     layouts: dict[frozenset, WeightLayout] = {}
@@ -119,7 +120,10 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
         rows[name] = (key, layout.flatten(state))
         for kind in {str(value.dtype).removeprefix("torch.") for value in state.values()}:
             dtypes[kind] = (*dtypes.get(kind, ()), name)
-    others = tuple(sorted(p.name for p in path.iterdir() if p.suffix in NOT_READ))
+    taken = {file for unit in units.values() for file in unit.files}
+    others = tuple(
+        sorted(p.name for p in path.iterdir() if p.suffix in NOT_READ and p not in taken)
+    )
     examined = Examined(None, (), unsafe, damaged, dtypes=dtypes, passed_over=others)
     if not rows:
         return examined

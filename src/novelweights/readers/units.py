@@ -7,9 +7,9 @@ folder is entered twice. Source: ours.
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,17 @@ from novelweights.errors import InputError, naming
 from novelweights.files import read_json
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
-"""Endings of files that hold a state dict; what is in one decides how it is read."""
+"""Endings of files that hold a state dict; what is in one decides how it is read. Files of other
+endings, or of none, are known by their first bytes."""
+OTHER_SUFFIXES = (".th", ".tar", ".npz", ".npy", ".pkl", ".pickle", ".model", ".weights")
+"""Endings of other checkpoints, which are no part of their names either."""
+ARRAYS = (".npy", ".npz", ".pkl", ".pickle")
+"""Endings of files that hold arrays of all kinds: checkpoints only where no others are."""
+UNFINISHED = (".tmp", ".part", ".partial", ".bak", ".old", ".swp", ".lock")
+BEGINNING = 320
+"""Bytes that say what a file is: among them the name of an archive's first entry."""
+OLDER_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""How files of torch.save began before they were archives."""
 INDEX = ".index.json"
 """Ending of the file that says which shard holds which parameter."""
 WHOLE_MODELS = tuple(
@@ -29,7 +39,7 @@ WHOLE_MODELS = tuple(
 the checkpoint its name, and other files there (of an optimizer, a copy in another form) are none.
 """
 COMPANIONS = re.compile(
-    r"(optimizer|scheduler|scaler|training_args|rng_state(_\d+)?)\.(pt|pth|bin)"
+    r"(optimizer|scheduler|scaler|training_args|rng_state(_\d+)?)(\.(pt|pth|bin|th|tar|ckpt))*"
 )
 """What training leaves beside a checkpoint and is none."""
 SHARD = re.compile(r".+-\d+-of-\d+\.\w+")
@@ -39,6 +49,12 @@ MAX_DEPTH = 5
 LONGEST_NAME = 255
 """Bytes of a file's name; no common file system has longer ones."""
 MAX_FOLDERS = 100_000
+NPY = b"\x93NUMPY"
+LOCAL_HEADER = 30
+"""Bytes before the name of an archive's first entry."""
+LARGEST_HEADER = 100_000_000
+"""Bytes of the largest header that the library of safetensors reads."""
+Choose = Callable[[Path], list[Path]]
 CIRCLE = "remove the link"
 """Where links lead to each other."""
 
@@ -53,6 +69,8 @@ class Unit:
     """One, or the shards."""
     index: Path | None = None
     """Says which shard holds which parameter."""
+    key: str = ""
+    """Of a file that holds many checkpoints: which."""
 
     @property
     def file(self) -> Path:
@@ -61,7 +79,8 @@ class Unit:
 
     def place_in(self, folder: Path) -> str:
         """The path of that file below a folder."""
-        return self.file.relative_to(folder).as_posix() if folder.is_dir() else self.file.name
+        place = self.file.relative_to(folder).as_posix() if folder.is_dir() else self.file.name
+        return f"{place} ({self.key})" if self.key else place
 
 
 def checkpoint_units(folder: Path) -> list[Unit]:
@@ -71,7 +90,14 @@ def checkpoint_units(folder: Path) -> list[Unit]:
         InputError: A folder cannot be listed, a name is no UTF-8, a link goes nowhere, two names
             are one file, an index is damaged, or there are too many folders.
     """
-    units = list(_units_of(folder))
+    units = _units_below(folder, are_checkpoints) or _units_below(folder, are_arrays)
+    _require_distinct(folder, units)
+    return _with_unique_names(folder, units)
+
+
+def _units_below(folder: Path, chosen: Choose) -> list[Unit]:
+    """Those of one kind of files."""
+    units = list(_units_of(folder, chosen))
     if not units:
         for number, below in enumerate(_folders_below(folder)):
             if number > MAX_FOLDERS:
@@ -80,36 +106,92 @@ def checkpoint_units(folder: Path) -> list[Unit]:
                     "name the folder that holds them",
                     "too-large",
                 )
-            units += _units_of(below, root=folder)
-    _require_distinct(folder, units)
-    return _with_unique_names(folder, units)
+            units += _units_of(below, chosen, root=folder)
+    return units
 
 
 def folders_left_out(folder: Path, units: Sequence[Unit]) -> list[str]:
     """Folders directly below that hold checkpoints too, where files beside them were taken."""
-    if any("/" in unit.name for unit in units):
+    if any(unit.file.parent != folder for unit in units):
         return []
     below = [path for path in listed(folder) if not path.name.startswith(".") and _is_folder(path)]
-    return [path.name for path in below if next(_units_of(path, root=folder), None) is not None]
-
-
-def checkpoint_files(folder: Path) -> list[Path]:
-    """Files directly in a folder that may hold one checkpoint each, by name."""
     return [
-        path
-        for path in listed(folder)
-        if path.suffix in SUFFIXES and not COMPANIONS.fullmatch(path.name) and _is_file(path)
+        path.name
+        for path in below
+        if next(_units_of(path, are_checkpoints, root=folder), None) is not None
     ]
 
 
-def _units_of(folder: Path, root: Path | None = None) -> Iterator[Unit]:
+def arrays_left_out(folder: Path, units: Sequence[Unit]) -> list[str]:
+    """Files of arrays beside checkpoints of another kind."""
+    taken = {file for unit in units for file in unit.files}
+    return [path.name for path in are_arrays(folder) if path not in taken]
+
+
+def are_checkpoints(folder: Path) -> list[Path]:
+    """Files directly in a folder that may hold one checkpoint each, by name or first bytes."""
+    return [
+        path
+        for path in listed(folder)
+        if not COMPANIONS.fullmatch(path.name)
+        and (_is_file(path) if path.suffix in SUFFIXES else _begins(path, lambda s, _: is_torch(s)))
+    ]
+
+
+def are_arrays(folder: Path) -> list[Path]:
+    """Files directly in a folder that hold arrays."""
+    return [path for path in listed(folder) if _begins(path, _is_array_file)]
+
+
+def is_checkpoint_file(path: Path) -> bool:
+    """Whether a file may be a checkpoint, by its ending or its first bytes."""
+    return path.suffix in SUFFIXES or _begins(
+        path, lambda s, p: is_torch(s) or _is_array_file(s, p)
+    )
+
+
+def is_torch(start: bytes) -> bool:
+    """Whether a file that begins so was written by torch.save, or is one of safetensors."""
+    if start[8:10] == b'{"' and 0 < int.from_bytes(start[:8], "little") < LARGEST_HEADER:
+        return True
+    return start.startswith(OLDER_TORCH) or _first_entry(start).endswith(b"/data.pkl")
+
+
+def is_npz(start: bytes) -> bool:
+    """Whether a file that begins so is an archive of numpy."""
+    return _first_entry(start).endswith(b".npy")
+
+
+def _is_array_file(start: bytes, path: Path) -> bool:
+    is_pickle = path.suffix in (".pkl", ".pickle") and start.startswith(b"\x80")
+    return start.startswith(NPY) or is_npz(start) or is_pickle
+
+
+def _first_entry(start: bytes) -> bytes:
+    """The name of the first entry of a zip archive; empty for other files."""
+    if not start.startswith(b"PK\x03\x04") or len(start) < LOCAL_HEADER:
+        return b""
+    return start[LOCAL_HEADER : LOCAL_HEADER + int.from_bytes(start[26:28], "little")]
+
+
+def _begins(path: Path, fits: Callable[[bytes, Path], bool]) -> bool:
+    """Whether something is a file, and begins so; what cannot be read does not."""
+    if path.name.startswith(".") or path.suffix in UNFINISHED or path.name.endswith(INDEX):
+        return False
+    try:
+        return path.is_file() and fits(first_bytes(path, BEGINNING), path)
+    except (InputError, OSError):
+        return False
+
+
+def _units_of(folder: Path, chosen: Choose, root: Path | None = None) -> Iterator[Unit]:
     """The checkpoints that lie directly in a folder."""
-    files = {path.name: path for path in checkpoint_files(folder)}
+    files = {path.name: path for path in chosen(folder)}
     files |= {p.name: p for p in listed(folder) if p.name.endswith(INDEX) and _is_file(p)}
     own_name = "" if root is None else folder.relative_to(root).as_posix()
 
     def unit(path: Path, name: str = "") -> Unit:
-        name = name or "/".join(filter(None, (own_name, _stem(path.name))))
+        name = name or "/".join(filter(None, (own_name, stem(path.name))))
         if path.name.endswith(INDEX):
             return Unit(name, tuple(path.parent / shard for shard in _shards_of(path)), path)
         return Unit(name, (path,))
@@ -303,9 +385,12 @@ def _with_unique_names(folder: Path, units: list[Unit]) -> list[Unit]:
     """Names without endings, unless two files differ in nothing else."""
     if len({unit.name for unit in units}) == len(units):
         return units
-    return [Unit(u.file.relative_to(folder).as_posix(), u.files, u.index) for u in units]
+    return [replace(u, name=u.file.relative_to(folder).as_posix()) for u in units]
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
+    """A file's name without the endings of checkpoints."""
     whole = name.removesuffix(INDEX)
-    return Path(whole).stem if Path(whole).suffix in SUFFIXES else whole
+    while len(Path(whole).suffixes) and Path(whole).suffix in (*SUFFIXES, *OTHER_SUFFIXES):
+        whole = Path(whole).stem
+    return whole

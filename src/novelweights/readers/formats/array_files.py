@@ -20,6 +20,7 @@ from novelweights.errors import InputError, naming
 MAGIC = npy.MAGIC_PREFIX
 LONGEST_HEADER = 10_000
 """Source: numpy's own limit for headers that are not trusted."""
+LARGEST = 1 << 62
 KINDS = "fiubc"
 """Numbers; no objects, text or records."""
 
@@ -59,6 +60,21 @@ def read_npz(path: Path, *, max_bytes: int) -> dict[str, np.ndarray]:
                 content = file.read(math.prod(shape) * dtype.itemsize)
                 arrays[name] = np.frombuffer(content, dtype).reshape(shape, order=order)
     return arrays
+
+
+def shapes_of_npz(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of the shapes and types that the headers in a .npz file announce, without memory.
+
+    Raises:
+        InputError: Damaged, or no numbers.
+    """
+    shapes: dict[str, np.ndarray] = {}
+    with _sound(), zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                dtype, shape, _ = _header(file, LARGEST)
+            shapes[entry.filename] = np.broadcast_to(np.zeros((), dtype), shape)
+    return shapes
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """One checkpoint file as a state dict, whatever its form; what it is, its first bytes say."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,18 @@ import torch
 from torch import Tensor
 
 from novelweights.errors import InputError, naming
-from novelweights.readers.formats.array_files import MAGIC, open_npy, read_npz
-from novelweights.readers.formats.safetensors_files import read_safetensors
+from novelweights.readers.formats.array_files import MAGIC, open_npy, read_npz, shapes_of_npz
+from novelweights.readers.formats.held import Held, held, is_numbers
+from novelweights.readers.formats.integer_weights import floating_weights
+from novelweights.readers.formats.safetensors_files import read_safetensors, shapes_of_safetensors
 from novelweights.readers.formats.torch_files import TorchFiles
-from novelweights.readers.units import Unit, first_bytes
+from novelweights.readers.units import BEGINNING, Unit, first_bytes, is_npz
+from novelweights.weights.layout import WeightLayout
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "ema", "net", "module", "params", "weights")
-"""Keys under which training code keeps the state dict inside a larger dict, Lightning's first."""
 PARALLEL = ("module.", "_orig_mod.")
 """What torch's own wrappers (data parallel, compiled) put before every name."""
+HABITUAL = ("model.", "net.")
+"""What training code of somebody's often puts before every name; it may belong to the network."""
 NO_CHECKPOINTS = {
     b"\x89HDF": "an HDF5 file: convert it to .safetensors",
     b"GGUF": "a GGUF file: convert it to .safetensors",
@@ -31,7 +34,7 @@ NO_CHECKPOINTS = {
     b"\x08": "an ONNX file: save the state dict instead",
 }
 """First bytes of what is no state dict, and what to do."""
-ZIP, SAFETENSORS_START = b"PK", b"{"
+SAFETENSORS_START = b"{"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +48,20 @@ class CheckpointFiles:
     """Files that announce more are refused."""
     prefix: str = ""
     """Left off the names of parameters."""
+    key: str | None = None
+    """Where in a file the network lies, if that is chosen."""
+    columns: Callable[[int], WeightLayout] | None = None
+    """Says which parameters a vector of so many weights holds; None: vectors are no networks."""
     _torch: TorchFiles = field(init=False)
+    _inert: TorchFiles = field(init=False)
+    _kept: dict[Path, Held] = field(default_factory=dict, init=False)
+    """The last file that holds many checkpoints."""
+    _averages: list[bool] = field(default_factory=list, init=False)
+    """Whether the first file's network was an average over training."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_torch", TorchFiles(self.max_bytes))
+        object.__setattr__(self, "_inert", TorchFiles(self.max_bytes, stubs=True))
 
     def state_of(self, unit: Unit) -> dict[str, Tensor]:
         """The floating-point tensors of a checkpoint by name, buffers among them.
@@ -57,7 +70,7 @@ class CheckpointFiles:
             InputError: A file is damaged, needs code to be read, or holds something else.
         """
         if unit.index is None:
-            return self.state(unit.file)
+            return self.state(unit.file, unit.key)
         whole: dict[str, Tensor] = {}
         for path in unit.files:
             with naming(path.name):
@@ -68,28 +81,97 @@ class CheckpointFiles:
                         )
         return whole
 
-    def state(self, path: Path) -> dict[str, Tensor]:
-        """The floating-point tensors in one file by name, buffers among them."""
-        state = _state_dict(self.content(path))
-        if any(value.is_complex() for value in state.values()):
+    def state(self, path: Path, key: str = "") -> dict[str, Tensor]:
+        """The floating-point tensors of one network in a file by name, buffers among them.
+
+        Args:
+            key: Of a file that holds many checkpoints: which.
+        """
+        return self._state(self.held(path), key)[0]
+
+    def told_of(self, unit: Unit) -> list[str]:
+        """What is taken of a checkpoint and what is left out, in words."""
+        found = self.held(unit.files[0])
+        return [*found.notes(), *self._state(found, unit.key)[1]]
+
+    def held(self, path: Path) -> Held:
+        """The networks in a file.
+
+        Raises:
+            InputError: As `state_of`; or several may be meant.
+        """
+        if path in self._kept:
+            return self._kept[path]
+        try:
+            found = held(self.content(path), self.key)
+        except InputError as error:
+            if error.code != "unsafe":
+                raise
+            try:  # settings as objects beside the weights
+                found = held(self._inert.read(path), self.key)
+            except InputError as other:
+                raise (other if other.code == "wrong-option" else error) from other
+            if found.is_hostile:
+                raise
+        if not self._averages:
+            self._averages.append(found.is_average)
+        if found.is_average != self._averages[0]:
             raise InputError(
-                "expected real weights, got complex ones; save real and imaginary parts as "
-                "parameters of their own",
+                f"expected networks of one kind, got one at {found.taken or 'the top'}, where "
+                f"{'no average' if found.is_average else 'an average'} over training was taken "
+                "of the files before; choose with --key",
+                "wrong-content",
+            )
+        self._kept.clear()
+        if found.is_several:
+            self._kept[path] = found
+        return found
+
+    def described(self, path: Path) -> Any:
+        """What a file holds without its numbers, which are not read.
+
+        Returns:
+            Tensors without values, arrays as memory maps, a `TensorPlan` for each of torch's.
+        """
+        start = first_bytes(path, BEGINNING)
+        if start[8:].startswith(SAFETENSORS_START):
+            return shapes_of_safetensors(path)
+        if start.startswith(MAGIC):
+            return open_npy(path, max_bytes=self.max_bytes)
+        if is_npz(start):
+            return shapes_of_npz(path)
+        return self._inert.described(path)
+
+    def _state(self, found: Held, key: str) -> tuple[dict[str, Tensor], list[str]]:
+        """One of the networks in a file, and what is told of it."""
+        if key not in found.networks:
+            raise InputError(
+                f"expected one network, got {len(found.networks)}; give the file by itself, or "
+                "choose one with --key"
+                if not key
+                else f"expected a network {key} in it, as when it was listed; read it again",
+                "wrong-content",
+            )
+        network = found.networks[key]
+        if is_numbers(network):
+            network = self._named(_tensor(network))
+        state = {str(name): _tensor(value) for name, value in network.items()}
+        floats, told = floating_weights(state)
+        return _renamed(floats, self.prefix, told), told
+
+    def _named(self, vector: Tensor) -> dict[str, Tensor]:
+        """The parameters in a vector of all weights."""
+        if self.columns is None:
+            raise InputError(
+                f"expected a state dict (names to tensors), got a tensor of shape "
+                f"{tuple(vector.shape)}; save it by torch.save(model.state_dict(), path)",
                 "wrong-type",
             )
-        floats = {name: value for name, value in state.items() if value.is_floating_point()}
-        if not floats:
-            kinds = sorted({str(value.dtype).removeprefix("torch.") for value in state.values()})
-            raise InputError(
-                f"expected floating-point weights, got only {', '.join(kinds)}; save the weights "
-                "as float32",
-                "wrong-type",
-            )
-        return _renamed(floats, self.prefix)
+        return self.columns(len(vector)).unflatten(vector)
 
     def content(self, path: Path) -> Any:
         """What a file holds, of plain values, tensors and arrays."""
-        start = first_bytes(path, 32)
+        start = first_bytes(path, BEGINNING)
         if not start:
             raise InputError("expected a checkpoint, it is empty; copy it again", "damaged")
         is_safetensors = start[8:].startswith(SAFETENSORS_START)
@@ -100,36 +182,9 @@ class CheckpointFiles:
             return read_safetensors(path, max_bytes=self.max_bytes)
         if start.startswith(MAGIC):
             return open_npy(path, max_bytes=self.max_bytes)
-        if path.suffix == ".npz" and start.startswith(ZIP):
+        if is_npz(start):
             return read_npz(path, max_bytes=self.max_bytes)
         return self._torch.read(path)
-
-
-def _state_dict(content: Any) -> dict[str, Tensor]:
-    """The names and tensors in what a file holds."""
-    state = content
-    for _ in range(2):  # {"model": {"state_dict": ...}}
-        if isinstance(state, Mapping):
-            inner = (state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping))
-            state = next(inner, state)
-    if not isinstance(state, Mapping):
-        got = type(state).__name__
-    elif odd := [key for key, value in state.items() if not _is_numbers(value)]:
-        got = f"a dict in which {str(odd[0])[:60]!r} is no tensor"
-    elif state:
-        return {str(key): _tensor(value) for key, value in state.items()}
-    else:
-        got = "an empty dict"
-    raise InputError(
-        f"expected a state dict (names to tensors), got {got}; save it by "
-        "torch.save(model.state_dict(), path)",
-        "wrong-type",
-    )
-
-
-def _is_numbers(value: Any) -> bool:
-    is_array = isinstance(value, np.ndarray) and value.dtype.kind in "fiubc"
-    return is_array or isinstance(value, Tensor)
 
 
 def _tensor(value: Tensor | np.ndarray) -> Tensor:
@@ -141,16 +196,22 @@ def _tensor(value: Tensor | np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(native).reshape(value.shape))
 
 
-def _renamed(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _renamed(state: dict[str, Tensor], prefix: str, told: list[str]) -> dict[str, Tensor]:
     """Names without what wrappers put before each of them; other names stay as they are."""
     for before in filter(None, (*PARALLEL, prefix)):
         other = next((name for name in state if not name.startswith(before)), None)
         if other is None:
             state = {name[len(before) :]: value for name, value in state.items()}
+            told.append(f'"{before}" is left off the names of parameters')
         elif before == prefix and any(name.startswith(before) for name in state):
             raise InputError(
                 f"expected all names to begin with {prefix!r}, or none, got {other!r} too; leave "
                 "--prefix out, or name what they begin with",
                 "wrong-option",
             )
+        elif before == prefix:
+            told.append(f"--prefix {prefix} changes nothing: no name begins so")
+    for before in HABITUAL:
+        if len(state) > 1 and all(name.startswith(before) for name in state):
+            told.append(f'all names of parameters begin with "{before}" (--prefix leaves it off)')
     return state

@@ -12,16 +12,14 @@ from torch import Tensor
 
 from novelweights.errors import InputError, naming
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
+from novelweights.readers.formats.columns import columns_of
+from novelweights.readers.formats.held import is_matrix
 from novelweights.readers.source import Reading, Source
 from novelweights.weights.chain import known_symmetry
-from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import PopulationInfo, Records
 
 NUMPY = (".npy", ".npz")
-"""Files of these kinds are no checkpoints of another format: they need not be read to know it."""
-SUFFIXES = (*NUMPY, ".safetensors", ".pt", ".pth")
-LAYOUT = "layout.csv"
-"""The layout of a matrix, where it lies beside it."""
+"""Damaged files of these kinds are taken for matrices."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +29,18 @@ class Matrix:
     summary: str = "a .npy, .npz, .safetensors or .pt file of one matrix, with a layout"
 
     def recognizes(self, path: Path) -> bool:
-        """Whether there is a file with a single matrix."""
-        if not path.is_file() or path.suffix not in SUFFIXES:
+        """Whether there is a file with a single matrix; its numbers are not read for that."""
+        if not path.is_file():
             return False
-        if path.suffix in NUMPY:
-            return True  # not unpacked before its size is allowed
         try:
-            _only_matrix(CheckpointFiles(2**62).content(path))
+            content = CheckpointFiles(2**62).described(path)
         except InputError:
-            return False
-        return True
+            return path.suffix in NUMPY
+        if path.suffix == ".npy":
+            return True  # of another shape: refused with what is expected
+        if isinstance(content, Mapping) and len(content) == 1:
+            [content] = content.values()
+        return is_matrix(content)
 
     def open(self, path: Path, reading: Reading) -> Source:
         """Its rows, each a run of its own unless a table says otherwise.
@@ -50,7 +50,7 @@ class Matrix:
         """
         with naming(path):
             matrix = _only_matrix(CheckpointFiles(reading.max_bytes).content(path))
-            layout, note = _layout(path, reading, matrix.shape[1])
+            layout, note = columns_of(path.parent, reading, matrix.shape[1])
 
         def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:
             rows = matrix[start:stop]
@@ -99,38 +99,3 @@ def _only_matrix(content: Any) -> Tensor | np.ndarray:
             "wrong-type" if not is_real else "wrong-shape",
         )
     return content
-
-
-def _layout(path: Path, reading: Reading, n_weights: int) -> tuple[WeightLayout, str]:
-    where = reading.layout or path.parent / LAYOUT
-    if reading.layout is not None or where.exists():
-        layout, note = WeightLayout.read(where), f"columns by {where.name}"
-    elif reading.columns is None or _is_sorted_by_name(reading.columns):
-        why = f"there is no {where}"
-        if reading.columns is not None:
-            why = (
-                "the training checkpoints' own order is that of safetensors, which sorts names, "
-                "and says nothing of a matrix"
-            )
-        raise InputError(
-            f"expected a layout that says which parameters its {n_weights} columns are: {why}; "
-            "give one with --layout (CSV with parameter, shape such as 10x784), in the order of "
-            "the columns",
-            "not-found",
-        )
-    else:
-        layout, note = reading.columns, "columns taken to be those of the training checkpoints"
-    if layout.size != n_weights:
-        raise InputError(
-            f"expected {layout.size} columns ({note}), the matrix has {n_weights}; give the layout "
-            "of these checkpoints",
-            "other-network",
-        )
-    return layout, note
-
-
-def _is_sorted_by_name(layout: WeightLayout) -> bool:
-    """Whether a bias comes before its weight, which no module has so."""
-    place = {name: i for i, (name, _) in enumerate(layout.shapes)}
-    biases = [name for name in place if name.endswith("bias")]
-    return any(place[name] < place.get(f"{name[:-4]}weight", -1) for name in biases)

@@ -10,9 +10,17 @@ from torch import Tensor
 
 from novelweights.errors import InputError, count, first_few
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
+from novelweights.readers.formats.columns import columns_of
 from novelweights.readers.run_names import records_by_name
 from novelweights.readers.source import Fault, Reading, Source, refusal_of, row_by_row
-from novelweights.readers.units import SUFFIXES, Unit, checkpoint_units, folders_left_out
+from novelweights.readers.units import (
+    Unit,
+    arrays_left_out,
+    checkpoint_units,
+    folders_left_out,
+    is_checkpoint_file,
+    stem,
+)
 from novelweights.weights.chain import known_symmetry
 from novelweights.weights.layout import WeightLayout, is_statistic
 from novelweights.weights.population import PopulationInfo, Records
@@ -24,17 +32,18 @@ class StateDicts:
     """State dicts in a folder, a file (or several shards, or a folder) for each checkpoint."""
 
     summary: str = (
-        "a .safetensors, .pt, .pth, .bin or .ckpt file per checkpoint, or a folder per model"
+        "a file of torch, safetensors or numpy per checkpoint, whatever its ending; a folder per "
+        "model; or many checkpoints in a file"
     )
 
     def recognizes(self, path: Path) -> bool:
         """Whether there are files that may be checkpoints."""
         if path.is_file():
-            return path.suffix in SUFFIXES
+            return is_checkpoint_file(path)
         return path.is_dir() and bool(checkpoint_units(path))
 
     def open(self, path: Path, reading: Reading) -> Source:
-        """The checkpoints of a folder, or the one in a file.
+        """The checkpoints of a folder, or those in a file.
 
         The first readable one says which parameters there are; the others must agree. Integer
         buffers (such as num_batches_tracked) and statistics are left out. The symmetry is known
@@ -43,23 +52,79 @@ class StateDicts:
         Raises:
             InputError: There are none, or none of them can be read.
         """
-        units = [Unit(path.stem, (path,))] if path.is_file() else checkpoint_units(path)
+        units = units_at(path)
         if not units:
             raise InputError(
                 f"{path}: expected .safetensors, .pt or .pth files, found none; name the folder "
                 "that holds them",
                 "not-found",
             )
+        files, layout_notes = files_for(path, reading)
+        units = expanded(path, units, files)
         names = [unit.name for unit in units]
         if reading.names_runs:
             records, note = Records.of(names, split="unknown"), ""
         else:
             records, note = records_by_name(names)
-        source = source_of_units(path, units, reading, records, note, format_name="state-dicts")
-        if left := folders_left_out(path, units) if path.is_dir() else []:
-            note = f"checkpoints in folders beside them are left out: {first_few(left)}"
-            source = replace(source, notes=(*source.notes, note))
-        return source
+        source = source_of_units(
+            path, units, reading, records, note, format_name="state-dicts", files=files
+        )
+        return replace(source, notes=(*source.notes, *layout_notes, *_left_out(path, units)))
+
+
+def units_at(path: Path) -> list[Unit]:
+    """The checkpoint files of a folder, or the one file."""
+    return [Unit(stem(path.name), (path,))] if path.is_file() else checkpoint_units(path)
+
+
+def files_for(path: Path, reading: Reading) -> tuple[CheckpointFiles, list[str]]:
+    """What reads the files of a path; and notes, of which some come while it reads."""
+    notes: list[str] = []
+    if reading.layout is not None:
+        notes.append(f"--layout {reading.layout} is not used: the parameters have names")
+    known: dict[int, WeightLayout] = {}
+
+    def columns(n: int) -> WeightLayout:
+        if n not in known:
+            folder = path if path.is_dir() else path.parent
+            known[n], note = columns_of(folder, reading, n)
+            notes[:] = [note]
+        return known[n]
+
+    return CheckpointFiles(reading.max_bytes, reading.prefix, reading.key, columns), notes
+
+
+def expanded(path: Path, units: list[Unit], files: CheckpointFiles) -> list[Unit]:
+    """A unit for each checkpoint, where files hold many; by the first file that can be read."""
+    for unit in units:
+        try:
+            is_several = unit.index is None and files.held(unit.file).is_several
+        except InputError:
+            continue
+        if not is_several:
+            return units
+        break
+    made = []
+    for unit in units:
+        try:
+            keys = list(files.held(unit.file).networks)
+        except InputError:
+            keys = [""]  # what is wrong with it is said when it is read
+        before = f"{unit.name}/" if len(units) > 1 else ""
+        made += [replace(unit, name=f"{before}{key}", key=key) if key else unit for key in keys]
+    return made
+
+
+def _left_out(path: Path, units: Sequence[Unit]) -> list[str]:
+    """Notes of what lies beside the checkpoints and is not read."""
+    if not path.is_dir():
+        return []
+    notes = []
+    if left := folders_left_out(path, units):
+        notes.append(f"checkpoints in folders beside them are left out: {first_few(left)}")
+    if left := arrays_left_out(path, units):
+        notes.append(f"files of arrays beside them are left out: {first_few(left)}")
+    return notes
 
 
 def source_of_units(
@@ -70,14 +135,18 @@ def source_of_units(
     runs_note: str,
     *,
     format_name: str,
+    files: CheckpointFiles | None = None,
 ) -> Source:
     """Checkpoints in files, as a source, with what is known of their runs.
+
+    Args:
+        files: What reads them; None: as `reading` says.
 
     Raises:
         InputError: None of them can be read.
     """
-    files = CheckpointFiles(reading.max_bytes, reading.prefix)
-    whole = _first_readable(path, units, files)
+    files = files or CheckpointFiles(reading.max_bytes, reading.prefix, reading.key)
+    first, whole = _first_readable(path, units, files)
     layout = layout_of_state(learned(whole))
     buffers = {name: value for name, value in whole.items() if is_statistic(name)}
 
@@ -98,17 +167,19 @@ def source_of_units(
             recipe=f"folder of {len(units)} state dicts", symmetry=chain_symmetry(whole)
         ),
         buffers=buffers,
-        notes=(count(len(units), "state dict"),),
+        notes=(count(len(units), "state dict"), *files.told_of(first)),
         runs_note=runs_note,
     )
 
 
-def _first_readable(path: Path, units: Sequence[Unit], files: CheckpointFiles) -> dict[str, Tensor]:
-    """The state of the first unit that can be read and holds weights."""
+def _first_readable(
+    path: Path, units: Sequence[Unit], files: CheckpointFiles
+) -> tuple[Unit, dict[str, Tensor]]:
+    """The first unit that can be read and holds weights, with its state."""
     faults: list[str] = []
     for unit in units:
         try:
-            return readable_state(files, unit)
+            return unit, readable_state(files, unit)
         except InputError as error:
             faults.append(Fault(unit.place_in(path), error))
     raise refusal_of(faults, len(units), path)

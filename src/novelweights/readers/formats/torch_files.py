@@ -33,6 +33,10 @@ _LENGTH = Struct("<q")
 _LOCAL = Struct("<4s22x2H")
 """Before an entry of a zip archive: signature, lengths of name and extra field; see `START`."""
 START, END = b"PK\x03\x04", b"PK\x05\x06"
+PICKLE = b"\x80"
+"""First byte of those of the last twenty years."""
+LARGEST_PICKLE = 64 << 20
+"""Bytes that are looked at to see what a file holds."""
 Places = Mapping[str, tuple[int, int]]
 """First byte and number of bytes of every entry, or storage, by name."""
 
@@ -66,6 +70,40 @@ class TorchFiles:
                 return self._zip(content, _entries(path, content))
             return self._stream(content)
         except (*DAMAGE, OSError, RuntimeError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"expected a file of torch.save, it is damaged or truncated ({shown(error)}); get "
+                "the file again",
+                "damaged",
+            ) from error
+
+    def described(self, path: Path) -> Any:
+        """The same without its numbers, which are not read: a `TensorPlan` for each tensor.
+
+        Raises:
+            InputError: As `read`; or its pickle alone is larger than `LARGEST_PICKLE`.
+        """
+        try:
+            with path.open("rb") as file:
+                start = file.read(len(START))
+                is_zip = start == START
+                if not is_zip and not start.startswith(PICKLE):
+                    raise ValueError("no pickle")
+                n = min(LARGEST_PICKLE, file.seek(0, 2))
+                file.seek(0)
+                stream = BytesIO(_pickle_in(path) if is_zip else file.read(n))
+            if not is_zip and read_pickle(stream, stubs=True) == MAGIC:
+                for _ in range(2):
+                    read_pickle(stream, stubs=True)
+            elif not is_zip:
+                stream.seek(0)
+            return read_pickle(
+                stream,
+                persistent=storage_of,
+                names=TORCH_NAMES,
+                stubs=self._stubs,
+                max_bytes=self._max_bytes,
+            )
+        except (*DAMAGE, OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
             raise InputError(
                 f"expected a file of torch.save, it is damaged or truncated ({shown(error)}); get "
                 "the file again",
@@ -116,6 +154,18 @@ class TorchFiles:
         read_pickle(stream, stubs=self._stubs)  # about the machine
         plan = self._plan_of(stream)
         return _built(plan, content, _places(content, stream, plan))
+
+
+def _pickle_in(path: Path) -> bytes:
+    """The pickle in an archive of torch.save, without what it describes."""
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        found = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
+        if len(found) != 1 or found[0].compress_type or found[0].file_size > LARGEST_PICKLE:
+            raise ValueError("no pickle, several or a large one")
+        file.seek(found[0].header_offset)
+        _, n_name, n_extra = _LOCAL.unpack(file.read(_LOCAL.size))
+        file.seek(n_name + n_extra, 1)
+        return file.read(found[0].file_size)
 
 
 def _entries(path: Path, content: bytearray) -> Places:
