@@ -12,12 +12,19 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from novelweights.errors import InputError
-from novelweights.networks.tracing import linear_maps, pointwise, reductions, shapes
+from novelweights.networks.tracing import (
+    linear_maps,
+    matrix_products,
+    pointwise,
+    reductions,
+    shapes,
+)
 from novelweights.networks.tracing.axes import Axes, Fixed, Unknown, fix, new, size
 from novelweights.networks.tracing.call import Call, Notes, Rule, Value, names, tensors_in
 
 RULES: dict[str, Rule] = {
     **linear_maps.RULES,
+    **matrix_products.RULES,
     **shapes.RULES,
     **pointwise.RULES,
     **reductions.RULES,

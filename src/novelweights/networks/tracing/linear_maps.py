@@ -1,7 +1,6 @@
-"""Rules for what is linear in its first operand, and for attention.
+"""Rules for layers that are linear in their first operand, and for attention.
 
-Dense layers, convolutions, matrix products; heads may be reordered as wholes, tokens stay fixed
-under a mask.
+Heads may be reordered as wholes, tokens stay fixed under a mask.
 """
 
 import inspect
@@ -94,53 +93,6 @@ def _each(call: Call, position: int) -> Sequence[object]:
         return value * 3 if len(value) == 1 else value
     # "same" and "valid": a kernel of one entry needs no padding
     return (0 if isinstance(value, str) else value,) * 3
-
-
-def _matrix_product(a: Axes, b: Axes) -> Axes:
-    """The axes of a @ b, with batches."""
-    a_labels = ["in"] if len(a) == 1 else [*range(-len(a), -2), "rows", "in"]
-    b_labels = ["in"] if len(b) == 1 else [*range(-len(b), -2), "in", "columns"]
-    batch = range(-max(len(a), len(b)), -2)
-    ends = ["rows"] * (len(a) > 1) + ["columns"] * (len(b) > 1)
-    return contract([(a, a_labels), (b, b_labels)], [*batch, *ends])
-
-
-def matmul(call: Call) -> Axes:
-    """Matrix and vector products, with or without batches."""
-    a, b = call.first(), call.argument(1, "other", call.kwargs.get("mat2"))
-    if not isinstance(b, Tensor) or not a.ndim or not b.ndim:
-        raise Unknown
-    return _matrix_product(call.axes(a), call.axes(b))
-
-
-def addmm(call: Call) -> Axes:
-    """bias + a @ b."""
-    if len(call.args) != 3:
-        raise Unknown
-    bias, a, b = call.args
-    return added([call.axes(bias), _matrix_product(call.axes(a), call.axes(b))])
-
-
-def einsum(call: Call) -> Axes:
-    """`torch.einsum` with letters and an ellipsis, which stands for axes that broadcast."""
-    equation, *operands = call.args
-    if not isinstance(equation, str):
-        raise Unknown
-    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-        operands = list(operands[0])
-    inputs, arrow, output = equation.replace(" ", "").partition("->")
-    labelled, longest = [], 0
-    for tensor, letters in zip(operands, inputs.split(","), strict=True):
-        before, dots, after = letters.partition("...")
-        n_dots = tensor.ndim - len(before) - len(after) if dots else 0
-        longest = max(longest, n_dots)
-        labelled.append((call.axes(tensor), [*before, *range(-n_dots, 0), *after]))
-    if not arrow:
-        once = [letter for letter in sorted(inputs) if inputs.count(letter) == 1]
-        output = "..." * ("..." in inputs) + "".join(once).replace(",", "").replace(".", "")
-    before, dots, after = output.partition("...")
-    kept = [*before, *(range(-longest, 0) if dots else ()), *after]
-    return contract(labelled, kept)
 
 
 def bilinear(call: Call) -> Axes:
@@ -275,14 +227,6 @@ def _attended(
 
 RULES: dict[str, Rule] = {
     "linear": linear,
-    "matmul": matmul,
-    "mm": matmul,
-    "bmm": matmul,
-    "mv": matmul,
-    "dot": matmul,
-    "addmm": addmm,
-    "baddbmm": addmm,
-    "einsum": einsum,
     "bilinear": bilinear,
     "weight_norm": scaled_to_length,
     "embedding": embedding,

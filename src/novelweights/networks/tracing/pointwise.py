@@ -17,7 +17,7 @@ SAME = names(
     "clone contiguous detach to float double half bfloat16 type type_as cpu cuda positive alias "
     "requires_grad data real cast"
 )
-"""The same values; `get data` and `get real` are properties."""
+"""The same values; `data` and `real` are properties."""
 ODD = names(
     "tanh sin tan asin atan sinh asinh atanh erf erfinv softsign tanhshrink hardshrink softshrink "
     "neg negative sign sgn reciprocal arcsin arctan arcsinh arctanh"

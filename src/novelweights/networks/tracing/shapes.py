@@ -284,8 +284,8 @@ RULES: dict[str, Rule] = {
         ("reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "ravel"), reshaped
     ),
     **dict.fromkeys(("view_as", "reshape_as"), reshaped),
-    **dict.fromkeys(("permute", "transpose", "swapaxes", "swapdims", "t", "get T"), reordered),
-    **dict.fromkeys(("get mT", "get mH", "get H", "adjoint", "movedim", "moveaxis"), reordered),
+    **dict.fromkeys(("permute", "transpose", "swapaxes", "swapdims", "t", "T"), reordered),
+    **dict.fromkeys(("mT", "mH", "H", "adjoint", "movedim", "moveaxis"), reordered),
     **dict.fromkeys(("cat", "concat", "concatenate"), concatenated),
     "stack": stacked,
     **dict.fromkeys(("split", "chunk", "tensor_split", "split_with_sizes"), cut),
