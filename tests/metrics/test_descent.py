@@ -41,7 +41,20 @@ JOINED = (  # channels of two groups and of the input side by side, each with tw
         joined={"c": {1: (AxisPart("a", 6, 2), AxisPart(None, 2), AxisPart("b", 4, 2))}},
     ),
 )
+BILINEAR = (  # outputs from pairs of neurons of two groups, of which one is odd
+    WeightLayout((("a", (3, 2)), ("b", (2, 2)), ("w", (3, 3, 2)), ("out", (2, 3)))),
+    NeuronSymmetry(
+        {"a": ("a", None), "b": ("b", None), "w": ("o", "a", "b"), "out": (None, "o")},
+        frozenset("a"),
+    ),
+)
+HEADS = (  # products of queries and keys: heads between the neurons of one stream
+    WeightLayout((("into", (4, 3)), ("heads", (2, 4, 4)), ("out", (2, 4)))),
+    NeuronSymmetry({"into": ("s", None), "heads": ("h", "s", "s"), "out": (None, "s")}),
+)
 TABLES = {
+    "bilinear": BILINEAR,
+    "heads": HEADS,
     "two layers": (RELU.layout, RELU.symmetry),
     "two odd layers": (TANH.layout, TANH.symmetry),
     "normalized": NORMALIZED,
@@ -80,9 +93,10 @@ def test_brackets_hold_the_least_distance_over_every_symmetry(name, rng):
     lower = lower_bounds(x, y, alignment=alignment)
     assert (achieved >= np.array(least) - 1e-9).all()
     assert (lower <= np.array(least) + 1e-9).all()
-    # four starts find the best of these small groups nearly always, less often where neurons of
-    # one group are tied to each other
-    assert (achieved <= np.array(least) + 1e-6).sum() >= (6 if name == "residual" else 7)
+    # four starts find the best of these small groups nearly always, less often where most weights
+    # hang on several groups, or on the neurons of one group twice
+    n_least = {"residual": 6, "heads": 6, "bilinear": 5}.get(name, 7)
+    assert (achieved <= np.array(least) + 1e-6).sum() >= n_least
     assert (lower > 0.2 * achieved).all()
 
 
@@ -130,7 +144,7 @@ def test_each_weight_is_counted_once(name):
     layout, symmetry = TABLES[name]
     arrangement = Arrangement(layout, symmetry)
     index = arrangement.index.numpy()[None]
-    counted = [p.flatten() for segment, p in arrangement.parts(index) if segment.is_counted]
+    counted = [p.flatten() for segment, p in arrangement.parts(index) if segment.place == 0]
     places = np.concatenate([arrangement.rest, *counted])
     assert np.sort(places).tolist() == list(range(layout.size))
     ranges = [index[0, start:end] for start, end in arrangement.tables.counted]
@@ -178,5 +192,3 @@ def test_tables_that_cannot_be_arranged_are_refused():
     layout = WeightLayout((("w", (2, 2, 2)),))
     with pytest.raises(ValueError, match="no group of neurons"):
         Arrangement(layout, NeuronSymmetry({"w": (None, None, None)}))
-    with pytest.raises(ValueError, match="w counts neurons along more than two axes"):
-        Arrangement(layout, NeuronSymmetry({"w": ("a", "b", "c")}))

@@ -15,7 +15,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from novelweights.metrics.arrangement import (
-    NONE,
     Arrangement,
     Symmetries,
     identities,
@@ -69,7 +68,7 @@ class Alignment:
     @cached_property
     def is_exact(self) -> bool:
         """Whether the minimum over the symmetries is found for certain: one group of neurons."""
-        is_alone = bool((self.arrangement.tables.segments["other"] == NONE).all())
+        is_alone = not len(self.arrangement.tables.others)
         return len(self.arrangement.sizes) == 1 and is_alone and not self.symmetry.flips
 
     @property

@@ -1,6 +1,6 @@
 """Weights gathered by neuron, and the symmetries of a network that act on them.
 
-A weight between two groups of neurons stands in the rows of both, so that the best order of one
+A weight between several groups of neurons stands in the rows of each, so that the best order of one
 group, the others held, is a linear assignment over its rows. `weights/symmetry.py` transforms
 checkpoints one group after another; here thousands of symmetries are made, kept and applied by
 compiled loops. Source: ours.
@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import NamedTuple, no_type_check
 
 import numpy as np
@@ -29,18 +30,28 @@ class Segment(NamedTuple):
 
     start: int
     """In the row."""
-    other: int
-    """The other group whose neurons it holds, or NONE."""
     n_other: int
-    """How many neurons of that group."""
+    """How many neurons of other groups it holds, or combinations of them; 1 for none."""
     length: int
     """Weights for each of them."""
     sign: int
     """Sign variable of the row's neuron, or NONE."""
-    other_sign: int
-    """Of the other group's, or NONE."""
-    is_counted: int
-    """1 if distances count it here; 0: in the other group's rows."""
+    first: int
+    """The other groups are `first` to `last` of `Tables.others`."""
+    last: int
+    is_signed: int
+    """1 if neurons of the other groups may change sign."""
+    place: int
+    """Which of the rows that hold these weights: distances count the first, 0."""
+
+
+class Other(NamedTuple):
+    """Another group whose neurons a segment holds, one axis of it."""
+
+    group: int
+    neurons: int
+    sign: int
+    """Sign variable, or NONE."""
 
 
 class Group(NamedTuple):
@@ -71,10 +82,11 @@ class Run(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """An arrangement as compiled loops take it: records of `Group`, `Segment` and `Run`."""
+    """An arrangement as compiled loops take it: records of each kind."""
 
     groups: np.ndarray
     segments: np.ndarray
+    others: np.ndarray
     runs: np.ndarray
     touches: Bool[np.ndarray, "groups groups"]
     """Whether weights lie between two groups, or between the neurons of one."""
@@ -95,9 +107,10 @@ class _Piece:
     places: Int[Tensor, "neurons others length"]
     group: str
     sign: str | None
-    other: str | None = None
-    other_sign: str | None = None
-    is_counted: bool = True
+    others: tuple[tuple[str, int, str | None], ...]
+    """Name, neurons and sign variable of each other group."""
+    place: int
+    """Which of the pieces that hold these weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +118,7 @@ class Arrangement:
     """Where the weights of each neuron lie, and which of them belong to other neurons too.
 
     Raises:
-        ValueError: The table does not fit the layout, has no group of neurons, or a parameter
-            counts neurons along more than two axes.
+        ValueError: The table does not fit the layout, or has no group of neurons.
     """
 
     layout: WeightLayout
@@ -152,6 +164,7 @@ class Arrangement:
         variables = {None: NONE, **{name: i for i, (name, _) in enumerate(self.signs)}}
         groups: list[Group] = []
         segments: list[Segment] = []
+        others: list[Other] = []
         runs: list[Run] = []
         touches = np.zeros((len(self.sizes),) * 2, bool)
         is_counted = np.zeros(len(self.index) + 2, bool)
@@ -160,12 +173,13 @@ class Arrangement:
             first, start, row = len(segments), 0, []
             for piece in pieces:
                 _, n_other, length = piece.places.shape
-                other, signs = numbers[piece.other], (piece.sign, piece.other_sign)
-                own, others = (variables[sign] for sign in signs)
-                part = Segment(start, other, n_other, length, own, others, int(piece.is_counted))
-                segments.append(part)
-                touches[number, other] |= other != NONE
-                row += [piece.is_counted] * (n_other * length)
+                at = len(others)
+                others += [Other(numbers[g], n, variables[sign]) for g, n, sign in piece.others]
+                touches[number, [other.group for other in others[at:]]] = True
+                is_signed = any(other.sign != NONE for other in others[at:])
+                kind = (variables[piece.sign], at, len(others), int(is_signed), piece.place)
+                segments.append(Segment(start, n_other, length, *kind))
+                row += [piece.place == 0] * (n_other * length)
                 start += n_other * length
             n = self.sizes[group]
             is_counted[begin + 1 : begin + 1 + n * start] = row * n
@@ -173,7 +187,8 @@ class Arrangement:
             runs += _runs(number, segments, first)
             begin += n * start
         counted = np.flatnonzero(np.diff(is_counted)).reshape(-1, 2)
-        records = _records(Group, groups), _records(Segment, segments), _records(Run, runs)
+        rows = {Group: groups, Segment: segments, Other: others, Run: runs}
+        records = (_records(kind, given) for kind, given in rows.items())
         return Tables(*records, touches, counted, self.index.numpy())
 
     def parts(
@@ -212,18 +227,14 @@ class Arrangement:
                 for piece in self._arranged(name, places[where], parts, undone.get(name)):
                     by_group[piece.group].append(piece)
         for pieces in by_group.values():
-            pieces.sort(key=lambda piece: (piece.sign or "", piece.other is not None))
+            pieces.sort(key=lambda piece: (piece.sign or "", piece.others != ()))
         return by_group
 
     def _arranged(
         self, name: str, places: Int[Tensor, "..."], parts: list[AxisPart], undone: str | None
     ) -> list[_Piece]:
-        """A block of a parameter as rows of the group or the two groups it belongs to."""
+        """A block of a parameter as rows of each group that it belongs to."""
         counting = [axis for axis, part in enumerate(parts) if part.group is not None]
-        if len(counting) > 2:
-            raise ValueError(f"{name} counts neurons along more than two axes")
-        if not counting:
-            return []
         split: list[int] = []
         at: list[int] = []
         for part in parts:
@@ -233,26 +244,26 @@ class Arrangement:
                 at.append(len(split))
                 split += [part.neurons, part.block]
         grouped = places.reshape(split).movedim(at, list(range(len(at))))
-        signs = []
+        between = []
         for axis in counting:
-            group = parts[axis].group
+            group = str(parts[axis].group)
             own = group if group in self.symmetry.sign_groups else None
-            signs.append(undone if undone is not None and axis == 0 else own)
-        groups = [str(parts[axis].group) for axis in counting]
-        if len(counting) == 1:
-            return [_Piece(grouped.flatten(1)[:, None], groups[0], signs[0])]
-        between = grouped.flatten(2)
-        return [
-            _Piece(between, groups[0], signs[0], groups[1], signs[1]),
-            _Piece(between.transpose(0, 1), groups[1], signs[1], groups[0], signs[0], False),
-        ]
+            sign = undone if undone is not None and axis == 0 else own
+            between.append((group, parts[axis].neurons, sign))
+        pieces = []
+        for place, (group, neurons, sign) in enumerate(between):
+            others = (*between[:place], *between[place + 1 :])
+            n_others = prod(n for _, n, _ in others)
+            rows = grouped.movedim(place, 0).reshape(neurons, n_others, -1)
+            pieces.append(_Piece(rows, group, sign, others, place))
+        return pieces
 
 
 def _runs(group: int, segments: list[Segment], first: int) -> Iterator[Run]:
     """The runs of a group, whose segments are the last ones, from `first`."""
     for sign, parts in itertools.groupby(segments[first:], lambda segment: segment.sign):
         mine = list(parts)
-        held = [segment for segment in mine if segment.other != NONE]
+        held = [segment for segment in mine if segment.first < segment.last]
         first += len(mine)
         end = mine[-1].start + mine[-1].n_other * mine[-1].length
         inner = held[0].start if held else end
@@ -315,26 +326,43 @@ def _permute(
 
 @njit(cache=True, nogil=True)
 @no_type_check
+def combined(
+    tables: Tables, part: Segment, order: np.ndarray, signs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover - compiled
+    """Where the weights of a segment come from for each combination of neurons of other groups,
+    counted from the segment's begin, and with what sign."""
+    sources = np.zeros(part.n_other, np.int64)
+    factors = np.ones(part.n_other, np.float32)
+    n = 1
+    for other in tables.others[part.first : part.last]:
+        for j in range(n - 1, -1, -1):  # from behind: what is not read yet stays
+            before, factor = sources[j] * other.neurons, factors[j]
+            for k in range(other.neurons - 1, -1, -1):
+                at = j * other.neurons + k
+                sources[at] = before + order[other.group, k]
+                factors[at] = factor * (1 if other.sign < 0 else signs[other.sign, k])
+        n *= other.neurons
+    return sources * part.length, factors
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
 def place(
     y: np.ndarray, tables: Tables, order: np.ndarray, signs: np.ndarray, out: np.ndarray
 ) -> None:  # pragma: no cover - compiled
     """The entries of y, by neuron, where a symmetry takes them: those that distances count."""
     for number in range(len(tables.groups)):
         group = tables.groups[number]
-        for i in range(group.neurons):
-            mine = group.begin + i * group.length
-            yours = group.begin + order[number, i] * group.length
-            for part in tables.segments[group.first : group.last]:
-                if not part.is_counted:
-                    continue
+        for part in tables.segments[group.first : group.last]:
+            if part.place != 0:
+                continue
+            sources, factors = combined(tables, part, order, signs)
+            for i in range(group.neurons):
+                mine = group.begin + i * group.length + part.start
+                yours = group.begin + order[number, i] * group.length + part.start
                 own = np.float32(1 if part.sign < 0 else signs[part.sign, i])
                 for j in range(part.n_other):
-                    sign, source = own, yours + part.start + j * part.length
-                    if part.other >= 0:
-                        source = yours + part.start + order[part.other, j] * part.length
-                        if part.other_sign >= 0:
-                            sign = own * np.float32(signs[part.other_sign, j])
-                    to = mine + part.start + j * part.length
+                    sign, source, to = own * factors[j], yours + sources[j], mine + j * part.length
                     if part.length == 1:  # a loop over one weight costs several times as much
                         out[to] = sign * y[source]
                     else:

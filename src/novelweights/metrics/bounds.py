@@ -1,7 +1,7 @@
 """How near two networks can come at most, over all orders and signs of their neurons: certified.
 
-A weight between two groups of neurons is bounded from the side of either: two rows, the entries of
-each in any order, are no nearer than the sorted rows are. Shares of its square are given to the two
+A weight between several groups of neurons is bounded from the side of each: two rows, the entries
+of each in any order, are no nearer than the sorted rows are. Shares of its square are given to the
 sides, each group gets its own best assignment, and whatever the shares are, the sum of the
 assignments is at most the squared distance under any symmetry. Source: ours (the assignment of rows
 by their best inner orders is the bound of Gilmore 1962 and Lawler 1963 for quadratic assignment).
@@ -13,12 +13,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from numba import njit, prange
 
-from novelweights.metrics.arrangement import NONE, Arrangement, Segment, Tables
+from novelweights.metrics.arrangement import Arrangement, Segment, Tables
 from novelweights.metrics.assignment import solve
 from novelweights.metrics.threads import FEW, compiled_loop
 
-SHARES = (0.5, 1.0, 0.0)
-"""Of a weight's square for the side that distances count; the best of these bounds is taken."""
 UNIT = 2.0**-24
 """Rounding of float32."""
 
@@ -78,7 +76,7 @@ def _bound(
                 segment = tables.segments[m]
                 start, width = segment.start, segment.n_other * segment.length
                 _apart(mine, theirs, n, length, start, width, part)
-                has_sign = segment.sign >= 0 and segment.other_sign < 0
+                has_sign = segment.sign >= 0 and not segment.is_signed
                 if has_sign:
                     if len(turned) == 0:
                         turned = np.empty(n * length, np.float32)
@@ -115,6 +113,15 @@ def _bound_pairs(
         squared[p] = _bound(x[mine[p]], y[yours[p]], tables, shares)
 
 
+def _shares(tables: Tables) -> Float[np.ndarray, "options segments"]:
+    """Of each weight's square for each of the sides that hold it: the same for all, or all of it
+    for one; the best of these bounds is taken."""
+    segments = tables.segments
+    sides, place = segments["last"] - segments["first"] + 1, segments["place"]
+    alone = [place == np.minimum(side, sides - 1) for side in range(int(sides.max()))]
+    return np.stack([1 / sides, *alone]).astype(float)
+
+
 def sorted_by_neuron(
     arrangement: Arrangement, by_neuron: Float[np.ndarray, "n entries"]
 ) -> Float[np.ndarray, "n entries"]:
@@ -126,8 +133,8 @@ def sorted_by_neuron(
     """
     out = by_neuron.copy()
     for segment, entries in arrangement.parts(out):
-        if segment.other != NONE:
-            signed = np.abs(entries) if segment.other_sign != NONE else entries
+        if segment.first < segment.last:
+            signed = np.abs(entries) if segment.is_signed else entries
             entries[:] = np.sort(signed, axis=2)
     return out
 
@@ -150,10 +157,8 @@ def squared_bounds(
         Lower bounds in float64, without weights outside all neurons, >= 0.
     """
     squared, tables = np.empty(len(pairs[0])), arrangement.tables
-    alone, counted = tables.segments["other"] < 0, tables.segments["is_counted"] == 1
-    shares = [np.where(alone, 1.0, np.where(counted, share, 1 - share)) for share in SHARES]
     in_parallel = len(squared) >= FEW
-    _bound_pairs(x, y, pairs, tables, np.stack(shares), squared, in_parallel=in_parallel)
+    _bound_pairs(x, y, pairs, tables, _shares(tables), squared, in_parallel=in_parallel)
     # a sum of k squared differences of float32 numbers errs by at most (k + 3) units, relative
     longest = int(tables.groups["length"].max()) + 3
     return np.maximum(squared * (1 - 2 * longest * UNIT), 0)

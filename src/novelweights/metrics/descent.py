@@ -12,7 +12,14 @@ import numpy as np
 from jaxtyping import Float, Int
 from numba import njit, prange
 
-from novelweights.metrics.arrangement import Arrangement, Run, Symmetries, Tables, place
+from novelweights.metrics.arrangement import (
+    Arrangement,
+    Run,
+    Symmetries,
+    Tables,
+    combined,
+    place,
+)
 from novelweights.metrics.assignment import solve
 from novelweights.metrics.threads import FEW, compiled_loop
 
@@ -45,13 +52,13 @@ def _gather(
     """The weights of a run that other groups order, in these orders and with their signs."""
     group = tables.groups[run.group]
     width = run.end - run.inner
-    for i in range(group.neurons):
-        base = group.begin + i * group.length
-        for part in tables.segments[run.first : run.last]:
+    for part in tables.segments[run.first : run.last]:
+        sources, factors = combined(tables, part, order, signs)
+        for i in range(group.neurons):
+            base = group.begin + i * group.length + part.start
             to = i * width + part.start - run.inner
             for j in range(part.n_other):
-                source = base + part.start + order[part.other, j] * part.length
-                sign = np.float32(1 if part.other_sign < 0 else signs[part.other_sign, j])
+                source, sign = base + sources[j], factors[j]
                 if part.length == 1:  # a loop over one weight costs several times as much
                     out[to + j] = sign * y[source]
                 else:
