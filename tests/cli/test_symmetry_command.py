@@ -1,15 +1,20 @@
 """A network of one's own, or a table, as the symmetry of an audit."""
 
 import json
+import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
+from attention_families import Transformer
 from commands import done, fails
 from torch import nn
 
 from novelweights.networks.declared import network_at
 from novelweights.networks.mlp import DeepMLP
+from novelweights.networks.symmetry_of import layout_of, symmetry_of
+from novelweights.weights.rescaled import random_rescaling
 from novelweights.weights.symmetry import NeuronSymmetry, random_transform
 
 NETWORKS = """
@@ -165,3 +170,29 @@ def test_a_chain_of_state_dicts_is_aligned_without_being_told(folder, rng):
     assert audited()["distance"]["symmetry"] == "permutations of 6 and 5 neurons"
     verdicts = (folder / "run/checkpoints.csv").read_text().splitlines()[1:]
     assert sum("replica" in line for line in verdicts) >= 5, verdicts
+
+
+@pytest.mark.usefixtures("quick", "few_controls")
+def test_turned_copies_of_a_transformer_are_replicas_of_the_right_runs(folder, rng):
+    module = Transformer(2)
+    table, layout = symmetry_of(module, torch.randn(2, 20)), layout_of(module)
+
+    def save(role, weights):
+        shutil.rmtree(folder / role, ignore_errors=True)
+        (folder / role).mkdir()
+        for i, state in enumerate(weights):
+            torch.save(layout.unflatten(state), folder / role / f"{role}{i:02d}.pt")
+
+    train, heldout = (torch.randn(n, layout.size, generator=rng) for n in (10, 20))
+    moved = random_transform(train[[6, 2]], layout, table, rng=rng)
+    for role, weights in (
+        ("train", train),
+        ("heldout", heldout),
+        ("generated", random_rescaling(moved, layout, table, rng=rng)),
+    ):
+        save(role, weights)
+    network = ("--network", "attention_families:Transformer")
+    done(*AUDIT, "--heldout", "heldout", *network)
+    rows = pd.read_csv("run/checkpoints.csv")
+    assert rows["verdict"].tolist() == ["replica"] * 2
+    assert rows["canonical_run"].tolist() == ["train06", "train02"]

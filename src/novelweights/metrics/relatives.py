@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from torch import Tensor
 
 from novelweights.metrics.alignment import Alignment, pair_distances
-from novelweights.metrics.arrangement import NONE, Arrangement
+from novelweights.metrics.arrangement import Arrangement
 from novelweights.weights.symmetry import random_transform
 
 LINKED = 0.4
@@ -138,9 +138,9 @@ def _sorted_norms(
     """Norms of parts of neurons, sorted over the neurons of a group; each weight is in one."""
     parts = [weights[:, arrangement.rest].double().norm(dim=1)[:, None]]
     for segment, [places] in arrangement.parts(arrangement.index.numpy()[None]):
-        if segment.is_counted:
+        if segment.place == 0:
             # weights to neurons that may be reordered themselves can only be taken together
-            n_parts = PARTS if segment.other == NONE else 1
+            n_parts = PARTS if segment.first == segment.last else 1
             for part in torch.from_numpy(places).flatten(1).tensor_split(n_parts, dim=1):
                 norms = weights[:, part.flatten()].double().reshape(len(weights), *part.shape)
                 parts.append(norms.norm(dim=2).sort(dim=1).values)
