@@ -18,6 +18,7 @@ from novelweights.readers.formats.g_pt import GPtZoo
 from novelweights.readers.formats.hyper_representations import HyperRepresentationsDataset
 from novelweights.readers.formats.hyperdiffusion_folder import HyperDiffusionFolder
 from novelweights.readers.formats.matrix import Matrix
+from novelweights.readers.formats.p_diff_data import PDiffData
 from novelweights.readers.formats.p_diff_folder import PDiffFolder
 from novelweights.readers.formats.state_dicts import StateDicts
 from novelweights.readers.parts import part_of
@@ -62,10 +63,18 @@ READERS: dict[str, Reader] = {
     "hyper-representations": HyperRepresentationsDataset(),
     "hyperdiffusion": HyperDiffusionFolder(),
     "p-diff": PDiffFolder(),
+    "p-diff-data": PDiffData(),
     "matrix": Matrix(),
     "state-dicts": StateDicts(),
 }
 """By name, in the order in which they are asked whether they know a path."""
+OF_FILES = ("state-dicts", "p-diff", "hyperdiffusion")
+USED_BY = {
+    "layout": ("matrix", "state-dicts", "hyper-representations"),
+    "prefix": OF_FILES,
+    "key": OF_FILES,
+}
+"""Options of reading that some formats of ours have no use for, and those that have."""
 AUTO = "auto"
 RECORDS = "records.csv"
 """A table of runs and steps, where it lies beside the files that it names."""
@@ -146,7 +155,14 @@ def open_source(path: Path, *, format_name: str = AUTO, reading: Reading = PLAIN
     name = recognized(path) if format_name == AUTO else format_name
     if name == "state-dicts" and not reading.names_runs and (path / RECORDS).is_file():
         reading = replace(reading, records=path / RECORDS)
-    return part_of(_with_records(reader_named(name).open(path, reading), reading), reading)
+    source = reader_named(name).open(path, reading)
+    unused = [
+        f"--{option} is not used for this format"
+        for option, formats in USED_BY.items()
+        if getattr(reading, option) and source.format in READERS and source.format not in formats
+    ]
+    source = replace(source, notes=(*source.notes, *unused))
+    return part_of(_with_records(source, reading), reading)
 
 
 def require_there(path: Path) -> None:

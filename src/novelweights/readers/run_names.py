@@ -28,6 +28,10 @@ COUNTER = re.compile(
 )
 ENDS = {"init": -1, "initial": -1, "last": 1, "final": 1, "latest": 1}
 """Names for the first and the last step of a run."""
+BEST = re.compile(r"(?:.*[-_./ ])?best(?:[-_. ][^/]*)?", re.IGNORECASE | re.DOTALL)
+"""A name for the best step of a run, which may be any."""
+VERSION = re.compile(r"(.+)-v\d+", re.DOTALL)
+"""What Lightning puts behind a name that was there already."""
 FIELD = re.compile(r"\{(\w*)\}|\*")
 SCORE = re.compile(
     r"(.*\d)[-_ ]+[A-Za-z_]*(?:loss|acc|accuracy|err|error|score|metric)=?-?\d+\.\d+",
@@ -50,9 +54,7 @@ def records_by_name(names: Sequence[str], *, split: str = "unknown") -> tuple[Re
     Raises:
         InputError: Some names of a run have its step and others do not.
     """
-    numbered = [_counted(name) for name in names]
-    if not any(counters for _, counters in numbered):
-        numbered = _numbered(names)
+    numbered = _all_counted(names)
     if not numbered:
         return Records.of(list(names), split=split), _independent_note(names)
     counted: dict[str, list[tuple[int, ...]]] = defaultdict(list)
@@ -70,6 +72,28 @@ def records_by_name(names: Sequence[str], *, split: str = "unknown") -> tuple[Re
         Records.of(runs, split=split, step=steps),
         f"steps of {count(len(set(runs)), 'run')}, by their names ({example})",
     )
+
+
+def unnumbered(names: Sequence[str]) -> dict[int, list[int]]:
+    """Places of names without a step, and of the names of their run that have one, last first."""
+    counted = _all_counted(names)
+    of_run: dict[str, list[int]] = defaultdict(list)
+    for place, (run, counters) in enumerate(counted):
+        if counters:
+            of_run[run].append(place)
+    for places in of_run.values():
+        places.sort(key=lambda place: counted[place][1], reverse=True)
+    runs = {
+        place: next((run for run in _runs_of(names[place]) if run in of_run), None)
+        for place, (_, counters) in enumerate(counted)
+        if not counters
+    }
+    return {place: of_run[run] for place, run in runs.items() if run is not None}
+
+
+def is_best(name: str) -> bool:
+    """Whether a name is that of the best step of a run."""
+    return BEST.fullmatch(name) is not None
 
 
 def records_by_pattern(
@@ -245,9 +269,27 @@ def _records(columns: dict[str, list[str]], n: int, split: str) -> Records:
     )
 
 
+def _all_counted(names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
+    """Run and counters of every name, where some have counters; else none."""
+    for given in (names, _without_common_end(names)):
+        numbered = [_counted(name) for name in given]
+        if any(counters for _, counters in numbered):
+            return numbered
+    return _numbered(names)
+
+
+def _without_common_end(names: Sequence[str]) -> list[str]:
+    """Names without the last part of their paths, where that is the same in all of them."""
+    parts = [name.rpartition("/") for name in names]
+    is_common = len({end for _, _, end in parts}) == 1 and all(head for head, _, _ in parts)
+    return [head for head, _, _ in parts] if is_common and len(parts) > 1 else list(names)
+
+
 def _counted(name: str) -> tuple[str, tuple[int, ...]]:
     """Run and counters (epoch, then step) at the end of a name; no counters if there are none."""
     rest, counters = name, {}
+    if (versioned := VERSION.fullmatch(rest)) is not None:
+        rest = versioned[1]
     while (scored := SCORE.fullmatch(rest)) is not None:
         rest = scored[1]
     while (match := COUNTER.fullmatch(rest)) is not None:
@@ -260,8 +302,28 @@ def _counted(name: str) -> tuple[str, tuple[int, ...]]:
         counters[kind], rest = min(int(match["number"][:19]), MAX_STEP - 1), before
     if not counters:
         return name, ()
-    rest = rest.removesuffix("/checkpoints")  # where Lightning keeps those of a run
-    return rest, tuple(counters[kind] for kind in sorted(counters))
+    return _run_folder(rest), tuple(counters[kind] for kind in sorted(counters))
+
+
+def _run_folder(name: str) -> str:
+    """The folder of a run, without the one in which Lightning keeps its checkpoints."""
+    return name.removesuffix("/checkpoints")
+
+
+def _runs_of(name: str) -> tuple[str, str]:
+    """Of which run a name without a step may be: its beginning, else its folder."""
+    head, _ = _head_and_word(name)
+    return head, _run_folder(name.rpartition("/")[0])
+
+
+def _head_and_word(name: str) -> tuple[str, str]:
+    """A name without its last word, and that word, in small letters."""
+    versioned = VERSION.fullmatch(name)
+    match = re.fullmatch(
+        r"(.*?)[-_./ ]*([A-Za-z]*)", versioned[1] if versioned else name, re.DOTALL
+    )
+    head, word = match.groups() if match else (name, "")
+    return _run_folder(head), word.lower()
 
 
 def _numbered(names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
@@ -289,16 +351,16 @@ def _independent_note(names: Sequence[str]) -> str:
 
 def _ended(name: str, counted: Mapping[str, list[tuple[int, ...]]]) -> tuple[str, tuple[int, ...]]:
     """A name without a number among others that have one: the first or last step of their run."""
-    head, word = re.fullmatch(r"(.*?)[-_./ ]*([A-Za-z]*)", name, re.DOTALL).groups()  # pyright: ignore
-    head = head.removesuffix("/checkpoints")
+    _, word = _head_and_word(name)
+    head = next((run for run in _runs_of(name) if run in counted), "")
     others = counted.get(head)
-    if word.lower() not in ENDS or not others:
+    if word not in ENDS or not others:
         raise InputError(
             f"expected names with the step of every checkpoint, or of none; {name} has none where "
             "others do; leave it out, or describe runs and steps with --pattern or --records",
             "wrong-records",
         )
-    ahead = ENDS[word.lower()] > 0
+    ahead = ENDS[word] > 0
     edge = max(others) if ahead else min(others)
     return head, (*edge[:-1], edge[-1] + 1) if ahead else tuple(0 for _ in edge)
 

@@ -25,6 +25,7 @@ from novelweights.readers.formats.state_dicts import (
     readable_state,
     units_at,
 )
+from novelweights.readers.last_and_best import settled
 from novelweights.readers.run_names import records_by_name
 from novelweights.readers.source import Reading
 from novelweights.weights.layout import WeightLayout
@@ -100,7 +101,10 @@ def _checksums(described: Any) -> dict[str, str]:
 
 def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
     files, _ = files_for(path, reading)
-    units = {unit.place_in(path): unit for unit in expanded(path, units_at(path), files)}
+    several = expanded(path, units_at(path), files)
+    if not reading.names_runs:
+        several, _ = settled(several, files.state_of)
+    units = {unit.place_in(path): unit for unit in several}
     unsafe, damaged = {}, {}
     dtypes: dict[str, tuple[str, ...]] = {}
     layouts: dict[frozenset, WeightLayout] = {}

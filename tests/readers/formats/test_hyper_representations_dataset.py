@@ -91,6 +91,16 @@ def dataset(**changes: Any) -> dict[str, Any]:
     }
 
 
+def test_a_class_of_another_name_is_known_by_the_sets(tmp_path: Path) -> None:
+    save(dataset(), tmp_path / "dataset.pt")
+    content = (tmp_path / "dataset.pt").read_bytes()
+    other = content.replace(b"SimCLRDataset", b"ModelDatasetB")
+    assert other != content
+    (tmp_path / "dataset.pt").write_bytes(other)
+    assert HyperRepresentationsDataset().recognizes(tmp_path)
+    assert len(opened(tmp_path)) == 6
+
+
 def opened(file: Path, **options: Any) -> Source:
     return HyperRepresentationsDataset().open(file, Reading(**options))
 

@@ -144,3 +144,19 @@ def test_a_folder_without_networks_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with refused("wrong-type", "file"):
         opened(tmp_path / "file")
+
+
+def test_entries_that_share_a_word_are_runs_of_their_own(tmp_path: Path) -> None:
+    for i in range(4):
+        folder = tmp_path / f"mnist_png_training_{i % 2}_{1000 + i}" / "checkpoints"
+        folder.mkdir(parents=True)
+        torch.save(state(i), folder / "model_final.pth")
+    records = opened(tmp_path).records
+    assert sorted(records.run) == [f"mnist_png_training_{i % 2}_{1000 + i}" for i in (0, 2, 1, 3)]
+
+
+def test_several_networks_of_one_shape_are_one_run(tmp_path: Path) -> None:
+    for i in range(3):
+        torch.save(state(i), tmp_path / f"occ_{IDS[0]}_jitter_{i}.pth")
+    (tmp_path / "train_split.lst").write_text(f"{IDS[0]}.obj\n")
+    assert list(opened(tmp_path).records.run) == [IDS[0]] * 3

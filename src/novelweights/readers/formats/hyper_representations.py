@@ -1,9 +1,9 @@
 """`dataset.pt` of Hyper-Representations: weights of all checkpoints of a zoo, pickled with a class.
 
-The file is a dict with trainset, testset and perhaps valset, each an instance of SimCLRDataset. It
-is read without the class and without running anything: its attributes are plain values
-(`torch_files.py`). Weights are in `data_in`, as vectors or as state dicts; `paths` says which run a
-row is of, `epochs` which step, and `properties` how good it is.
+The file is a dict with trainset, testset and perhaps valset, each an instance of SimCLRDataset, or
+of ModelDatasetBase in other code. It is read without the class and without running anything: its
+attributes are plain values (`torch_files.py`). Weights are in `data_in`, as vectors or as state
+dicts; `paths` says which run a row is of, `epochs` which step, and `properties` how good it is.
 
 Source: the released zoos of Hyper-Representations (Schürholt et al., 2022; Zenodo 7529960).
 """
@@ -27,6 +27,7 @@ from novelweights.readers.formats.state_dicts import layout_of_state, learned
 from novelweights.readers.formats.torch_files import TorchFiles
 from novelweights.readers.pickle.values import Stub, shown
 from novelweights.readers.source import Reading, Source, row_by_row
+from novelweights.readers.units import is_torch
 from novelweights.weights.chain import known_symmetry
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import PopulationInfo
@@ -59,15 +60,17 @@ class HyperRepresentationsDataset:
     summary: str = "dataset.pt of Hyper-Representations, read without its classes"
 
     def recognizes(self, path: Path) -> bool:
-        """Whether a file, or `dataset.pt` in a folder, begins with a SimCLRDataset."""
+        """Whether a file, or `dataset.pt` in a folder, begins with sets of some Dataset class."""
         try:
             file = _file(path)
-            if file.suffix != ".pt" or not file.is_file():
+            if not file.is_file():
                 return False
             with file.open("rb") as opened:
-                return CLASS.encode() in opened.read(BEGINNING)
+                start = opened.read(BEGINNING)
         except OSError:
             return False
+        is_named = b"Dataset" in start and any(name.encode() in start for name in SPLITS)
+        return is_named and (file.suffix == ".pt" or is_torch(start))
 
     def open(self, path: Path, reading: Reading) -> Source:
         """The checkpoints of all sets; those of valset and testset are held out.

@@ -10,7 +10,7 @@ Source: the released files and code of HyperDiffusion (Erkoç et al., 2023).
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -64,7 +64,7 @@ class HyperDiffusionFolder:
         """
         splits, problematic, lists = _lists(path)
         files, foreign = _entries(path)
-        shapes = {name: _shape(file, splits.keys() | problematic) for name, file in files.items()}
+        shapes = _shapes(files, splits.keys() | problematic)
         taken = [name for name in files if shapes[name] not in problematic]
         if not taken:
             raise InputError(
@@ -144,6 +144,20 @@ def _shape(entry: Path, known: Collection[str]) -> str:
     """The identifier of an entry's shape; that of moving shapes has two fields."""
     short, long = _fields(entry)
     return long if short not in known and long in known else short
+
+
+def _shapes(files: Mapping[str, Path], known: Collection[str]) -> dict[str, str]:
+    """The shape of each entry; its whole name, where several would have a word as identifier."""
+    shapes = {name: _shape(file, known) for name, file in files.items()}
+    n_entries = Counter(shapes.values())
+
+    def is_identifier(shape: str) -> bool:
+        return shape in known or SHAPE.fullmatch(shape.partition("_")[0]) is not None
+
+    return {
+        name: shape if n_entries[shape] == 1 or is_identifier(shape) else name
+        for name, shape in shapes.items()
+    }
 
 
 def _places(path: Path, pattern: str) -> list[Path]:

@@ -11,8 +11,10 @@ from torch import Tensor
 from novelweights.errors import InputError, count, first_few
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
 from novelweights.readers.formats.columns import columns_of
+from novelweights.readers.last_and_best import settled
 from novelweights.readers.run_names import records_by_name
 from novelweights.readers.source import Fault, Reading, Source, refusal_of, row_by_row
+from novelweights.readers.trial_scores import with_trial_scores
 from novelweights.readers.units import (
     Unit,
     arrays_left_out,
@@ -61,15 +63,19 @@ class StateDicts:
             )
         files, layout_notes = files_for(path, reading)
         units = expanded(path, units, files)
-        names = [unit.name for unit in units]
+        found: list[str] = []
         if reading.names_runs:
-            records, note = Records.of(names, split="unknown"), ""
+            records, note = Records.of([unit.name for unit in units], split="unknown"), ""
         else:
-            records, note = records_by_name(names)
+            units, found = settled(units, files.state_of)
+            records, note = records_by_name([unit.name for unit in units])
+            records, scored = with_trial_scores(path, records, reading.max_bytes)
+            found += scored
         source = source_of_units(
             path, units, reading, records, note, format_name="state-dicts", files=files
         )
-        return replace(source, notes=(*source.notes, *layout_notes, *_left_out(path, units)))
+        notes = (*source.notes, *layout_notes, *found, *_left_out(path, units))
+        return replace(source, notes=notes)
 
 
 def units_at(path: Path) -> list[Unit]:
