@@ -244,19 +244,26 @@ def lint(
     )
 
 
-def plan(train: Checkpoints, *, heldout_runs: int | None = None, samples: int = 200) -> Plan:
+def plan(
+    train: Checkpoints,
+    *,
+    heldout_runs: int | None = None,
+    samples: int = 200,
+    reading: Reading = PLAIN,
+) -> Plan:
     """What an audit with so many held-out runs and samples could and could not show.
 
     Args:
         train: Training checkpoints, in any form that `audit` takes.
         heldout_runs: None: those beside the training checkpoints, else 100.
         samples: Generated checkpoints.
+        reading: How files are to be read.
 
     Raises:
         InputError: Training checkpoints that no audit takes.
     """
     if isinstance(train, str | Path):
-        opened = open_checkpoints(Path(train))
+        opened = open_checkpoints(Path(train), reading=reading)
         if heldout_runs is None and opened.n_heldout:
             heldout_runs = len(set(opened.of_split("heldout").records.run))
         train = opened

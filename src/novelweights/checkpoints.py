@@ -15,8 +15,15 @@ from torch import Tensor, nn
 
 from novelweights.errors import InputError, first_few
 from novelweights.networks.symmetry_of import layout_of
-from novelweights.readers import OpenedCheckpoints, open_checkpoints, read_starts, rows_of_role
+from novelweights.readers import (
+    PLAIN,
+    OpenedCheckpoints,
+    open_checkpoints,
+    read_starts,
+    rows_of_role,
+)
 from novelweights.readers.formats.state_dicts import chain_symmetry, learned
+from novelweights.readers.source import Reading
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
 
@@ -55,6 +62,7 @@ def load(
     role: str | None = None,
     layout: Layout | None = None,
     runs: Sequence[str] | None = None,
+    reading: Reading = PLAIN,
 ) -> Population:
     """Checkpoints as a population.
 
@@ -68,6 +76,7 @@ def load(
             dicts are meant, in which order.
         runs: Names of the training runs, one for each checkpoint, where one run has several: these
             come in the order of their steps. Sequences and matrices otherwise take each for a run.
+        reading: How the files at a path are to be read.
 
     Raises:
         InputError: Something else was given, the checkpoints do not fit the layout or each other,
@@ -79,9 +88,10 @@ def load(
         population = checkpoints.of_split(split)
     elif isinstance(checkpoints, str | Path):
         path = Path(checkpoints)
-        population = (
-            read_starts(path) if role == "start" else open_checkpoints(path).of_split(split)
-        )
+        if role == "start":
+            population = read_starts(path, reading=reading)
+        else:
+            population = open_checkpoints(path, reading=reading).of_split(split)
     elif isinstance(checkpoints, Population):
         population = _of_role(checkpoints, split, role)
     elif isinstance(checkpoints, Tensor | np.ndarray):

@@ -1,38 +1,31 @@
 """The commands about checkpoints that exist already: `audit`, `plan`, `lint`, `import`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from novelweights.cli.options import (
-    DEFAULT_MAX,
     AsJson,
     DataFile,
-    Exclude,
-    Include,
     InputShape,
-    LayoutTable,
-    MaxBytes,
     Network,
     Output,
     Overwrite,
-    Pattern,
-    Prefix,
-    RecordsTable,
     Resume,
     Seed,
-    Shared,
     Task,
     as_flags,
-    reading_of,
+    with_reading,
 )
 from novelweights.cli.show import progress_bar, say, say_verdict
 from novelweights.errors import unknown_name
 
 if TYPE_CHECKING:
     from novelweights.inputs import Options
+    from novelweights.readers.source import Reading
 
 WITHOUT_TASK = (
     "behavior: not judged, since there is no task. Whether the generated networks work, and "
@@ -41,7 +34,9 @@ WITHOUT_TASK = (
 )
 
 
+@with_reading()
 def audit(
+    *,
     train: Annotated[Path, typer.Option(help="Checkpoints the generator was fitted to.")],
     generated: Annotated[Path, typer.Option(help="Checkpoints it made.")],
     output: Output,
@@ -74,19 +69,12 @@ def audit(
     network: Network = None,
     input_shape: InputShape = None,
     data: DataFile = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    prefix: Prefix = "",
-    pattern: Pattern = None,
-    records: RecordsTable = None,
-    layout: LayoutTable = None,
-    shared: Shared = None,
-    max_bytes: MaxBytes = DEFAULT_MAX,
     fail_on: Annotated[
         str, typer.Option(help="Exit with code 1 on these verdicts, e.g. replica,interpolation.")
     ] = "",
     seed: Seed = 0,
     overwrite: Overwrite = False,
+    reading: "Reading",
 ) -> None:
     """Are the generated checkpoints copies, mixtures, broken or novel? Writes a run folder.
 
@@ -101,16 +89,6 @@ def audit(
         if word not in list(Verdict):
             raise unknown_name("verdict", word, map(str, Verdict))
     require_new(output, kind="audit.json", overwrite=overwrite)
-    reading = reading_of(
-        include=include,
-        exclude=exclude,
-        prefix=prefix,
-        pattern=pattern,
-        records=records,
-        layout=layout,
-        shared=shared,
-        max_bytes=max_bytes,
-    )
     options: Options = {
         "heldout": heldout,
         "reconstructions": reconstructions,
@@ -144,7 +122,9 @@ def audit(
         raise typer.Exit(1)
 
 
+@with_reading()
 def plan(
+    *,
     train: Annotated[Path, typer.Option(help="Checkpoints the generator is to be fitted to.")],
     heldout_runs: Annotated[
         int | None,
@@ -152,12 +132,13 @@ def plan(
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Checkpoints to generate.")] = 200,
     as_json: AsJson = False,
+    reading: "Reading",
 ) -> None:
     """What an audit with so many runs and samples could and could not show."""
     from novelweights import api
     from novelweights.auditing.judge.planning import limits_beside
 
-    planned = api.plan(train, heldout_runs=heldout_runs, samples=samples)
+    planned = api.plan(train, heldout_runs=heldout_runs, samples=samples, reading=reading)
     whose = "held-out run" if planned.n_heldout else "training run"
     limits = limits_beside(planned.n_heldout or planned.n_train, samples, whose=whose)
     if as_json:
@@ -168,14 +149,15 @@ def plan(
     say(f"\n{limits[0].upper()}{limits[1:]}.")
 
 
+@with_reading(without=["shared"])
 def lint(
+    *,
     folder: Annotated[Path, typer.Argument(help="Checkpoints to look at.")],
     heldout: Annotated[
         Path | None, typer.Option(help="Held-out runs, if they lie in a folder of their own.")
     ] = None,
-    prefix: Prefix = "",
-    max_bytes: MaxBytes = DEFAULT_MAX,
     as_json: AsJson = False,
+    reading: "Reading",
 ) -> None:
     """What is wrong with these checkpoints; exit code 1 if there are errors.
 
@@ -183,9 +165,7 @@ def lint(
     """
     from novelweights import api
 
-    linted = api.lint(
-        folder, heldout=heldout, reading=reading_of(prefix=prefix, max_bytes=max_bytes)
-    )
+    linted = api.lint(folder, heldout=heldout, reading=reading)
     if as_json:
         say(json.dumps(linted.to_json(), indent=2, allow_nan=False))
     else:
@@ -195,7 +175,9 @@ def lint(
         raise typer.Exit(1)
 
 
+@with_reading(without=["format_name"])
 def import_checkpoints(
+    *,
     format_name: Annotated[
         str,
         typer.Argument(
@@ -212,16 +194,9 @@ def import_checkpoints(
     task: Annotated[
         str | None, typer.Option(help="Judges them in audits: see `novelweights ls tasks`.")
     ] = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    prefix: Prefix = "",
-    pattern: Pattern = None,
-    records: RecordsTable = None,
-    layout: LayoutTable = None,
-    shared: Shared = None,
-    max_bytes: MaxBytes = DEFAULT_MAX,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    reading: "Reading",
 ) -> None:
     """Copy checkpoints of any known form into a population folder; no code in them is run.
 
@@ -236,17 +211,7 @@ def import_checkpoints(
     if steps not in STEPS:
         raise unknown_name("choice of steps", steps, STEPS)
     require_new(output, kind="population.json", overwrite=overwrite)
-    reading = reading_of(
-        include=include,
-        exclude=exclude,
-        prefix=prefix,
-        pattern=pattern,
-        records=records,
-        layout=layout,
-        shared=shared,
-        max_bytes=max_bytes,
-    )
-    checkpoints = open_source(source, format_name=format_name, reading=reading)
+    checkpoints = open_source(source, reading=replace(reading, format=format_name))
     for note in checkpoints.description():
         say(note)
     with progress_bar() as progress:

@@ -1,8 +1,11 @@
 """Options that several commands take, each declared once."""
 
+import functools
+import inspect
 import re
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -97,7 +100,9 @@ RecordsTable = Annotated[
 ]
 LayoutTable = Annotated[
     Path | None,
-    typer.Option(help="CSV with parameter and shape, for a matrix. [layout.csv beside it]"),
+    typer.Option(
+        help="CSV with parameter and shape, for a matrix or flat vectors. [layout.csv beside them]"
+    ),
 ]
 Shared = Annotated[
     Path | None,
@@ -109,18 +114,34 @@ UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
+Key = Annotated[
+    str | None,
+    typer.Option(
+        help="Which network, where a file holds several, e.g. 'ema'. [the only one, or the usual]"
+    ),
+]
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format", help="How files are read: see `novelweights ls readers`. [recognized]"
+    ),
+]
+
+
 def reading_of(
     *,
-    include: list[str] | None = None,
-    exclude: list[str] | None = None,
-    prefix: str = "",
-    pattern: str | None = None,
-    records: Path | None = None,
-    layout: Path | None = None,
-    shared: Path | None = None,
-    max_bytes: str = DEFAULT_MAX,
+    key: Key = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    prefix: Prefix = "",
+    pattern: Pattern = None,
+    records: RecordsTable = None,
+    layout: LayoutTable = None,
+    shared: Shared = None,
+    max_bytes: MaxBytes = DEFAULT_MAX,
+    format_name: FormatName = None,
 ) -> "Reading":
-    """The options as one value.
+    """The options as one value: each is a field of `Reading`.
 
     Raises:
         InputError: A size that is none.
@@ -128,6 +149,7 @@ def reading_of(
     from novelweights.readers.source import Reading
 
     return Reading(
+        key=key,
         include=tuple(include or ()),
         exclude=tuple(exclude or ()),
         prefix=prefix,
@@ -136,7 +158,41 @@ def reading_of(
         layout=layout,
         shared=shared,
         max_bytes=size_in_bytes(max_bytes),
+        format=format_name,
     )
+
+
+def with_reading(
+    *, without: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command that takes `reading` the options of `reading_of` in place of it.
+
+    Args:
+        without: Options that the command has no use for, or of its own.
+    """
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command).parameters
+        added = {
+            name: option
+            for name, option in inspect.signature(reading_of).parameters.items()
+            if name not in without
+        }
+        kept = [option for name, option in own.items() if name != "reading"]
+        keyword = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in kept]
+
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            chosen = {name: values.pop(name) for name in added}
+            command(**values, reading=reading_of(**chosen))
+
+        run.__signature__ = inspect.Signature([*keyword, *added.values()])  # pyright: ignore[reportAttributeAccessIssue]
+        run.__annotations__ = {
+            option.name: option.annotation for option in (*kept, *added.values())
+        }
+        return run
+
+    return decorated
 
 
 def as_flags(reading: "Reading") -> str:
@@ -145,7 +201,7 @@ def as_flags(reading: "Reading") -> str:
 
     flags = [f"--include '{pattern}'" for pattern in reading.include]
     flags += [f"--exclude '{pattern}'" for pattern in reading.exclude]
-    for name in ("prefix", "pattern", "records", "layout", "shared"):
+    for name in ("key", "prefix", "pattern", "records", "layout", "shared", "format"):
         if value := getattr(reading, name):
             flags.append(f"--{name} '{value}'")
     if reading.max_bytes != MAX_BYTES:

@@ -3,7 +3,7 @@
 Nothing that a file holds is run: `docs/reading.md` says what is read, and how.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from novelweights.readers.formats.state_dicts import StateDicts
 from novelweights.readers.parts import part_of
 from novelweights.readers.run_names import records_by_pattern, records_by_table
 from novelweights.readers.source import Reader, Reading, Source
-from novelweights.weights.population import Population
+from novelweights.weights.population import Population, Records
 from novelweights.weights.store import StoredPopulation, is_population_folder, open_population
 
 
@@ -135,8 +135,7 @@ def open_checkpoints(
 ) -> OpenedCheckpoints:
     """The checkpoints at a path, described; see `read_checkpoints`."""
     require_there(path)
-    is_plain = replace(reading, columns=None, max_bytes=PLAIN.max_bytes) == PLAIN
-    if path.is_dir() and is_population_folder(path) and is_plain:
+    if path.is_dir() and is_population_folder(path) and reading.is_plain:
         # stays a memory map
         return OpenedCheckpoints(path, open_population(path), reading.max_bytes)
     source = open_source(path, reading=reading)
@@ -145,16 +144,16 @@ def open_checkpoints(
     return OpenedCheckpoints(path, source, reading.max_bytes)
 
 
-def open_source(path: Path, *, format_name: str = AUTO, reading: Reading = PLAIN) -> Source:
-    """The checkpoints at a path, described; `format_name` is a key of `READERS`, or "auto".
+def open_source(path: Path, *, reading: Reading = PLAIN) -> Source:
+    """The checkpoints at a path, described.
 
     Raises:
         InputError: Nothing is there, nothing is recognized, or they cannot be read so.
     """
     require_there(path)
-    name = recognized(path) if format_name == AUTO else format_name
-    if name == "state-dicts" and not reading.names_runs and (path / RECORDS).is_file():
-        reading = replace(reading, records=path / RECORDS)
+    name = format_of(path, reading)
+    if name == "state-dicts":
+        reading = with_table_beside(path, reading)
     source = reader_named(name).open(path, reading)
     unused = [
         f"--{option} is not used for this format"
@@ -163,6 +162,31 @@ def open_source(path: Path, *, format_name: str = AUTO, reading: Reading = PLAIN
     ]
     source = replace(source, notes=(*source.notes, *unused))
     return part_of(_with_records(source, reading), reading)
+
+
+def with_table_beside(path: Path, reading: Reading) -> Reading:
+    """The same with the table of runs and steps beside the files, where nothing else names them."""
+    if reading.names_runs or not (path / RECORDS).is_file():
+        return reading
+    return replace(reading, records=path / RECORDS)
+
+
+def described_records(names: Sequence[str], reading: Reading) -> tuple[Records, str] | None:
+    """Runs and steps by a table or a pattern, and a note of them; None where there is neither.
+
+    Raises:
+        InputError: There are both, or they do not fit the names.
+    """
+    if reading.pattern is not None and reading.records is not None:
+        raise InputError("expected --pattern or --records, got both; leave one out", "wrong-option")
+    if reading.records is not None:
+        return records_by_table(reading.records, names)
+    return None if reading.pattern is None else records_by_pattern(names, reading.pattern)
+
+
+def format_of(path: Path, reading: Reading) -> str:
+    """The format that is asked for, else the one that is recognized."""
+    return recognized(path) if reading.format in (None, AUTO) else str(reading.format)
 
 
 def require_there(path: Path) -> None:
@@ -240,14 +264,14 @@ def selected(source: Source, rows: np.ndarray) -> Source:
     )
 
 
-def read_starts(path: Path) -> Population:
+def read_starts(path: Path, *, reading: Reading = PLAIN) -> Population:
     """Checkpoints for a conditional generator to begin from: the split start of a population.
 
     Raises:
         InputError: As `read_checkpoints`; or they are training checkpoints, of which any generator
             that changes little would make seeming copies.
     """
-    starts = read_checkpoints(path, split="start")
+    starts = read_checkpoints(path, split="start", reading=reading)
     if "train" in starts.records.split:
         raise InputError(
             f"{path}: expected checkpoints to begin from that no generator was fitted to (split "
@@ -283,13 +307,9 @@ def _with_records(source: Source, reading: Reading) -> Source:
 
     Where these say no split, that of the format stays: held-out rows must not become others.
     """
-    if reading.pattern is not None and reading.records is not None:
-        raise InputError("expected --pattern or --records, got both; leave one out", "wrong-option")
-    if reading.records is not None:
-        records, note = records_by_table(reading.records, source.names)
-    elif reading.pattern is not None:
-        records, note = records_by_pattern(source.names, reading.pattern)
-    else:
+    described = described_records(source.names, reading)
+    if described is None:
         return source
+    records, note = described
     split = np.where(records.split == UNKNOWN, source.records.split, records.split)
     return replace(source, records=replace(records, split=split), runs_note=note)

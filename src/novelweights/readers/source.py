@@ -6,7 +6,7 @@ that a file brings along.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -50,6 +50,13 @@ class Reading:
     """File with the rest of the network, where checkpoints hold parts of it."""
     max_bytes: int = MAX_BYTES
     """Files that announce more are refused."""
+    format: str | None = None
+    """Name of a reader, for what is no population folder; None or "auto": whichever knows it."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is asked for that changes how a population of ours is read."""
+        return replace(self, columns=None, max_bytes=MAX_BYTES, format=None) == Reading()
 
     @property
     def names_runs(self) -> bool:

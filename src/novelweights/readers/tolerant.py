@@ -15,7 +15,14 @@ from torch import Tensor
 
 from novelweights.errors import InputError
 from novelweights.files import read_json, sha256_of
-from novelweights.readers import PLAIN, open_source, recognized, require_there
+from novelweights.readers import (
+    PLAIN,
+    described_records,
+    format_of,
+    open_source,
+    require_there,
+    with_table_beside,
+)
 from novelweights.readers.formats.state_dicts import (
     chain_symmetry,
     expanded,
@@ -66,9 +73,9 @@ def examine(path: Path, reading: Reading = PLAIN) -> Examined:
         InputError: There are no checkpoints at all.
     """
     require_there(path)
-    if path.is_dir() and is_population_folder(path):
+    if path.is_dir() and is_population_folder(path) and reading.is_plain:
         return _examine_population(path)
-    if path.is_dir() and recognized(path) == "state-dicts":
+    if path.is_dir() and format_of(path, reading) == "state-dicts":
         return _examine_state_dicts(path, reading)
     return Examined(open_source(path, reading=reading).load(reading.max_bytes))
 
@@ -102,7 +109,7 @@ def _checksums(described: Any) -> dict[str, str]:
 def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
     files, _ = files_for(path, reading)
     several = expanded(path, units_at(path), files)
-    if not reading.names_runs:
+    if not with_table_beside(path, reading).names_runs:
         several, _ = settled(several, files.state_of)
     units = {unit.place_in(path): unit for unit in several}
     unsafe, damaged = {}, {}
@@ -116,11 +123,14 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
         except InputError as error:
             (unsafe if error.code == "unsafe" else damaged)[name] = str(error)
             continue
-        state = learned(whole)
+        state = {key: value for key, value in learned(whole).items() if reading.takes(key)}
+        if not state:
+            damaged[name] = "no parameter of it is left by --include and --exclude"
+            continue
         layout = layout_of_state(state)
         key = frozenset(layout.shapes)
         layout = layouts.setdefault(key, layout)
-        symmetries.setdefault(key, chain_symmetry(whole))
+        symmetries.setdefault(key, None if reading.chooses else chain_symmetry(whole))
         rows[name] = (key, layout.flatten(state))
         for kind in {str(value.dtype).removeprefix("torch.") for value in state.values()}:
             dtypes[kind] = (*dtypes.get(kind, ()), name)
@@ -139,8 +149,9 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
         if key != usual
     }
     names = [units[name].name for name in kept]
+    described = described_records(names, with_table_beside(path, reading))
     try:
-        records, _ = records_by_name(names)
+        records, _ = described or records_by_name(names)
     except InputError:  # an audit asks for a pattern then; here only files are looked at
         records = Records.of(names, split="unknown")
     population = Population(
