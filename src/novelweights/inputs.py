@@ -29,6 +29,7 @@ from novelweights.networks.parameter_names import named_as
 from novelweights.networks.parts import PartOfNetwork
 from novelweights.networks.registered import NETWORKS, added_networks, input_shape_of
 from novelweights.networks.resnet import ResNet18
+from novelweights.networks.tied_parameters import counted_once
 from novelweights.readers import PLAIN, OpenedCheckpoints, open_checkpoints
 from novelweights.readers.source import Reading
 from novelweights.tasks import is_task, make_task
@@ -99,6 +100,13 @@ class Target:
     """An input, with its batch."""
     data: OwnData | None
 
+    def checkpoints(self, role: str, population: Population, say: Say) -> Population:
+        """Checkpoints with the names of the network, each of its parameters once."""
+        population, said = counted_once(named_as(population, self.module), self.module)
+        if said:
+            say(f"{role}: {said}")
+        return population
+
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
@@ -127,7 +135,7 @@ class Gathered:
         """
         made = self.opened.population("generated", generated)
         if self.target is not None:
-            made = named_as(made, self.target.module)
+            made = self.target.checkpoints("generated", made, self.opened.say)
         roles = {**self.roles, "generated": made}
         origins = {**self.origins, "generated": generated}
         described = {role: describe_input(origins[role], found) for role, found in roles.items()}
@@ -159,7 +167,7 @@ def gathered(train: Checkpoints, options: Options, say: Say) -> Gathered:
         runs = options.get("heldout_runs") if role == "heldout" else None
         roles[role] = opened.population(role, checkpoints, runs)
     if target is not None:
-        roles = {role: named_as(found, target.module) for role, found in roles.items()}
+        roles = {role: target.checkpoints(role, found, say) for role, found in roles.items()}
     task = task_of(options.get("task", "auto"), roles["train"], target)
     return Gathered(
         roles,

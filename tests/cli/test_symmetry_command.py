@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from attention_families import Transformer
+from attention_families import Transformer, TwoNames
 from commands import done, fails
 from torch import nn
 
@@ -196,3 +196,28 @@ def test_turned_copies_of_a_transformer_are_replicas_of_the_right_runs(folder, r
     rows = pd.read_csv("run/checkpoints.csv")
     assert rows["verdict"].tolist() == ["replica"] * 2
     assert rows["canonical_run"].tolist() == ["train06", "train02"]
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("quick", "few_controls")
+@pytest.mark.parametrize("without", [None, "again.*", "inside.*"])
+def test_a_module_of_two_names_is_read_and_counted_once(folder, without):
+    for role, n in (("train", 8), ("generated", 4)):
+        shutil.rmtree(folder / role)
+        (folder / role).mkdir()
+        for i in range(n):
+            torch.save(TwoNames().state_dict(), folder / role / f"{role}{i}.pt")
+    network = ("--network", "attention_families:TwoNames", "--input-shape", "6")
+    done(*AUDIT, *network, *([] if without is None else ["--exclude", without]))
+    result = json.loads(Path("run/audit.json").read_text())
+    assert result["about"]["weights"] == layout_of(TwoNames()).size
+
+
+def test_what_is_left_out_and_no_longer_equal_is_refused(folder):
+    for i, path in enumerate(sorted((folder / "train").glob("*.pt"))):
+        state = TwoNames().state_dict()
+        if i == 4:
+            state["again.bias"] = state["again.bias"] + 1
+        torch.save(state, path)
+    words = ("audit", "--train", "train", "--generated", "train", "-o", "run")
+    fails(*words, "--exclude", "again.*", code="other-network", named="again.bias")

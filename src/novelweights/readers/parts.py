@@ -5,7 +5,7 @@ only be compared with the same parameters of the networks it learned from, and o
 the rest of them. Source: ours.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,8 +47,13 @@ def part_of(source: Source, reading: Reading) -> Source:
     if faults:
         raise refusal_of(faults, len(source), source.path)
     is_given = shared is not None
+    twins = _twins(source.layout, first, chosen, left)
     if shared is None:
-        rest = {name: first[slices[name]].reshape(shapes[name]).clone() for name in left}
+        rest = {
+            name: first[slices[name]].reshape(shapes[name]).clone()
+            for name in left
+            if name not in twins
+        }
         shared = {**source.buffers, **(source.shared or {}), **rest}
     n_whole = max(1, BLOCK_BYTES // (4 * source.layout.size))
 
@@ -58,18 +63,39 @@ def part_of(source: Source, reading: Reading) -> Source:
         for row in range(start, stop, n_whole):
             whole = source.read(row, min(row + n_whole, stop), faults)
             if not is_given and not faults:
-                _add_differences(faults, source, whole, first, left, row)
+                _add_differences(faults, source, whole, first, left, row, twins)
             parts[row - start : row - start + len(whole)] = whole[:, columns]
         return parts
 
+    again = [f"{name} is {other} once more, and is left out" for name, other in twins.items()]
     return replace(
         source,
         layout=layout,
         read=read,
         shared=shared,
         info=replace(source.info, symmetry=None),  # the rest would have to be permuted, too
-        notes=(*source.notes, f"{len(chosen)} of {len(shapes)} parameters: {first_few(chosen)}"),
+        notes=(
+            *source.notes,
+            f"{len(chosen)} of {len(shapes)} parameters: {first_few(chosen)}",
+            *again,
+        ),
     )
+
+
+def _twins(
+    layout: WeightLayout, first: Float[Tensor, " d"], chosen: Collection[str], left: Collection[str]
+) -> dict[str, str]:
+    """What is left out and is a chosen parameter under another name, by the first checkpoint."""
+    slices, shapes = layout.slices, dict(layout.shapes)
+    twins = {}
+    for name in left:
+        value = first[slices[name]]
+        if not len(value) or bool((value == value[0]).all()):  # zeros and ones are equal anyhow
+            continue
+        for other in chosen:
+            if shapes[other] == shapes[name] and torch.equal(first[slices[other]], value):
+                twins.setdefault(name, other)
+    return twins
 
 
 def _add_differences(
@@ -79,16 +105,19 @@ def _add_differences(
     first: Float[Tensor, " d"],
     left: list[str],
     start: int,
+    twins: Mapping[str, str],
 ) -> None:
-    """Name the checkpoints whose rest is not that of the first."""
+    """Name the checkpoints whose rest is not that of the first, nor chosen under another name."""
     slices = source.layout.slices
     for name in left:
-        same = (whole[:, slices[name]] == first[slices[name]]).all(dim=1)
+        expected, of = first[slices[name]], f"that of {source.names[0]}"
+        if name in twins:
+            expected, of = whole[:, slices[twins[name]]], f"{twins[name]}, which it is elsewhere"
+        same = (whole[:, slices[name]] == expected).all(dim=1)
         for row in (~same).nonzero()[:, 0].tolist():
             error = InputError(
-                f"{name} differs from that of {source.names[0]}; expected networks that differ in "
-                "the chosen parameters alone: choose it too, or name the rest that they share with "
-                "--shared",
+                f"{name} differs from {of}; expected networks that differ in the chosen parameters "
+                "alone: choose it too, or name the rest that they share with --shared",
                 "other-network",
             )
             faults.append(Fault(source.names[start + row], error))
