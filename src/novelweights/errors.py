@@ -63,6 +63,7 @@ WARNINGS = {
     "codec-costs": "W013",  # networks work worse after the codec
     "codec-differs": "W014",  # it gives held-out runs back better or worse than training runs
     "failed-after-codec": "W015",  # some held-out runs work far worse after it
+    "unknown-symmetry": "W019",  # parts of the network of which it is not known what may move
     # findings of lint
     "not-finite-weights": "W101",
     "constant-weights": "W102",

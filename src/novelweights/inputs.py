@@ -37,6 +37,7 @@ from novelweights.tasks.classification import Classification
 from novelweights.tasks.own import classifier_task, task_at
 from novelweights.tasks.own_data import OwnData, read_own_data
 from novelweights.tasks.task import Task
+from novelweights.weights.chain import known_symmetry
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, weights_digest
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -48,6 +49,9 @@ Symmetry = NeuronSymmetry | nn.Module | str | Path | None
 """Function-preserving transformations that count as no difference: a table, or the file of one; a
 network or its name, from which the table is derived; "auto": where it is known; "none" or None:
 plain L2."""
+
+NOT_TOLD = "signs and scales of neurons: names and shapes do not show activations, --network does"
+"""Of a chain of layers whose activations are not known."""
 
 
 class Options(TypedDict, total=False):
@@ -105,7 +109,9 @@ class Target:
         population, said = counted_once(named_as(population, self.module), self.module)
         if said:
             say(f"{role}: {said}")
-        return population
+        if population.info.architecture is not None:
+            return population
+        return replace(population, info=replace(population.info, architecture=self.name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,7 +317,7 @@ def symmetry_of(
     if isinstance(symmetry, NeuronSymmetry):
         return fitted_to(with_fixed(symmetry, rest), trained.layout, "symmetry")
     if symmetry == "auto" and target is None:
-        return trained.info.symmetry
+        return _symmetry_without_network(trained, task)
     is_table = isinstance(symmetry, Path) or (
         isinstance(symmetry, str) and (Path(symmetry).suffix != "" or Path(symmetry).exists())
     )
@@ -341,6 +347,21 @@ def symmetry_of(
         )
     except InputError as error:
         raise InputError(f"{error} (or go without: --symmetry none)", error.code) from error
+
+
+def _symmetry_without_network(trained: Population, task: Task | None) -> NeuronSymmetry | None:
+    """That of the network of a classification, else what a population says, or names and shapes."""
+    table = trained.info.symmetry
+    if trained.info.architecture is not None:
+        return table
+    if isinstance(task, Classification):
+        of = task.network
+        if dict(of.layout.shapes) == dict(trained.layout.shapes):
+            return fitted_to(with_fixed(of.symmetry, trained.shared or {}), trained.layout, of.name)
+    if table is None or table != known_symmetry(trained.layout):
+        return table
+    moved = [name for name, axes in table.axes.items() if any(axes)]
+    return replace(table, unknown=dict.fromkeys(moved, NOT_TOLD))
 
 
 def _network_of(task: Task | None) -> tuple[nn.Module, Tensor] | None:

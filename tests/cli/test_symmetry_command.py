@@ -167,7 +167,9 @@ def test_a_chain_of_state_dicts_is_aligned_without_being_told(folder, rng):
             path.unlink()
         for i, state in enumerate(rows):
             torch.save(network.layout.unflatten(state), folder / role / f"{i}.pt")
-    assert audited()["distance"]["symmetry"] == "permutations of 6 and 5 neurons"
+    alone = audited()
+    assert alone["distance"]["symmetry"].startswith("permutations of 6 and 5 neurons; not known of")
+    assert "unknown-symmetry" in [note["code"] for note in alone["warnings"]]
     verdicts = (folder / "run/checkpoints.csv").read_text().splitlines()[1:]
     assert sum("replica" in line for line in verdicts) >= 5, verdicts
 

@@ -30,6 +30,11 @@ WITHOUT_STATISTICS = "L2 of what was learned (no running statistics)"
 NO_MOVES = "none: no reordering of neurons moves these parameters alone"
 """Of a table without groups, as for parts of a network between layers that stay."""
 
+NOT_KNOWN = (
+    "What may move while the network computes the same is not known of all parameters: {}. A copy "
+    "that was moved there looks new here."
+)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AuditInputs:
@@ -246,8 +251,11 @@ def _declared(
 ) -> tuple[DistanceInfo, list[Note]]:
     """The distance of this audit."""
     plain = "L2" if train.layout.learned is train.layout else WITHOUT_STATISTICS
+    unknown = "" if symmetry is None else symmetry.describe_unknown()
+    notes = [Note("unknown-symmetry", NOT_KNOWN.format(unknown))] if unknown else []
     if alignment is None and symmetry is not None:
-        return DistanceInfo(name=plain, is_exact=True, symmetry=NO_MOVES), []
+        text = f"not known: {unknown}" if unknown else NO_MOVES
+        return DistanceInfo(name=plain, is_exact=True, symmetry=text), notes
     if alignment is None:
         info = DistanceInfo(name=plain, is_exact=True, symmetry="none")
         why = symmetry_of_layout(train.layout)
@@ -267,7 +275,7 @@ def _declared(
     info = DistanceInfo(
         name,
         is_exact=alignment.is_exact,
-        symmetry=text,
+        symmetry=f"{text}; not known of {unknown}" if unknown else text,
         canonical="" if form is None else form.describe(),
     )
-    return info, []
+    return info, notes

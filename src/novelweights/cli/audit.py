@@ -109,6 +109,8 @@ def audit(
     inputs, origins = beside.with_generated(generated)
     if inputs.task is None:
         say(WITHOUT_TASK)
+    if inputs.symmetry is not None and inputs.symmetry.unknown:
+        say(f"symmetry: not known of {inputs.symmetry.describe_unknown()}")
     with progress_bar() as progress:
         audited = api.audited(
             inputs,

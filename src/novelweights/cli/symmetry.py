@@ -40,7 +40,7 @@ def symmetry(
         say(f"{group}: {neurons} may be reordered{signs}")
     for name, flip in table.flips.items():
         say(f"{name}: {', '.join(flip.parameters)} may change sign together")
-    if not sizes:
+    if not sizes and not table.unknown:
         say("no neurons may be reordered")
     for name, scale in continuous.scales.items():
         written, read = (
@@ -56,6 +56,8 @@ def symmetry(
         say(f"{name}: of {left} and {right} only the product of each head matters")
     if continuous.shifts:
         say(f"{', '.join(s.parameter for s in continuous.shifts)}: all logits may grow alike")
+    if table.unknown:
+        say(f"not known: {table.describe_unknown()}")
     if output is not None:
         write_text(output, json.dumps(table.to_json(), indent=2) + "\n")
         say(f"{output}: written")

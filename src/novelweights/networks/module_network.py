@@ -73,7 +73,7 @@ class ModuleNetwork:
 
     @property
     def symmetry(self) -> NeuronSymmetry:
-        """Derived and proven; no moves where that is refused, nor of what is fixed."""
+        """Derived and proven; not known where that is refused, and no moves of what is fixed."""
         return self._symmetry
 
     @cached_property
@@ -82,8 +82,10 @@ class ModuleNetwork:
         rest = self.held.state_dict().keys() - {name for name, _ in self.layout.shapes}
         try:
             return symmetry_from(self.held, example, self.layout, logits=True, rest=rest)
-        except InputError:
-            return NeuronSymmetry({name: (None,) * len(s) for name, s in self.layout.shapes})
+        except InputError as error:
+            shapes = self.layout.shapes
+            axes = {name: (None,) * len(shape) for name, shape in shapes}
+            return NeuronSymmetry(axes, unknown={name: str(error) for name, _ in shapes})
 
     def initial(self, rng: torch.Generator) -> Float[Tensor, " d"]:
         """One random initialization by its layers' own `reset_parameters`; what has none is as the

@@ -46,8 +46,9 @@ def symmetry_of(
     of neurons, lengths of normalized filters, coordinates inside attention heads.
 
     Derived from one run and proven on random weights. What is not understood is fixed, so the
-    table may say less than holds, never more. Groups have the name of the layer that produces
-    them. Neither the network nor the state of torch's random numbers changes.
+    table may say less than holds, never more; `unknown` names those parameters. Groups have the
+    name of the layer that produces them. Neither the network nor the state of torch's random
+    numbers changes.
 
     Args:
         module: Any network, with any weights.
@@ -106,4 +107,7 @@ def symmetry_of(
         positive=variances,
         logits=logits,
     )
-    return replace(table, continuous=continuous)
+    # heads whose two sides are replaced by their product are known in full
+    factors = {f.parameter for product in continuous.products.values() for f in product.factors}
+    unknown = {name: why for name, why in table.unknown.items() if name not in factors}
+    return replace(table, continuous=continuous, unknown=unknown)

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from novelweights.errors import first_few
 from novelweights.weights.continuous import Continuous
 from novelweights.weights.layout import WeightLayout
 
@@ -66,6 +67,8 @@ class NeuronSymmetry:
     """Signs that a batch normalization undoes, by a name that no group has."""
     continuous: Continuous = field(default_factory=Continuous)
     """Scales, shifts and products, which a canonical form removes."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """By parameter, what could not be followed: whether more of it may move is not known."""
 
     @classmethod
     def from_parts(
@@ -199,6 +202,13 @@ class NeuronSymmetry:
                         f"{parameter}, which is {'x'.join(map(str, shape)) or 'missing'}"
                     )
 
+    def describe_unknown(self) -> str:
+        """Of which parameters it is not known whether more may move, and why; "" for none."""
+        by_reason: dict[str, list[str]] = {}
+        for name, why in self.unknown.items():
+            by_reason.setdefault(why, []).append(name)
+        return "; ".join(f"{first_few(names)} ({why})" for why, names in by_reason.items())
+
     def blocks_of(self, name: str) -> tuple[int, ...]:
         """Entries of one neuron along each axis of a parameter."""
         return self.blocks.get(name, (1,) * len(self.axes[name]))
@@ -215,9 +225,10 @@ class NeuronSymmetry:
             if axes.keys() & set(flip.parameters)
         }
         blocks = {name: entry for name, entry in self.blocks.items() if name in axes}
-        return NeuronSymmetry(
-            axes, self.sign_groups & groups, blocks, joined, flips, self.continuous.only(axes)
-        )
+        unknown = {name: why for name, why in self.unknown.items() if name in axes}
+        continuous = self.continuous.only(axes)
+        signs = self.sign_groups & groups
+        return NeuronSymmetry(axes, signs, blocks, joined, flips, continuous, unknown)
 
     def to_json(self) -> dict:
         """Plain data for `population.json`."""
@@ -230,6 +241,7 @@ class NeuronSymmetry:
             "joined": joined,
             "flips": {name: flip._asdict() for name, flip in self.flips.items()},
             "continuous": self.continuous.to_json() if self.continuous else {},
+            "unknown": dict(self.unknown),
         }
         data = {"axes": dict(self.axes), "sign_groups": sorted(self.sign_groups)}
         return data | {name: entry for name, entry in optional.items() if entry}
@@ -252,6 +264,7 @@ class NeuronSymmetry:
             joined,
             flips,
             Continuous.from_json(data.get("continuous", {})),
+            dict(data.get("unknown", {})),
         )
 
 

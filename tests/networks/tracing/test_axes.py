@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 
 from novelweights.networks.tracing.axes import (
+    STRUCTURES,
     Fixed,
     Joined,
     Nested,
@@ -22,6 +23,7 @@ from novelweights.networks.tracing.axes import (
     pieces,
     size,
     unflattened,
+    why_fixed,
 )
 
 
@@ -101,7 +103,8 @@ def test_structures_that_do_not_fit_are_fixed():
     assert not list(movable(a)) + list(movable(b))
     c = joined(new(5), new(7))
     unflattened(c, (4, 3))
-    assert known(c) == Fixed(12)
+    assert known(c) == Fixed(12, STRUCTURES)
+    assert why_fixed(a) == STRUCTURES
 
 
 def test_finer_structures_divide_coarser_ones():

@@ -4,7 +4,7 @@ An axis is fixed, or neurons that may be reordered, or several axes one after th
 channels), or one inside the other in row-major order (the pixels of a channel after flattening).
 Neurons are an unknown: `equate` says that two axes move together, and the unknown may turn out to
 have structure, or to be fixed. Where two structures cannot be reconciled both are fixed, which
-makes the group of moves smaller, never wrong. Ours.
+makes the group of moves smaller, never wrong; such axes say why. Ours.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,9 @@ class Fixed:
     """Entries that stay where they are."""
 
     size: int
+    why: str = ""
+    """What could not be followed, where it is not known whether they may move; "" where they
+    cannot."""
 
 
 @dataclass(eq=False)
@@ -44,6 +47,9 @@ class Nested:
 
     factors: tuple["Axis", ...]
 
+
+STRUCTURES = "neurons that are grouped in two ways"
+"""Why axes are fixed whose structures cannot be reconciled."""
 
 Axis = Fixed | Neurons | Joined | Nested
 Axes = tuple[Axis, ...]
@@ -88,7 +94,7 @@ def joined(*axes: Axis) -> Axis:
         for part in axis.parts if isinstance(axis, Joined) else (axis,):
             last = parts[-1] if parts else None
             if isinstance(last, Fixed) and isinstance(part, Fixed):
-                parts[-1] = Fixed(last.size + part.size)
+                parts[-1] = Fixed(last.size + part.size, last.why or part.why)
             elif size(part):
                 parts.append(part)
     if len(parts) == 1:
@@ -104,7 +110,7 @@ def nested(*axes: Axis) -> Axis:
         for factor in axis.factors if isinstance(axis, Nested) else (axis,):
             last = factors[-1] if factors else None
             if isinstance(last, Fixed) and isinstance(factor, Fixed):
-                factors[-1] = Fixed(last.size * factor.size)
+                factors[-1] = Fixed(last.size * factor.size, last.why or factor.why)
             elif size(factor) != 1:
                 factors.append(factor)
     if len(factors) < 2:
@@ -127,11 +133,24 @@ def movable(axis: Axis) -> Iterator[Neurons]:
             yield from movable(factor)
 
 
-def fix(*axes: Axis) -> None:
-    """Nothing on these axes may move."""
+def fix(*axes: Axis, why: str = "") -> None:
+    """Nothing on these axes may move: what moves until now is fixed.
+
+    Args:
+        why: Where it is not known whether they may move, what could not be followed.
+    """
     for axis in axes:
         for neurons in list(movable(axis)):
-            neurons.turned_out = Fixed(neurons.size)
+            neurons.turned_out = Fixed(neurons.size, why)
+
+
+def why_fixed(axis: Axis) -> str:
+    """What could not be followed, if that has fixed any part of an axis; else ""."""
+    axis = known(axis)
+    if isinstance(axis, Fixed):
+        return axis.why
+    inner = getattr(axis, "parts", ()) or getattr(axis, "factors", ())
+    return next(filter(None, map(why_fixed, inner)), "")
 
 
 def forbid_flips(*axes: Axis) -> None:
@@ -164,7 +183,7 @@ def equate(a: Axis, b: Axis) -> None:
     elif isinstance(b, Neurons):
         _turn(b, a)
     elif isinstance(a, Fixed) or isinstance(b, Fixed):
-        fix(a, b)
+        fix(a, b, why=why_fixed(a) or why_fixed(b))
     elif isinstance(a, Joined) or isinstance(b, Joined):
         cuts = sorted({0, *_ends(a), *_ends(b)})
         sizes = [end - start for start, end in pairwise(cuts)]
@@ -192,7 +211,7 @@ def _equate_nested(a: list[Axis], b: list[Axis]) -> None:
             other, inner = unflattened(other, (m, n // m))
             b.insert(0, inner)
         elif m != n:
-            fix(one, other, *a, *b)
+            fix(one, other, *a, *b, why=STRUCTURES)
             return
         equate(one, other)
 
@@ -211,8 +230,8 @@ def pieces(axis: Axis, sizes: Sequence[int]) -> Axes:
         if all(n % inner == 0 for n in sizes):
             outer = pieces(axis.factors[0], [n // inner for n in sizes])
             return tuple(nested(piece, *axis.factors[1:]) for piece in outer)
-        fix(axis)
-    return tuple(Fixed(n) for n in sizes)
+        fix(axis, why=STRUCTURES)
+    return tuple(Fixed(n, why_fixed(axis)) for n in sizes)
 
 
 def _pieces_of_joined(waiting: list[Axis], sizes: Sequence[int]) -> Axes:
@@ -246,13 +265,13 @@ def unflattened(axis: Axis, sizes: Sequence[int]) -> Axes:
             if n > entries:
                 halves = _halves(factor, entries)
                 if halves is None:
-                    fix(axis)
-                    return tuple(Fixed(n) for n in sizes)
+                    fix(axis, why=STRUCTURES)
+                    return tuple(Fixed(n, why_fixed(axis)) for n in sizes)
                 factor, rest = halves
                 waiting.insert(0, rest)
             elif entries % n:
-                fix(axis)
-                return tuple(Fixed(n) for n in sizes)
+                fix(axis, why=STRUCTURES)
+                return tuple(Fixed(n, why_fixed(axis)) for n in sizes)
             taken.append(factor)
             entries //= size(factor)
         result.append(nested(*taken))
@@ -275,4 +294,4 @@ def _halves(axis: Axis, outer: int) -> tuple[Axis, Axis] | None:
         for _, other in each[1:]:
             equate(each[0][1], other)
         return joined(*(part for part, _ in each)), each[0][1]
-    return Fixed(outer), Fixed(inner)
+    return Fixed(outer, why_fixed(axis)), Fixed(inner, why_fixed(axis))

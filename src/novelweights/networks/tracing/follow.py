@@ -19,7 +19,16 @@ from novelweights.networks.tracing import (
     reductions,
     shapes,
 )
-from novelweights.networks.tracing.axes import Axes, Fixed, Unknown, fix, new, size
+from novelweights.networks.tracing.axes import (
+    Axes,
+    Fixed,
+    Unknown,
+    fix,
+    movable,
+    new,
+    size,
+    why_fixed,
+)
 from novelweights.networks.tracing.call import Call, Notes, Rule, Value, names, tensors_in
 
 RULES: dict[str, Rule] = {
@@ -135,12 +144,23 @@ class Follow(TorchFunctionMode):
         try:
             axes = self._by_rule(call, results)
         except Unknown:
-            fix(*(axis for value in values for axis in value.axes))
-            axes = [tuple(map(Fixed, tensor.shape)) for tensor in changed]
+            axes = self._not_followed(name, values, changed)
         is_weight = all(value.is_weight for value in values)
         for tensor, found in zip(changed, axes, strict=True):
             if tensor not in self._values or self._values[tensor].axes != found:
                 self._values[tensor] = Value(found, is_weight=is_weight, made_by=call.made_by)
+
+    def _not_followed(self, name: str, values: list[Value], changed: list[Tensor]) -> list[Axes]:
+        """The axes of what a function gives that has no rule: fixed, as its operands are now.
+
+        It is not known whether these may move, where anything on them might.
+        """
+        operands = [axis for value in values for axis in value.axes]
+        why = next(filter(None, map(why_fixed, operands)), "")
+        if any(True for axis in operands for _ in movable(axis)):
+            why = f"{name} in {self.where}"
+        fix(*operands, why=why)
+        return [tuple(Fixed(n, why) for n in tensor.shape) for tensor in changed]
 
     def _by_rule(self, call: Call, results: list[Tensor]) -> list[Axes]:
         """The axes of the results, by the function's rule.

@@ -1,6 +1,7 @@
 """The symmetry table that follows from what the axes of the parameters count."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from novelweights.networks.tracing.axes import (
     movable,
     nested,
     size,
+    why_fixed,
 )
 from novelweights.networks.tracing.call import Notes, Value
 from novelweights.weights.continuous import Normalization
@@ -49,7 +51,13 @@ def table_of(weights: Mapping[str, Value], notes: Notes) -> NeuronSymmetry:
     }
     signs = frozenset(name for neurons, name in names.items() if neurons.may_flip)
     flips = _flips(weights, notes, parts, names)
-    return NeuronSymmetry.from_parts(merged, signs, flips)
+    unknown = {name: _why(value) for name, value in weights.items() if _why(value)}
+    return replace(NeuronSymmetry.from_parts(merged, signs, flips), unknown=unknown)
+
+
+def _why(value: Value) -> str:
+    """What could not be followed of a parameter; "" if all of it was."""
+    return next(filter(None, map(why_fixed, value.axes)), "")
 
 
 def _unknowns(weights: Mapping[str, Value]) -> set[Neurons]:
@@ -69,7 +77,7 @@ def _parts(axis: Axis) -> list[_Part]:
     outer, inner = axis.factors[0], nested(*axis.factors[1:])
     if isinstance(known(outer), Fixed):
         return _parts(inner) * size(outer)
-    fix(inner)
+    fix(inner, why=f"the order inside blocks of {size(inner)}")
     entries = size(inner)
     return [
         _Part(part.neurons, part.entries * entries, part.block * entries) for part in _parts(outer)
