@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from novelweights.auditing.controls.planting import SHRINK
+from novelweights.auditing.judge.checkpoint_verdict import judge_checkpoints
 from novelweights.auditing.judge.p_values import NullDistribution
-from novelweights.auditing.judge.verdict import judge_checkpoints
 from novelweights.auditing.measure.measurements import NearestIndex, ladder_of, measure
 from novelweights.metrics.alignment import Alignment
 from novelweights.studies.calibrate.pool import EARLY, Pool, make_pool

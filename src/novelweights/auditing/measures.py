@@ -26,6 +26,8 @@ class Nearness:
     """Whether a checkpoint may be too far as well."""
     has_raw: bool = False
     """Whether it is measured again with nothing aligned."""
+    hangs_on_others: bool = False
+    """Whether it depends on the other samples, and so says nothing of one by itself."""
 
     @property
     def is_raw(self) -> bool:
@@ -37,7 +39,7 @@ MEASURES = {
     "distance": Nearness("distance", "distance", -1, has_far=True),
     "matched_distance": Nearness("distance at equal norm", "distance", -1, "direction", True),
     "cosine": Nearness("cosine", "cosine", 1, "direction", has_far=True),
-    "recentred": Nearness("recentred cosine", "recentred_cosine", 1, "direction"),
+    "recentred": Nearness("recentred cosine", "recentred_cosine", 1, hangs_on_others=True),
     "hull": Nearness("hull", "hull_ratio", -1, "mixture", True, has_far=True, has_raw=True),
     "hull_distance": Nearness(
         "distance to the hull", "hull_distance", -1, "mixture", True, has_raw=True
@@ -74,6 +76,10 @@ COMBINED = ("direction", "mixture", "raw_mixture", "unmatched_mixture")
 """Tests of several measures, of which the most extreme counts; `raw_mixture` is the part of
 `mixture` with nothing aligned. The hull without regard to the norm accuses nobody, since shrunk
 honest runs lie near it too, but who lies there is not called novel."""
+LARGE = ("mixture", "raw_mixture")
+"""Tests that are made again of the measures with a large effect alone: `large_mixture`. These
+accuse: honest networks of another recipe lie a little nearer to mixtures than all held-out runs,
+mixtures a lot."""
 
 
 class Share(NamedTuple):
@@ -121,13 +127,12 @@ TESTS = {
         share=Share(
             "aligned_share",
             "Copied share, by direction",
-            "more aligned with a training checkpoint (scale-free nearness, plain or recentred) "
-            "than all {runs}",
+            "more aligned with a training checkpoint (scale-free nearness) or nearer to one at "
+            "equal norm than all {runs}",
         ),
     ),
     "mixture_near": Test(
         "mixture, near",
-        accuses="mixture",
         is_shown=True,
         is_of_novel=True,
         share=Share(
@@ -138,9 +143,20 @@ TESTS = {
             "components, aligned or as they are (mixtures; copies lie there too)",
         ),
     ),
+    "large_mixture_near": Test("mixture by a large effect, near", accuses="mixture"),
+    "large_raw_mixture_near": Test("mixture by a large effect, nothing aligned, near"),
+    "recentred_near": Test(
+        "recentred cosine, near",
+        is_shown=True,
+        share=Share(
+            "recentred_share",
+            "Copied share, by direction less what all samples share",
+            "more aligned with a training checkpoint than all {runs}, both less the mean of the "
+            "others of their kind",
+        ),
+    ),
     "layers_all_near": Test(
         "all layers, near",
-        accuses="layers",
         is_shown=True,
         share=Share(
             "mosaic_share",
@@ -152,7 +168,9 @@ TESTS = {
     "quality_low": Test("quality, low", is_shown=True),
     "similarity_high": Test("similarity, high", is_shown=True, is_of_novel=True),
     "similarity_low": Test("similarity, low", is_of_novel=True),
-    "twin_near": Test("nearest other sample, near", is_of_novel=True),
+    "neurons_any_near": Test("one neuron, near", is_of_novel=True),
+    "neurons_all_near": Test("all neurons, near", is_shown=True, is_of_novel=True),
+    "twin_near": Test("nearest other sample, near"),
     "raw_mixture_near": Test("mixture, nothing aligned, near"),
     "unmatched_mixture_near": Test("hull at any norm, any of four, near", is_of_novel=True),
     "layers_any_distance_near": Test("one layer, distance, near"),
@@ -166,7 +184,7 @@ TESTS = {
 stand in checkpoints.csv."""
 
 ACCUSING = {test.accuses: name for name, test in TESTS.items() if test.accuses}
-"""The tests that accuse; a held-out run has about one chance in (held-out runs + 1) for each."""
+"""The tests that accuse; a held-out run has at most one chance in (held-out runs + 1) for each."""
 SHARES = {name: test.share for name, test in TESTS.items() if test.share is not None}
 OF_NOVEL = tuple(name for name, test in TESTS.items() if test.is_of_novel)
 SHOWN = tuple(name for name, test in TESTS.items() if test.is_shown)

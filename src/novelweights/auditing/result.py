@@ -96,6 +96,11 @@ class Measurements:
     """(n, layers) the scale-free nearness, each layer by itself."""
     layer_rows: np.ndarray | None = None
     """(n, layers) the training row with that cosine."""
+    neurons_any: np.ndarray | None = None
+    """(n,) distance to a training checkpoint's neuron of the neuron that is nearest to one, over
+    the length of both: 0 for a copy, about 1 for unrelated neurons."""
+    neurons_all: np.ndarray | None = None
+    """(n,) the same of the neuron that is farthest from all."""
     canonical_distance: np.ndarray | None = None
     """(n,) declared distance to the nearest training checkpoint, both in canonical form: scales of
     neurons and the like removed (`novelweights.weights.canonical`)."""
@@ -223,10 +228,11 @@ class AuditResult:
     """Per generated checkpoint, its place among held-out runs, each in (0, 1]:
     distance, cosine, hull, pca and similarity from both sides (`_near`, `_far`, or `_high`,
     `_low`), quality_low, canonical_near (distance in canonical form), twin_near (nearest other
-    sample), and the parts and wholes of the legs that judge: direction_near (cosine and recentred
-    cosine), mixture_near (hull, sparse, pca, each aligned and raw), raw_mixture_near,
-    layers_any_near and layers_all_near (the nearest and the farthest layer, by cosine;
-    `layers_*_distance_near` by distance). Small = extreme on that side.
+    sample, at equal norm; NaN for samples that are copies or mixtures), and the tests that judge:
+    direction_near (cosine, distance at equal norm), mixture_near (hull, sparse, pca, each aligned
+    and raw), raw_mixture_near, the same of large effects (large_mixture_near,
+    large_raw_mixture_near), layers_any_near and layers_all_near (the nearest and the farthest
+    layer, by cosine; `layers_*_distance_near` by distance), neurons_any_near and neurons_all_near. Small = extreme on that side.
     Without held-out runs: among training runs, each against the others."""
     quantities: tuple[Quantity, ...]
     distance: DistanceInfo
@@ -392,6 +398,8 @@ _SHAPE_COLUMNS = (
     "pca_residual",
     "raw_pca_residual",
     "recentred_cosine",
+    "neurons_any",
+    "neurons_all",
     "canonical_distance",
     "canonical_lower",
     "canonical_ratio",

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 
 from novelweights.auditing.controls.baselines import Baselines, paper_baselines
 from novelweights.auditing.controls.planting import measured_controls
+from novelweights.auditing.judge.checkpoint_verdict import judge_checkpoints
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, Verdict
 from novelweights.auditing.judge.recognition import first_of_equals, other_recipe
 from novelweights.auditing.judge.statistics import rank_low
-from novelweights.auditing.judge.verdict import judge_checkpoints
 from novelweights.auditing.judge.warnings import audit_warnings
 from novelweights.auditing.measure.coverage import coverage, coverage_quantities
 from novelweights.auditing.measure.established import established_quantities
@@ -53,6 +53,8 @@ class Compared:
 
     measured: Measured
     p_values: Mapping[str, np.ndarray]
+    origins: np.ndarray
+    """The verdict on each."""
     first: Bool[np.ndarray, " n"]
     """False for generated checkpoints that repeat another."""
     counted: Bool[np.ndarray, " n"]
@@ -126,23 +128,41 @@ def _compared(measured: Measured, clock: Clock) -> Compared:
         )  # not by chance
         first = first_of_equals(prepared.generated.learned, spacing)
         p_values = measured.null.p_values(measured.scored)
-        if prepared.heldout is not None and min(len(prepared.heldout), len(prepared.generated)) > 1:
-            p_values["twin_near"] = _twin_p_values(prepared, prepared.heldout)
+        names = list(map(str, prepared.train.records.run))
+        null, quality = measured.null.runs, measured.quality
+        judged = judge_checkpoints(measured.scored, p_values, null, names, quality)
+        origins = np.array([verdict.origin for verdict in judged])
+        explained = np.isin(origins, [Verdict.REPLICA, Verdict.INTERPOLATION])
+        if prepared.heldout is not None:
+            twins = _twin_p_values(measured, prepared.heldout, np.flatnonzero(~explained))
+            p_values |= {} if twins is None else {"twin_near": twins}
     with clock.stage("baselines"):
         baselines = Baselines({}, {}, None)
         if prepared.task is not None:
             baselines = paper_baselines(measured)
-    return Compared(measured, p_values, first, first | gross, baselines)
+    return Compared(measured, p_values, origins, first, first | gross, baselines)
 
 
-def _twin_p_values(prepared: Prepared, heldout: Population) -> np.ndarray:
+def _twin_p_values(
+    measured: Measured, heldout: Population, rows: Int[np.ndarray, " k"]
+) -> Float[np.ndarray, " n"] | None:
     """Of the distance to the nearest other sample, among that between held-out runs.
 
-    Both look among equally many others. Small: samples repeat each other.
-    """
-    n_others = min(len(prepared.generated), len(heldout)) - 1
+    Both look among equally many others, and distances are taken over the length of both from the
+    mean of training, so that shrunk networks do not look alike. Small: samples repeat each other.
 
-    def to_others(population: Population, label: str) -> np.ndarray:
+    Args:
+        rows: The samples that are compared; the others, which are explained otherwise, get NaN.
+
+    Returns:
+        None where there are fewer than two of either.
+    """
+    prepared, held = measured.given, measured.null.runs
+    n_others = min(len(rows), len(heldout)) - 1
+    if n_others < 1:
+        return None
+
+    def to_others(population: Population, norms: np.ndarray, label: str) -> np.ndarray:
         rng = numpy_rng_for(prepared.seed, "others", label)
         exclude = np.ones((len(population), len(population)), dtype=bool)
         for row in range(len(population)):
@@ -150,9 +170,13 @@ def _twin_p_values(prepared: Prepared, heldout: Population) -> np.ndarray:
             exclude[row, rng.permutation(others)[:n_others]] = False
         weights = population.learned
         near = nearest(weights, weights, exclude=exclude, alignment=prepared.alignment)
-        return near.distances[:, 0]
+        lengths = np.sqrt(norms * norms[near.rows[:, 0]])
+        return near.distances[:, 0] / np.maximum(lengths, 1e-300)
 
-    return rank_low(to_others(prepared.generated, "generated"), to_others(heldout, "heldout"))
+    p_values = np.full(len(prepared.generated), np.nan)
+    ours = to_others(prepared.generated.select(rows), measured.scored.norm[rows], "generated")
+    p_values[rows] = rank_low(ours, to_others(heldout, held.norm, "heldout"))
+    return p_values
 
 
 def _established(prepared: Prepared, clock: Clock) -> EstablishedMeasures:
@@ -175,11 +199,7 @@ def _general(compared: Compared) -> list[Quantity]:
 def _coverage(compared: Compared) -> list[Quantity]:
     """How many training checkpoints the replicas among the samples reproduce, and could."""
     measured = compared.measured
-    names = list(map(str, measured.given.train.records.run))
-    judged = judge_checkpoints(
-        measured.scored, compared.p_values, measured.null.runs, names, measured.quality
-    )
-    copies = np.array([verdict.origin is Verdict.REPLICA for verdict in judged])
+    copies = compared.origins == Verdict.REPLICA
     rows = measured.scored.neighbor_rows[copies, 0]
     return coverage_quantities(coverage(rows, len(measured.given.train)))
 

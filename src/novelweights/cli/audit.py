@@ -120,7 +120,7 @@ def audit(
         )
         audited.write(output, overwrite=overwrite, progress=progress)
     say_verdict(audited.verdicts, output)
-    if str(audited.verdict) in failing:
+    if audited.verdicts.shown & {Verdict(word) for word in failing}:
         raise typer.Exit(1)
 
 

@@ -24,6 +24,9 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
 
 
+EQUAL, NEARLY_EQUAL = "equal", "nearly equal"
+"""Kinds of replicas that need no statistics."""
+
 MEANING = {
     Verdict.REPLICA: "near one training checkpoint, or in its direction, as no held-out run is",
     Verdict.INTERPOLATION: "a mixture of several training checkpoints",
@@ -46,7 +49,8 @@ class Criteria:
     gross_copy: float = _threshold(
         0.5,
         "Nearest distance at most this share of the median held-out distance, and below all of "
-        "them: a gross copy.",
+        "them: a gross copy. The same of a layer, if no held-out run comes as near in it; other "
+        "layers tell nothing.",
     )
     exact_copy: float = _threshold(
         0.01,
@@ -64,6 +68,11 @@ class Criteria:
         "this ...",
     )
     runner_up: float = _threshold(1 / 3, "... and the second at most this share of the largest.")
+    large_effect: float = _threshold(
+        0.5,
+        "A mixture: what training checkpoints together leave of it is at most this share of what "
+        "they leave of the median held-out run of the same norm, and below all of them.",
+    )
     two_sided: float = _threshold(
         0.01, "A measure is like a held-out run's if its p-value is above this on both sides."
     )
@@ -74,13 +83,13 @@ class Criteria:
     trained_share: float = _threshold(
         0.5,
         "Mixtures of aligned runs count for networks with at least this share of the median "
-        "held-out quality (where less is better, at most it over this); of others only mixtures "
-        "as they are.",
+        "held-out quality (where less is better, at most it over this); of others, which count as "
+        "untrained, only mixtures as they are.",
     )
     max_share: float = _threshold(
         0.05,
-        "Population novel: the upper limits of the shares by distance, direction, mixture and "
-        "layers are at most this.",
+        "Population novel: the upper limits of the shares by distance, direction (plain and "
+        "recentred), mixture and layers are at most this.",
     )
     distance_ratio: tuple[float, float] = _threshold(
         (0.9, 1.1),
@@ -147,8 +156,9 @@ class CheckpointVerdict:
     """Quality not below what held-out runs reach, less the margin; None without a task."""
     reason: str
     kind: str = ""
-    """Of an interpolation: average or mosaic; of an undecided one that a layer was copied: partial
-    copy; else empty."""
+    """Of a replica: equal, nearly equal, or partial copy (some layers are its own); of an
+    interpolation: average or mosaic; of an undecided one with copied layers: partial copy; else
+    empty."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +194,10 @@ class PopulationVerdict:
     reasons: tuple[str, ...]
     would_decide: tuple[str, ...]
     """What is missing for a firmer verdict."""
+    n_equal: int = 0
+    """Samples that are equal to training checkpoints: certain, whatever else is known."""
+    n_nearly_equal: int = 0
+    """Samples within a hundredth of the usual distance of a training checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +220,12 @@ class Verdicts:
                 break
             seen = control.noise
         return seen
+
+    @property
+    def shown(self) -> set[Verdict]:
+        """What is shown of the samples: the verdict on all, and replica if single ones surely are."""
+        certain = self.population.n_equal + self.population.n_nearly_equal
+        return {self.population.origin} | ({Verdict.REPLICA} if certain else set())
 
     def counts(self) -> dict[str, int]:
         """How many generated checkpoints got each verdict."""

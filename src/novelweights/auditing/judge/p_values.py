@@ -14,9 +14,15 @@ from functools import cached_property, partial, reduce
 import numpy as np
 from jaxtyping import Float
 
+from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.judge.statistics import rank_high, rank_low
 from novelweights.auditing.measure.measurements import Ladder
-from novelweights.auditing.measures import ALL_MEASURES, COMBINED, Nearness
+from novelweights.auditing.measures import (
+    ALL_MEASURES,
+    COMBINED,
+    LARGE,
+    Nearness,
+)
 from novelweights.auditing.result import Measurements
 from novelweights.tasks.task import Measure
 
@@ -65,13 +71,15 @@ class NullDistribution:
             if measure.has_far:
                 p_values[f"{name}_far"] = far
         for test in COMBINED:
-            parts = [
-                partial(self._scores, name=name)
+            names = [
+                name
                 for name, measure in measures.items()
                 if measure.test == test or (test == "raw_mixture" and self._is_raw_mixture(measure))
             ]
-            if parts:
-                [p_values[f"{test}_near"]] = self._in_blocks(measurements, parts, np.maximum)
+            kinds = {test: self._scores} | ({f"large_{test}": self._large} if test in LARGE else {})
+            for kind, scores in kinds.items() if names else ():
+                parts = [partial(scores, name=name) for name in names]
+                [p_values[f"{kind}_near"]] = self._in_blocks(measurements, parts, np.maximum)
         for suffix, column, near in (("", "layer_cosine", 1), ("_distance", "layer_distance", -1)):
             if self._has(measurements, column):
                 layers = [
@@ -81,6 +89,11 @@ class NullDistribution:
                 nearest, farthest = self._in_blocks(measurements, layers, np.maximum, np.minimum)
                 p_values[f"layers_any{suffix}_near"] = nearest
                 p_values[f"layers_all{suffix}_near"] = farthest
+        for which in ("any", "all"):
+            column = f"neurons_{which}"
+            if self._has(measurements, column):
+                ours, theirs = getattr(measurements, column), getattr(self.runs, column)
+                p_values[f"{column}_near"] = rank_low(ours, theirs)
         return p_values | self._of_behavior(measurements)
 
     def _of_behavior(self, measurements: Measurements) -> dict[str, np.ndarray]:
@@ -146,6 +159,18 @@ class NullDistribution:
         middle, scale = _scale(measure.near * others, ours)
         own_middle, own_scale = self._at_own_norm[name]
         return ((theirs - own_middle) / own_scale)[:, None], (ours - middle) / scale
+
+    def _large(self, measurements: Measurements, name: str) -> Scores:
+        """The same, but for checkpoints whose effect is not large: these lie before all runs.
+
+        So their p-value is at least what it was, and as valid.
+        """
+        theirs, ours = self._scores(measurements, name)
+        measure = self._measures[name]
+        others = self._at_norm(measurements, measure)
+        usual = np.median(getattr(self.runs, measure.column) if others is None else others, axis=0)
+        is_large = getattr(measurements, measure.column) <= DEFAULT_CRITERIA.large_effect * usual
+        return theirs, np.where(is_large, ours, -np.inf)
 
     def _layer_scores(
         self, measurements: Measurements, column: str, near: int, layer: int

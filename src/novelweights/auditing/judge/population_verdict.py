@@ -6,9 +6,12 @@ shown to copy the checkpoint itself. Source: DESIGN section 5; ours.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from novelweights.auditing.judge.criteria import (
     DEFAULT_CRITERIA,
+    EQUAL,
+    NEARLY_EQUAL,
     CheckpointVerdict,
     ControlVerdict,
     Criteria,
@@ -50,6 +53,30 @@ def why_withheld(
             "right symmetry",
         )
     return None
+
+
+def certain_first(
+    population: PopulationVerdict, checkpoints: Sequence[CheckpointVerdict]
+) -> PopulationVerdict:
+    """The same verdict, led by what needs no statistics: samples that are training checkpoints.
+
+    Even one makes the population one that holds copies, unless something else is shown of it.
+    """
+    equal, nearly = (sum(c.kind == kind for c in checkpoints) for kind in (EQUAL, NEARLY_EQUAL))
+    if not equal + nearly:
+        return population
+    first, how = (equal, "equal") if equal else (nearly, "nearly equal")
+    words = f"{first} of {count(len(checkpoints), 'sample')} {'is' if first == 1 else 'are'} {how}"
+    words += f" and {nearly} nearly equal" if equal and nearly else ""
+    is_open = population.origin in (Verdict.UNDECIDED, Verdict.NOVEL)
+    sentence = population.sentence[:1].lower() + population.sentence[1:]
+    return replace(
+        population,
+        origin=Verdict.REPLICA if is_open else population.origin,
+        sentence=f"{words} to training checkpoints; {'no evidence of more: ' * is_open}{sentence}",
+        n_equal=equal,
+        n_nearly_equal=nearly,
+    )
 
 
 def _missing_legs(result: AuditResult) -> list[str]:
@@ -98,6 +125,8 @@ def judge_population(
         if len(shown) > 1:
             sentence += f"; {counts[shown[1]]} more are {what[shown[1]]}"
         return PopulationVerdict(kind, sentence + ".", reasons, ())
+    if recentred := _shown_recentred(result):
+        return PopulationVerdict(Verdict.REPLICA, f"{exploratory}{recentred}.", reasons, ())
     broken_lower, broken_upper = clopper_pearson(counts[Verdict.BROKEN], n)
     if broken_lower > criteria.broken_share:
         return PopulationVerdict(
@@ -131,6 +160,22 @@ def judge_population(
         reasons,
         tuple(open_points),
     )
+
+
+def _shown_recentred(result: AuditResult) -> str:
+    """That samples are copies once what all have in common is removed; "" if it is not shown.
+
+    So copies of training runs at other epochs are seen, where runs share an initialization and
+    all samples drifted together: no sample by itself shows it.
+    """
+    for q in result.quantities:
+        if q.key == SHARES["recentred_near"].key and q.lower:
+            return (
+                f"samples lie in the direction of single training checkpoints once what all "
+                f"samples have in common is removed (share beyond chance {_percent(q.value)}, 95% "
+                f"interval {_percent(q.lower)} to {_percent(q.upper)}); none shows it by itself"
+            )
+    return ""
 
 
 def _nothing_shown(result: AuditResult, criteria: Criteria, samples: str) -> str:

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from novelweights.auditing.judge.checkpoint_verdict import working
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.judge.statistics import nearer_probability
-from novelweights.auditing.judge.verdict import working
 from novelweights.errors import Note, count
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest

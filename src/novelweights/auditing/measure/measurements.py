@@ -1,5 +1,6 @@
 """Every number of one population against the training checkpoints: space, mixture, behavior."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,20 +15,21 @@ from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.frame import Frame
 from novelweights.metrics.layers import Layers
 from novelweights.metrics.neighbors import nearest
+from novelweights.metrics.neurons import Neurons
 from novelweights.metrics.sources import (
     Alignable,
     find_directions,
     find_sources,
     shrunk_towards_mean,
 )
-from novelweights.seeding import rng_for
+from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.task import ShapeTask, Task
 from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.population import Population, sampled_records
 
 N_NEIGHBORS = 3
 HELDOUT_BLOCK = 64
-SHRINK_FACTORS = (0.15, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.25)
+SHRINK_FACTORS = (0.02, 0.06, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0, 1.25)
 """Held-out runs are shrunk by these to compare hull ratios at equal norm (DESIGN section 5)."""
 
 
@@ -80,6 +82,11 @@ class NearestIndex:
     def raw_frame(self) -> Frame:
         """Their principal components as they are."""
         return self.frame if self.alignment is None else Frame.of(self.training.learned, None)
+
+    @cached_property
+    def neurons(self) -> Neurons | None:
+        """Neuron by neuron; None where there are none to tell apart."""
+        return Neurons.of(self.frame, self.training.layout.learned)
 
     @cached_property
     def layers(self) -> Layers | None:
@@ -249,11 +256,13 @@ def _in_frame(
     exclude: Bool[np.ndarray, "n m"] | None,
     groups: Int[np.ndarray, " n"] | None,
 ) -> dict[str, np.ndarray]:
-    """Recentred cosines, group by group, and what lies outside the principal components."""
+    """Neuron by neuron, recentred cosines, and what lies outside the principal components."""
+    columns, placed = {}, reference.frame.place(queries)
+    if reference.neurons is not None:
+        neurons = reference.neurons.nearness(placed, exclude=exclude)
+        columns = {"neurons_any": neurons.least, "neurons_all": neurons.greatest}
     if exclude is not None:  # training checkpoints made mean and components: theirs mean nothing
-        return {}
-    columns = {}
-    placed = reference.frame.place(queries)
+        return columns
     groups = np.zeros(len(queries), np.int64) if groups is None else groups
     labels, sizes = np.unique(groups, return_counts=True)
     if sizes.min() > 1:
@@ -352,16 +361,16 @@ def one_left_out(
 ) -> Bool[np.ndarray, "n m"]:
     """A random training checkpoint that does not count, for each generated one.
 
+    Which one depends on the generated checkpoint alone, not on those beside it.
+
     Args:
         needed: True where a training checkpoint counts in any case.
     """
-    rng = rng_for(seed, "leave one run out")
     exclude = np.zeros((len(generated), len(train)), dtype=bool)
-    if needed is None:
-        drop = torch.randint(len(train), (len(generated),), generator=rng).numpy()
-    else:
-        drop = np.where(needed, -1.0, torch.rand(exclude.shape, generator=rng)).argmax(axis=1)
-    exclude[np.arange(len(generated)), drop] = True
+    for row, weights in enumerate(generated.learned):
+        content = hashlib.sha256(weights.contiguous().numpy().tobytes()).hexdigest()
+        drawn = numpy_rng_for(seed, "leave one run out", content).random(len(train))
+        exclude[row, np.argmax(drawn if needed is None else drawn - needed[row])] = True
     return exclude
 
 

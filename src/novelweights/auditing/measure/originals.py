@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from novelweights.auditing.judge.checkpoint_verdict import working
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.judge.recognition import other_recipe
 from novelweights.auditing.judge.statistics import mean, median, nearer_probability
-from novelweights.auditing.judge.verdict import working
 from novelweights.auditing.measure.estimates import estimate
 from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import Quantity

@@ -209,13 +209,15 @@ def _shares(evidence: Evidence) -> Iterator[Quantity]:
             "uncertainty; the upper holds for copies that this measure can see.",
         )
     if "twin_near" in evidence.p_values:
-        near = int((evidence.p_values["twin_near"] <= beyond).sum())
+        others = evidence.p_values["twin_near"]
+        others = others[np.isfinite(others)]
         yield _beyond_chance(
             "repeated_share",
             "Samples that repeat each other",
-            (near, len(evidence.generated), n_h),
-            "Share of generated checkpoints nearer to another sample than any held-out run is to "
-            "another held-out run, among equally many others, less those expected by chance.",
+            (int((others <= beyond).sum()), len(others), n_h),
+            "Of the generated checkpoints that are no copies or mixtures: the share nearer to "
+            "another one, at equal norm, than any held-out run is to another held-out run, among "
+            "equally many others, less those expected by chance.",
         )
     if evidence.terms.is_one_run:
         return

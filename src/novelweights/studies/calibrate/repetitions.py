@@ -12,10 +12,11 @@ from functools import cache
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from novelweights.auditing.judge.checkpoint_verdict import judge_checkpoints
 from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.p_values import NullDistribution
 from novelweights.auditing.judge.statistics import Share, share_beyond
-from novelweights.auditing.judge.verdict import judge, judge_checkpoints
+from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.measure.evidence import Evidence
 from novelweights.auditing.measure.quantities import quantities
 from novelweights.auditing.result import AuditResult, Measurements

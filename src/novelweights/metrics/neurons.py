@@ -1,0 +1,150 @@
+"""Nearness neuron by neuron: sees a checkpoint put together from neurons of several runs.
+
+A neuron is the weights that a group of the symmetry moves together: what comes into it and what
+goes out of it. Where no symmetry is declared it is a row of a weight matrix with its bias. All
+checkpoints are compared in one common frame. Source: ours.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from novelweights.metrics.frame import Frame
+from novelweights.weights.layout import WeightLayout
+
+MOST_PRODUCTS = 2e11
+"""Every neuron is compared with those of all places if that takes at most so many multiplications
+(seconds), else with those of its own place in the common frame."""
+AT_ONCE = 2**24
+"""Similarities kept at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronNearness:
+    """Nearness of n checkpoints, neuron by neuron."""
+
+    least: Float[np.ndarray, " n"]
+    """Of the neuron that is nearest to one of a training checkpoint: |a - b| / sqrt(|a|^2 + |b|^2),
+    0 for a copy and about 1 for neurons that have nothing to do with each other."""
+    greatest: Float[np.ndarray, " n"]
+    """The same of the neuron that is farthest from all of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """The neurons of the training checkpoints, in one common frame."""
+
+    frame: Frame
+    weights: Float[Tensor, "m d"]
+    """The checkpoints there, float64."""
+    groups: tuple[Int[Tensor, "neurons features"], ...]
+    """Places of the weights of every neuron, layer by layer."""
+
+    @classmethod
+    def of(cls, frame: Frame, layout: WeightLayout) -> "Neurons | None":
+        """Of training checkpoints in their frame; None where there are no neurons to tell apart."""
+        groups = _moved_together(frame) if frame.alignment is not None else _rows(layout)
+        if not groups:
+            return None
+        return cls(frame, frame.around + frame.center, tuple(groups))
+
+    def nearness(
+        self, placed: Float[Tensor, "n d"], *, exclude: Bool[np.ndarray, "n m"] | None = None
+    ) -> NeuronNearness:
+        """How near the neurons of checkpoints lie to those of training checkpoints.
+
+        Args:
+            placed: The checkpoints, as `Frame.place` gives them.
+            exclude: True where a training checkpoint does not count for a checkpoint.
+        """
+        queries = placed + self.frame.center
+        banned = None if exclude is None else torch.from_numpy(exclude)
+        n, m = len(queries), len(self.weights)
+        products = n * m * sum(len(group) * group.numel() for group in self.groups)
+        compare = _anywhere if products <= MOST_PRODUCTS else _in_place
+        flips = self.frame.alignment is not None and self.frame.alignment.flips
+        distances = torch.cat(
+            [compare(queries[:, at], self.weights[:, at], banned, flips) for at in self.groups], 1
+        )
+        return NeuronNearness(distances.amin(1).numpy(), distances.amax(1).numpy())
+
+
+def _moved_together(frame: Frame) -> list[Int[Tensor, "neurons features"]]:
+    """Of every group of the declared symmetry."""
+    if frame.alignment is None:
+        return []
+    arrangement, groups = frame.alignment.arrangement, []
+    for n, begin, length, *_ in arrangement.tables.groups.tolist():
+        groups.append(arrangement.index[begin : begin + n * length].reshape(n, length))
+    return groups
+
+
+def _rows(layout: WeightLayout) -> list[Int[Tensor, "neurons features"]]:
+    """Of every weight matrix, each row with the numbers of its module that belong to it."""
+    places, groups = torch.arange(layout.size), []
+    for name, shape in layout.shapes:
+        if len(shape) < 2:
+            continue
+        module = name.rpartition(".")[0]
+        parts = [places[layout.slices[name]].reshape(shape[0], -1)]
+        parts += [
+            places[layout.slices[other]][:, None]
+            for other, size in layout.shapes
+            if size == shape[:1] and other.rpartition(".")[0] == module
+        ]
+        groups.append(torch.cat(parts, dim=1))
+    return groups
+
+
+def _anywhere(
+    x: Float[Tensor, "n neurons features"],
+    y: Float[Tensor, "m neurons features"],
+    banned: Bool[Tensor, "n m"] | None,
+    flips: bool,
+) -> Float[Tensor, "n neurons"]:
+    """Of every neuron of x the distance to the nearest of all neurons of y."""
+    n, neurons, features = x.shape
+    theirs = y.reshape(-1, features)
+    squared = theirs.square().sum(dim=1)
+    nearest = torch.empty(n, neurons, dtype=torch.int64)
+    at_once = max(1, AT_ONCE // (neurons * len(theirs)))
+    for start in range(0, n, at_once):
+        mine = x[start : start + at_once].reshape(-1, features)
+        products = (mine.float() @ theirs.float().T).double()
+        lengths = mine.square().sum(dim=1)[:, None] + squared
+        similar = (products.abs() if flips else products) / lengths.clamp_min(1e-300)
+        similar = similar.reshape(-1, neurons, len(y), neurons)
+        if banned is not None:
+            similar[banned[start : start + at_once, None, :, None].expand_as(similar)] = -torch.inf
+        nearest[start : start + at_once] = similar.flatten(2).argmax(dim=2)
+    return _apart(x, theirs[nearest], flips)
+
+
+def _in_place(
+    x: Float[Tensor, "n neurons features"],
+    y: Float[Tensor, "m neurons features"],
+    banned: Bool[Tensor, "n m"] | None,
+    flips: bool,
+) -> Float[Tensor, "n neurons"]:
+    """The same among the neurons of y at the same place."""
+    products = torch.einsum("nkf,mkf->nmk", x.float(), y.float()).double()
+    lengths = x.square().sum(dim=2)[:, None] + y.square().sum(dim=2)
+    similar = (products.abs() if flips else products) / lengths.clamp_min(1e-300)
+    if banned is not None:
+        similar[banned] = -torch.inf
+    nearest = similar.argmax(dim=1)
+    return _apart(x, y[nearest, torch.arange(x.shape[1])], flips)
+
+
+def _apart(
+    x: Float[Tensor, "n neurons features"], y: Float[Tensor, "n neurons features"], flips: bool
+) -> Float[Tensor, "n neurons"]:
+    """|a - b| / sqrt(|a|^2 + |b|^2), float64; 1 where both are 0."""
+    apart = (x - y).norm(dim=2)
+    if flips:
+        apart = torch.minimum(apart, (x + y).norm(dim=2))
+    length = (x.square().sum(dim=2) + y.square().sum(dim=2)).sqrt()
+    return torch.where(length > 0, apart / length.clamp_min(1e-300), 1.0)
