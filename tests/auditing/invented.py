@@ -19,11 +19,15 @@ RANKS = (
     "cosine_far",
     "mixture_near",
     "raw_mixture_near",
+    "large_mixture_near",
+    "large_raw_mixture_near",
     "unmatched_mixture_near",
     "hull_far",
     "pca_far",
     "layers_all_near",
     "layers_any_near",
+    "neurons_any_near",
+    "neurons_all_near",
     "twin_near",
 )
 TASK_RANKS = ("quality_low", "similarity_high", "similarity_low")
@@ -49,7 +53,8 @@ def invented_findings(
     sources: Sequence[float] | np.ndarray = (0.2, 0.15, 0.1),
     quality: float | Sequence[float] | None = 95.0,
     layer_rows: Sequence[int] = (0, 0),
-    layer_distance: float = 5.0,
+    layer_distance: float | Sequence[float] = 5.0,
+    neurons: float = 0.8,
 ) -> Measurements:
     """n checkpoints that are all alike."""
     first = np.broadcast_to(np.asarray(distance, dtype=float), n)
@@ -68,9 +73,11 @@ def invented_findings(
         raw_norm=np.full(n, 12.5),
         source_rows=rows,
         source_weights=np.broadcast_to(np.asarray(sources, dtype=float), (n, 3)).copy(),
-        layer_distance=np.full((n, 2), layer_distance),
+        layer_distance=np.broadcast_to(np.asarray(layer_distance, dtype=float), (n, 2)).copy(),
         layer_cosine=np.full((n, 2), 0.3),
         layer_rows=np.tile(np.asarray(layer_rows), (n, 1)),
+        neurons_any=np.full(n, 0.7),
+        neurons_all=np.full(n, neurons),
         quality=None
         if quality is None
         else np.broadcast_to(np.asarray(quality, dtype=float), n).copy(),
@@ -91,7 +98,9 @@ def invented_result(
     p_values: Mapping[str, float | Sequence[float]] | None = None,
     quantities: Mapping[str, tuple[float, float | None, float | None]] | None = None,
     layer_rows: Sequence[int] = (0, 0),
-    layer_distance: float = 5.0,
+    layer_distance: float | Sequence[float] = 5.0,
+    heldout_layer_distance: float | Sequence[float] = 5.0,
+    neurons: float = 0.8,
     controls: Mapping[str, Planted] | None = None,
     n_runs: int | None = None,
 ) -> AuditResult:
@@ -117,8 +126,16 @@ def invented_result(
             quality=quality if task else None,
             layer_rows=layer_rows,
             layer_distance=layer_distance,
+            neurons=neurons,
         ),
-        heldout=invented_findings("heldout", n_heldout, quality=fresh_quality) if heldout else None,
+        heldout=invented_findings(
+            "heldout",
+            n_heldout,
+            quality=fresh_quality,
+            layer_distance=heldout_layer_distance,
+        )
+        if heldout
+        else None,
         baselines={"Gaussian": invented_findings("Gaussian", 4)} if task else {},
         baseline_notes={"Gaussian": "one per parameter"} if task else {},
         p_values={

@@ -232,8 +232,9 @@ class AuditResult:
     direction_near (cosine, distance at equal norm), mixture_near (hull, sparse, pca, each aligned
     and raw), raw_mixture_near, the same of large effects (large_mixture_near,
     large_raw_mixture_near), layers_any_near and layers_all_near (the nearest and the farthest
-    layer, by cosine; `layers_*_distance_near` by distance), neurons_any_near and neurons_all_near. Small = extreme on that side.
-    Without held-out runs: among training runs, each against the others."""
+    layer, by cosine; `layers_*_distance_near` by distance), neurons_any_near and neurons_all_near.
+    Small = extreme on that side. Without held-out runs: among training runs, each against the
+    others."""
     quantities: tuple[Quantity, ...]
     distance: DistanceInfo
     quality: Measure | None

@@ -68,9 +68,19 @@ def test_a_leg_sees_what_one_of_its_measures_sees():
 
 def test_a_heavy_tail_in_one_measure_does_not_hide_the_others():
     wild = np.full(N, 0.3)
-    wild[0] = 1000.0  # one fresh run far out in one measure
-    p_values = null(recentred_cosine=wild).p_values(findings(5, 1, cosine=np.full(5, 0.99)))
-    assert (p_values["direction_near"] <= 2 / (N + 1)).all()
+    wild[0] = -1000.0  # one fresh run far out in one measure
+    p_values = null(pca_residual=wild).p_values(findings(5, 1, sparse_ratio=np.full(5, 0.0)))
+    assert (p_values["mixture_near"] <= 2 / (N + 1)).all()
+
+
+def test_only_measures_with_a_large_effect_count_in_what_accuses():
+    fresh, usual = null(), float(np.median(null().runs.sparse_ratio))
+    for share, p_value in ((0.5, 1 / (N + 1)), (0.51, 1.0)):
+        found = findings(5, 1, sparse_ratio=np.full(5, share * usual))
+        assert (fresh.p_values(found)["large_mixture_near"] == p_value).all(), share
+    p_values = fresh.p_values(findings(200, 2))
+    assert (p_values["large_mixture_near"] >= p_values["mixture_near"]).all()
+    assert (p_values["large_raw_mixture_near"] >= p_values["raw_mixture_near"]).all()
 
 
 def test_a_shrunk_run_is_compared_with_runs_shrunk_as_much():
@@ -103,7 +113,6 @@ def test_a_test_is_what_a_loop_over_checkpoints_says():
     measure, found = null(), findings(6, 1)
     fresh = measure.runs
     parts = {"cosine": (found.cosine, fresh.cosine)}
-    parts["recentred"] = (found.recentred_cosine, fresh.recentred_cosine)
     matched = -measure.ladder.at(found.norm, "distance")
     own = -measure.ladder.at(fresh.norm, "distance")
     p_values = measure.p_values(found)["direction_near"]

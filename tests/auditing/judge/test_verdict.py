@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from invented import invented_control, invented_result
 
+from novelweights.auditing.judge.checkpoint_verdict import working
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, MEANING, Criteria, Verdict
-from novelweights.auditing.judge.verdict import judge, working
+from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.result import Quantity
 from novelweights.tasks.task import Measure
 
@@ -22,11 +23,14 @@ def only(result):
 
 
 LAYERS = {"layers_all_near": BEYOND, "layers_any_near": BEYOND}
-MIXTURE, RAW_TOO = {"mixture_near": BEYOND}, {"mixture_near": BEYOND, "raw_mixture_near": BEYOND}
-MOSAIC = LAYERS | MIXTURE
+SMALL_MIXTURE = {"mixture_near": BEYOND, "raw_mixture_near": BEYOND}
+MIXTURE = {"mixture_near": BEYOND, "large_mixture_near": BEYOND}
+RAW_TOO = MIXTURE | {"raw_mixture_near": BEYOND, "large_raw_mixture_near": BEYOND}
+COPIED = {"layer_rows": (0, 1), "layer_distance": 2.5}
 ALL = RAW_TOO | {"direction_near": BEYOND, "distance_near": BEYOND}
 NEAR = {"distance_near": INSIDE}
 REPLICA, BROKEN, NOVEL, UNDECIDED = "replica", "broken", "novel", "undecided"
+EQUAL, NEARLY_EQUAL, PART = "replica equal", "replica nearly equal", "replica partial copy"
 AVERAGE, MOSAICS, PARTIAL = (
     "interpolation average",
     "interpolation mosaic",
@@ -44,7 +48,14 @@ AVERAGE, MOSAICS, PARTIAL = (
         ({"distance": 5.0, "sources": ONE_SOURCE, "p_values": NEAR}, UNDECIDED),
         ({"sources": ONE_SOURCE, "p_values": {"direction_near": BEYOND}}, REPLICA),
         ({"sources": ONE_SOURCE, "p_values": {"direction_near": INSIDE}}, NOVEL),
-        ({"quality": 10.0, "p_values": {"distance_near": BEYOND}}, UNDECIDED),
+        ({"p_values": {"direction_near": BEYOND}}, UNDECIDED),
+        ({"quality": 50.0, "p_values": {"distance_near": BEYOND}}, UNDECIDED),
+        ({"quality": 10.0, "p_values": {"distance_near": BEYOND}}, BROKEN),  # as if untrained
+        # equal, or all but that; by chance only where held-out runs come as near
+        ({"distance": 0.0}, EQUAL),
+        ({"distance": 0.0, "p_values": NEAR}, EQUAL),
+        ({"distance": 0.1}, NEARLY_EQUAL),
+        ({"distance": 0.1, "p_values": NEAR}, UNDECIDED),
         # one source dominates, or it is a mixture
         ({"distance": 1.0, "sources": (0.4, 0.13, 0.1)}, REPLICA),
         ({"distance": 1.0, "sources": (0.39, 0.13, 0.1)}, AVERAGE),
@@ -52,33 +63,37 @@ AVERAGE, MOSAICS, PARTIAL = (
         ({"distance": 1.0, "sources": (0.6, 0.21, 0.1)}, AVERAGE),
         ({"distance": 1.0, "sources": (0.5, 0.5, 0.0)}, AVERAGE),
         ({"distance": 1.0, "sources": (1.0, 0.0, 0.0)}, REPLICA),
-        # mixtures; of networks that do not work only those of what is not aligned
+        # mixtures, by a large effect; of untrained networks only those of what is not aligned
         ({"p_values": MIXTURE}, AVERAGE),
+        ({"p_values": SMALL_MIXTURE}, UNDECIDED),
         ({"p_values": {"mixture_near": INSIDE}}, NOVEL),
         ({"p_values": MIXTURE, "sources": ONE_SOURCE}, REPLICA),
+        ({"p_values": SMALL_MIXTURE, "sources": ONE_SOURCE}, UNDECIDED),
         ({"p_values": MIXTURE, "quality": 48.0}, AVERAGE),
         ({"p_values": MIXTURE, "quality": 47.0}, BROKEN),
         ({"p_values": MIXTURE, "quality": 10.0}, BROKEN),
         ({"p_values": MIXTURE, "task": False}, UNDECIDED),
         ({"p_values": RAW_TOO, "quality": 10.0}, AVERAGE),
-        ({"p_values": {"raw_mixture_near": BEYOND}}, NOVEL),
-        # layers of several runs; with a mixture only where every layer is a copy
-        ({"p_values": LAYERS, "layer_rows": (0, 1)}, MOSAICS),
-        (
-            {
-                "p_values": LAYERS,
-                "layer_rows": (0, 1),
-                "sources": ONE_SOURCE,
-                "distance": 1.0,
-                "layer_distance": 1.0,
-            },
-            MOSAICS,
-        ),
-        ({"p_values": LAYERS, "layer_rows": (1, 1)}, PARTIAL),
+        ({"p_values": {"large_raw_mixture_near": BEYOND}}, NOVEL),
+        # layers are copies within half the usual distance, mosaics if of several runs
+        (COPIED, MOSAICS),
+        (COPIED | {"quality": 10.0}, MOSAICS),
+        (COPIED | {"p_values": MIXTURE}, MOSAICS),
+        (COPIED | {"sources": ONE_SOURCE, "distance": 1.0}, MOSAICS),
+        (COPIED | {"layer_rows": (1, 1)}, PARTIAL),
+        (COPIED | {"layer_distance": (2.5, 2.51)}, PARTIAL),
+        (COPIED | {"layer_distance": (2.5, 5.0), "distance": 1.0, "sources": ONE_SOURCE}, PART),
+        ({"layer_rows": (0, 1), "layer_distance": 2.51, "p_values": LAYERS}, UNDECIDED),
         ({"layer_rows": (0, 1)}, NOVEL),
-        ({"p_values": MOSAIC, "layer_rows": (0, 1)}, AVERAGE),
-        ({"p_values": MOSAIC, "layer_rows": (0, 1), "layer_distance": 2.0}, MOSAICS),
-        ({"p_values": {"layers_any_near": BEYOND}, "layer_rows": (0, 1)}, PARTIAL),
+        ({"p_values": {"layers_any_near": BEYOND}, "layer_rows": (0, 1)}, UNDECIDED),
+        # a layer in which held-out runs come as near tells nothing
+        (COPIED | {"heldout_layer_distance": (2.4, 5.0)}, PARTIAL),
+        (COPIED | {"heldout_layer_distance": 2.4}, NOVEL),
+        # neurons of several runs
+        ({"neurons": 0.4, "p_values": {"neurons_all_near": BEYOND}}, MOSAICS),
+        ({"neurons": 0.4, "p_values": {"neurons_all_near": INSIDE}}, NOVEL),
+        ({"neurons": 0.41, "p_values": {"neurons_all_near": BEYOND}}, UNDECIDED),
+        ({"p_values": {"neurons_any_near": BEYOND}}, UNDECIDED),
         # a copy goes before a mixture, and both before broken
         ({"p_values": ALL, "quality": 10.0, "sources": ONE_SOURCE}, REPLICA),
         ({"p_values": ALL, "quality": 10.0}, AVERAGE),
@@ -97,8 +112,11 @@ def test_the_rules_on_one_checkpoint(given, verdict):
 
 def test_reasons_name_runs_and_what_is_meant():
     assert only(invented_result()).reason == MEANING[Verdict.NOVEL]
-    mosaic = only(invented_result(p_values=LAYERS, layer_rows=(0, 1)))
-    assert "training-0 and training-1" in mosaic.reason
+    assert "training-0 and training-1" in only(invented_result(**COPIED)).reason
+    copy = only(invented_result(distance=1.0, sources=ONE_SOURCE))
+    assert "90% of it is run training-0" in copy.reason
+    average = only(invented_result(p_values=MIXTURE, sources=(0.5, 0.4, 0.1)))
+    assert "50% training-0, 40% training-1, 10% training-2" in average.reason
 
 
 def test_where_less_is_better_more_is_broken():
@@ -133,7 +151,8 @@ def test_margins_without_percent_do_not_hang_on_the_unit(scale):
         "hull_far",
         "pca_far",
         "layers_any_near",
-        "twin_near",
+        "neurons_any_near",
+        "neurons_all_near",
         "similarity_high",
         "similarity_low",
     ],
@@ -215,17 +234,48 @@ def test_but_copies_are_still_seen():
     assert only(result).origin is Verdict.REPLICA
     population = judge(result).population
     assert population.origin is Verdict.REPLICA
-    assert population.sentence.startswith("Exploratory, without held-out runs: 20 of 20")
+    assert "exploratory, without held-out runs: 20 of 20" in population.sentence
 
 
 def test_too_few_fresh_runs_decide_nothing():
-    few = invented_result(n_heldout=19, distance=0.0, sources=ONE_SOURCE)
-    verdicts = judge(few)
+    verdicts = judge(invented_result(n_heldout=19, distance=0.1, sources=ONE_SOURCE))
     assert {checkpoint.origin for checkpoint in verdicts.checkpoints} == {Verdict.UNDECIDED}
     assert verdicts.population.origin is Verdict.UNDECIDED
     assert "at least 20 held-out runs" in verdicts.population.would_decide[0]
-    enough = invented_result(n_heldout=20, distance=0.0, sources=ONE_SOURCE)
+    enough = invented_result(n_heldout=20, distance=0.1, sources=ONE_SOURCE)
     assert only(enough).origin is Verdict.REPLICA
+
+
+@pytest.mark.parametrize("given", [{}, {"n_heldout": 19}, {"n_runs": 2}, {"heldout": False}])
+def test_what_is_certain_is_said_first_and_needs_no_statistics(given):
+    result = invented_result(40, distance=some(40, 2, 0.0, 10.0), **given)
+    verdicts = judge(result)
+    assert [c.kind for c in verdicts.checkpoints[:3]] == ["equal", "equal", ""]
+    population = verdicts.population
+    assert population.sentence.startswith("2 of 40 samples are equal to training checkpoints")
+    assert "no evidence of more" in population.sentence
+    assert population.origin is Verdict.REPLICA
+    assert (population.n_equal, population.n_nearly_equal) == (2, 0)
+    assert verdicts.shown == {Verdict.REPLICA}
+
+
+def test_one_equal_sample_does_not_name_a_population_of_mixtures():
+    beyond = {"large_mixture_near": BEYOND}
+    result = invented_result(40, distance=some(40, 1, 0.0, 10.0), p_values=beyond)
+    verdicts = judge(result)
+    assert verdicts.population.origin is Verdict.INTERPOLATION
+    assert verdicts.shown == {Verdict.INTERPOLATION, Verdict.REPLICA}
+    assert verdicts.population.sentence.startswith("1 of 40 samples is equal to")
+
+
+def test_what_only_samples_together_show_is_said_of_the_population():
+    share = Quantity("recentred_share", "", 0.4, 8, "by hand", 0.2, 0.6, 0.95, unit="share")
+    result = invented_result()
+    drifted = dataclasses.replace(result, quantities=(*result.quantities, share))
+    verdicts = judge(drifted)
+    assert verdicts.population.origin is Verdict.REPLICA
+    assert "40% (20% to 60%)" in verdicts.population.sentence.replace(", 95% interval ", " (")
+    assert verdicts.counts()["novel"] == 8
 
 
 def some(n, count, value, other):
@@ -254,11 +304,11 @@ def test_mixtures_need_one_more_because_they_have_two_chances():
         100, n_heldout=100, distance=some(100, 6, 1.0, 10.0), sources=ONE_SOURCE
     )
     assert judge(copied).population.origin is Verdict.REPLICA
-    beyond = {"mixture_near": some(100, 6, 1 / 101, 0.5)}
+    beyond = {"large_mixture_near": some(100, 6, 1 / 101, 0.5)}
     assert judge(invented_result(100, n_heldout=100, p_values=beyond)).population.origin is (
         Verdict.NOVEL
     )
-    beyond = {"mixture_near": some(100, 12, 1 / 101, 0.5)}
+    beyond = {"large_mixture_near": some(100, 12, 1 / 101, 0.5)}
     assert judge(invented_result(100, n_heldout=100, p_values=beyond)).population.origin is (
         Verdict.INTERPOLATION
     )
@@ -270,7 +320,7 @@ def test_the_more_frequent_origin_names_the_population():
         n_heldout=100,
         distance=some(100, 60, 1.0, 10.0),
         sources=np.where(some(100, 60, 1, 0)[:, None], ONE_SOURCE, (0.2, 0.15, 0.1)),
-        p_values={"mixture_near": 1 / 101},
+        p_values={"large_mixture_near": 1 / 101},
     )
     population = judge(result).population
     assert population.origin is Verdict.REPLICA
@@ -331,7 +381,7 @@ def test_a_copy_of_a_step_that_is_not_the_last_is_a_replica_and_near_one_is_not_
 
 def test_samples_that_repeat_another_are_no_further_evidence():
     result = invented_result(
-        100, n_heldout=100, p_values={"mixture_near": some(100, 50, 1 / 101, 0.5)}
+        100, n_heldout=100, p_values={"large_mixture_near": some(100, 50, 1 / 101, 0.5)}
     )
     assert judge(result).population.origin is Verdict.INTERPOLATION
     once = dataclasses.replace(result, counted=np.arange(100) >= 49)
@@ -401,18 +451,20 @@ def through_codec(result, *, made=None, before=None):
 def test_copies_of_reconstructions_are_not_called_copies_of_checkpoints():
     plain = invented_result(20, distance=0.0, sources=ONE_SOURCE)
     decoded = judge(through_codec(plain))
-    words = "20 of 20 generated checkpoints are copies of single training checkpoints"
-    assert decoded.population.sentence.startswith(f"{words} as the codec gives them back (share")
-    assert (
-        only(through_codec(plain)).reason == "equal to the reconstruction of a training checkpoint"
-    )
-    assert judge(plain).population.sentence.startswith(f"{words} (share")
-    assert only(plain).reason == "equal to a training checkpoint"
+    words = "20 of 20 samples are equal to training checkpoints"
+    assert decoded.population.sentence.startswith(f"{words} as the codec gives them back; ")
+    copies = "copies of single training checkpoints"
+    assert f"{copies} as the codec gives them back (share" in decoded.population.sentence
+    assert judge(plain).population.sentence.startswith(f"{words}; ")
+    assert f"{copies} (share" in judge(plain).population.sentence
+    reasons = [verdict.reason for verdict in decoded.checkpoints]
+    assert all(reason.startswith("equal to the reconstruction of training") for reason in reasons)
+    assert "equal to training run training-0" in judge(plain).checkpoints[0].reason
     assert decoded.counts() == judge(plain).counts()
 
 
 def test_mixtures_of_reconstructions_are_not_called_mixtures_of_checkpoints():
-    mixed = invented_result(20, p_values={"mixture_near": BEYOND})
+    mixed = invented_result(20, p_values={"large_mixture_near": BEYOND})
     words = "mixtures of training checkpoints"
     assert f"{words} as the codec" in judge(through_codec(mixed)).population.sentence
     assert f"{words} (share" in judge(mixed).population.sentence
@@ -467,7 +519,7 @@ def test_a_misjudged_control_that_can_veto_withholds_the_verdict():
 
 def test_fresh_runs_may_be_accused_as_often_as_chance_does():
     def judged(accused):
-        p_values = {"mixture_near": some(50, accused, 1 / 51, 0.5)}
+        p_values = {"large_mixture_near": some(50, accused, 1 / 51, 0.5)}
         fresh = invented_control(
             50, expected=("novel", "undecided"), distance=10.0, p_values=p_values, n_chance=50
         )

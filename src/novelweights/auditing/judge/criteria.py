@@ -223,7 +223,7 @@ class Verdicts:
 
     @property
     def shown(self) -> set[Verdict]:
-        """What is shown of the samples: the verdict on all, and replica if single ones surely are."""
+        """What is shown of the samples: the verdict on all, and replica where single ones are."""
         certain = self.population.n_equal + self.population.n_nearly_equal
         return {self.population.origin} | ({Verdict.REPLICA} if certain else set())
 

@@ -24,6 +24,8 @@ from novelweights.auditing.measures import ACCUSING, SHARES
 from novelweights.auditing.result import AuditResult, Quantity
 from novelweights.errors import count
 
+AS_GIVEN_BACK = " as the codec gives them back"
+
 
 def why_withheld(
     result: AuditResult, criteria: Criteria, controls: Sequence[ControlVerdict]
@@ -56,7 +58,7 @@ def why_withheld(
 
 
 def certain_first(
-    population: PopulationVerdict, checkpoints: Sequence[CheckpointVerdict]
+    population: PopulationVerdict, checkpoints: Sequence[CheckpointVerdict], *, through_codec: bool
 ) -> PopulationVerdict:
     """The same verdict, led by what needs no statistics: samples that are training checkpoints.
 
@@ -68,12 +70,13 @@ def certain_first(
     first, how = (equal, "equal") if equal else (nearly, "nearly equal")
     words = f"{first} of {count(len(checkpoints), 'sample')} {'is' if first == 1 else 'are'} {how}"
     words += f" and {nearly} nearly equal" if equal and nearly else ""
+    words += f" to training checkpoints{AS_GIVEN_BACK * through_codec}; "
     is_open = population.origin in (Verdict.UNDECIDED, Verdict.NOVEL)
     sentence = population.sentence[:1].lower() + population.sentence[1:]
     return replace(
         population,
         origin=Verdict.REPLICA if is_open else population.origin,
-        sentence=f"{words} to training checkpoints; {'no evidence of more: ' * is_open}{sentence}",
+        sentence=f"{words}{'no evidence of more: ' * is_open}{sentence}",
         n_equal=equal,
         n_nearly_equal=nearly,
     )
@@ -110,7 +113,7 @@ def judge_population(
     if shown:
         kind = shown[0]
         share = shares[kind]
-        given_back = " as the codec gives them back" if result.through_codec else ""
+        given_back = AS_GIVEN_BACK * result.through_codec
         what = {
             Verdict.REPLICA: f"copies of single training checkpoints{given_back}",
             Verdict.INTERPOLATION: f"mixtures of training checkpoints{given_back}",

@@ -72,8 +72,8 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
             through_codec=result.through_codec,
             run=run,
         )
-        if result.heldout is None:
-            reason = "not near training; held-out runs are missing"
+        reason = _why_none_is_novel(result)
+        if reason:
             checkpoints = tuple(
                 replace(c, origin=Verdict.UNDECIDED, reason=reason)
                 if c.origin is Verdict.NOVEL
@@ -81,9 +81,18 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
                 for c in checkpoints
             )
         population = judge_population(result, criteria, checkpoints)
-    population = certain_first(population, checkpoints)
+    population = certain_first(population, checkpoints, through_codec=result.through_codec)
     sentence = population.sentence[:1].upper() + population.sentence[1:]
     return Verdicts(replace(population, sentence=sentence), checkpoints, criteria, controls)
+
+
+def _why_none_is_novel(result: AuditResult) -> str:
+    """Why no checkpoint can be called novel, whatever it is; "" if one can."""
+    if result.heldout is None:
+        return "not near training; held-out runs are missing"
+    if any(note.code == "codec-costs" for note in result.warnings):
+        return "like held-out runs through the codec, which work worse than before it"
+    return ""
 
 
 def _judge_control(
