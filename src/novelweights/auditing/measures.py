@@ -87,8 +87,9 @@ class Share(NamedTuple):
 
     key: str
     label: str
+    """What is counted; {runs}: the held-out ones, or what stands in."""
     text: str
-    """Which generated checkpoints these are; {runs}: the held-out ones, or what stands in."""
+    """Which generated checkpoints these are."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ TESTS = {
         is_of_novel=True,
         share=Share(
             "copied_share",
-            "Copied share, by distance",
+            "Nearer to a training checkpoint than all {runs}",
             "nearer to a training checkpoint than all {runs}",
         ),
     ),
@@ -126,7 +127,7 @@ TESTS = {
         is_of_novel=True,
         share=Share(
             "aligned_share",
-            "Copied share, by direction",
+            "More aligned with a training checkpoint than all {runs}",
             "more aligned with a training checkpoint (scale-free nearness) or nearer to one at "
             "equal norm than all {runs}",
         ),
@@ -137,7 +138,7 @@ TESTS = {
         is_of_novel=True,
         share=Share(
             "mixed_share",
-            "Share in the span of training",
+            "Nearer to mixtures of training checkpoints than all {runs}",
             "better explained by training checkpoints together than all {runs}: by "
             "distance to their convex hull at equal norm, by 16 of them, or by their principal "
             "components, aligned or as they are (mixtures; copies lie there too)",
@@ -150,7 +151,7 @@ TESTS = {
         is_shown=True,
         share=Share(
             "recentred_share",
-            "Copied share, by direction less what all samples share",
+            "More aligned than all {runs}, less what samples have in common",
             "more aligned with a training checkpoint than all {runs}, both less the mean of the "
             "others of their kind",
         ),
@@ -160,7 +161,7 @@ TESTS = {
         is_shown=True,
         share=Share(
             "mosaic_share",
-            "Share with every layer near",
+            "Every layer more aligned with training than in all {runs}",
             "in every layer by itself more aligned with a training checkpoint than {runs}",
         ),
     ),

@@ -4,6 +4,7 @@
 there. Arrays are numpy, float64, one entry per checkpoint.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -306,7 +307,7 @@ class AuditResult:
             "generated": _findings_json(self.generated),
             "baselines": {key: _findings_json(found) for key, found in self.baselines.items()},
             "baseline_notes": dict(self.baseline_notes),
-            "p_values": {key: _list(values) for key, values in self.p_values.items()},
+            "p_values": _p_values_json(self.p_values),
             **({"from_scratch": _findings_json(scratch)} if scratch is not None else {}),
             **({"heldout_steps": steps.to_json()} if steps is not None else {}),
         }
@@ -430,6 +431,14 @@ def _findings(data: Mapping[str, Any]) -> Measurements:
     return Measurements(**{"label": data["label"], "names": list(data["names"]), **arrays})
 
 
+def _p_values_json(p_values: Mapping[str, np.ndarray]) -> dict[str, list]:
+    """None for checkpoints that a test was not made of."""
+    return {
+        key: [None if math.isnan(value) else value for value in _list(values)]
+        for key, values in p_values.items()
+    }
+
+
 def _p_values(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {key: np.array(values, dtype=float) for key, values in data.items()}
 
@@ -438,7 +447,7 @@ def _planted_json(planted: Planted) -> dict[str, Any]:
     return {
         **vars(planted),
         "measured": _findings_json(planted.measured),
-        "p_values": {key: _list(values) for key, values in planted.p_values.items()},
+        "p_values": _p_values_json(planted.p_values),
         "expected": list(planted.expected),
     }
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from novelweights.metrics.alignment import Alignment, pair_distances
 from novelweights.metrics.arrangement import Arrangement
+from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import random_transform
 
 LINKED = 0.4
@@ -231,23 +232,32 @@ def shares_initialization(
 ) -> bool | None:
     """Whether runs lie in one frame: trained from one initialization, or aligned beforehand.
 
+    Every weight matrix is asked by itself. What has one dimension (biases, scales of
+    normalizations) begins alike in all networks and shows nothing.
+
     Args:
         weights: One checkpoint per run; those of one run always share a frame.
         alignment: The symmetry of the network; None if there is none.
         rng: Draws the pairs and the random orders of neurons.
 
     Returns:
-        True if the distances between runs are nearly what an alignment makes them; False if they
-        are like those of neurons in random order. None if it cannot be told: no alignment, or too
-        few runs or neurons to tell the order of neurons from a chance one.
+        True if the distances between runs are nearly what an alignment makes them, in every matrix;
+        False if in none. None if it cannot be told: no alignment, too few runs or neurons to tell
+        the order of neurons from a chance one, or matrices that disagree.
     """
-    kept = None if alignment is None else frame_share(weights, alignment, rng=rng)
-    if kept is None:
+    if alignment is None:
         return None
-    share, beyond_chance = kept
-    if share < ONE_FRAME:
-        return False
-    return True if beyond_chance else None
+    answers = set()
+    for name, shape in alignment.layout.shapes:
+        part = WeightLayout(((name, shape),))
+        own = alignment.on(part) if len(shape) > 1 else None
+        if own is None:
+            continue
+        kept = frame_share(weights[:, alignment.layout.slices[name]], own, rng=rng)
+        if kept is not None:
+            share, beyond_chance = kept
+            answers.add(None if share >= ONE_FRAME and not beyond_chance else share >= ONE_FRAME)
+    return answers.pop() if len(answers) == 1 else None
 
 
 def _squared_distances(

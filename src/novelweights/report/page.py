@@ -42,6 +42,7 @@ HEADLINES_THROUGH_CODEC = HEADLINES | {
     for kind in (Verdict.REPLICA, Verdict.INTERPOLATION)
 }
 """Where reconstructions stand in: the checkpoints themselves were not compared."""
+SOME_EQUAL = "Some generated checkpoints are training checkpoints"
 NOT_IDENTIFIABLE = "Not identifiable: the training checkpoints come from too few runs"
 WITHHELD = "The verdict is withheld: this audit misjudged its controls"
 INITIALIZATION_KEY = "shared_initialization"
@@ -126,7 +127,8 @@ def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
     too_little = few_runs or len(null) < verdict.criteria["min_heldout_runs"]
     withheld_by = () if too_little else verdict.withheld_by  # with too little all controls fail
     headlines = HEADLINES_THROUGH_CODEC if result.through_codec else HEADLINES
-    headline = WITHHELD if withheld_by else headlines[verdict.origin]
+    headline = SOME_EQUAL if verdict.is_only_certain else headlines[verdict.origin]
+    headline = WITHHELD if withheld_by else headline
     quantities = {"": [], "established": [], "generalization gap": [], ONE_RUN: []}
     for quantity in result.quantities:
         quantities[quantity.group if quantity.group in quantities else ""].append(quantity)

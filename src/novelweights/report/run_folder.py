@@ -76,6 +76,8 @@ class StoredVerdict:
     controls: tuple[ControlVerdict, ...] = ()
     largest_noise_seen: float | None = None
     """Copies with up to this noise are found; None if none is."""
+    is_only_certain: bool = False
+    """Whether nothing is shown beyond single samples that are training checkpoints."""
 
     @property
     def withheld_by(self) -> tuple[ControlVerdict, ...]:
@@ -260,6 +262,7 @@ def _verdict(data: Mapping[str, Any], result: AuditResult) -> StoredVerdict:
         criteria=dict(data["criteria"]),
         controls=tuple(_control(control, result) for control in data["controls"]),
         largest_noise_seen=None if noise is None else float(noise),
+        is_only_certain=bool(population.get("is_only_certain")),
     )
 
 

@@ -198,6 +198,8 @@ class PopulationVerdict:
     """Samples that are equal to training checkpoints: certain, whatever else is known."""
     n_nearly_equal: int = 0
     """Samples within a hundredth of the usual distance of a training checkpoint."""
+    is_only_certain: bool = False
+    """Whether nothing beyond these is shown."""
 
 
 @dataclass(frozen=True)

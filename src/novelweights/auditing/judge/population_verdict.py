@@ -79,6 +79,7 @@ def certain_first(
         sentence=f"{words}{'no evidence of more: ' * is_open}{sentence}",
         n_equal=equal,
         n_nearly_equal=nearly,
+        is_only_certain=is_open,
     )
 
 
@@ -100,9 +101,8 @@ def judge_population(
     n = len(checkpoints)
     counts = {kind: sum(c.origin is kind for c in checkpoints) for kind in Verdict}
     exploratory = "" if result.heldout is not None else "exploratory, without held-out runs: "
-    # a held-out run has three chances to be named interpolation (mixture, layers, direction with
-    # several sources), so there the third most extreme one decides; hardly any has one source, so
-    # for replicas the first does
+    # so many tests accuse a held-out run of mixing at most; for replicas one needs a source, too,
+    # which hardly any has, so there the first decides
     ranks = {Verdict.REPLICA: 1, Verdict.INTERPOLATION: len(ACCUSING)}
     shares = {kind: share_beyond(counts[kind], n, len(null), r=r) for kind, r in ranks.items()}
     shown = sorted(

@@ -201,7 +201,9 @@ def _shares(evidence: Evidence) -> Iterator[Quantity]:
         near = int((evidence.p_values[test] <= beyond)[evidence.counted].sum())
         yield _beyond_chance(
             key,
-            ONE_RUN_LABELS.get(key, label) if evidence.terms.is_one_run else label,
+            (ONE_RUN_LABELS.get(key, label) if evidence.terms.is_one_run else label).format(
+                runs=runs
+            ),
             (near, m, n_h),
             f"Share of generated checkpoints that are {text.format(runs=runs)}, less those "
             f"expected by chance: {near} of {m} beyond {n_h} {runs}, p = {{p_value:.2g}} "
