@@ -223,6 +223,7 @@ def _ranks(generated: Measurements, heldout: Measurements) -> dict[str, np.ndarr
         p_values[f"{name}_far"] = (1 + (~near).sum(axis=1)) / (len(heldout) + 1)
     p_values["direction_near"] = np.minimum(p_values["cosine_near"], p_values["recentred_near"])
     p_values["mixture_near"] = np.minimum(p_values["hull_near"], p_values["pca_near"])
+    p_values["large_mixture_near"] = p_values["mixture_near"]
     assert generated.layer_cosine is not None
     assert heldout.layer_cosine is not None
     for name, extreme in (("layers_any", np.max), ("layers_all", np.min)):
