@@ -75,7 +75,11 @@ def damaged(content: bytes, other: bytes, chance: random.Random) -> bytes:
 
 
 def edited(content: bytes, chance: random.Random) -> bytes:
-    """JSON in which a value is another one, is missing or has another name."""
+    """JSON, or a line of JSON, in which a value is another one, is missing or has another name."""
+    lines = content.splitlines()
+    if len(lines) > 1 and lines[0].endswith(b"}"):
+        lines[chance.randrange(len(lines))] = edited(lines[0], chance)
+        return b"\n".join(lines)
     value = json.loads(content)
     containers = [value]
     for container in containers:

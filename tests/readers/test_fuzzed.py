@@ -1,8 +1,10 @@
+import json
 import random
 import signal
 import zlib
+from argparse import Namespace
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 import numpy as np
@@ -91,6 +93,59 @@ def p_diff(folder: Path) -> None:
     write_p_diff(folder, trained(1), trained(2), trained(1, seed=41))
 
 
+def saved(folder: Path, name: str, content: Callable[[dict], Any]) -> None:
+    """Files without the usual endings, and what else lies in them."""
+    for i in range(2):
+        torch.save(content(a_state(i)), folder / name.format(i))
+
+
+def settings(folder: Path) -> None:
+    objects = Namespace(lr=0.1, out=PosixPath("/x"))
+    saved(folder, "run{}.th", lambda s: {"state_dict": s, "args": objects, "best": torch.ones(())})
+
+
+def averages(folder: Path) -> None:
+    saved(folder, "run{}", lambda s: {"model": s, "ema": s | {}, "optimizer": [{"x": (1, s)}]})
+
+
+def many(folder: Path, *, listed: bool) -> None:
+    states = [{"state_dict": a_state(i), "acc": 0.5} for i in range(3)]
+    made = {f"epoch_{i}": state for i, state in enumerate(states)}
+    torch.save({"nets": states if listed else made, "n": 3}, folder / "models.pt")
+
+
+def arrays(folder: Path, *, flat: bool) -> None:
+    for i in range(2):
+        state = {name: value.numpy() for name, value in a_state(i).items()}
+        if flat:
+            vector = np.concatenate([value.ravel() for value in state.values()])
+            np.save(folder / f"run{i}.npy", vector)
+        else:
+            np.savez(folder / f"run{i}.npz", **state)
+    (folder / "layout.csv").write_text(LAYOUT)
+
+
+def trials(folder: Path) -> None:
+    for run in range(2):
+        trial = folder / f"trial_{run:05d}_seed={run}"
+        for step in (0, 25):
+            (trial / f"checkpoint_{step:06d}").mkdir(parents=True)
+            torch.save(a_state(run + step), trial / f"checkpoint_{step:06d}" / "checkpoints")
+        lines = [json.dumps({"training_iteration": n, "test_acc": 0.5}) for n in (0, 25)]
+        (trial / "result.json").write_text("\n".join(lines))
+
+
+def last_and_best(folder: Path) -> None:
+    for name, i in (("epoch_1", 0), ("epoch_2-v1", 1), ("last", 1), ("best", 0)):
+        torch.save(a_state(i), folder / f"{name}.pt")
+
+
+def parts(folder: Path) -> None:
+    rows = torch.ones(3, 4)
+    named = {"pdata": rows, "train_layer": ["out.bias", "extra"], "performance": [90.0, 91, 92]}
+    torch.save(named | {"model": a_state() | {"extra": torch.ones(2)}}, folder / "data.pt")
+
+
 FORMATS: dict[str, tuple[Write, str, int]] = {
     "safetensors": (safetensors, "", 1500),
     "torch zip": (torch_files, "", 1500),
@@ -104,6 +159,15 @@ FORMATS: dict[str, tuple[Write, str, int]] = {
     "dataset.pt": (lambda folder: save(dataset(), folder / "dataset.pt"), "", 600),
     "hyperdiffusion": (hyperdiffusion, "", 600),
     "p-diff": (p_diff, "", 400),
+    "settings": (settings, "", 800),
+    "averages": (averages, "", 800),
+    "list": (lambda folder: many(folder, listed=True), "", 800),
+    "dict": (lambda folder: many(folder, listed=False), "", 800),
+    "npz of networks": (lambda folder: arrays(folder, flat=False), "", 800),
+    "flat vectors": (lambda folder: arrays(folder, flat=True), "", 800),
+    "trials": (trials, "", 800),
+    "last and best": (last_and_best, "", 600),
+    "parts": (parts, "", 800),
 }
 """How the files of a format are written, what is read of the folder, and how many slow cases."""
 QUICK = 20

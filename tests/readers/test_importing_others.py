@@ -61,8 +61,8 @@ def test_an_import_does_not_go_on_with_other_records(
 def test_a_table_helps_where_names_do_not_tell(tmp_path: Path) -> None:
     folder = tmp_path / "c"
     folder.mkdir()
-    for name in ("a_step1", "a_best"):
-        save_file(a_state(1), folder / f"{name}.safetensors")
+    for i, name in enumerate(("a_step1", "a_other")):
+        save_file(a_state(i), folder / f"{name}.safetensors")
     with refused("wrong-records"):
         open_source(folder)
     assert list(open_source(folder, reading=Reading(pattern="{run}_*")).records.run) == ["a", "a"]

@@ -19,6 +19,8 @@ from novelweights.weights.population import Records
 FILE = "result.json"
 ITERATION = "training_iteration"
 ACCURACY, LOSS = "test_accuracy", "test_loss"
+LARGEST = 64 << 20
+"""Bytes of a file of scores."""
 SCORES = {"test_acc": ACCURACY, "test_accuracy": ACCURACY, "test_loss": LOSS}
 """Our names of the scores that are read."""
 
@@ -34,21 +36,19 @@ def with_trial_scores(path: Path, records: Records, max_bytes: int) -> tuple[Rec
     try:
         for run, place in places.items():
             by_run[run] = _lines(place, max_bytes) if place.is_file() else {}
-        scores = {
-            name: np.array(
-                [
-                    by_run[run].get(int(step), {}).get(name, math.nan)
-                    for run, step in zip(records.run, records.step, strict=True)
-                ]
-            )
-            for name in (ACCURACY, LOSS)
+        rows = [
+            by_run[run].get(int(step), {})
+            for run, step in zip(records.run, records.step, strict=True)
+        ]
+        columns = {name: [row.get(name, math.nan) for row in rows] for name in (ACCURACY, LOSS)}
+        known = {
+            name: np.array(column)
+            for name, column in columns.items()
+            if not all(map(math.isnan, column))
         }
-        known = {name: column for name, column in scores.items() if not np.isnan(column).all()}
+        unit = ""
         if ACCURACY in known:
-            known[ACCURACY], unit = as_percent(known[ACCURACY])
-            known[ACCURACY] = np.asarray(known[ACCURACY])
-        else:
-            unit = ""
+            known[ACCURACY], unit = as_percent(columns[ACCURACY])
     except InputError as error:
         return records, [f"scores of {FILE} are left out: {error}"]
     if not known:
@@ -71,7 +71,7 @@ def _lines(file: Path, max_bytes: int) -> dict[int, dict[str, float]]:
         InputError: It cannot be read, or is no JSON line by line.
     """
     found: dict[int, dict[str, float]] = {}
-    for number, line in enumerate(content_of(file, max_bytes).splitlines(), 1):
+    for number, line in enumerate(content_of(file, min(max_bytes, LARGEST)).splitlines(), 1):
         try:
             said = json.loads(line) if line.strip() else {}
         except (ValueError, RecursionError) as error:

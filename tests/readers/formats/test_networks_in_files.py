@@ -271,3 +271,19 @@ def test_a_file_beyond_the_limit_is_refused_from_its_size(tmp_path: Path, name: 
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_one_network_again_and_again_takes_no_time_and_no_memory(tmp_path: Path) -> None:
+    state = {f"{i}": torch.ones(1) for i in range(2000)}
+    torch.save([state] * 2000, tmp_path / "many.pt")
+    with refused("too-large", "many.pt"):
+        read(tmp_path / "many.pt")
+    torch.save([{"w": torch.ones(1).expand(10**6)}] * 100, tmp_path / "large.pt")
+    with refused("too-large", "large.pt", "--max-bytes"):
+        read(tmp_path / "large.pt", max_bytes=10**8)
+
+
+def test_keys_that_differ_in_their_kind_alone_are_refused(tmp_path: Path) -> None:
+    torch.save({0: STATES[0], "0": STATES[1]}, tmp_path / "both.pt")
+    with refused("wrong-content", "both.pt"):
+        read(tmp_path)

@@ -1,5 +1,6 @@
 """One checkpoint file as a state dict, whatever its form; what it is, its first bytes say."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,8 +125,24 @@ class CheckpointFiles:
             )
         self._kept.clear()
         if found.is_several:
+            self._require_bounded(found)
             self._kept[path] = found
         return found
+
+    def _require_bounded(self, found: Held) -> None:
+        """Refuse many networks that are small in their file and large once they are apart."""
+        size = 4 * sum(
+            network.shape[0]
+            if is_numbers(network)
+            else sum(math.prod(value.shape) for value in network.values())
+            for network in found.networks.values()
+        )
+        if size > self.max_bytes:
+            raise InputError(
+                f"expected at most {self.max_bytes:,} bytes, its {len(found.networks):,} networks "
+                f"have {size:,}; allow more with --max-bytes",
+                "too-large",
+            )
 
     def described(self, path: Path) -> Any:
         """What a file holds without its numbers, which are not read.

@@ -42,7 +42,10 @@ TO_BE_RUN = re.compile(
 SEVERAL = 3
 """So many networks of one shape side by side are checkpoints, whatever their keys; of two, keys
 that differ in their digits alone must say so."""
-Place = tuple[str, ...]
+REPEATED = 1_000_000
+"""Numbers by name in all networks, beyond ten times those that there are once."""
+Place = tuple[str | int, ...]
+"""Keys of mappings, and places in lists."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +113,7 @@ def held(content: Any, key: str | None = None) -> Held:
         return Held(rows or {"": content}, "")
     if is_numbers_by_name(content):
         return Held({"": content}, "")
-    places = dict(_networks(content))
+    places = _places(content)
     if key is not None and places:
         chosen = {place: state for place, state in places.items() if _is_at(place, key)}
         if not chosen:
@@ -123,11 +126,11 @@ def held(content: Any, key: str | None = None) -> Held:
         chosen = places
     if not chosen:
         return _mixed(content)
-    if (siblings := _siblings(content, chosen)) is not None:
+    if (siblings := _siblings(chosen)) is not None:
         return _described(content, siblings, _common(list(chosen)), [])
     place = _meant(chosen)
-    others = [".".join(other) for other in places if other != place]
-    return _described(content, {"": chosen[place]}, ".".join(place), others)
+    others = [_text(other) for other in places if other != place]
+    return _described(content, {"": chosen[place]}, _text(place), others)
 
 
 def is_numbers(value: Any) -> bool:
@@ -164,6 +167,34 @@ def _is_network(value: Any) -> bool:
     )
 
 
+def _places(content: Any) -> dict[Place, Any]:
+    """All networks in a value, by their places.
+
+    Raises:
+        InputError: Two have the same place, or one is there again and again.
+    """
+    places: dict[Place, Any] = {}
+    total, once, seen = 0, 0, set[int]()
+    for place, state in _networks(content):
+        if place in places:
+            raise InputError(
+                f"expected keys that differ, {shown(_text(place))} is there twice, as text and as "
+                "a number; save the networks under keys of one kind",
+                "wrong-content",
+            )
+        places[place] = state
+        total += len(state)
+        once += 0 if id(state) in seen else len(state)
+        seen.add(id(state))
+        if total > 10 * once + REPEATED:
+            raise InputError(
+                "expected networks of about the size of the file, the same one is in it again and "
+                "again: refused; save each once",
+                "too-large",
+            )
+    return places
+
+
 def _networks(content: Any) -> Iterator[tuple[Place, Any]]:
     """Places and values of the networks in a value; each container is entered once."""
     entered: set[int] = set()
@@ -182,54 +213,49 @@ def _networks(content: Any) -> Iterator[tuple[Place, Any]]:
                 waiting += [((*place, k), inside) for k, inside in reversed(list(_inside(value)))]
 
 
-def _inside(value: Mapping | Sequence) -> Iterator[tuple[str, Any]]:
+def _inside(value: Mapping | Sequence) -> Iterator[tuple[str | int, Any]]:
     """Containers in a container, by key or place."""
-    named = value.items() if isinstance(value, Mapping) else enumerate(value)
-    for key, inside in named:
+    is_mapping = isinstance(value, Mapping)
+    for key, inside in value.items() if is_mapping else enumerate(value):
         if isinstance(inside, Mapping | list | tuple):
-            yield str(key), inside
+            yield str(key) if is_mapping else key, inside
+
+
+def _text(place: Place) -> str:
+    """A place, with dots."""
+    return ".".join(map(str, place))
 
 
 def _is_at(place: Place, key: str) -> bool:
     """Whether a place is the one that is named, or has it as a part."""
-    return key == ".".join(place) or key in place
+    return key == _text(place) or key in map(str, place)
 
 
-def _siblings(content: Any, places: Mapping[Place, Any]) -> dict[str, Any] | None:
+def _siblings(places: Mapping[Place, Any]) -> dict[str, Any] | None:
     """Networks of one shape whose places differ in one key alone, by that key; else None."""
     paths = list(places)
     if len(paths) < 2 or len({len(path) for path in paths}) > 1:
         return None
-    differing = [i for i in range(len(paths[0])) if len({path[i] for path in paths}) > 1]
+    differing = [i for i, keys in enumerate(zip(*paths, strict=True)) if len(set(keys)) > 1]
     if len(differing) != 1:
         return None
-    at = differing[0]
-    keys = [path[at] for path in paths]
-    parent = content
-    for key in paths[0][:at]:
-        parent = _entry(parent, key)
-    if isinstance(parent, Mapping):
-        are_meant = len(keys) >= SEVERAL or len({re.sub(r"\d+", "0", key) for key in keys}) == 1
-        if not are_meant or any(key in WRAPPERS or AVERAGE.fullmatch(key) for key in keys):
+    keys = [path[differing[0]] for path in paths]
+    names = [f"{key:05d}" if isinstance(key, int) else key for key in keys]
+    if isinstance(keys[0], str):
+        are_meant = len(keys) >= SEVERAL or len({re.sub(r"\d+", "0", name) for name in names}) == 1
+        if not are_meant or any(name in WRAPPERS or AVERAGE.fullmatch(name) for name in names):
             return None
-    shapes = {frozenset((k, tuple(v.shape)) for k, v in one.items()) for one in places.values()}
-    if len(shapes) > 1:
-        return None
-    if not isinstance(parent, Mapping):
-        keys = [key.zfill(5) for key in keys]
-    return dict(zip(keys, places.values(), strict=True))
-
-
-def _entry(container: Any, key: str) -> Any:
-    """What a container holds under a key's text, or at a place."""
-    if isinstance(container, Mapping):
-        return next(value for k, value in container.items() if str(k) == key)
-    return container[int(key)]
+    shapes = {
+        frozenset((name, tuple(value.shape)) for name, value in one.items())
+        for one in {id(one): one for one in places.values()}.values()
+    }
+    return dict(zip(names, places.values(), strict=True)) if len(shapes) == 1 else None
 
 
 def _common(paths: Sequence[Place]) -> str:
     """Where several networks lie, with * for what differs."""
-    return ".".join(parts[0] if len(set(parts)) == 1 else "*" for parts in zip(*paths, strict=True))
+    keys = [parts[0] if len(set(parts)) == 1 else "*" for parts in zip(*paths, strict=True)]
+    return _text(tuple(keys))
 
 
 def _meant(places: Mapping[Place, Any]) -> Place:
@@ -304,4 +330,4 @@ def _objects(content: Any) -> tuple[str, ...]:
 
 
 def _listed(places: Mapping[Place, Any]) -> str:
-    return first_few([shown(".".join(place)) for place in places], shown=6)
+    return first_few([shown(_text(place)) for place in places], shown=6)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -187,5 +186,5 @@ def _scores(content: Mapping, n: int) -> tuple[dict[str, list[float]], list[str]
     is_listed = isinstance(numbers, list | tuple) and len(numbers) == n
     if not is_listed or not all(type(one) in (int, float) for one in numbers):
         return {}, [f"{ACCURACIES} is left out: it is not a number for each row"]
-    percents, unit = as_percent(np.array(numbers, dtype=np.float64))
+    percents, unit = as_percent([float(one) for one in numbers])
     return {"test_accuracy": percents.tolist()}, [f"test_accuracy is {ACCURACIES} ({unit})"]

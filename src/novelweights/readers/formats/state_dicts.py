@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.errors import InputError, count, first_few
+from novelweights.errors import InputError, count, first_few, naming
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
 from novelweights.readers.formats.columns import columns_of
 from novelweights.readers.last_and_best import settled
@@ -68,7 +68,8 @@ class StateDicts:
             records, note = Records.of([unit.name for unit in units], split="unknown"), ""
         else:
             units, found = settled(units, files.state_of)
-            records, note = records_by_name([unit.name for unit in units])
+            with naming(path):
+                records, note = records_by_name([unit.name for unit in units])
             records, scored = with_trial_scores(path, records, reading.max_bytes)
             found += scored
         source = source_of_units(
