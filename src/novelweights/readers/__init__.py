@@ -239,8 +239,8 @@ def recognized(path: Path) -> str:
         got = "other ones" if any(path.iterdir()) else "an empty folder"
         got += "; `novelweights ls readers` lists what is read"
     raise InputError(
-        f"{path}: expected checkpoints (a population folder, a folder of .safetensors, .pt or .pth "
-        f"files, or one such file, .npy or .npz), got " + "; ".join([got, *added.faults.values()]),
+        f"{path}: expected checkpoints (a population folder, a folder of files of torch, "
+        "safetensors or numpy, or one such file), got " + "; ".join([got, *added.faults.values()]),
         "not-recognized",
     )
 

@@ -130,10 +130,20 @@ def _shared_of(
 ) -> dict[str, Tensor]:
     """The rest of the network in a file, whose names may carry a prefix more than the parts'."""
     with naming(path):
-        state = CheckpointFiles(reading.max_bytes).state(path)
+        state = _whole(path, reading)
     for before in dict.fromkeys((reading.prefix, "", "model.")):
         stripped = {n.removeprefix(before): v for n, v in state.items() if n.startswith(before)}
         if len(stripped) == len(state) and any(name in stripped for name in names):
             state = stripped
             break
     return {name: value for name, value in state.items() if name not in chosen}
+
+
+def _whole(path: Path, reading: Reading) -> dict[str, Tensor]:
+    """The network in a file, at the key that is asked for if it is there."""
+    try:
+        return CheckpointFiles(reading.max_bytes, key=reading.key).state(path)
+    except InputError as error:
+        if error.code != "wrong-option":
+            raise
+        return CheckpointFiles(reading.max_bytes).state(path)

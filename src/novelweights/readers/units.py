@@ -140,7 +140,8 @@ def are_checkpoints(folder: Path) -> list[Path]:
 
 def are_arrays(folder: Path) -> list[Path]:
     """Files directly in a folder that hold arrays."""
-    return [path for path in listed(folder) if _begins(path, _is_array_file)]
+    others = (path for path in listed(folder) if path.suffix not in SUFFIXES)
+    return [path for path in others if _begins(path, _is_array_file)]
 
 
 def is_checkpoint_file(path: Path) -> bool:

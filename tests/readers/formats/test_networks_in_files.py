@@ -110,6 +110,10 @@ def test_of_two_networks_that_may_be_meant_none_is_taken_unless_it_is_named(
 def test_an_average_chosen_by_its_key_is_read(tmp_path: Path) -> None:
     write(tmp_path, lambda s: {"model": s, "ema": times(s, 2)})
     assert_rows(read(tmp_path, key="ema"), 2 * ROWS)
+    for content in (lambda s: s, lambda s: {"model": s}):
+        source = read(write(tmp_path, content), key="ema")
+        assert_rows(source)
+        assert "--key ema" in told(source)
 
 
 def test_networks_and_their_averages_are_not_mixed(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from novelweights.errors import InputError, naming
 from novelweights.readers.formats.array_files import MAGIC, open_npy, read_npz, shapes_of_npz
-from novelweights.readers.formats.held import Held, held, is_numbers
+from novelweights.readers.formats.held import Held, held
 from novelweights.readers.formats.integer_weights import floating_weights
+from novelweights.readers.formats.places import is_numbers
 from novelweights.readers.formats.safetensors_files import read_safetensors, shapes_of_safetensors
 from novelweights.readers.formats.torch_files import TorchFiles
 from novelweights.readers.units import BEGINNING, Unit, first_bytes, is_npz

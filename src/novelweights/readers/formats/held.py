@@ -6,46 +6,31 @@ side by side, are checkpoints of their own. What is taken and what is left is to
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from torch import Tensor
-
 from novelweights.errors import InputError, first_few
-from novelweights.readers.pickle.torch_tensors import TensorPlan
+from novelweights.readers.formats.places import (
+    AVERAGE,
+    WRAPPERS,
+    Place,
+    is_matrix,
+    is_network,
+    is_numbers,
+    is_numbers_by_name,
+    is_vector,
+    place_text,
+    places_of_networks,
+    siblings_at,
+)
 from novelweights.readers.pickle.values import Name, Stub, shown
 
-WRAPPERS = (
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "net",
-    "network",
-    "module",
-    "params",
-    "weights",
-)
-"""Keys under which training code keeps the network that it trains."""
-AVERAGE = re.compile(r"(^|.*[-_.])(ema|avg|average|averaged|swa|shadow)([-_.].*|$)", re.IGNORECASE)
-"""Keys of averages over training, which lie beside the network itself."""
-OPTIMIZER = {"state", "param_groups"}
-"""Keys of an optimizer's state, whose moments are no networks."""
-MAX_DEPTH = 5
 TO_BE_RUN = re.compile(
     r"(os|posix|nt|sys|subprocess|shutil|socket|importlib|runpy|pty|ctypes|code|pickle|extension)\..*"
     r"|(builtins|__builtin__)\.(eval|exec|execfile|compile|open|__import__)"
 )
 """Names that no settings are made of: what a file does with them can only be meant to be run."""
-SEVERAL = 3
-"""So many networks of one shape side by side are checkpoints, whatever their keys; of two, keys
-that differ in their digits alone must say so."""
-REPEATED = 1_000_000
-"""Numbers by name in all networks, beyond ten times those that there are once."""
-Place = tuple[str | int, ...]
-"""Keys of mappings, and places in lists."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +48,8 @@ class Held:
     """Places of other networks in it."""
     objects: tuple[str, ...] = ()
     """Names of classes whose objects lie beside, inert."""
+    unused_key: str | None = None
+    """What was asked for and is not there, in a file of one network."""
 
     @property
     def is_several(self) -> bool:
@@ -82,6 +69,8 @@ class Held:
     def notes(self) -> list[str]:
         """What was taken and what is left out, in words."""
         notes = []
+        if self.unused_key is not None:
+            notes.append(f"--key {self.unused_key} is in no file: each holds one network")
         if self.taken and not self.is_several:
             notes.append(f"the network at {self.taken} of each file")
         elif self.is_several:
@@ -110,152 +99,39 @@ def held(content: Any, key: str | None = None) -> Held:
     """
     if is_vector(content) or is_matrix(content):
         rows = {f"{i:05d}": row for i, row in enumerate(content)} if is_matrix(content) else None
-        return Held(rows or {"": content}, "")
+        return Held(rows or {"": content}, "", unused_key=key)
     if is_numbers_by_name(content):
-        return Held({"": content}, "")
-    places = _places(content)
-    if key is not None and places:
+        return Held({"": content}, "", unused_key=key)
+    places = places_of_networks(content)
+    if not places:
+        return replace(_mixed(content), unused_key=key)
+    chosen = places
+    if key is not None:
         chosen = {place: state for place, state in places.items() if _is_at(place, key)}
-        if not chosen:
-            raise InputError(
-                f"expected a network at {key!r}, got networks at {_listed(places)}; choose one of "
-                "these with --key",
-                "wrong-option",
-            )
-    else:
-        chosen = places
-    if not chosen:
-        return _mixed(content)
-    if (siblings := _siblings(chosen)) is not None:
+    if not chosen and len(places) > 1:
+        raise InputError(
+            f"expected a network at {key!r}, got networks at {_listed(places)}; choose one of "
+            "these with --key",
+            "wrong-option",
+        )
+    unused, chosen = (None, chosen) if chosen else (key, places)
+    if (siblings := siblings_at(chosen)) is not None:
         return _described(content, siblings, _common(list(chosen)), [])
     place = _meant(chosen)
-    others = [_text(other) for other in places if other != place]
-    return _described(content, {"": chosen[place]}, _text(place), others)
-
-
-def is_numbers(value: Any) -> bool:
-    """Whether a value is a tensor or an array of numbers, read or described."""
-    is_array = isinstance(value, np.ndarray) and value.dtype.kind in "fiubc"
-    return is_array or isinstance(value, Tensor | TensorPlan)
-
-
-def is_vector(value: Any) -> bool:
-    """Whether a value may be all weights of a network, one after the other."""
-    return is_numbers(value) and len(value.shape) == 1 and _is_real(value)
-
-
-def is_matrix(value: Any) -> bool:
-    """Whether a value may be the weights of several."""
-    return is_numbers(value) and len(value.shape) == 2 and _is_real(value) and 0 not in value.shape
-
-
-def is_numbers_by_name(value: Any) -> bool:
-    """Whether a value is names with numbers, and nothing else."""
-    return isinstance(value, Mapping) and bool(value) and all(map(is_numbers, value.values()))
-
-
-def _is_real(value: Any) -> bool:
-    return (
-        value.dtype.kind == "f" if isinstance(value, np.ndarray) else value.dtype.is_floating_point
-    )
-
-
-def _is_network(value: Any) -> bool:
-    """Whether a value inside another is a network: names with numbers, not only single ones."""
-    return is_numbers_by_name(value) and any(
-        _is_real(one) and len(one.shape) > 0 for one in value.values()
-    )
-
-
-def _places(content: Any) -> dict[Place, Any]:
-    """All networks in a value, by their places.
-
-    Raises:
-        InputError: Two have the same place, or one is there again and again.
-    """
-    places: dict[Place, Any] = {}
-    total, once, seen = 0, 0, set[int]()
-    for place, state in _networks(content):
-        if place in places:
-            raise InputError(
-                f"expected keys that differ, {shown(_text(place))} is there twice, as text and as "
-                "a number; save the networks under keys of one kind",
-                "wrong-content",
-            )
-        places[place] = state
-        total += len(state)
-        once += 0 if id(state) in seen else len(state)
-        seen.add(id(state))
-        if total > 10 * once + REPEATED:
-            raise InputError(
-                "expected networks of about the size of the file, the same one is in it again and "
-                "again: refused; save each once",
-                "too-large",
-            )
-    return places
-
-
-def _networks(content: Any) -> Iterator[tuple[Place, Any]]:
-    """Places and values of the networks in a value; each container is entered once."""
-    entered: set[int] = set()
-    known: dict[int, bool] = {}
-    waiting: list[tuple[Place, Any]] = [((), content)]
-    while waiting:
-        place, value = waiting.pop()
-        if id(value) not in known:
-            known[id(value)] = _is_network(value)
-        if known[id(value)]:
-            yield place, value
-        elif isinstance(value, Mapping | list | tuple) and id(value) not in entered:
-            entered.add(id(value))
-            is_optimizer = isinstance(value, Mapping) and value.keys() >= OPTIMIZER
-            if len(place) < MAX_DEPTH and not is_optimizer:
-                waiting += [((*place, k), inside) for k, inside in reversed(list(_inside(value)))]
-
-
-def _inside(value: Mapping | Sequence) -> Iterator[tuple[str | int, Any]]:
-    """Containers in a container, by key or place."""
-    is_mapping = isinstance(value, Mapping)
-    for key, inside in value.items() if is_mapping else enumerate(value):
-        if isinstance(inside, Mapping | list | tuple):
-            yield str(key) if is_mapping else key, inside
-
-
-def _text(place: Place) -> str:
-    """A place, with dots."""
-    return ".".join(map(str, place))
+    others = [place_text(other) for other in places if other != place]
+    found = _described(content, {"": chosen[place]}, place_text(place), others)
+    return replace(found, unused_key=unused)
 
 
 def _is_at(place: Place, key: str) -> bool:
     """Whether a place is the one that is named, or has it as a part."""
-    return key == _text(place) or key in map(str, place)
-
-
-def _siblings(places: Mapping[Place, Any]) -> dict[str, Any] | None:
-    """Networks of one shape whose places differ in one key alone, by that key; else None."""
-    paths = list(places)
-    if len(paths) < 2 or len({len(path) for path in paths}) > 1:
-        return None
-    differing = [i for i, keys in enumerate(zip(*paths, strict=True)) if len(set(keys)) > 1]
-    if len(differing) != 1:
-        return None
-    keys = [path[differing[0]] for path in paths]
-    names = [f"{key:05d}" if isinstance(key, int) else key for key in keys]
-    if isinstance(keys[0], str):
-        are_meant = len(keys) >= SEVERAL or len({re.sub(r"\d+", "0", name) for name in names}) == 1
-        if not are_meant or any(name in WRAPPERS or AVERAGE.fullmatch(name) for name in names):
-            return None
-    shapes = {
-        frozenset((name, tuple(value.shape)) for name, value in one.items())
-        for one in {id(one): one for one in places.values()}.values()
-    }
-    return dict(zip(names, places.values(), strict=True)) if len(shapes) == 1 else None
+    return key == place_text(place) or key in map(str, place)
 
 
 def _common(paths: Sequence[Place]) -> str:
     """Where several networks lie, with * for what differs."""
     keys = [parts[0] if len(set(parts)) == 1 else "*" for parts in zip(*paths, strict=True)]
-    return _text(tuple(keys))
+    return place_text(tuple(keys))
 
 
 def _meant(places: Mapping[Place, Any]) -> Place:
@@ -288,7 +164,7 @@ def _mixed(content: Any) -> Held:
         numbers = {key: value for key, value in content.items() if is_numbers(value)}
         odd = [key for key, value in content.items() if not is_numbers(value)]
         kinds = int | float | str | bool | bytes | type(None)
-        if _is_network(numbers) and all(isinstance(content[key], kinds) for key in odd):
+        if is_network(numbers) and all(isinstance(content[key], kinds) for key in odd):
             return Held({"": numbers}, "", tuple(shown(key) for key in odd))
         got = f"a dict in which {shown(odd[0])[:60]!r} is no tensor" if odd else "an empty dict"
     else:
@@ -330,4 +206,4 @@ def _objects(content: Any) -> tuple[str, ...]:
 
 
 def _listed(places: Mapping[Place, Any]) -> str:
-    return first_few([shown(_text(place)) for place in places], shown=6)
+    return first_few([shown(place_text(place)) for place in places], shown=6)

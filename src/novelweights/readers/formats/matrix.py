@@ -13,7 +13,7 @@ from torch import Tensor
 from novelweights.errors import InputError, naming
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
 from novelweights.readers.formats.columns import columns_of
-from novelweights.readers.formats.held import is_matrix
+from novelweights.readers.formats.places import is_matrix
 from novelweights.readers.source import Reading, Source
 from novelweights.weights.chain import known_symmetry
 from novelweights.weights.population import PopulationInfo, Records

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from novelweights.errors import InputError, first_few, naming
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
-from novelweights.readers.formats.held import is_matrix, is_numbers
+from novelweights.readers.formats.places import is_matrix, is_numbers
 from novelweights.readers.formats.state_dicts import layout_of_state, learned
 from novelweights.readers.formats.torch_files import TorchFiles
 from novelweights.readers.pickle.values import Stub, shown
