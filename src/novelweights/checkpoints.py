@@ -22,6 +22,7 @@ from novelweights.readers import (
     read_starts,
     rows_of_role,
 )
+from novelweights.readers.formats.adapters import Adapters, symmetry_of_adapters
 from novelweights.readers.formats.state_dicts import chain_symmetry, learned
 from novelweights.readers.source import Reading
 from novelweights.weights.layout import WeightLayout
@@ -97,7 +98,7 @@ def load(
     elif isinstance(checkpoints, Tensor | np.ndarray):
         population = _of_matrix(checkpoints, meant, role)
     else:
-        population = _of_states(*_named(checkpoints, role), meant, role)
+        population = _of_states(*_named(checkpoints, role), meant, role, reading)
     if meant is not None:
         population = population.in_order_of(meant)
     return (
@@ -202,12 +203,19 @@ def _numbered(n: int, role: str) -> list[str]:
 
 
 def _of_states(
-    names: list[str], members: list[Any], layout: WeightLayout | None, role: str
+    names: list[str],
+    members: list[Any],
+    layout: WeightLayout | None,
+    role: str,
+    reading: Reading,
 ) -> Population:
     """State dicts or networks; the first says which parameters there are."""
     if not members:
         raise InputError(f"{role}: expected {FORMS}, got nothing", "too-few")
     states = [_state(member, name, role) for name, member in zip(names, members, strict=True)]
+    adapters = Adapters.in_memory(states[0], reading) if layout is None else None
+    if adapters is not None:
+        states = [adapters.products(state) for state in states]
     first = learned(states[0])
     kept = layout or WeightLayout(tuple((k, tuple(v.shape)) for k, v in first.items()))
     weights, faults = torch.empty(len(states), kept.size), []
@@ -224,7 +232,8 @@ def _of_states(
             "other-network",
         )
     # of parts of a network nothing is known: the rest would have to move along
-    symmetry = chain_symmetry(states[0]) if set(listed) == set(first) else None
+    known = chain_symmetry if adapters is None else symmetry_of_adapters
+    symmetry = known(states[0]) if set(listed) == set(first) else None
     info = PopulationInfo(recipe=f"{len(states)} state dicts", symmetry=symmetry)
     return Population(weights, kept, _records(names, role, len(names)), info)
 

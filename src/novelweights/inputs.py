@@ -31,7 +31,7 @@ from novelweights.networks.registered import NETWORKS, added_networks, input_sha
 from novelweights.networks.resnet import ResNet18
 from novelweights.networks.tied_parameters import counted_once
 from novelweights.readers import PLAIN, OpenedCheckpoints, open_checkpoints
-from novelweights.readers.source import Reading
+from novelweights.readers.source import Reading, Source
 from novelweights.tasks import is_task, make_task
 from novelweights.tasks.classification import Classification
 from novelweights.tasks.own import classifier_task, task_at
@@ -160,10 +160,9 @@ def gathered(train: Checkpoints, options: Options, say: Say) -> Gathered:
     """
     origins = {role: options[role] for role in SPLITS if options.get(role) is not None}
     layout = options.get("layout")
-    opened = Opened(
-        options.get("reading", PLAIN), say, None if layout is None else meant_layout(layout)
-    )
     target = target_of(options, say)
+    reading = replace(options.get("reading", PLAIN), as_factors=target is not None)
+    opened = Opened(reading, say, None if layout is None else meant_layout(layout))
     trained = opened.population("train", train, options.get("runs"))
     if "heldout" not in origins and (n := opened.n_heldout(train)):
         origins["heldout"] = train
@@ -195,6 +194,8 @@ class Opened:
     layout: WeightLayout | None
     """Of matrices and state dicts; None: matrices have that of the training checkpoints."""
     columns: WeightLayout | None = None
+    scaling: Any = None
+    """Of low-rank adapters among the training checkpoints, see `Reading`."""
     paths: dict[tuple[Path, bool], OpenedCheckpoints] = field(default_factory=dict)
 
     def at(self, path: Path, role: str) -> OpenedCheckpoints:
@@ -202,10 +203,13 @@ class Opened:
         is_single = role == "generated"  # each stands for itself, whatever its name
         key = (path.absolute(), is_single)
         if key not in self.paths:
-            how = replace(self.reading, columns=self.columns)
+            how = replace(self.reading, columns=self.columns, scaling=self.scaling)
             if is_single:
                 how = replace(how, pattern=None, records=None)
-            self.paths[key] = open_checkpoints(path, reading=how, say=self.say)
+            opened = open_checkpoints(path, reading=how, say=self.say)
+            self.paths[key] = opened
+            if role == "train" and isinstance(opened.source, Source):
+                self.scaling = opened.source.scaling
         return self.paths[key]
 
     def population(
@@ -217,7 +221,8 @@ class Opened:
             checkpoints = self.at(Path(checkpoints), role)
         elif isinstance(checkpoints, Tensor | np.ndarray) and layout is None:
             layout = self.columns
-        population = load(checkpoints, role=role, layout=layout, runs=runs)
+        how = replace(self.reading, scaling=self.scaling)
+        population = load(checkpoints, role=role, layout=layout, runs=runs, reading=how)
         self.columns = self.columns or population.layout
         return population
 

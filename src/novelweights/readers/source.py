@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -50,13 +50,20 @@ class Reading:
     """File with the rest of the network, where checkpoints hold parts of it."""
     max_bytes: int = MAX_BYTES
     """Files that announce more are refused."""
+    as_factors: bool = False
+    """Whether factors of low-rank adapters stay as they are: the network that multiplies them is
+    known."""
+    scaling: Any = None
+    """What products of such factors are multiplied with, where no configuration tells it: a
+    `Scaling`, that of the training checkpoints."""
     format: str | None = None
     """Name of a reader, for what is no population folder; None or "auto": whichever knows it."""
 
     @property
     def is_plain(self) -> bool:
         """Whether nothing is asked for that changes how a population of ours is read."""
-        return replace(self, columns=None, max_bytes=MAX_BYTES, format=None) == Reading()
+        plain = replace(self, columns=None, max_bytes=MAX_BYTES, format=None)
+        return replace(plain, as_factors=False, scaling=None) == Reading()
 
     @property
     def names_runs(self) -> bool:
@@ -115,6 +122,8 @@ class Source:
     """What was recognized and chosen, a few words each, for people."""
     runs_note: str = ""
     """How runs and steps are known, likewise."""
+    scaling: Any = None
+    """What products of low-rank factors were multiplied with, if that is the same for all."""
 
     def __len__(self) -> int:
         return len(self.names)

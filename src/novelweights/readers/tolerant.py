@@ -23,6 +23,7 @@ from novelweights.readers import (
     require_there,
     with_table_beside,
 )
+from novelweights.readers.formats.adapters import Adapters, symmetry_of_adapters
 from novelweights.readers.formats.state_dicts import (
     chain_symmetry,
     expanded,
@@ -117,9 +118,13 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
     layouts: dict[frozenset, WeightLayout] = {}
     symmetries: dict[frozenset, NeuronSymmetry | None] = {}
     rows: dict[str, tuple[frozenset, Tensor]] = {}
+    adapters: Adapters | None = None
     for name, unit in units.items():
         try:
             whole = readable_state(files, unit)
+            adapters = adapters or Adapters.of(list(units.values()), whole, reading)
+            if adapters is not None:
+                whole = adapters.products(whole, unit)
         except InputError as error:
             (unsafe if error.code == "unsafe" else damaged)[name] = str(error)
             continue
@@ -130,7 +135,8 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
         layout = layout_of_state(state)
         key = frozenset(layout.shapes)
         layout = layouts.setdefault(key, layout)
-        symmetries.setdefault(key, None if reading.chooses else chain_symmetry(whole))
+        known = chain_symmetry if adapters is None else symmetry_of_adapters
+        symmetries.setdefault(key, None if reading.chooses else known(whole))
         rows[name] = (key, layout.flatten(state))
         for kind in {str(value.dtype).removeprefix("torch.") for value in state.values()}:
             dtypes[kind] = (*dtypes.get(kind, ()), name)

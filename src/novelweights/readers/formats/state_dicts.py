@@ -9,6 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from novelweights.errors import InputError, count, first_few, naming
+from novelweights.readers.formats.adapters import (
+    Adapters,
+    shapes_of_products,
+    symmetry_of_adapters,
+)
 from novelweights.readers.formats.checkpoint_files import CheckpointFiles
 from novelweights.readers.formats.columns import columns_of
 from novelweights.readers.last_and_best import settled
@@ -154,11 +159,17 @@ def source_of_units(
     """
     files = files or CheckpointFiles(reading.max_bytes, reading.prefix, reading.key)
     first, whole = _first_readable(path, units, files)
+    with naming(path):
+        adapters = Adapters.of(units, whole, reading)
+    if adapters is not None:
+        whole = shapes_of_products(whole)
     layout = layout_of_state(learned(whole))
     buffers = {name: value for name, value in whole.items() if is_statistic(name)}
 
     def fill(row: int, weights: Float[Tensor, " d"]) -> None:
         state = files.state_of(units[row])
+        if adapters is not None:
+            state = adapters.products(state, units[row])
         layout.flatten_into(weights, learned(state))
         if reading.chooses and reading.shared is None:
             _require_same_buffers(buffers, state)
@@ -171,11 +182,17 @@ def source_of_units(
         records=records,
         read=row_by_row([unit.place_in(path) for unit in units], layout.size, fill),
         info=PopulationInfo(
-            recipe=f"folder of {len(units)} state dicts", symmetry=chain_symmetry(whole)
+            recipe=f"folder of {len(units)} state dicts",
+            symmetry=chain_symmetry(whole) if adapters is None else symmetry_of_adapters(whole),
         ),
         buffers=buffers,
-        notes=(count(len(units), "state dict"), *files.told_of(first)),
+        notes=(
+            count(len(units), "state dict"),
+            *files.told_of(first),
+            *(() if adapters is None else adapters.notes),
+        ),
         runs_note=runs_note,
+        scaling=None if adapters is None else adapters.common,
     )
 
 
