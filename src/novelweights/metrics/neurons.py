@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.frame import Frame
 from novelweights.weights.layout import WeightLayout
 
@@ -46,7 +47,7 @@ class Neurons:
     @classmethod
     def of(cls, frame: Frame, layout: WeightLayout) -> "Neurons | None":
         """Of training checkpoints in their frame; None where there are no neurons to tell apart."""
-        groups = _moved_together(frame) if frame.alignment is not None else _rows(layout)
+        groups = neuron_places(layout, frame.alignment)
         if not groups:
             return None
         return cls(frame, frame.around + frame.center, tuple(groups))
@@ -72,18 +73,23 @@ class Neurons:
         return NeuronNearness(distances.amin(1).numpy(), distances.amax(1).numpy())
 
 
-def _moved_together(frame: Frame) -> list[Int[Tensor, "neurons features"]]:
-    """Of every group of the declared symmetry."""
-    if frame.alignment is None:
-        return []
-    arrangement, groups = frame.alignment.arrangement, []
+def neuron_places(
+    layout: WeightLayout, alignment: Alignment | None
+) -> list[Int[Tensor, "neurons features"]]:
+    """Places of the weights of every neuron, layer by layer.
+
+    A weight between two neurons belongs to both.
+    """
+    if alignment is None:
+        return _rows(layout)
+    arrangement, groups = alignment.arrangement, []
     for n, begin, length, *_ in arrangement.tables.groups.tolist():
         groups.append(arrangement.index[begin : begin + n * length].reshape(n, length))
     return groups
 
 
 def _rows(layout: WeightLayout) -> list[Int[Tensor, "neurons features"]]:
-    """Of every weight matrix, each row with the numbers of its module that belong to it."""
+    """Each row of every weight matrix, with the numbers of its module that belong to it."""
     places, groups = torch.arange(layout.size), []
     for name, shape in layout.shapes:
         if len(shape) < 2:

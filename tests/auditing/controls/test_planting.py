@@ -21,13 +21,23 @@ from novelweights.metrics.alignment import aligned_to, pair_distances
 from novelweights.metrics.frame import Frame
 from novelweights.metrics.layers import Layers
 from novelweights.metrics.neighbors import nearest
+from novelweights.metrics.neurons import Neurons, neuron_places
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, Records
 
 N = 40
 SPACING = 3.0
-VETO = {"copies", "copies_noise_0.1", "copies_permuted", "average_2", "heldout"}
+VETO = {
+    "copies",
+    "copies_noise_0.1",
+    "copies_permuted",
+    "average_2",
+    "heldout",
+    "exchangeable",
+}
 """DESIGN section 5."""
+HONEST = {"heldout", "exchangeable"}
+"""Runs of the recipe: of these there are as many as there are."""
 
 
 @pytest.fixture
@@ -155,6 +165,21 @@ def test_the_layers_of_an_aligned_mosaic_fit_together(planter, training):
         for key in ("mosaic", "mosaic_aligned")
     )
     assert np.median(aligned) < 0.5 * np.median(plain)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_every_neuron_of_a_mosaic_of_neurons_is_that_of_one_of_several_runs(
+    planter, training, aligned
+):
+    plant = by_key(planter.neuron_mosaics(N))[f"mosaic_neurons{'_aligned' * aligned}"]
+    [places] = neuron_places(NETWORK.layout, ALIGNMENT)
+    assert places.shape == (4, 5 + 1 + 3)
+    near = nearest(plant.weights, training, alignment=ALIGNMENT if aligned else None)
+    assert (near.distances > 0.1).mean() > 0.9
+    copied = Neurons.of(Frame.of(training, ALIGNMENT), NETWORK.layout).nearness(
+        Frame.of(training, ALIGNMENT).place(plant.weights)
+    )
+    np.testing.assert_allclose(copied.greatest, 0, atol=1e-6)
 
 
 def test_one_layer_is_a_training_runs_and_the_rest_a_finished_fresh_runs(planter, training):
@@ -288,8 +313,9 @@ def test_only_the_controls_of_the_design_may_veto(measured):
 
 def test_what_may_veto_is_judged_rightly_on_a_real_zoo(measured):
     judged = measured[1]
-    for key in VETO - {"heldout"}:
+    for key in VETO - HONEST:
         assert judged[key].right == judged[key].n == 20, key
+    assert judged["exchangeable"].passed
     assert judged["heldout"].passed
     assert (judged["heldout"].n, measured[0]["heldout"].n_chance) == (12, 12)
 
@@ -331,8 +357,8 @@ def test_without_a_symmetry_nothing_is_moved_or_aligned():
 @pytest.mark.usefixtures("quick")
 def test_without_held_out_runs_nothing_is_made_of_them_and_copies_are_seen():
     controls, judged = tiny_controls(n=20, heldout=None)
-    assert vetoes(controls) == VETO - {"heldout"}
-    assert not {"heldout", "shrunk", "early", "one_layer"} & set(controls)
+    assert vetoes(controls) == VETO - HONEST
+    assert not {*HONEST, "shrunk", "early", "one_layer"} & set(controls)
     # a run is left out for each control: if it could be the copied one, of 60 copies 2.5 would be
     # missed, and none only in 8 of 100 trials
     for key in ("copies", "copies_noise_0.1", "copies_permuted"):
@@ -348,6 +374,15 @@ def test_fewer_held_out_runs_than_a_verdict_needs_are_no_control():
     assert controls["heldout"].n_chance == 10
 
 
+def test_training_runs_that_are_not_like_held_out_runs_withhold_the_verdict():
+    """Copies of each other with noise, where held-out runs lie far from all of them."""
+    families = drawn(8, 21).repeat(6, 1) + 0.42 * drawn(48, 22)
+    samples, heldout = named(drawn(4, 24), "generated"), named(drawn(40, 23), "heldout")
+    _, judged = controls_of(named(families, "train"), samples, 1, heldout=heldout)
+    assert not judged["exchangeable"].passed
+    assert judged["heldout"].passed
+
+
 def test_no_controls_are_planted_where_none_are_wanted():
     assert tiny_controls(n=0)[0] == {}
 
@@ -355,4 +390,4 @@ def test_no_controls_are_planted_where_none_are_wanted():
 @pytest.mark.usefixtures("quick")
 def test_a_control_of_one_checkpoint_is_measured():
     controls, _ = tiny_controls(n=1)
-    assert {len(planted.measured) for key, planted in controls.items() if key != "heldout"} == {1}
+    assert {len(planted.measured) for key, planted in controls.items() if key not in HONEST} == {1}

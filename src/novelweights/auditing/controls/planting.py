@@ -21,6 +21,7 @@ from novelweights.auditing.result import Planted
 from novelweights.metrics.alignment import Alignment, aligned_to
 from novelweights.metrics.frame import Frame
 from novelweights.metrics.layers import modules_of
+from novelweights.metrics.neurons import neuron_places
 from novelweights.seeding import numpy_rng_for, rng_for
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.perturb import parameter_gaussian, pick_rows, statistics_within
@@ -34,7 +35,11 @@ NOISES = (0.1, 0.25, 0.5, 0.6, 0.75, 1.0)
 """Rungs of the noise ladder: length of the noise over the median distance of held-out runs."""
 VETO_NOISE = 0.1
 MIXTURE_NOISE = 0.3
+NEURON_SOURCES = 8
+"""Runs that a mosaic of neurons is made of."""
 SHRINK = 0.8
+N_EXCHANGED = 40
+"""Training runs that are judged by held-out runs."""
 EARLY = (0.1, 0.6)
 """A run counts as stopped early at a step within these shares of its last."""
 
@@ -74,7 +79,8 @@ class Planter:
         """Every control that can be made."""
         plants = [self.copies(n), *(self.copies(n, noise) for noise in NOISES)]
         plants += self.moved(n) + self.rescaled(n)
-        plants += self.mixtures(n) + self.mosaics(n, heldout_steps) + self.gaussians(n)
+        plants += self.mixtures(n) + self.mosaics(n, heldout_steps) + self.neuron_mosaics(n)
+        plants += self.gaussians(n)
         return plants + (self.decoys(n, heldout_steps) if heldout_steps is not None else [])
 
     def copies(self, n: int, noise: float = 0.0) -> Plant:
@@ -152,6 +158,30 @@ class Planter:
             parts = [chosen if i == layer else ends for i in range(len(modules))]
             weights = self._assembled(parts, modules)
             plants.append(Plant("one_layer", "largest layer copied", weights, NOT_NOVEL))
+        return plants
+
+    def neuron_mosaics(self, n: int) -> list[Plant]:
+        """Every neuron of one of several training runs, as they are and aligned to the first."""
+        places = neuron_places(self.layout, self.alignment)
+        if not places:
+            return []
+        rng = self._rng("neuron mosaic")
+        of = min(NEURON_SOURCES, len(self.training))
+        first, *rest = (self.training[rows] for rows in self._tuples(n, of, rng).T)
+        sources = {"": [first, *rest]}
+        if self.alignment is not None:
+            sources["aligned "] = [first, *(self._each_to(first, other) for other in rest)]
+        plants = []
+        for how, parts in sources.items():
+            stacked, mixed = torch.stack(parts), first.clone()
+            for group in places:
+                picked = torch.randint(of, (n, len(group)), generator=rng)
+                for neuron, columns in enumerate(group):
+                    rows = torch.arange(n)[:, None]
+                    mixed[rows, columns] = stacked[picked[:, neuron, None], rows, columns]
+            key = f"mosaic_neurons{'_aligned' * bool(how)}"
+            label = f"{how}mosaics: each neuron of one of {of} runs"
+            plants.append(Plant(key, label, mixed, NOT_NOVEL))
         return plants
 
     def gaussians(self, n: int) -> list[Plant]:
@@ -307,18 +337,33 @@ def measured_controls(
             plant.noise,
         )
     if heldout is not None and len(heldout) >= DEFAULT_CRITERIA.min_heldout_runs:
-        order = numpy_rng_for(seed, "halves").permutation(len(heldout))
-        judged, others = order[: len(order) // 2], order[len(order) // 2 :]
-        mine = null.runs.select(judged)
-        controls["heldout"] = Planted(
-            "held-out runs, half judged by the other half",
-            mine,
-            null.select(others).p_values(mine),
-            NOT_ACCUSED,
-            can_veto=True,
-            n_chance=len(others),
-        )
+        controls |= _honest(reference, null, seed)
     return controls
+
+
+def _honest(reference: NearestIndex, null: NullDistribution, seed: int) -> dict[str, Planted]:
+    """Runs of the recipe, which may be accused as often as chance does.
+
+    One half of the held-out runs judged by the other half sees whether these are alike; training
+    runs, each against the others, judged by the held-out runs see whether these are as training
+    runs are.
+    """
+    n, train = len(null.runs), reference.training
+    order = numpy_rng_for(seed, "halves").permutation(n)
+    judged, others = order[: n // 2], order[n // 2 :]
+    mine = null.runs.select(judged)
+    halves = null.select(others).p_values(mine)
+    rows = np.sort(numpy_rng_for(seed, "training runs").permutation(len(train))[:N_EXCHANGED])
+    own = rows[:, None] == np.arange(len(train))
+    among = measure("training", train.select(rows), reference, exclude=own)
+    p_values = null.p_values(among)
+    return {
+        key: Planted(label, found, places, NOT_ACCUSED, can_veto=True, n_chance=n_chance)
+        for key, label, found, places, n_chance in (
+            ("heldout", "held-out runs, half judged by the other half", mine, halves, len(others)),
+            ("exchangeable", "training runs, each against the others", among, p_values, n),
+        )
+    }
 
 
 def _made_of(plant: Plant, m: int) -> Bool[np.ndarray, "n m"]:
