@@ -90,6 +90,7 @@ WARNINGS = {
     "unknown-reordered": "W123",
     "double-precision": "W124",
     "passed-over": "W125",
+    "left-out": "W130",
 }
 """Codes of warnings and notes, by name; a number is never given to another one."""
 

@@ -2,6 +2,7 @@ import torch
 from folders import write_states
 from refused import refused
 
+from novelweights.auditing.lint.checks import lint_folder
 from novelweights.readers import read_checkpoints
 from novelweights.readers.tolerant import examine
 from novelweights.weights.writer import save_population
@@ -60,3 +61,14 @@ def test_a_population_json_of_another_kind_is_a_fault(tmp_path):
     (tmp_path / "population.json").write_text("no json")
     with refused("damaged", "population.json"):
         examine(tmp_path)
+
+
+def test_what_of_a_file_is_left_out_is_told_with_the_files_that_hold_it(tmp_path):
+    state = {"w": torch.ones(2, 3), "b": torch.ones(2)}
+    for i in range(3):
+        torch.save({"model": state} | ({"ema": state | {}} if i == 1 else {}), tmp_path / f"{i}.pt")
+    examined = examine(tmp_path)
+    told = {text: names for text, names in examined.told.items() if "ema" in text}
+    assert list(told.values()) == [("1.pt",)]
+    assert next(iter(examined.told.values())) == ()
+    assert any(finding.code == "left-out" for finding in lint_folder(tmp_path).findings)

@@ -65,6 +65,8 @@ class Examined:
     """Which checkpoints hold floats of which kind."""
     passed_over: tuple[str, ...] = ()
     """Files that may hold weights and were not read."""
+    told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was chosen and left out, in words, and of which files; none: of all."""
 
 
 def examine(path: Path, reading: Reading = PLAIN) -> Examined:
@@ -108,20 +110,22 @@ def _checksums(described: Any) -> dict[str, str]:
 
 
 def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
-    files, _ = files_for(path, reading)
+    files, notes = files_for(path, reading)
     several = expanded(path, units_at(path), files)
     if not with_table_beside(path, reading).names_runs:
-        several, _ = settled(several, files.state_of)
+        several, found = settled(several, files.state_of)
+        notes += found
     units = {unit.place_in(path): unit for unit in several}
     unsafe, damaged = {}, {}
     dtypes: dict[str, tuple[str, ...]] = {}
+    told: dict[str, tuple[str, ...]] = {}
     layouts: dict[frozenset, WeightLayout] = {}
     symmetries: dict[frozenset, NeuronSymmetry | None] = {}
     rows: dict[str, tuple[frozenset, Tensor]] = {}
     adapters: Adapters | None = None
     for name, unit in units.items():
         try:
-            whole = readable_state(files, unit)
+            whole, said = readable_state(files, unit)
             adapters = adapters or Adapters.of(list(units.values()), whole, reading)
             if adapters is not None:
                 whole = adapters.products(whole, unit)
@@ -132,6 +136,8 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
         if not state:
             damaged[name] = "no parameter of it is left by --include and --exclude"
             continue
+        for text in said:
+            told[text] = (*told.get(text, ()), name)
         layout = layout_of_state(state)
         key = frozenset(layout.shapes)
         layout = layouts.setdefault(key, layout)
@@ -144,7 +150,9 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
     others = tuple(
         sorted(p.name for p in path.iterdir() if p.suffix in NOT_READ and p not in taken)
     )
-    examined = Examined(None, (), unsafe, damaged, dtypes=dtypes, passed_over=others)
+    told = {text: () if len(of) == len(rows) else of for text, of in told.items()}
+    told |= dict.fromkeys(notes, ())
+    examined = Examined(None, (), unsafe, damaged, dtypes=dtypes, passed_over=others, told=told)
     if not rows:
         return examined
     usual, _ = Counter(key for key, _ in rows.values()).most_common(1)[0]

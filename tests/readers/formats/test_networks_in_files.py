@@ -81,7 +81,7 @@ def test_the_only_network_or_the_usual_one_is_taken_and_the_rest_is_told(
 ) -> None:
     source = read(write(tmp_path, content))
     assert_rows(source)
-    assert f"the network at {taken} of each file" in told(source) or not taken
+    assert f"network taken: {taken}" in told(source) or not taken
     assert left in told(source)
 
 

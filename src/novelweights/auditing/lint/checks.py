@@ -168,6 +168,8 @@ def _files(examined: Examined) -> Iterator[Finding]:
                 names,
                 "save float32, and the same kind for training, held-out and generated checkpoints",
             )
+    for text, names in examined.told.items():
+        yield rows.note("left-out", text, names)
     if examined.passed_over:
         yield rows.note(
             "passed-over",

@@ -71,30 +71,33 @@ class CheckpointFiles:
         Raises:
             InputError: A file is damaged, needs code to be read, or holds something else.
         """
+        return self.state_and_told(unit)[0]
+
+    def state_and_told(self, unit: Unit) -> tuple[dict[str, Tensor], list[str]]:
+        """The same, and in words what of the files was taken and what was left out."""
         if unit.index is None:
-            return self.state(unit.file, unit.key)
+            return self._of_file(unit.file, unit.key)
         whole: dict[str, Tensor] = {}
+        told: dict[str, None] = {}
         for path in unit.files:
             with naming(path.name):
-                for name, value in self.state(path).items():
+                state, said = self._of_file(path)
+                told |= dict.fromkeys(said)
+                for name, value in state.items():
                     if whole.setdefault(name, value) is not value:
                         raise InputError(
                             f"{name} is in another shard too; download the model again", "damaged"
                         )
-        return whole
+        return whole, list(told)
 
-    def state(self, path: Path, key: str = "") -> dict[str, Tensor]:
-        """The floating-point tensors of one network in a file by name, buffers among them.
+    def state(self, path: Path) -> dict[str, Tensor]:
+        """The floating-point tensors of the one network in a file by name, buffers among them."""
+        return self._of_file(path)[0]
 
-        Args:
-            key: Of a file that holds many checkpoints: which.
-        """
-        return self._state(self.held(path), key)[0]
-
-    def told_of(self, unit: Unit) -> list[str]:
-        """What is taken of a checkpoint and what is left out, in words."""
-        found = self.held(unit.files[0])
-        return [*found.notes(), *self._state(found, unit.key)[1]]
+    def _of_file(self, path: Path, key: str = "") -> tuple[dict[str, Tensor], list[str]]:
+        found = self.held(path)
+        state, told = self._state(found, key)
+        return state, [*found.notes(), *told]
 
     def held(self, path: Path) -> Held:
         """The networks in a file.

@@ -72,14 +72,13 @@ class Held:
         if self.unused_key is not None:
             notes.append(f"--key {self.unused_key} is in no file: each holds one network")
         if self.taken and not self.is_several:
-            notes.append(f"the network at {self.taken} of each file")
+            notes.append(f"network taken: {self.taken}")
         elif self.is_several:
             where = f" at {self.taken}" if self.taken else ""
             notes.append(f"{len(self.networks)} networks in a file{where}, a checkpoint each")
         if self.others:
             notes.append(
-                f"other networks in the same file are left out: {first_few(self.others)}; choose "
-                "with --key"
+                f"other networks in the file are left out: {first_few(self.others)} (--key chooses)"
             )
         if left := [name for name in self.beside if name not in self.others]:
             notes.append(f"left out beside it: {first_few(left)}")

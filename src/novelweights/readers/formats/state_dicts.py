@@ -158,7 +158,7 @@ def source_of_units(
         InputError: None of them can be read.
     """
     files = files or CheckpointFiles(reading.max_bytes, reading.prefix, reading.key)
-    first, whole = _first_readable(path, units, files)
+    whole, told = _first_readable(path, units, files)
     with naming(path):
         adapters = Adapters.of(units, whole, reading)
     if adapters is not None:
@@ -188,7 +188,7 @@ def source_of_units(
         buffers=buffers,
         notes=(
             count(len(units), "state dict"),
-            *files.told_of(first),
+            *told,
             *(() if adapters is None else adapters.notes),
         ),
         runs_note=runs_note,
@@ -198,29 +198,29 @@ def source_of_units(
 
 def _first_readable(
     path: Path, units: Sequence[Unit], files: CheckpointFiles
-) -> tuple[Unit, dict[str, Tensor]]:
-    """The first unit that can be read and holds weights, with its state."""
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The state of the first unit that can be read and holds weights; see `readable_state`."""
     faults: list[str] = []
     for unit in units:
         try:
-            return unit, readable_state(files, unit)
+            return readable_state(files, unit)
         except InputError as error:
             faults.append(Fault(unit.place_in(path), error))
     raise refusal_of(faults, len(units), path)
 
 
-def readable_state(files: CheckpointFiles, unit: Unit) -> dict[str, Tensor]:
-    """The floating-point tensors of a checkpoint, some of which were learned.
+def readable_state(files: CheckpointFiles, unit: Unit) -> tuple[dict[str, Tensor], list[str]]:
+    """The floating-point tensors of a checkpoint, some of which were learned, and what is told.
 
     Raises:
         InputError: There are none, or a file cannot be read.
     """
-    state = files.state_of(unit)
+    state, told = files.state_and_told(unit)
     if not learned(state):
         raise InputError(
             "expected weights, got running statistics alone; save the state dict", "wrong-content"
         )
-    return state
+    return state, told
 
 
 def layout_of_state(state: Mapping[str, Tensor]) -> WeightLayout:
