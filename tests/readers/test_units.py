@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from refused import refused
 from safetensors.torch import save_file
 from written import a_state, row_of, write_state
 
 from novelweights.readers import open_source, read_checkpoints
+from novelweights.readers.source import Reading
 from novelweights.readers.units import checkpoint_units
 
 
@@ -93,3 +95,12 @@ def test_links_in_a_circle_end_and_a_file_counts_once(tmp_path: Path) -> None:
     (tmp_path / "runs" / "a" / "again").symlink_to(tmp_path / "runs", target_is_directory=True)
     (tmp_path / "runs" / "twin").symlink_to(tmp_path / "runs" / "a", target_is_directory=True)
     assert [unit.name for unit in checkpoint_units(tmp_path / "runs")] == ["a/net"]
+
+
+def test_shards_that_are_too_large_together_are_refused_before_they_are_read(
+    tmp_path: Path,
+) -> None:
+    write_shards(tmp_path / "model")
+    size = max(path.stat().st_size for path in (tmp_path / "model").glob("*.safetensors"))
+    with refused("too-large", "--max-bytes"):
+        read_checkpoints(tmp_path / "model", reading=Reading(max_bytes=size + 1))

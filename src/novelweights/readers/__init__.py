@@ -18,6 +18,7 @@ from novelweights.readers.formats.g_pt import GPtZoo
 from novelweights.readers.formats.hyper_representations import HyperRepresentationsDataset
 from novelweights.readers.formats.hyperdiffusion_folder import HyperDiffusionFolder
 from novelweights.readers.formats.matrix import Matrix
+from novelweights.readers.formats.other_kinds import first_of_other_kind
 from novelweights.readers.formats.p_diff_data import PDiffData
 from novelweights.readers.formats.p_diff_folder import PDiffFolder
 from novelweights.readers.formats.state_dicts import StateDicts
@@ -233,10 +234,12 @@ def recognized(path: Path) -> str:
     for name, reader in added.found.items():
         if reader.recognizes(path):
             return name
-    if path.is_file():
+    inside = [path] if path.is_file() else sorted(path.iterdir())
+    got = first_of_other_kind(inside)
+    if got is None and path.is_file():
         got = "another file; name the folder that holds them"
-    else:
-        got = "other ones" if any(path.iterdir()) else "an empty folder"
+    elif got is None:
+        got = "other ones" if inside else "an empty folder"
         got += "; `novelweights ls readers` lists what is read"
     raise InputError(
         f"{path}: expected checkpoints (a population folder, a folder of files of torch, "

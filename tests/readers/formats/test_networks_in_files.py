@@ -136,6 +136,10 @@ def test_settings_as_objects_are_told_and_never_run(tmp_path: Path) -> None:
     source = read(write(tmp_path / "c", lambda s: {"state_dict": s, "args": settings}))
     assert_rows(source)
     assert "argparse.Namespace, pathlib.PosixPath" in told(source)
+    by_class = {"callbacks": {argparse.Action: {"best": 0.5}}, "by_path": {PosixPath("/x"): 1}}
+    source = read(write(tmp_path / "c", lambda s: {"state_dict": s} | by_class))
+    assert_rows(source)
+    assert "argparse.Action, pathlib.PosixPath" in told(source)
     hostile = {"args": Touches(tmp_path / "canary")}
     write(tmp_path / "c", lambda s: {"state_dict": s} | hostile)
     with refused("unsafe", "system"):
@@ -291,3 +295,11 @@ def test_keys_that_differ_in_their_kind_alone_are_refused(tmp_path: Path) -> Non
     torch.save({0: STATES[0], "0": STATES[1]}, tmp_path / "both.pt")
     with refused("wrong-content", "both.pt"):
         read(tmp_path)
+
+
+def test_files_that_are_not_read_are_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("notes")
+    (tmp_path / "weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99))
+    for path in (tmp_path, tmp_path / "weights.h5"):
+        with refused("not-recognized", "weights.h5", "HDF5"):
+            read(path)

@@ -192,7 +192,6 @@ def test_deep_values_are_read_and_let_go(kind: str) -> None:
         b"\x8f(" + deep(2_000, "tuple")[2:] + b"\x90.",
         b"}(K\x01(K\x02tNtNs.",  # a tuple in a tuple
         b"}]Ns.",
-        b"}ccollections\nOrderedDict\nNs.",
         b"}(" + b"N" * 17 + b"tNs.",
         b"}X\x20\x4e\x00\x00" + b"a" * 20_000 + b"Ns.",
         b"}\x8a\xff\x00" + b"\xff" * 253 + b"\x01Ns.",

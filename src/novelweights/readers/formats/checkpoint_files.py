@@ -14,6 +14,7 @@ from novelweights.errors import InputError, naming
 from novelweights.readers.formats.array_files import MAGIC, open_npy, read_npz, shapes_of_npz
 from novelweights.readers.formats.held import Held, held
 from novelweights.readers.formats.integer_weights import floating_weights
+from novelweights.readers.formats.other_kinds import kind_of_other
 from novelweights.readers.formats.places import is_numbers
 from novelweights.readers.formats.safetensors_files import read_safetensors, shapes_of_safetensors
 from novelweights.readers.formats.torch_files import TorchFiles
@@ -24,18 +25,6 @@ PARALLEL = ("module.", "_orig_mod.")
 """What torch's own wrappers (data parallel, compiled) put before every name."""
 HABITUAL = ("model.", "net.")
 """What training code of somebody's often puts before every name; it may belong to the network."""
-NO_CHECKPOINTS = {
-    b"\x89HDF": "an HDF5 file: convert it to .safetensors",
-    b"GGUF": "a GGUF file: convert it to .safetensors",
-    b"\x1f\x8b": "a gzip archive: unpack it",
-    b"BZh": "a bzip2 archive: unpack it",
-    b"\xfd7zXZ": "an xz archive: unpack it",
-    b"version https://git-lfs": "a Git LFS pointer: fetch the file it points to (git lfs pull)",
-    b"<!DOCTYPE": "a web page: the download went wrong, download it again",
-    b"<html": "a web page: the download went wrong, download it again",
-    b"\x08": "an ONNX file: save the state dict instead",
-}
-"""First bytes of what is no state dict, and what to do."""
 SAFETENSORS_START = b"{"
 
 
@@ -77,6 +66,13 @@ class CheckpointFiles:
         """The same, and in words what of the files was taken and what was left out."""
         if unit.index is None:
             return self._of_file(unit.file, unit.key)
+        size = sum(path.stat().st_size for path in unit.files)
+        if size > self.max_bytes:
+            raise InputError(
+                f"expected at most {self.max_bytes:,} bytes, its shards have {size:,}; allow more "
+                "with --max-bytes",
+                "too-large",
+            )
         whole: dict[str, Tensor] = {}
         told: dict[str, None] = {}
         for path in unit.files:
@@ -196,9 +192,8 @@ class CheckpointFiles:
         if not start:
             raise InputError("expected a checkpoint, it is empty; copy it again", "damaged")
         is_safetensors = start[8:].startswith(SAFETENSORS_START)
-        for magic, described in NO_CHECKPOINTS.items():
-            if start.startswith(magic) and not is_safetensors:
-                raise InputError(f"expected a state dict, it is {described}", "not-recognized")
+        if not is_safetensors and (other := kind_of_other(start)) is not None:
+            raise InputError(f"expected a state dict, it is {other}", "not-recognized")
         if is_safetensors or (path.suffix == ".safetensors" and not start.startswith(MAGIC)):
             return read_safetensors(path, max_bytes=self.max_bytes)
         if start.startswith(MAGIC):

@@ -200,7 +200,7 @@ def _objects(content: Any) -> tuple[str, ...]:
             waiting += [value.arguments, value.state, value.items]
         elif isinstance(value, Mapping | list | tuple) and id(value) not in entered:
             entered.add(id(value))
-            waiting += value.values() if isinstance(value, Mapping) else value
+            waiting += [*value, *value.values()] if isinstance(value, Mapping) else value
     return tuple(sorted(found))
 
 

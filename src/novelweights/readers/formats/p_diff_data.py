@@ -138,7 +138,7 @@ def _tensors(network: Any) -> dict[str, Tensor]:
                 found |= {f"{before}{k}": v for k, v in group.items() if is_numbers(v)}
         modules = inside.get("_modules") if isinstance(value, Stub) else None
         if isinstance(modules, Mapping):
-            waiting += [(f"{before}{k}.", m, depth + 1) for k, m in reversed(modules.items())]
+            waiting += [(f"{before}{k}.", m, depth + 1) for k, m in reversed(list(modules.items()))]
     found = {k: v for k, v in found.items() if isinstance(v, Tensor) and v.is_floating_point()}
     if not found:
         raise InputError(

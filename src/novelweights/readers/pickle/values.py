@@ -58,6 +58,10 @@ class Stub:
         return f"Stub({self.name})"
 
 
+INERT = (Name, Stub)
+"""Keys like any others: of short texts, and equal to nothing else."""
+
+
 def needs_code(why: str) -> InputError:
     """The refusal of a pickle that only code could read."""
     return InputError(
@@ -87,6 +91,8 @@ def as_key(value: Any) -> Any:
     if len(parts) > MAX_KEY_PARTS:
         raise TypeError("a key of too many parts")
     for part in parts:
+        if type(part) in INERT:
+            continue
         if type(part) not in ATOMS:
             raise TypeError(f"a key that is no plain value but a {type(part).__name__}")
         if type(part) in (str, bytes) and len(part) > MAX_KEY_LENGTH:
