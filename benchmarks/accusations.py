@@ -2,8 +2,8 @@
 
 Per family of networks (`benchmarks/honest_families.py`), and for runs with initializations of their
 own and with a shared one: training runs, held-out runs, further runs of the same recipe, and
-networks of other recipes (untrained, stopped early, other learning rates, shrunk, ...), all judged by
-one audit. None is made from a training run, so no one should be called a replica or an
+networks of other recipes (untrained, stopped early, other learning rates, shrunk, ...), all judged
+by one audit. None is made from a training run, so no one should be called a replica or an
 interpolation: of the same recipe at most as many as the tests accuse by chance, of other recipes at
 most 5% in all.
 """

@@ -4,6 +4,7 @@ For `benchmarks.accusations`: an audit must accuse none of these of copying, wha
 are from.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -26,7 +27,7 @@ class Mlp(nn.Sequential):
 
     def __init__(self, *sizes: int) -> None:
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        for inputs, outputs in itertools.pairwise(sizes):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
         super().__init__(*layers[:-1])
 
@@ -186,13 +187,27 @@ def _trained(
         return _train_together(networks * (n if shared_start else 1), recipe)
 
 
+def trained_on(
+    family: str, states: dict[str, Tensor], recipe: Recipe, *, seed: int
+) -> dict[str, Tensor]:
+    """Networks trained further, each on its own random batches."""
+    networks = []
+    for i in range(len(next(iter(states.values())))):
+        network = FAMILIES[family]()
+        network.load_state_dict({name: value[i] for name, value in states.items()}, strict=False)
+        networks.append(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _train_together(networks, recipe)
+
+
 def _train_together(networks: list[nn.Module], recipe: Recipe) -> dict[str, Tensor]:
     network, n = networks[0], len(networks)
     learned = {name for name, p in network.named_parameters() if p.requires_grad}
     parameters, buffers = (dict(part) for part in stack_module_state(networks))
     fixed = {name: parameters.pop(name).detach() for name in set(parameters) - learned}
     parameters = {name: p.detach().clone() for name, p in parameters.items()}
-    for name, p in parameters.items():
+    for p in parameters.values():
         if p[0].ndim > 1:
             p *= recipe.initial_scale
     statistics = {name for name in buffers if "running_" in name}

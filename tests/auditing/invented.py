@@ -27,6 +27,7 @@ RANKS = (
     "layers_all_near",
     "layers_any_near",
     "neurons_any_near",
+    "neurons_mean_near",
     "neurons_all_near",
     "twin_near",
 )
@@ -77,6 +78,7 @@ def invented_findings(
         layer_cosine=np.full((n, 2), 0.3),
         layer_rows=np.tile(np.asarray(layer_rows), (n, 1)),
         neurons_any=np.full(n, 0.7),
+        neurons_mean=np.full(n, 0.75),
         neurons_all=np.full(n, neurons),
         quality=None
         if quality is None

@@ -21,7 +21,7 @@ def drawn(n, size, seed):
 
 
 def in_a_loop(x, y, places, flips, banned):
-    """Of every checkpoint the nearest and the farthest neuron."""
+    """Of every neuron of every checkpoint, how far the nearest lies over the length of both."""
     found = np.empty((len(x), len(places)))
     for i, one in enumerate(x.double().numpy()):
         for j, mine in enumerate(places.numpy()):
@@ -33,7 +33,7 @@ def in_a_loop(x, y, places, flips, banned):
                     if not banned[i, k]:
                         near.append(apart / np.sqrt(a @ a + b @ b))
             found[i, j] = min(near)
-    return found.min(axis=1), found.max(axis=1)
+    return found
 
 
 @pytest.mark.parametrize("network", [RELU, TANH])
@@ -46,9 +46,16 @@ def test_every_neuron_is_compared_with_those_of_all_places(network, excluded):
     found = Neurons.of(frame, network.layout).nearness(frame.place(queries), exclude=exclude)
     banned = np.zeros((5, 6), bool) if exclude is None else exclude
     [places] = neuron_places(network.layout, alignment)
-    least, greatest = in_a_loop(queries, train, places, alignment.flips, banned)
-    np.testing.assert_allclose(found.least, least, rtol=1e-6)
-    np.testing.assert_allclose(found.greatest, greatest, rtol=1e-6)
+    # where neurons stand in the common frame tells what is usual for each
+    there = frame.around + frame.center
+    own = np.eye(6, dtype=bool)
+    usual = torch.from_numpy(in_a_loop(there, there, places, alignment.flips, own))
+    placed = frame.place(queries) + frame.center
+    apart = in_a_loop(placed, there, places, alignment.flips, banned)
+    shares = apart / usual.median(dim=0).values.numpy()
+    np.testing.assert_allclose(found.least, shares.min(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(found.mean, shares.mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(found.greatest, shares.max(axis=1), rtol=1e-6)
 
 
 def test_large_networks_are_compared_place_by_place(monkeypatch):
@@ -92,4 +99,4 @@ def test_neurons_of_zeros_are_no_copies():
     layout = WeightLayout((("a.weight", (2, 3)),))
     frame = Frame.of(torch.zeros(3, 6), None)
     found = Neurons.of(frame, layout).nearness(frame.place(torch.zeros(2, 6)))
-    assert found.least.tolist() == found.greatest.tolist() == [1, 1]
+    assert found.least.tolist() == found.mean.tolist() == found.greatest.tolist() == [1, 1]

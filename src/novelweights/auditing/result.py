@@ -98,8 +98,10 @@ class Measurements:
     layer_rows: np.ndarray | None = None
     """(n, layers) the training row with that cosine."""
     neurons_any: np.ndarray | None = None
-    """(n,) distance to a training checkpoint's neuron of the neuron that is nearest to one, over
-    the length of both: 0 for a copy, about 1 for unrelated neurons."""
+    """(n,) distance to a training checkpoint's neuron of the neuron that is nearest to one: 0 for a
+    copy, 1 for as far as neurons of training checkpoints usually lie from those of others."""
+    neurons_mean: np.ndarray | None = None
+    """(n,) the same, mean over all neurons."""
     neurons_all: np.ndarray | None = None
     """(n,) the same of the neuron that is farthest from all."""
     canonical_distance: np.ndarray | None = None
@@ -233,7 +235,8 @@ class AuditResult:
     direction_near (cosine, distance at equal norm), mixture_near (hull, sparse, pca, each aligned
     and raw), raw_mixture_near, the same of large effects (large_mixture_near,
     large_raw_mixture_near), layers_any_near and layers_all_near (the nearest and the farthest
-    layer, by cosine; `layers_*_distance_near` by distance), neurons_any_near and neurons_all_near.
+    layer, by cosine; `layers_*_distance_near` by distance), neurons_any_near,
+    neurons_mean_near and neurons_all_near.
     Small = extreme on that side. Without held-out runs: among training runs, each against the
     others."""
     quantities: tuple[Quantity, ...]
@@ -401,6 +404,7 @@ _SHAPE_COLUMNS = (
     "raw_pca_residual",
     "recentred_cosine",
     "neurons_any",
+    "neurons_mean",
     "neurons_all",
     "canonical_distance",
     "canonical_lower",

@@ -5,7 +5,7 @@ goes out of it. Where no symmetry is declared it is a row of a weight matrix wit
 checkpoints are compared in one common frame. Source: ours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from novelweights.weights.layout import WeightLayout
 MOST_PRODUCTS = 2e11
 """Every neuron is compared with those of all places if that takes at most so many multiplications
 (seconds), else with those of its own place in the common frame."""
+SAMPLED = 64
+"""Training checkpoints that tell how far neurons usually lie apart."""
 AT_ONCE = 2**24
 """Similarities kept at a time."""
 
@@ -28,10 +30,12 @@ class NeuronNearness:
     """Nearness of n checkpoints, neuron by neuron."""
 
     least: Float[np.ndarray, " n"]
-    """Of the neuron that is nearest to one of a training checkpoint: |a - b| / sqrt(|a|^2 + |b|^2),
-    0 for a copy and about 1 for neurons that have nothing to do with each other."""
+    """Of the neuron that is nearest to one of a training checkpoint: 0 for a copy, 1 for as far as
+    the neurons of training checkpoints at this place lie from those of the others."""
+    mean: Float[np.ndarray, " n"]
+    """The same, over all neurons."""
     greatest: Float[np.ndarray, " n"]
-    """The same of the neuron that is farthest from all of them."""
+    """The same of the neuron that is farthest from all training neurons."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,8 @@ class Neurons:
     """The checkpoints there, float64."""
     groups: tuple[Int[Tensor, "neurons features"], ...]
     """Places of the weights of every neuron, layer by layer."""
+    usual: Float[Tensor, " neurons"]
+    """Of every place the median distance of training neurons to those of other checkpoints."""
 
     @classmethod
     def of(cls, frame: Frame, layout: WeightLayout) -> "Neurons | None":
@@ -50,7 +56,12 @@ class Neurons:
         groups = neuron_places(layout, frame.alignment)
         if not groups:
             return None
-        return cls(frame, frame.around + frame.center, tuple(groups))
+        weights = frame.around + frame.center
+        apart = cls(frame, weights, tuple(groups), torch.ones(sum(map(len, groups))))
+        rows = torch.linspace(0, len(weights) - 1, min(len(weights), SAMPLED)).round().long()
+        own = rows[:, None] == torch.arange(len(weights))
+        usual = apart._distances(weights[rows], own).median(dim=0).values
+        return replace(apart, usual=usual)
 
     def nearness(
         self, placed: Float[Tensor, "n d"], *, exclude: Bool[np.ndarray, "n m"] | None = None
@@ -61,16 +72,25 @@ class Neurons:
             placed: The checkpoints, as `Frame.place` gives them.
             exclude: True where a training checkpoint does not count for a checkpoint.
         """
-        queries = placed + self.frame.center
         banned = None if exclude is None else torch.from_numpy(exclude)
-        n, m = len(queries), len(self.weights)
-        products = n * m * sum(len(group) * group.numel() for group in self.groups)
-        compare = _anywhere if products <= MOST_PRODUCTS else _in_place
+        distances = self._distances(placed + self.frame.center, banned)
+        known = self.usual > 0
+        shares = torch.where(known, distances / torch.where(known, self.usual, 1.0), 1.0)
+        return NeuronNearness(
+            shares.amin(1).numpy(), shares.mean(1).numpy(), shares.amax(1).numpy()
+        )
+
+    def _distances(
+        self, queries: Float[Tensor, "n d"], banned: Bool[Tensor, "n m"] | None
+    ) -> Float[Tensor, "n neurons"]:
+        """|a - b| / sqrt(|a|^2 + |b|^2) of every neuron, b the training neuron of the least."""
+        products = sum(len(group) * group.numel() for group in self.groups)
+        is_small = len(queries) * len(self.weights) * products <= MOST_PRODUCTS
+        compare = _anywhere if is_small else _in_place
         flips = self.frame.alignment is not None and self.frame.alignment.flips
-        distances = torch.cat(
+        return torch.cat(
             [compare(queries[:, at], self.weights[:, at], banned, flips) for at in self.groups], 1
         )
-        return NeuronNearness(distances.amin(1).numpy(), distances.amax(1).numpy())
 
 
 def neuron_places(

@@ -152,6 +152,7 @@ def test_margins_without_percent_do_not_hang_on_the_unit(scale):
         "pca_far",
         "layers_any_near",
         "neurons_any_near",
+        "neurons_mean_near",
         "neurons_all_near",
         "similarity_high",
         "similarity_low",

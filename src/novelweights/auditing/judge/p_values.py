@@ -89,7 +89,7 @@ class NullDistribution:
                 nearest, farthest = self._in_blocks(measurements, layers, np.maximum, np.minimum)
                 p_values[f"layers_any{suffix}_near"] = nearest
                 p_values[f"layers_all{suffix}_near"] = farthest
-        for which in ("any", "all"):
+        for which in ("any", "mean", "all"):
             column = f"neurons_{which}"
             if self._has(measurements, column):
                 ours, theirs = getattr(measurements, column), getattr(self.runs, column)

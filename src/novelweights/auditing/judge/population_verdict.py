@@ -73,6 +73,8 @@ def certain_first(
     words += f" to training checkpoints{AS_GIVEN_BACK * through_codec}; "
     is_open = population.origin in (Verdict.UNDECIDED, Verdict.NOVEL)
     sentence = population.sentence[:1].lower() + population.sentence[1:]
+    if population.origin is Verdict.REPLICA and sentence[0].isdigit():
+        words += "in all "
     return replace(
         population,
         origin=Verdict.REPLICA if is_open else population.origin,

@@ -260,7 +260,11 @@ def _in_frame(
     columns, placed = {}, reference.frame.place(queries)
     if reference.neurons is not None:
         neurons = reference.neurons.nearness(placed, exclude=exclude)
-        columns = {"neurons_any": neurons.least, "neurons_all": neurons.greatest}
+        columns = {
+            "neurons_any": neurons.least,
+            "neurons_mean": neurons.mean,
+            "neurons_all": neurons.greatest,
+        }
     if exclude is not None:  # training checkpoints made mean and components: theirs mean nothing
         return columns
     groups = np.zeros(len(queries), np.int64) if groups is None else groups
