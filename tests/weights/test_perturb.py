@@ -11,6 +11,8 @@ def test_every_row_is_used_before_one_is_used_twice(rng):
     assert picked[:5].tolist() != picked[5:10].tolist()
     assert len(picked) == 13
     assert pick_rows(5, 0, rng=rng).tolist() == []
+    with pytest.raises(ValueError, match="got none"):
+        pick_rows(0, 3, rng=rng)
 
 
 def test_noise_has_the_announced_spread_in_all_directions(rng):
@@ -31,6 +33,7 @@ def test_averages_are_means_of_different_rows(rng):
     assert torch.allclose(average_rows(weights, 2, of=6, rng=rng), torch.full((2, 6), 1 / 6))
     with pytest.raises(ValueError, match="needs 7 rows, got 6"):
         average_rows(weights, 1, of=7, rng=rng)
+    assert average_rows(weights, 0, of=4, rng=rng).shape == (0, 6)
 
 
 def test_the_gaussian_has_each_parameters_mean_and_unbiased_spread(rng):

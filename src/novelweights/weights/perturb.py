@@ -14,7 +14,12 @@ def pick_rows(n_rows: int, n: int, *, rng: torch.Generator) -> Tensor:
     """n row indices below n_rows, without replacement as long as rows last.
 
     The first full pass is one shuffle, then the next begins: every row is used before any twice.
+
+    Raises:
+        ValueError: There are no rows.
     """
+    if not n_rows:
+        raise ValueError(f"expected rows to pick {n} of, got none")
     passes = [torch.randperm(n_rows, generator=rng) for _ in range(-(-n // n_rows))]
     return torch.cat(passes)[:n] if passes else torch.empty(0, dtype=torch.int64)
 
@@ -41,8 +46,10 @@ def average_rows(
     """
     if len(weights) < of:
         raise ValueError(f"an average of {of} needs {of} rows, got {len(weights)}")
-    picks = [torch.randperm(len(weights), generator=rng)[:of] for _ in range(n)]
-    return torch.stack([weights[pick].mean(dim=0) for pick in picks])
+    means = weights.new_empty(n, weights.shape[1])
+    for mean in means:
+        mean.copy_(weights[torch.randperm(len(weights), generator=rng)[:of]].mean(dim=0))
+    return means
 
 
 def parameter_gaussian(
