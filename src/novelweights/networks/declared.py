@@ -17,7 +17,7 @@ from novelweights.networks.registered import input_shape_of, network_named
 from novelweights.networks.symmetry_of import layout_of, symmetry_of
 from novelweights.networks.tracing.continuous import prove_continuous
 from novelweights.networks.tracing.proof import prove
-from novelweights.networks.tracing.running import in_double, working_copy
+from novelweights.networks.tracing.running import few_threads, in_double, working_copy
 from novelweights.weights.canonical import CanonicalForm
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.symmetry import NeuronSymmetry
@@ -267,6 +267,7 @@ def require_preserved(
         ) from error
     variances = [name for name in own if name.endswith("running_var")]
     trial = working_copy(module), in_double(example), whole, completed
-    if anything_moves:
-        prove(*trial, positive=variances)
-    prove_continuous(*trial, positive=variances)
+    with few_threads(module):
+        if anything_moves:
+            prove(*trial, positive=variances)
+        prove_continuous(*trial, positive=variances)

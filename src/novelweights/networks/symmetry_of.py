@@ -14,6 +14,7 @@ from novelweights.networks.tracing.continuous import continuous_symmetries
 from novelweights.networks.tracing.follow import Follow
 from novelweights.networks.tracing.proof import prove
 from novelweights.networks.tracing.running import (
+    few_threads,
     in_double,
     layers_noted,
     run,
@@ -65,7 +66,12 @@ def symmetry_of(
 
     Source: ours.
     """
-    copied, inputs = working_copy(module), in_double(example)
+    with few_threads(module):
+        return _derived(working_copy(module), in_double(example), logits=logits)
+
+
+def _derived(copied: nn.Module, inputs: object, *, logits: bool) -> NeuronSymmetry:
+    """The symmetries of a working copy."""
     try:
         run(copied, inputs)
     except (

@@ -14,6 +14,9 @@ from novelweights.errors import InputError
 
 LOW = (torch.float32, torch.float16, torch.bfloat16)
 CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16)
+SMALL = 4 << 20
+"""Weights of a network that is tried on one thread: threads that wait for each other cost more than
+they bring, on a busy machine ten times as much (measured)."""
 COUNTS = "num_batches_tracked"
 """Of batches, in a normalization: changes nothing that a network computes."""
 
@@ -105,6 +108,18 @@ class _InDouble(TorchFunctionMode):
 
 def _is_low(value: object) -> bool:
     return isinstance(value, torch.dtype) and value in LOW
+
+
+@contextmanager
+def few_threads(module: nn.Module) -> Iterator[None]:
+    """One thread inside, for a small network: see `SMALL`."""
+    before = torch.get_num_threads()
+    n_weights = sum(parameter.numel() for parameter in module.parameters())
+    torch.set_num_threads(1 if n_weights < SMALL else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
