@@ -15,7 +15,7 @@ from novelweights.weights.continuous import Continuous, Rescaling
 from novelweights.weights.rescaled import random_rescaling
 from novelweights.weights.symmetry import AxisPart, Flip, NeuronSymmetry, random_element, transform
 
-HEADS = {"qkv", "block.c_attn"} | {
+HEADS = {"qkv", "block.c_attn", "attn.q", "q"} | {
     f"{at}.{i}.{name}" for i in (0, 1) for at, name in (("blocks", "attn"), ("layers", "self_attn"))
 }
 """Heads may flip, with their queries, keys, values and what reads them; that is not derived."""
@@ -24,6 +24,7 @@ HEADS = {"qkv", "block.c_attn"} | {
 PRODUCTS = {
     **{"vision transformer": 4, "attention unpacked by a new axis": 2},
     **{"GPT": 2, "GPT with torch's attention": 2},
+    **{"transformer, grouped queries": 2, "transformer, one key for all queries": 2},
 }
 """Of queries with keys, and of values with outputs."""
 
@@ -157,6 +158,8 @@ def test_no_axis_may_be_forgotten(case, rng):
             )
             # a normalization of each channel takes off what a bias adds
             is_undone = case.network is each_channel_normalized and name == "conv1.bias"
+            # and the bias of keys shifts all scores of a query alike
+            is_undone |= name == "attn.k.bias"
             assert trial.change(broken, rolled) > 1e-6 or is_undone, (name, axis)
 
 
@@ -205,6 +208,20 @@ def test_a_flip_needs_filter_bias_scale_and_mean(forgotten, rng):
     trial = Trial(case.network(), case.example, rng)
     assert trial.change(table, {}, signs) < 1e-9
     assert trial.change(broken, {}, signs) > 1e-3
+
+
+def test_queries_that_share_their_keys_are_in_one_product():
+    of_groups, of_all = (
+        list(table_of(f"transformer, {name}").continuous.products.values())
+        for name in ("grouped queries", "one key for all queries")
+    )
+    assert [(p.group, p.heads, p.block) for p in of_groups] == [("attn.q", 2, 2)] * 2
+    assert [(p.group, p.heads, p.block) for p in of_all] == [(None, 1, 2)] * 2
+    for products, shared in ((of_groups, 2), (of_all, 4)):
+        repeats = {f.parameter: f.repeat for product in products for f in product.factors}
+        assert repeats["attn.q.weight"] == repeats["attn.q.bias"] == shared
+        assert repeats["attn.o.weight"] == shared
+        assert repeats["attn.k.weight"] == repeats["attn.v.bias"] == 1
 
 
 def test_heads_are_neurons_of_several_entries():

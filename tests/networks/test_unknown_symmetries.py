@@ -67,7 +67,6 @@ def test_parameters_behind_a_function_without_a_rule_are_named_with_it():
 
 UNKNOWN = {
     "transformer, grouped queries",
-    "transformer, one key for all queries",
     "Llama with tied embedding",
     "ResNeXt, three groups of two channels",
     "MobileNet, a filter per channel",

@@ -198,6 +198,7 @@ def with_fixed(table: NeuronSymmetry, rest: Collection[str]) -> NeuronSymmetry:
     inside = table.only(fixed)
     held = {group for axes in inside.axes.values() for group in axes}
     held |= {p.group for e in inside.joined.values() for parts in e.values() for p in parts}
+    held.discard(None)
     free = table.only([name for name in table.axes if name not in fixed])
     moves = free.continuous
     return replace(

@@ -113,7 +113,13 @@ def _derived(copied: nn.Module, inputs: object, *, logits: bool) -> NeuronSymmet
         positive=variances,
         logits=logits,
     )
-    # heads whose two sides are replaced by their product are known in full
-    factors = {f.parameter for product in continuous.products.values() for f in product.factors}
+    # heads whose two sides are replaced by their product are known in full, but not the order of
+    # those that share one, where there are several such ones
+    factors = {
+        factor.parameter
+        for product in continuous.products.values()
+        for factor in product.factors
+        if 1 in (factor.repeat, product.heads)
+    }
     unknown = {name: why for name, why in table.unknown.items() if name not in factors}
     return replace(table, continuous=continuous, unknown=unknown)

@@ -73,15 +73,14 @@ class CanonicalForm:
         for name, product in products.items():
             for left, right in product.pairs:
                 heads = AxisPart(product.group, product.heads)
-                rest = [
-                    (size, of)
-                    for factor in (left, right)
-                    for size, of in _without(
-                        factor.axis,
-                        source[factor.parameter],
-                        symmetry.parts_of(factor.parameter, source[factor.parameter]),
-                    )
-                ]
+                rest = []
+                for factor in (left, right):
+                    shape = source[factor.parameter]
+                    counted = symmetry.parts_of(factor.parameter, shape)
+                    if factor.repeat > 1:
+                        sharing = _sharing(symmetry, factor, product, shape)
+                        rest.append((factor.repeat, (AxisPart(sharing, factor.repeat),)))
+                    rest += _without(factor.axis, shape, counted)
                 key = _product_name(name, left, right)
                 shapes[key] = (product.heads, *(size for size, _ in rest))
                 parts[key] = ((heads,), *(of for _, of in rest))
@@ -135,6 +134,17 @@ class CanonicalForm:
         return whole.clamp(-LARGEST, LARGEST).to(torch.float32)
 
 
+def _sharing(
+    symmetry: NeuronSymmetry, factor: Factor, product: Product, shape: tuple[int, ...]
+) -> str | None:
+    """The group of the heads that share the single one of a product; None where there are more,
+    since those of each may be reordered by themselves."""
+    for part in symmetry.parts_of(factor.parameter, shape)[factor.axis]:
+        if product.heads == 1 and (part.neurons, part.block) == (factor.repeat, product.block):
+            return part.group
+    return None
+
+
 def _product_name(name: str, left: Factor, right: Factor) -> str:
     return f"{name}: {left.parameter} x {right.parameter}"
 
@@ -147,10 +157,13 @@ def _without(axis: int, *columns: tuple) -> list[tuple]:
 def _of_heads(
     value: Float[Tensor, "n ..."], factor: Factor, product: Product
 ) -> Float[Tensor, "n heads block ..."]:
-    """A side of all heads, the axis inside heads third."""
-    value = value.movedim(factor.axis + 1, 1)[:, factor.start : factor.start + product.entries]
-    shape = value.shape[2:] if value.ndim > 2 else (1,)
-    return value.reshape(len(value), product.heads, product.block, *shape)
+    """A side of all heads, the axis inside heads third; before what else it has, the heads here
+    that share one."""
+    entries = product.entries_of(factor)
+    value = value.movedim(factor.axis + 1, 1)[:, entries.start : entries.stop]
+    rest = value.shape[2:]
+    split = value.reshape(len(value), product.heads, factor.repeat, product.block, *rest)
+    return split.movedim(2, 3)
 
 
 def _folded(symmetry: NeuronSymmetry) -> list[str]:
@@ -234,6 +247,7 @@ def _scales_after(
         for left, right in product.pairs:
             key, at = _product_name(name, left, right), 1
             for factor in (left, right):
+                at += factor.repeat > 1
                 for axis in range(len(shapes[factor.parameter])):
                     if axis != factor.axis:
                         places.setdefault((factor.parameter, axis), []).append((key, at))

@@ -65,6 +65,8 @@ class Factor(NamedTuple):
     axis: int
     start: int = 0
     """First entry."""
+    repeat: int = 1
+    """How many heads here share one head of the other side, as queries share their keys."""
 
 
 class Product(NamedTuple):
@@ -86,10 +88,9 @@ class Product(NamedTuple):
         """All entries that it is about."""
         return (*self.left, *self.right, *self.idle)
 
-    @property
-    def entries(self) -> int:
-        """Of one factor: all heads."""
-        return self.heads * self.block
+    def entries_of(self, factor: Factor) -> range:
+        """Those of all heads."""
+        return range(factor.start, factor.start + self.heads * factor.repeat * self.block)
 
     @property
     def pairs(self) -> list[tuple[Factor, Factor]]:
@@ -163,9 +164,9 @@ class Continuous:
         overlapping_pairs = []
         for name, product in self.products.items():
             mine = [
-                (parameter, entry)
-                for parameter, _, start in product.factors
-                for entry in range(start, start + product.entries)
+                (factor.parameter, entry)
+                for factor in product.factors
+                for entry in product.entries_of(factor)
             ]
             is_free = len(set(mine)) == len(mine) and not taken & set(mine)
             is_free &= all(axes.get(f.parameter, f.axis) == f.axis for f in product.factors)
@@ -180,9 +181,9 @@ class Continuous:
         """Parameters of which products hold some entries only, so that they cannot replace it."""
         covered: dict[tuple[str, int], set[int]] = {}
         for product in self.products.values():
-            for parameter, axis, start in product.factors:
-                entries = range(start, start + product.entries)
-                covered.setdefault((parameter, axis), set()).update(entries)
+            for factor in product.factors:
+                entries = covered.setdefault((factor.parameter, factor.axis), set())
+                entries.update(product.entries_of(factor))
         return [
             parameter
             for (parameter, axis), entries in covered.items()

@@ -69,8 +69,9 @@ def random_rescaling(
                 _multiply(state, factor, product, turn * stretch[..., None, :])
             for factor in product.right:
                 _multiply(state, factor, product, turn / stretch[..., None, :])
-        for parameter, axis, start in product.idle:
-            idle = state[parameter].narrow(axis + 1, start, product.entries)
+        for factor in product.idle:
+            entries = product.entries_of(factor)
+            idle = state[factor.parameter].narrow(factor.axis + 1, factor.start, len(entries))
             idle.add_(torch.randn(idle.shape, generator=rng).to(idle))
     return torch.cat([state[name].reshape(n, -1) for name, _ in layout.shapes], dim=1)
 
@@ -94,7 +95,8 @@ def _multiply(
 ) -> None:
     """An invertible matrix times what one side holds for each head."""
     value = state[factor.parameter].movedim(factor.axis + 1, 1).clone()
-    part = value[:, factor.start : factor.start + product.entries]
-    inner = part.reshape(len(value), product.heads, product.block, -1)
-    part.copy_((matrix @ inner).reshape(part.shape))
+    entries = product.entries_of(factor)
+    part = value[:, entries.start : entries.stop]
+    inner = part.reshape(len(value), product.heads, factor.repeat, product.block, -1)
+    part.copy_((matrix[:, :, None] @ inner).reshape(part.shape))
     state[factor.parameter] = value.movedim(1, factor.axis + 1)

@@ -186,7 +186,6 @@ class NeuronSymmetry:
                 "filters before a normalization"
             )
         for name, product in continuous.products.items():
-            length = product.entries
             if min(product.heads, product.block) < 1 or bool(product.left) != bool(product.right):
                 raise ValueError(f"product {name}: expected two sides, or entries without effect")
             if product.group is not None and sizes.get(product.group) != product.heads:
@@ -194,11 +193,13 @@ class NeuronSymmetry:
                     f"product {name}: {product.heads} heads; expected the "
                     f"{sizes.get(product.group, 0)} of group {product.group}"
                 )
-            for parameter, axis, start in product.factors:
+            for factor in product.factors:
+                parameter, axis, start, repeat = factor
+                end = product.entries_of(factor).stop
                 shape = shapes.get(parameter, ())
-                if not 0 <= axis < len(shape) or not 0 <= start <= shape[axis] - length:
+                if repeat < 1 or not 0 <= axis < len(shape) or not 0 <= start <= end <= shape[axis]:
                     raise ValueError(
-                        f"product {name}: entries {start} to {start + length} of axis {axis} of "
+                        f"product {name}: entries {start} to {end} of axis {axis} of "
                         f"{parameter}, which is {'x'.join(map(str, shape)) or 'missing'}"
                     )
 

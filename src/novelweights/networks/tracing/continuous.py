@@ -7,8 +7,7 @@ weights, and dropped where the outputs change: a table may say less than holds, 
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import combinations
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -16,12 +15,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from novelweights.errors import InputError
-from novelweights.networks.tracing.proof import Trial, change, steady
+from novelweights.networks.tracing.products import products_of
+from novelweights.networks.tracing.proof import Trial, change
+from novelweights.networks.tracing.tried import Tried
 from novelweights.weights.continuous import (
     Continuous,
-    Factor,
     Normalization,
-    Product,
     Rescaling,
     Scaled,
     Shift,
@@ -36,74 +35,7 @@ NOTHING = 1e-9
 """A slope of the outputs below this share of the largest is rounding."""
 WHOLE = 1e-3
 """How near a power must be to -1, 0 or 1."""
-PROOFS = ((2.0, False), (2.0, False), *[(1000.0, True)] * 5)
-"""Largest scale of each move in a proof, and whether all are that or one over it: activations that
-are homogeneous up to some value (ReLU6) are seen where neurons become a thousand times larger."""
-
 Move = TypeVar("Move")
-
-
-@dataclass(frozen=True)
-class _Tried:
-    """A network on which moves are tried."""
-
-    trial: Trial
-    positive: Collection[str]
-    parameters: frozenset[str]
-    """Without buffers."""
-    rng: torch.Generator
-    known: list[Mapping[str, Tensor]] = field(default_factory=list)
-    """What `growth` has found, for all groups."""
-
-    @property
-    def layout(self) -> WeightLayout:
-        """Of the weights."""
-        return self.trial.layout
-
-    def weights(self) -> tuple[Float[Tensor, " d"], list[Tensor], float]:
-        """Random ones, their outputs, and what rounding may change."""
-        return steady(self.trial, self.positive, self.rng)
-
-    def growth(self, number: int) -> Mapping[str, Tensor]:
-        """By parameter, how a random sum of the outputs changes when one of its weights grows by
-        itself; at random weights, other ones for each number."""
-        while len(self.known) <= number:
-            weights, *_ = self.weights()
-            slopes = self.trial.slopes(weights, self.rng)
-            self.known.append(self.layout.unflatten(weights * slopes))
-        return self.known[number]
-
-    def holds(self, some: Continuous, zero: Collection[str] = ()) -> bool:
-        """Whether random moves leave the outputs, or shift them alike."""
-        if some.overlapping():
-            return False
-        table = replace(self.trial.symmetry, continuous=some)
-        for largest, extreme in PROOFS:
-            weights, before, allowed = self.weights()
-            if zero:
-                for name in zero:
-                    weights[self.layout.slices[name]] = 0
-                before = self.trial.outputs(weights)
-            moved = random_rescaling(
-                weights[None],
-                self.layout,
-                table,
-                rng=self.rng,
-                largest=largest,
-                extreme=extreme,
-            )
-            after = self.trial.outputs(moved[0])
-            if some.shifts:
-                before, after = ([_centered(x) for x in side] for side in (before, after))
-            if not change(before, after) <= allowed:
-                return False
-        return True
-
-
-def _centered(outputs: Tensor) -> Tensor:
-    """Less their mean over the last axis; one output alone as it is."""
-    several = outputs.ndim and outputs.shape[-1] > 1
-    return outputs - outputs.mean(dim=-1, keepdim=True) if several else outputs
 
 
 def continuous_symmetries(
@@ -125,13 +57,13 @@ def continuous_symmetries(
     """
     parameters = frozenset(name for name, _ in module.named_parameters())
     rng = torch.Generator().manual_seed(1)
-    tried = _Tried(Trial(module, _stirred(example, rng), layout, table), positive, parameters, rng)
+    tried = Tried(Trial(module, _stirred(example, rng), layout, table), positive, parameters, rng)
     try:
         tried.weights()
     except (InputError, RuntimeError, ValueError):  # chaotic, or it takes no such numbers
         return Continuous()
     kept = _kept(tried, dict(normalizations), lambda some: Continuous(normalizations=some))
-    products = dict(_products(tried))
+    products = dict(products_of(tried))
     for name in Continuous(normalizations=kept, products=products).overlapping():
         del products[name]
     derived = Continuous(
@@ -168,7 +100,7 @@ def prove_continuous(
     """
     continuous, rng = table.continuous, torch.Generator().manual_seed(1)
     trial = Trial(module, _stirred(example, rng), layout, table)
-    tried = _Tried(trial, positive, frozenset(), rng)
+    tried = Tried(trial, positive, frozenset(), rng)
     together = replace(continuous, shifts=()), Continuous(shifts=continuous.shifts)
     if all(tried.holds(some) for some in together if some):
         return
@@ -214,7 +146,7 @@ def _stirred(example: object, rng: torch.Generator) -> object:
 
 
 def _kept(
-    tried: _Tried, moves: dict[str, Move], as_table: Callable[[dict[str, Move]], Continuous]
+    tried: Tried, moves: dict[str, Move], as_table: Callable[[dict[str, Move]], Continuous]
 ) -> dict[str, Move]:
     """Those that leave the outputs: tried together, and one by one where that fails."""
     if not moves or tried.holds(as_table(moves)):
@@ -222,7 +154,7 @@ def _kept(
     return {name: move for name, move in moves.items() if tried.holds(as_table({name: move}))}
 
 
-def _scales(tried: _Tried) -> Iterator[tuple[str, Rescaling]]:
+def _scales(tried: Tried) -> Iterator[tuple[str, Rescaling]]:
     """Groups whose neurons have a free positive scale, and where it acts."""
     layout, table = tried.layout, tried.trial.symmetry
     shapes = dict(layout.shapes)
@@ -249,7 +181,7 @@ def _scales(tried: _Tried) -> Iterator[tuple[str, Rescaling]]:
             yield group if number == 1 else f"{group}#{number}", Rescaling(group, members)
 
 
-def _powers(tried: _Tried, group: str, places: list[Scaled]) -> list[list[int]]:
+def _powers(tried: Tried, group: str, places: list[Scaled]) -> list[list[int]]:
     """Powers of one scale at all places, for each scale that changes nothing to first order."""
     changes: list[Tensor] = []
     rows = 0
@@ -313,7 +245,7 @@ def _whole(rows: Float[Tensor, "r k"]) -> list[list[int]]:
     return [[int(power) for power in row] for row in near[is_whole].tolist()]
 
 
-def _shifts(tried: _Tried) -> tuple[Shift, ...]:
+def _shifts(tried: Tried) -> tuple[Shift, ...]:
     """Parameters to which a number may be added along an axis, that all outputs grow alike."""
     weights, before, allowed = tried.weights()
     outputs = {output.shape[-1] for output in before if output.ndim > 1} - {1}
@@ -329,62 +261,3 @@ def _shifts(tried: _Tried) -> tuple[Shift, ...]:
             if reaches and tried.holds(Continuous(shifts=(shift,))):
                 shifts.append(shift)
     return tuple(shifts)
-
-
-def _products(tried: _Tried) -> Iterator[tuple[str, Product]]:
-    """Pairs of matrices of which only the products, head by head, reach the outputs.
-
-    The neurons of a group are heads of several entries; or all of them together are one head, as
-    between two linear layers.
-    """
-    layout, table = tried.layout, tried.trial.symmetry
-    shapes = dict(layout.shapes)
-    for group, neurons in table.sizes(layout).items():
-        pieces = [
-            (Factor(name, axis, start), part.block)
-            for name in table.axes
-            if name in tried.parameters and len(shapes[name]) <= 2
-            for axis in range(len(shapes[name]))
-            for start, part in table.places_of(group, name, axis, shapes[name])
-        ]
-        number = 0
-        for block in sorted({block for _, block in pieces}):
-            some = [factor for factor, its_block in pieces if its_block == block]
-            vectors = [f for f in some if f.parameter.endswith("bias")]  # others scale: not added
-            biases = {factor.parameter for factor in vectors}
-            matrices = [factor for factor in some if len(shapes[factor.parameter]) == 2]
-            heads = (group, neurons, block) if block > 1 else (None, 1, neurons)
-            products = [
-                product
-                for left, right in combinations(matrices, 2)
-                for product in [Product(*heads, (left,), (right,))]
-                if tried.holds(Continuous(products={group: product}), biases)
-            ]
-            for vector in vectors:
-                _attach(tried, products, vector, biases)
-            for product in products:
-                if tried.holds(Continuous(products={group: product})):
-                    number += 1
-                    yield f"{group}.{number}", product
-
-
-def _attach(tried: _Tried, products: list[Product], vector: Factor, biases: set[str]) -> None:
-    """Put a bias of heads on the side of the product that it moves with; in place.
-
-    The bias of keys moves all scores of a query alike, so it has no effect after a softmax.
-    """
-    rest = biases - {vector.parameter}
-
-    def holds(product: Product) -> bool:
-        return tried.holds(Continuous(products={product.group or "": product}), rest)
-
-    for i, product in enumerate(products):
-        idle = product._replace(idle=(*product.idle, vector))
-        if i == 0 and holds(Product(product.group, product.heads, product.block, idle=(vector,))):
-            products[0] = idle
-            return
-        for side in ("left", "right"):
-            alone = product._replace(left=product.left[:1], right=product.right[:1], idle=())
-            if holds(alone._replace(**{side: (*getattr(alone, side), vector)})):
-                products[i] = product._replace(**{side: (*getattr(product, side), vector)})
-                return
