@@ -187,9 +187,11 @@ class Arrangement:
             runs += _runs(number, segments, first)
             begin += n * start
         counted = np.flatnonzero(np.diff(is_counted)).reshape(-1, 2)
-        rows = {Group: groups, Segment: segments, Other: others, Run: runs}
-        records = (_records(kind, given) for kind, given in rows.items())
-        return Tables(*records, touches, counted, self.index.numpy())
+        return Tables(
+            *(_records(Group, groups), _records(Segment, segments)),
+            *(_records(Other, others), _records(Run, runs)),
+            *(touches, counted, self.index.numpy()),
+        )
 
     def parts(
         self, entries: Shaped[np.ndarray, "n entries"]
