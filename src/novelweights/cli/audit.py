@@ -228,4 +228,6 @@ def import_checkpoints(
             overwrite=overwrite,
             progress=lambda done, total: progress("copying", done, total),
         )
+    for note in checkpoints.late_description():
+        say(note)
     say(f"{output}: {n} checkpoints of {checkpoints.layout.size} weights written")

@@ -111,6 +111,8 @@ class OpenedCheckpoints:
     path: Path
     source: Source | StoredPopulation
     max_bytes: int
+    say: Say | None = None
+    """Gets a line of what is seen of them only then."""
 
     @property
     def n_heldout(self) -> int:
@@ -128,7 +130,11 @@ class OpenedCheckpoints:
         if isinstance(self.source, StoredPopulation):
             return self.source.load(rows)
         chosen = self.source if rows is None else selected(self.source, rows)
-        return chosen.load(self.max_bytes)
+        loaded = chosen.load(self.max_bytes)
+        if self.say is not None:
+            for line in chosen.late_description():
+                self.say(f"{self.path}: {line}")
+        return loaded
 
 
 def open_checkpoints(
@@ -142,7 +148,7 @@ def open_checkpoints(
     source = open_source(path, reading=reading)
     if say is not None and source.description():
         say(f"{path}: {'; '.join(source.description())}")
-    return OpenedCheckpoints(path, source, reading.max_bytes)
+    return OpenedCheckpoints(path, source, reading.max_bytes, say)
 
 
 def open_source(path: Path, *, reading: Reading = PLAIN) -> Source:

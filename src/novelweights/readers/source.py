@@ -16,12 +16,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from novelweights.errors import InputError, first_few
+from novelweights.errors import InputError, count, first_few
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, PopulationInfo, Records
 
 MAX_BYTES = 4 << 30
 """What the files of one population may announce, unless more is allowed."""
+MAX_LATE = 10
+"""Notes of checkpoints that differ from the first."""
 BLOCK_BYTES = 64 << 20
 """Weights that are read before they are handed on."""
 
@@ -122,6 +124,8 @@ class Source:
     """What was recognized and chosen, a few words each, for people."""
     runs_note: str = ""
     """How runs and steps are known, likewise."""
+    late_notes: dict[str, int] = field(default_factory=dict)
+    """What was chosen in checkpoints that were read and not in the first, and in how many."""
     scaling: Any = None
     """What products of low-rank factors were multiplied with, if that is the same for all."""
 
@@ -164,6 +168,11 @@ class Source:
         for row, block in self.blocks():
             weights[row : row + len(block)] = block
         return Population(weights, self.layout, self.records, self.info, self.shared)
+
+    def late_description(self) -> list[str]:
+        """What is told of checkpoints only once they are read: where they differ from the first."""
+        lines = [f"{note} (in {count(n, 'other file')})" for note, n in self.late_notes.items()]
+        return [first_few(lines, "; ", shown=MAX_LATE)] if lines else []
 
     def description(self) -> list[str]:
         """How they were read: all notes."""

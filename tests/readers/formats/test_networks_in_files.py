@@ -14,7 +14,7 @@ from refused import refused
 from safetensors.torch import save_file
 from written import NETWORK, a_state, row_of
 
-from novelweights.readers import open_source
+from novelweights.readers import open_checkpoints, open_source
 from novelweights.readers.source import Reading, Source
 
 N = 4
@@ -303,3 +303,15 @@ def test_files_that_are_not_read_are_named_with_what_to_do(tmp_path: Path) -> No
     for path in (tmp_path, tmp_path / "weights.h5"):
         with refused("not-recognized", "weights.h5", "HDF5"):
             read(path)
+
+
+def test_what_only_some_files_hold_is_told_once_they_are_read(tmp_path: Path) -> None:
+    write(tmp_path, lambda s: {"model": s})
+    for i in (1, 3):
+        torch.save({"model": STATES[i], "ema": STATES[0]}, tmp_path / f"run{i}.pt")
+    said: list[str] = []
+    opened = open_checkpoints(tmp_path, say=said.append)
+    assert "ema" not in "".join(said)
+    opened.of_split(None)
+    assert "ema" in said[-1]
+    assert "2 other files" in said[-1]

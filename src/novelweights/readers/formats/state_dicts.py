@@ -166,8 +166,13 @@ def source_of_units(
     layout = layout_of_state(learned(whole))
     buffers = {name: value for name, value in whole.items() if is_statistic(name)}
 
+    late: dict[str, int] = {}
+
     def fill(row: int, weights: Float[Tensor, " d"]) -> None:
-        state = files.state_of(units[row])
+        state, said = files.state_and_told(units[row])
+        for note in said if said != told else ():
+            if note not in told:
+                late[note] = late.get(note, 0) + 1
         if adapters is not None:
             state = adapters.products(state, units[row])
         layout.flatten_into(weights, learned(state))
@@ -192,6 +197,7 @@ def source_of_units(
             *(() if adapters is None else adapters.notes),
         ),
         runs_note=runs_note,
+        late_notes=late,
         scaling=None if adapters is None else adapters.common,
     )
 
