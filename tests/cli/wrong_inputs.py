@@ -221,6 +221,12 @@ FILES: dict[str, Make] = {
     "a dict of texts": of_torch(lambda: {"w": "text"}),
     "an empty dict": of_torch(dict),
     "running statistics alone": of_torch(lambda: {"bn.running_mean": torch.ones(3)}),
+    "two networks, one as usual as the other": of_torch(lambda: {"G": state(), "G_ema": state(1)}),
+    "many networks beside single ones": of_torch(lambda: [state(), state(1)]),
+    "weights of eight bits": of_torch(
+        lambda: state() | {"w": torch.arange(12, dtype=torch.int8).reshape(3, 4)}
+    ),
+    "an average beside networks": of_torch(lambda: {"ema": state()}),
     "a tensor of 10^12 numbers, one in the file": of_torch(
         lambda: {"w": torch.ones(1).expand(10**6, 10**6)}
     ),
