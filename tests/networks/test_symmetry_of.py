@@ -1,6 +1,7 @@
 """Tables derived for networks of many families: the groups written by hand, and what they move
 tried on random weights, without the code that derives them."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -217,6 +218,9 @@ def test_queries_that_share_their_keys_are_in_one_product():
     )
     assert [(p.group, p.heads, p.block) for p in of_groups] == [("attn.q", 2, 2)] * 2
     assert [(p.group, p.heads, p.block) for p in of_all] == [(None, 1, 2)] * 2
+    for name in ("grouped queries", "one key for all queries", "2 heads"):
+        table = table_of(f"transformer, {name}")
+        assert NeuronSymmetry.from_json(json.loads(json.dumps(table.to_json()))) == table
     for products, shared in ((of_groups, 2), (of_all, 4)):
         repeats = {f.parameter: f.repeat for product in products for f in product.factors}
         assert repeats["attn.q.weight"] == repeats["attn.q.bias"] == shared

@@ -98,6 +98,11 @@ class Product(NamedTuple):
         return [(left, right) for left in self.left for right in self.right]
 
 
+def _plain(factors: Sequence[Factor]) -> tuple[tuple, ...]:
+    """Factors as files hold them: how many heads share one is told where it is more than one."""
+    return tuple(tuple(f) if f.repeat > 1 else tuple(f)[:3] for f in factors)
+
+
 def scales_of_chain(layers: Sequence[str], groups: Sequence[str]) -> dict[str, Rescaling]:
     """The scales of neurons between layers that follow one another, ReLU or the like between.
 
@@ -199,7 +204,11 @@ class Continuous:
                 name: (entry.filters, *entry.parts, entry.epsilon)
                 for name, entry in self.normalizations.items()
             },
-            "products": {name: product._asdict() for name, product in self.products.items()},
+            "products": {
+                name: product._asdict()
+                | {side: _plain(getattr(product, side)) for side in ("left", "right", "idle")}
+                for name, product in self.products.items()
+            },
         }
 
     @classmethod
