@@ -208,12 +208,15 @@ def test_layout_chooses_and_orders_parameters() -> None:
     assert found.info.symmetry is None  # of parts nothing is known
 
 
-def test_statistics_are_no_weights_unless_they_are_named() -> None:
+def test_running_statistics_are_kept_and_counts_of_batches_are_not() -> None:
     module = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
-    found = nw.load([module, module])
-    assert [name for name, _ in found.layout.shapes] == ["0.weight", "0.bias", "1.weight", "1.bias"]
-    whole = nw.load([module, module], layout=module)
-    assert ("1.running_var", (2,)) in whole.layout.shapes
+    state = {name: value.float() for name, value in module.state_dict().items()}  # the count too
+    found = nw.load([module, state])
+    names = ["0.weight", "0.bias", *(f"1.{n}" for n in ("weight", "bias"))]
+    assert [name for name, _ in found.layout.learned.shapes] == names
+    assert found.layout == nw.load([module], layout=module).layout
+    part = nw.WeightLayout(tuple(found.layout.shapes[:2]))
+    assert nw.load([module], layout=part).layout == part
 
 
 def test_population_of_several_splits_gives_each_role_its_rows(tmp_path: Path) -> None:

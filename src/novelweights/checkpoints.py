@@ -23,9 +23,9 @@ from novelweights.readers import (
     rows_of_role,
 )
 from novelweights.readers.formats.adapters import Adapters, symmetry_of_adapters
-from novelweights.readers.formats.state_dicts import chain_symmetry, learned
+from novelweights.readers.formats.state_dicts import chain_symmetry, layout_of_state, learned
 from novelweights.readers.source import Reading
-from novelweights.weights.layout import WeightLayout
+from novelweights.weights.layout import WeightLayout, without_counts
 from novelweights.weights.population import Population, PopulationInfo, Records
 
 Checkpoints = (
@@ -69,8 +69,8 @@ def load(
 
     Args:
         checkpoints: See `Checkpoints`. Of a population or folder that holds several splits, the
-            rows of this role. Weights are kept as float32; integer buffers and running statistics
-            of state dicts and networks are no weights, unless the layout names them.
+            rows of this role. Weights are kept as float32, running statistics among them; counts
+            of batches and integer buffers of state dicts and networks are no weights.
         role: train, heldout, generated, start (or another of `audit`): what messages call the
             checkpoints, and their split. None: all rows; checkpoints in memory are train.
         layout: Parameters of a matrix (none: one parameter, "weights"), or which of those of state
@@ -216,12 +216,12 @@ def _of_states(
     adapters = Adapters.in_memory(states[0], reading) if layout is None else None
     if adapters is not None:
         states = [adapters.products(state) for state in states]
-    first = learned(states[0])
-    kept = layout or WeightLayout(tuple((k, tuple(v.shape)) for k, v in first.items()))
+    first = states[0]
+    kept = layout or layout_of_state(first)
     weights, faults = torch.empty(len(states), kept.size), []
     listed = dict(kept.shapes)
     for row, state in enumerate(states):
-        chosen = learned(state) if layout is None else {k: state[k] for k in listed if k in state}
+        chosen = state if layout is None else {k: state[k] for k in listed if k in state}
         try:
             weights[row] = kept.flatten(chosen)
         except InputError as error:
@@ -249,7 +249,7 @@ def _state(member: Any, name: str, role: str) -> dict[str, Tensor]:
             "wrong-type",
         )
     tensors = {str(key): torch.as_tensor(value).detach().cpu() for key, value in state.items()}
-    floats = {key: value for key, value in tensors.items() if value.is_floating_point()}
+    floats = without_counts({k: v for k, v in tensors.items() if v.is_floating_point()})
     if not learned(floats) or any(value.is_complex() for value in tensors.values()):
         raise InputError(
             f"{role}: {name}: expected real floating-point weights, got none or others; give the "

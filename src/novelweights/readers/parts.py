@@ -54,7 +54,7 @@ def part_of(source: Source, reading: Reading) -> Source:
             for name in left
             if name not in twins
         }
-        shared = {**source.buffers, **(source.shared or {}), **rest}
+        shared = {**(source.shared or {}), **rest}
     n_whole = max(1, BLOCK_BYTES // (4 * source.layout.size))
 
     def read(start: int, stop: int, faults: list[str]) -> Float[Tensor, "n d"]:

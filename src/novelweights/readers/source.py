@@ -118,8 +118,6 @@ class Source:
     info: PopulationInfo = field(default_factory=PopulationInfo)
     shared: Mapping[str, Tensor] | None = None
     """The rest of the network, where the format keeps it."""
-    buffers: Mapping[str, Tensor] = field(default_factory=dict)
-    """What the first checkpoint holds beside its parameters (running statistics)."""
     notes: tuple[str, ...] = ()
     """What was recognized and chosen, a few words each, for people."""
     runs_note: str = ""

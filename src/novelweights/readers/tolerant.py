@@ -132,8 +132,8 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
         except InputError as error:
             (unsafe if error.code == "unsafe" else damaged)[name] = str(error)
             continue
-        state = {key: value for key, value in learned(whole).items() if reading.takes(key)}
-        if not state:
+        state = {key: value for key, value in whole.items() if reading.takes(key)}
+        if not learned(state):
             damaged[name] = "no parameter of it is left by --include and --exclude"
             continue
         for text in said:

@@ -22,9 +22,18 @@ STATISTICS = ("running_mean", "running_var")
 """Last part of the names of a normalization's running statistics: measured, not learned."""
 
 
+COUNT = "num_batches_tracked"
+"""Last part of the name of a normalization's count of batches, which no output depends on."""
+
+
 def is_statistic(name: str) -> bool:
     """Whether a name is that of a running statistic."""
     return name.rpartition(".")[2] in STATISTICS
+
+
+def without_counts(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict without counts of batches, of whatever kind: averaging makes floats of them."""
+    return {name: value for name, value in state.items() if name.rpartition(".")[2] != COUNT}
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,11 @@ class WeightLayout:
         """
         kept = tuple((name, shape) for name, shape in self.shapes if not is_statistic(name))
         return self if len(kept) in (0, len(self.shapes)) else WeightLayout(kept)
+
+    def of_size(self, n_weights: int) -> "WeightLayout":
+        """The layout of vectors of so many weights: `learned` where these hold no running
+        statistics, else itself."""
+        return self.learned if self.learned.size == n_weights else self
 
     @cached_property
     def is_learned(self) -> Bool[Tensor, " d"]:

@@ -92,8 +92,15 @@ def test_files_that_differ_only_in_their_ending_are_two_runs(tmp_path: Path) -> 
     assert sorted(read_checkpoints(tmp_path / "c").records.run) == ["a.pt", "a.pth"]
 
 
-def test_running_statistics_are_no_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [torch.tensor(7), torch.tensor(7.0)], ids=["whole", "averaged"])
+def test_running_statistics_are_kept_and_counts_of_batches_are_not(
+    tmp_path: Path, count: torch.Tensor
+) -> None:
     (tmp_path / "c").mkdir()
-    state = {"bn.weight": torch.ones(3), "bn.running_mean": torch.ones(3)}
-    torch.save(state, tmp_path / "c" / "a.pt")
-    assert read_checkpoints(tmp_path / "c").layout.shapes == (("bn.weight", (3,)),)
+    for i in range(2):
+        state = {"bn.weight": torch.ones(3), "bn.running_mean": torch.full((3,), float(i))}
+        torch.save(state | {"bn.num_batches_tracked": count}, tmp_path / "c" / f"{i}.pt")
+    found = read_checkpoints(tmp_path / "c")
+    assert found.layout.shapes == (("bn.weight", (3,)), ("bn.running_mean", (3,)))
+    assert found.layout.learned.shapes == (("bn.weight", (3,)),)
+    assert found.weights[:, 3].tolist() == [0, 1]

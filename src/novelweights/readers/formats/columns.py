@@ -33,7 +33,8 @@ def columns_of(folder: Path, reading: Reading, n_weights: int) -> tuple[WeightLa
             "not-found",
         )
     else:
-        layout, note = reading.columns, "columns taken to be those of the training checkpoints"
+        layout = reading.columns.of_size(n_weights)
+        note = "columns taken to be those of the training checkpoints"
     if layout.size != n_weights:
         raise InputError(
             f"expected {layout.size} columns ({note}), got {n_weights}; give the layout of these "

@@ -23,13 +23,13 @@ from novelweights.readers.formats.hyper_representations_rows import (
     kind_of,
     records_of,
 )
-from novelweights.readers.formats.state_dicts import layout_of_state, learned
+from novelweights.readers.formats.state_dicts import layout_of_state
 from novelweights.readers.formats.torch_files import TorchFiles
 from novelweights.readers.pickle.values import Stub, shown
 from novelweights.readers.source import Reading, Source, row_by_row
 from novelweights.readers.units import is_torch
 from novelweights.weights.chain import known_symmetry
-from novelweights.weights.layout import WeightLayout
+from novelweights.weights.layout import WeightLayout, without_counts
 from novelweights.weights.population import PopulationInfo
 
 FILE_NAME = "dataset.pt"
@@ -167,6 +167,7 @@ def _layout(first: DataSet, reading: Reading) -> tuple[WeightLayout, str]:
     if isinstance(base, dict):
         with naming("checkpoint_base"):
             layout = layout_of_state(_state(base))
+        layout = layout.of_size(len(row))
         if layout.size == len(row):
             return layout, "parameters of checkpoint_base in the file"
     if len(row) == RELEASED.size:
@@ -186,7 +187,8 @@ def _state(state: dict) -> dict[str, Tensor]:
     """The weights of a state dict."""
     if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise InputError(f"expected a state dict (names to tensors); {ANOTHER_WAY}", "wrong-type")
-    found = learned({key: value for key, value in state.items() if value.is_floating_point()})
+    floats = {key: value for key, value in state.items() if value.is_floating_point()}
+    found = without_counts(floats)
     if not found:
         raise InputError(
             f"expected a state dict, no floating-point tensors are in it; {ANOTHER_WAY}",

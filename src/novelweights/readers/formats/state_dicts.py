@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -29,7 +28,7 @@ from novelweights.readers.units import (
     stem,
 )
 from novelweights.weights.chain import known_symmetry
-from novelweights.weights.layout import WeightLayout, is_statistic
+from novelweights.weights.layout import WeightLayout, is_statistic, without_counts
 from novelweights.weights.population import PopulationInfo, Records
 from novelweights.weights.symmetry import NeuronSymmetry
 
@@ -52,9 +51,9 @@ class StateDicts:
     def open(self, path: Path, reading: Reading) -> Source:
         """The checkpoints of a folder, or those in a file.
 
-        The first readable one says which parameters there are; the others must agree. Integer
-        buffers (such as num_batches_tracked) and statistics are left out. The symmetry is known
-        where names and shapes are those of a plain chain of layers (`weights/chain.py`).
+        The first readable one says which parameters there are; the others must agree. Running
+        statistics are kept with them, counts of batches and integer buffers are not. The symmetry
+        is known where names and shapes are those of a plain chain of layers (`weights/chain.py`).
 
         Raises:
             InputError: There are none, or none of them can be read.
@@ -163,8 +162,7 @@ def source_of_units(
         adapters = Adapters.of(units, whole, reading)
     if adapters is not None:
         whole = shapes_of_products(whole)
-    layout = layout_of_state(learned(whole))
-    buffers = {name: value for name, value in whole.items() if is_statistic(name)}
+    layout = layout_of_state(whole)
 
     late: dict[str, int] = {}
 
@@ -175,9 +173,7 @@ def source_of_units(
                 late[note] = late.get(note, 0) + 1
         if adapters is not None:
             state = adapters.products(state, units[row])
-        layout.flatten_into(weights, learned(state))
-        if reading.chooses and reading.shared is None:
-            _require_same_buffers(buffers, state)
+        layout.flatten_into(weights, without_counts(state))
 
     return Source(
         format=format_name,
@@ -190,7 +186,6 @@ def source_of_units(
             recipe=f"folder of {len(units)} state dicts",
             symmetry=chain_symmetry(whole) if adapters is None else symmetry_of_adapters(whole),
         ),
-        buffers=buffers,
         notes=(
             count(len(units), "state dict"),
             *told,
@@ -216,12 +211,14 @@ def _first_readable(
 
 
 def readable_state(files: CheckpointFiles, unit: Unit) -> tuple[dict[str, Tensor], list[str]]:
-    """The floating-point tensors of a checkpoint, some of which were learned, and what is told.
+    """The floating-point tensors of a checkpoint but counts, some of which were learned, and what
+    is told.
 
     Raises:
         InputError: There are none, or a file cannot be read.
     """
     state, told = files.state_and_told(unit)
+    state = without_counts(state)
     if not learned(state):
         raise InputError(
             "expected weights, got running statistics alone; save the state dict", "wrong-content"
@@ -241,16 +238,4 @@ def learned(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def chain_symmetry(state: Mapping[str, Tensor]) -> NeuronSymmetry | None:
     """The permutations of a state dict whose names and shapes are those of a plain chain."""
-    symmetry = known_symmetry(layout_of_state(state))
-    return None if symmetry is None else symmetry.only(learned(state))
-
-
-def _require_same_buffers(first: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
-    """Refuse parts of networks whose rest is not one: their running statistics differ."""
-    for name, value in first.items():
-        if name in state and not torch.equal(value, state[name]):
-            raise InputError(
-                f"{name} differs from that of the first checkpoint; expected networks that differ "
-                "in the chosen parameters alone: name the rest that they share with --shared",
-                "other-network",
-            )
+    return known_symmetry(layout_of_state(state))
