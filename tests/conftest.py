@@ -16,7 +16,7 @@ from planted import Zoo, make_zoo  # noqa: E402
 from threadpoolctl import threadpool_limits  # noqa: E402
 
 from novelweights.auditing import stages  # noqa: E402
-from novelweights.auditing.judge import statistics  # noqa: E402
+from novelweights.auditing.judge import failed_training, statistics  # noqa: E402
 from novelweights.data.images import load_data  # noqa: E402
 from novelweights.networks.mlp import DIGITS_MLP, OneHiddenMLP  # noqa: E402
 from novelweights.tasks.classification import Classification  # noqa: E402
@@ -52,6 +52,14 @@ def few_controls() -> Iterator[None]:
     """Five checkpoints per control: a third of the time of a small audit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "N_CONTROL", 5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def any_behavior() -> Iterator[None]:
+    """Behavior counts though no training network works: random networks work as no task."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(failed_training, "why_failed", lambda *given: "")
         yield
 
 

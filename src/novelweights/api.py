@@ -98,7 +98,7 @@ class Audited:
                     heldout=inputs.heldout_reconstructions or inputs.heldout,
                     from_scratch=inputs.from_scratch,
                     noise_from=inputs.noise_from,
-                    task=inputs.task,
+                    task=None if self.result.quality is None else inputs.task,
                     symmetry=inputs.symmetry,
                     seed=inputs.seed,
                 )

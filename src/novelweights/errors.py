@@ -63,6 +63,9 @@ WARNINGS = {
     "codec-costs": "W013",  # networks work worse after the codec
     "codec-differs": "W014",  # it gives held-out runs back better or worse than training runs
     "failed-after-codec": "W015",  # some held-out runs work far worse after it
+    "missing-statistics": "W016",  # a role lacks running statistics: left out for all alike
+    "recomputed-statistics": "W017",  # behavior is judged with others than the files hold
+    "failed-training": "W018",  # training networks do not work as this task: no behavior is judged
     "unknown-symmetry": "W019",  # parts of the network of which it is not known what may move
     # findings of lint
     "not-finite-weights": "W101",

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from novelweights.auditing.prepare import AuditInputs
 from novelweights.checkpoints import SPLITS, Checkpoints, Layout, load, meant_layout
-from novelweights.errors import InputError, unknown_name
+from novelweights.errors import InputError, Note, unknown_name
 from novelweights.networks.declared import (
     example_of,
     fitted_to,
@@ -36,10 +36,12 @@ from novelweights.tasks import is_task, make_task
 from novelweights.tasks.classification import Classification
 from novelweights.tasks.own import classifier_task, task_at
 from novelweights.tasks.own_data import OwnData, read_own_data
+from novelweights.tasks.recalibrated import RecalibratedClassification, recalibrated_task
 from novelweights.tasks.task import Task
 from novelweights.weights.chain import known_symmetry
-from novelweights.weights.layout import WeightLayout
+from novelweights.weights.layout import WeightLayout, is_statistic
 from novelweights.weights.population import Population, weights_digest
+from novelweights.weights.running_statistics import held_by_all
 from novelweights.weights.symmetry import NeuronSymmetry
 
 Progress = Callable[[str, int, int], None]
@@ -90,6 +92,9 @@ class Options(TypedDict, total=False):
     """The same of held-out checkpoints."""
     reading: Reading
     """How the files of checkpoints are to be read."""
+    recalibrate_statistics: bool
+    """Whether `network` judges behavior with running statistics recomputed on `data`, for every
+    checkpoint, in place of those that checkpoints hold."""
     seed: int
     """Root of all randomness."""
 
@@ -125,7 +130,14 @@ class Gathered:
     task: Task | None
     symmetry: NeuronSymmetry | None
     opened: "Opened"
-    seed: int
+    options: Options
+    notes: tuple[Note, ...] = ()
+    """What the audit must tell of its inputs."""
+
+    @property
+    def seed(self) -> int:
+        """Root of all randomness."""
+        return self.options.get("seed", 0)
 
     def with_generated(
         self, generated: Checkpoints, **reconstructed: Population | None
@@ -146,10 +158,37 @@ class Gathered:
         origins = {**self.origins, "generated": generated}
         described = {role: describe_input(origins[role], found) for role, found in roles.items()}
         roles |= {role: found for role, found in reconstructed.items() if found is not None}
+        beside = self._with(roles)
+        notes = beside.notes
+        if isinstance(beside.task, RecalibratedClassification):
+            notes = (*notes, beside.task.note())
         return (
-            AuditInputs(**roles, task=self.task, symmetry=self.symmetry, seed=self.seed),
+            AuditInputs(
+                **beside.roles,
+                task=beside.task,
+                symmetry=beside.symmetry,
+                seed=self.seed,
+                notes=notes,
+            ),
             described,
         )
+
+    def _with(self, roles: Mapping[str, Population]) -> "Gathered":
+        """The same with other populations, all of which hold the same running statistics.
+
+        Raises:
+            InputError: Some hold none, and without them the task cannot run the networks.
+        """
+        roles, left = held_by_all(roles)
+        if not left.names:
+            return replace(self, roles=roles)
+        is_run = self.target is not None and self.target.data is not None
+        is_run = is_run and self.options.get("task", "auto") == "auto"
+        if left.unknown and is_run and not self.options.get("recalibrate_statistics"):
+            raise left.refusal()
+        task, symmetry = judged_by(self.options, roles["train"], self.target)
+        notes = (left.note(), *self.notes)
+        return replace(self, roles=roles, task=task, symmetry=symmetry, notes=notes)
 
 
 def gathered(train: Checkpoints, options: Options, say: Say) -> Gathered:
@@ -173,15 +212,10 @@ def gathered(train: Checkpoints, options: Options, say: Say) -> Gathered:
         roles[role] = opened.population(role, checkpoints, runs)
     if target is not None:
         roles = {role: target.checkpoints(role, found, say) for role, found in roles.items()}
-    task = task_of(options.get("task", "auto"), roles["train"], target)
-    return Gathered(
-        roles,
-        {"train": train, **origins},
-        target,
-        task,
-        symmetry_of(options.get("symmetry", "auto"), roles["train"], task, target),
-        opened,
-        options.get("seed", 0),
+    left = held_by_all(roles)[1]
+    judged = (None, None) if left.names else judged_by(options, roles["train"], target)
+    return Gathered(roles, {"train": train, **origins}, target, *judged, opened, options)._with(
+        roles
     )
 
 
@@ -220,7 +254,8 @@ class Opened:
         if isinstance(checkpoints, str | Path):
             checkpoints = self.at(Path(checkpoints), role)
         elif isinstance(checkpoints, Tensor | np.ndarray) and layout is None:
-            layout = self.columns
+            width = checkpoints.shape[-1] if checkpoints.ndim else 0
+            layout = None if self.columns is None else self.columns.of_size(width)
         how = replace(self.reading, scaling=self.scaling)
         population = load(checkpoints, role=role, layout=layout, runs=runs, reading=how)
         self.columns = self.columns or population.layout
@@ -278,8 +313,36 @@ def target_of(options: Options, say: Say) -> Target | None:
     return Target(type(network).__name__, network, example, described)
 
 
-def task_of(task: Any, trained: Population, target: Target | None = None) -> Task | None:
+def judged_by(
+    options: Options, trained: Population, target: Target | None
+) -> tuple[Task | None, NeuronSymmetry | None]:
+    """The task and the symmetry that the options name; see `task_of` and `symmetry_of`.
+
+    Raises:
+        InputError: As these; or running statistics would have to be recomputed without the network.
+    """
+    named, recalibrates = options.get("task", "auto"), options.get("recalibrate_statistics", False)
+    if recalibrates and (target is None or target.data is None or named != "auto"):
+        raise InputError(
+            "expected the network and its labelled examples (--network, --data) beside "
+            "--recalibrate-statistics, and no other task, since statistics are recomputed by "
+            "running it on them; give both, or leave it out",
+            "wrong-option",
+        )
+    if recalibrates:  # no statistics are shared then, nor do they hold neurons in place
+        rest = {n: v for n, v in (trained.shared or {}).items() if not is_statistic(n)}
+        trained = replace(trained, shared=rest)
+    task = task_of(named, trained, target, recalibrates=recalibrates)
+    return task, symmetry_of(options.get("symmetry", "auto"), trained, task, target)
+
+
+def task_of(
+    task: Any, trained: Population, target: Target | None = None, *, recalibrates: bool = False
+) -> Task | None:
     """What judges behavior: a task, one by its name, the target network on its examples, or none.
+
+    Args:
+        recalibrates: Whether the target network runs with recomputed statistics.
 
     Raises:
         InputError: It is no task, there is none of that name, or its data must be fetched first.
@@ -289,7 +352,8 @@ def task_of(task: Any, trained: Population, target: Target | None = None) -> Tas
     if task == "auto":
         if target is not None and target.data is not None:
             name = f"{target.name} on {target.data.path.name}"
-            return classifier_task(target.module, target.data, name, trained.layout, trained.shared)
+            make = recalibrated_task if recalibrates else classifier_task
+            return make(target.module, target.data, name, trained.layout, trained.shared)
         named = trained.info.task
         return make_task(named, trained.shared) if named is not None and is_task(named) else None
     if isinstance(task, str):

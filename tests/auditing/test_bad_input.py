@@ -26,7 +26,7 @@ ZERO, CONSTANT = torch.zeros(1, D), torch.full((1, D), 0.7)
 BROKEN_OR_UNDECIDED = {Verdict.BROKEN, Verdict.UNDECIDED}
 
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = pytest.mark.usefixtures("quick", "any_behavior")
 
 
 def audited(

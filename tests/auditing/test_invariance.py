@@ -19,7 +19,7 @@ from novelweights.auditing.result import Measurements
 from novelweights.metrics import neighbors, sources
 from novelweights.weights.population import Population
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("any_behavior")]
 
 few = settings(max_examples=6, deadline=None, derandomize=True, database=None)
 EITHER = pytest.mark.parametrize("alignment", [None, ALIGNMENT])

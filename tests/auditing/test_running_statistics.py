@@ -29,7 +29,7 @@ from novelweights.weights.perturb import statistics_within
 from novelweights.weights.population import Population, PopulationInfo, Records
 from novelweights.weights.symmetry import NeuronSymmetry, random_transform
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("any_behavior")]
 
 NORM = ("norm.weight", "norm.bias", "norm.running_mean", "norm.running_var")
 

@@ -292,8 +292,8 @@ def test_stages_are_timed_and_told(small):
     told = []
     clock = Clock(progress=lambda *now: told.append(now))
     small_audit(small, small.fresh.weights[:3], clock=clock)
-    assert [done for _, done, _ in told] == list(range(8))
-    assert {of for _, _, of in told} == {8}
+    assert [done for _, done, _ in told] == list(range(9))
+    assert {of for _, _, of in told} == {9}
     assert list(clock.seconds) == [name for name, _, _ in told]
 
 

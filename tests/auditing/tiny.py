@@ -35,9 +35,14 @@ def move(weights: Tensor, seed: int) -> Tensor:
     return random_transform(weights, NETWORK.layout, NETWORK.symmetry, rng=seeded(seed))
 
 
-def task(n_examples: int = 40) -> Classification:
-    """Labels are those of one network, so that accuracies differ."""
+def task(n_examples: int = 40, *, of: Tensor | None = None) -> Classification:
+    """Labels are those of one network, so that accuracies differ; or what most of some networks
+    say, as many of each, so that these work beyond chance."""
     x = torch.randn(n_examples, 5, generator=seeded(100))
-    y = NETWORK.forward(drawn(1, 101), x)[0].argmax(dim=1)
+    y = NETWORK.forward(drawn(1, 101) if of is None else of, x).argmax(dim=2).mode(dim=0).values
+    if of is not None:
+        least = int(torch.bincount(y, minlength=3).min())
+        rows = torch.cat([(y == label).nonzero()[:least, 0] for label in range(3)])
+        x, y = x[rows], y[rows]
     data = ImageData("random", "drawn", "none", x, y, x, y, (5,))
     return Classification("random", NETWORK, data)

@@ -67,6 +67,8 @@ class AuditInputs:
     statistics count for what networks do, and for no distance."""
     seed: int = 0
     """Root of all randomness (controls, baselines, bootstrap)."""
+    notes: tuple[Note, ...] = ()
+    """What was done to the populations before, which a reader must know."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +105,8 @@ class Prepared:
     """Of whole checkpoints."""
     distance: DistanceInfo
     warnings: tuple[Note, ...]
+    failed_task: str = ""
+    """Name of the task that was given and judges nothing, since training networks fail it."""
 
     @property
     def is_one_run(self) -> bool:
@@ -172,7 +176,7 @@ def prepare(inputs: AuditInputs) -> Prepared:
         alignment=alignment,
         whole=whole,
         distance=distance,
-        warnings=tuple(warnings),
+        warnings=(*inputs.notes, *warnings),
     )
 
 

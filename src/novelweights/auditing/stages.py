@@ -16,6 +16,7 @@ from novelweights.auditing.controls.baselines import Baselines, paper_baselines
 from novelweights.auditing.controls.planting import measured_controls
 from novelweights.auditing.judge.checkpoint_verdict import judge_checkpoints
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, Verdict
+from novelweights.auditing.judge.failed_training import without_failed_task
 from novelweights.auditing.judge.recognition import first_of_equals, other_recipe
 from novelweights.auditing.judge.statistics import rank_low
 from novelweights.auditing.judge.warnings import audit_warnings
@@ -78,7 +79,9 @@ def audit(
             or networks from scratch that are training checkpoints.
     """
     clock = clock or Clock()
-    compared = _compared(measured(prepare(inputs), clock), clock)
+    with clock.stage("training networks on the task"):
+        prepared = without_failed_task(prepare(inputs))
+    compared = _compared(measured(prepared, clock), clock)
     if compared.measured.given.is_one_run:
         return _audit_of_one_run(compared, clock)
     return _audit_of_runs(compared, N_CONTROL if n_controls is None else n_controls, clock)
@@ -331,6 +334,7 @@ def _about(measured: Measured) -> dict[str, object]:
         "architecture": train.info.architecture or "unknown",
         "weights": train.layout.size,
         "task": prepared.task.name if prepared.task is not None else None,
+        **({"failed_task": prepared.failed_task} if prepared.failed_task else {}),
         "seed": prepared.seed,
         "training": describe(train),
         "generated": describe(generated),

@@ -14,13 +14,14 @@ from novelweights.cli.options import (
     Network,
     Output,
     Overwrite,
+    RecalibrateStatistics,
     Resume,
     Seed,
     Task,
     as_flags,
     with_reading,
 )
-from novelweights.cli.show import progress_bar, say, say_verdict
+from novelweights.cli.show import progress_bar, say, say_verdict, say_warnings
 from novelweights.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def audit(
     network: Network = None,
     input_shape: InputShape = None,
     data: DataFile = None,
+    recalibrate_statistics: RecalibrateStatistics = False,
     fail_on: Annotated[
         str, typer.Option(help="Exit with code 1 on these verdicts, e.g. replica,interpolation.")
     ] = "",
@@ -105,6 +107,8 @@ def audit(
     command = "novelweights audit " + " ".join(
         f"--{name.replace('_', '-')} {value}" for name, value in flags.items() if value is not None
     )
+    command += " --recalibrate-statistics" * recalibrate_statistics
+    options["recalibrate_statistics"] = recalibrate_statistics
     beside = api.gathered(train, {**options, "reading": reading, "seed": seed}, say)
     inputs, origins = beside.with_generated(generated)
     if inputs.task is None:
@@ -119,6 +123,7 @@ def audit(
             progress=progress,
         )
         audited.write(output, overwrite=overwrite, progress=progress)
+    say_warnings(audited.result.warnings)
     say_verdict(audited.verdicts, output)
     if audited.verdicts.shown & {Verdict(word) for word in failing}:
         raise typer.Exit(1)

@@ -75,6 +75,14 @@ DataFile = Annotated[
         "file with x and y. Judges behavior, unless --task names something else.",
     ),
 ]
+RecalibrateStatistics = Annotated[
+    bool,
+    typer.Option(
+        "--recalibrate-statistics",
+        help="Run --network with running statistics of normalizations recomputed on --data for "
+        "every checkpoint, in place of those that files hold; for files that lack them.",
+    ),
+]
 
 # how the files of somebody's checkpoints are to be read
 Include = Annotated[

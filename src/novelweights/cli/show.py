@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,18 @@ def say_verdict(verdicts: Any, run: Path, *, of: str = "") -> None:
     population = verdicts.population
     say(f"verdict{f' ({of})' * bool(of)}: {population.origin}. {population.sentence}")
     say(f"page: {run / 'report.html'}")
+
+
+LOUD = ("failed-training", "missing-statistics", "recomputed-statistics")
+"""Warnings of an audit that are told in the terminal too, since they say what it does not judge, or
+how it judges otherwise than asked."""
+
+
+def say_warnings(warnings: Iterable[Any]) -> None:
+    """The warnings of an audit that nobody may overlook; the page has all."""
+    for note in warnings:
+        if note.code in LOUD:
+            say(f"warning: {note.text} [{note.label}]")
 
 
 @contextmanager

@@ -130,7 +130,7 @@ class ModuleNetwork:
                 rows = slice(row, row + at_once)
                 every = self.layout.unflatten(weights[rows].to(device))
                 state = {name: value for name, value in every.items() if name in self.used}
-                logits[rows, some] = _of_own_code(self.name, partial(run, module, state, block))
+                logits[rows, some] = guarded(self.name, partial(run, module, state, block))
         return logits
 
 
@@ -146,7 +146,7 @@ class PartOfModule(ModuleNetwork):
         before, _ = self.halves
         blocks = map(self.images, x.split(max(1, FLOATS_AT_ONCE // self.largest)))
         run = partial(activations_of, before, blocks, _device_of(self.held))
-        return _of_own_code(self.name, run)
+        return guarded(self.name, run)
 
     def tail(
         self, weights: Float[Tensor, "n d"], activations: tuple[Tensor, ...]
@@ -297,7 +297,7 @@ def _tried(held: nn.Module, examples: Tensor) -> tuple[nn.Module, Tensor, int]:
     handles = [layer.register_forward_hook(measure) for layer in held.modules()]
     cpu, device = torch.device("cpu"), working_device()
     try:
-        logits = _of_own_code(type(held).__name__, partial(run, cpu))
+        logits = guarded(type(held).__name__, partial(run, cpu))
     finally:
         for handle in handles:
             handle.remove()
@@ -347,7 +347,7 @@ def _same(run: Callable[[], Tensor], expected: Tensor) -> bool:
     )
 
 
-def _of_own_code(name: str, run: Callable[[], Any]) -> Any:
+def guarded(name: str, run: Callable[[], Any]) -> Any:
     """What the user's network gives; whatever it raises becomes one line."""
     try:
         return run()

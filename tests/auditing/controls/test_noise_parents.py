@@ -24,6 +24,7 @@ PARENTS = Population(
     TRAIN.info,
 )
 """Two checkpoints of one run, one of another."""
+TASK = task(900, of=TRAIN.weights)
 
 
 def audited(noise_from=None, **options):
@@ -32,12 +33,12 @@ def audited(noise_from=None, **options):
 
 @pytest.fixture(scope="module")
 def plain(quick):
-    return audited(task=task())
+    return audited(task=TASK)
 
 
 @pytest.fixture(scope="module")
 def noised(quick):
-    return audited(PARENTS, task=task())
+    return audited(PARENTS, task=TASK)
 
 
 def test_noise_is_added_to_what_is_given_and_the_names_of_runs_are_kept(noised):
@@ -49,7 +50,7 @@ def test_noise_is_added_to_what_is_given_and_the_names_of_runs_are_kept(noised):
     assert nearest == names
     assert notes["noise"].endswith("on chosen reconstructions (3, from 2 runs)")
     chosen = PARENTS.with_weights(PARENTS.weights, split="train")
-    notes = audited(chosen, task=task()).baseline_notes
+    notes = audited(chosen, task=TASK).baseline_notes
     assert "on chosen training checkpoints (3, from 2 runs)" in notes["noise"]
 
 
@@ -57,7 +58,7 @@ def test_without_it_noise_is_added_to_the_training_checkpoints_that_are_compared
     found, notes = plain.baselines, plain.baseline_notes
     assert set(found["noise"].names) == set(TRAIN.records.run)
     assert notes["noise"].endswith("on training checkpoints")
-    same = audited(TRAIN, task=task()).baselines
+    same = audited(TRAIN, task=TASK).baselines
     np.testing.assert_array_equal(
         same["noise"].neighbor_distances, found["noise"].neighbor_distances
     )
@@ -86,7 +87,7 @@ def test_the_gain_over_noise_names_what_noise_was_added_to(plain, noised):
     assert gain.n == len(TRAIN)
     through = audited(
         None,
-        task=task(),
+        task=TASK,
         reconstructions=TRAIN.with_weights(1.01 * TRAIN.weights, split="reconstruction"),
         heldout_reconstructions=HELDOUT.with_weights(
             1.01 * HELDOUT.weights, split="reconstruction"
@@ -98,7 +99,7 @@ def test_the_gain_over_noise_names_what_noise_was_added_to(plain, noised):
 
 
 def test_noise_on_one_run_has_no_interval_():
-    advantage = audited(PARENTS.select([0, 1]), task=task()).quantity("advantage_over_noise")
+    advantage = audited(PARENTS.select([0, 1]), task=TASK).quantity("advantage_over_noise")
     assert advantage.n == 1
     assert advantage.value is not None
     assert (advantage.lower, advantage.upper, advantage.level) == (None, None, None)
@@ -112,7 +113,7 @@ def test_parents_without_a_task_are_said_to_be_unused(plain, noised):
 
 def test_parents_with_parameters_in_another_order_are_put_in_order(noised):
     layout = WeightLayout(tuple(sorted(NETWORK.layout.shapes)))
-    other = audited(PARENTS.in_order_of(layout), task=task())
+    other = audited(PARENTS.in_order_of(layout), task=TASK)
     assert noised.baselines["noise"].distance.tolist() == other.baselines["noise"].distance.tolist()
 
 

@@ -70,7 +70,9 @@ def test_other_numbers_do_not_depend_on_them():
 @pytest.mark.parametrize("has_task", [True, False])
 def test_their_quality_is_what_their_records_tell(has_task):
     records = replace(SCRATCH.records, scores={"test_accuracy": np.arange(5.0)})
-    result = audited(replace(SCRATCH, records=records), task=task() if has_task else None)
+    result = audited(
+        replace(SCRATCH, records=records), task=task(900, of=TRAIN.weights) if has_task else None
+    )
     if has_task:
         assert result.from_scratch.quality.tolist() == [0, 1, 2, 3, 4]
         assert result.quantity("mean_quality_from_scratch").value == 2
@@ -81,7 +83,12 @@ def test_their_quality_is_what_their_records_tell(has_task):
 
 def test_unknown_scores_are_no_quality():
     records = replace(SCRATCH.records, scores={"test_accuracy": np.array([1, 2, np.nan, 4, 5])})
-    assert audited(replace(SCRATCH, records=records), task=task()).from_scratch.quality is None
+    assert (
+        audited(
+            replace(SCRATCH, records=records), task=task(900, of=TRAIN.weights)
+        ).from_scratch.quality
+        is None
+    )
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -86,6 +86,15 @@ class Criteria:
         "held-out quality (where less is better, at most it over this); of others, which count as "
         "untrained, only mixtures as they are.",
     )
+    working_p_value: float = _threshold(
+        0.01,
+        "Behavior is judged if the median training network is beyond chance (naming the most "
+        "frequent class) with a p-value of at most this, and if its accuracy is not below what its "
+        "records say with such a p-value ...",
+    )
+    recorded_share: float = _threshold(
+        0.5, "... or keeps at least this share of what they say beyond chance."
+    )
     max_share: float = _threshold(
         0.05,
         "Population novel: the upper limits of the shares by distance, direction (plain and "

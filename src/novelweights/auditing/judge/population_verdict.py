@@ -89,7 +89,9 @@ def _missing_legs(result: AuditResult) -> list[str]:
     missing = []
     if result.heldout is None:
         missing.append("held-out runs are missing")
-    if result.quality is None:
+    if result.about.get("failed_task"):
+        missing.append("training networks do not work as the task, so it judges nothing")
+    elif result.quality is None:
         missing.append("a task is missing, so whether it works is unknown")
     return missing
 

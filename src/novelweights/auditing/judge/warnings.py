@@ -44,7 +44,7 @@ def audit_warnings(
             "samples from one start are no independent evidence, so intervals are too narrow. "
             "Sample from more starts (a zoo with more --start-runs).",
         )
-    if prepared.task is None:
+    if prepared.task is None and not prepared.failed_task:
         yield Note(
             "no-task",
             "No task was given: whether the generated networks work, and whether they behave "

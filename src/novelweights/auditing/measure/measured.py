@@ -39,7 +39,7 @@ class Clock:
     """Seconds per stage, for the manifest, and the progress of an audit."""
 
     progress: Progress | None = None
-    n_stages: int = 8
+    n_stages: int = 9
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
