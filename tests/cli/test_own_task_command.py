@@ -46,11 +46,13 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "own_audit_task.py").write_text(OWN)
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
-    x, trained = torch.randn(30, 4), []
+    x, trained = torch.randn(120, 4), []
     for role, n in (("train", 20), ("generated", 4)):
         (tmp_path / role).mkdir()
         for i in range(n):
             state = {k: torch.randn(v.shape) for k, v in module.state_dict().items()}
+            if trained:  # runs that learned the same
+                state = {k: trained[0][k] + 0.1 * v for k, v in state.items()}
             state = trained[i] if role == "generated" else state
             trained.append(state)
             torch.save({f"model.{k}": v for k, v in state.items()}, f"{role}/{i:02d}.pt")
@@ -78,7 +80,7 @@ def asked(monkeypatch) -> dict:
 def test_own_network_and_examples_judge_behavior(folder):
     said = done(*AUDIT, *NETWORK, "--data", "test.npz", "--symmetry", "none")
     told = json.loads(Path("run/audit.json").read_text())
-    assert "30 examples of 4" in said
+    assert "120 examples of 4" in said
     assert "behavior: " not in said
     assert told["about"]["task"] == "own_audit_task:small on test.npz"
     assert told["quality"]["name"] == "accuracy"
