@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from novelweights.auditing.prepare import AuditInputs
 from novelweights.checkpoints import SPLITS, Checkpoints, Layout, load, meant_layout
-from novelweights.errors import InputError, Note, unknown_name
+from novelweights.errors import InputError, Note, first_few, unknown_name
 from novelweights.networks.declared import (
     example_of,
     fitted_to,
@@ -47,6 +47,8 @@ from novelweights.weights.symmetry import NeuronSymmetry
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 Say = Callable[[str], None]
+NOISE = "noise_from"
+"""The role whose checkpoints are some of the training checkpoints, or of their reconstructions."""
 Symmetry = NeuronSymmetry | nn.Module | str | Path | None
 """Function-preserving transformations that count as no difference: a table, or the file of one; a
 network or its name, from which the table is derived; "auto": where it is known; "none" or None:
@@ -231,6 +233,8 @@ class Opened:
     scaling: Any = None
     """Of low-rank adapters among the training checkpoints, see `Reading`."""
     paths: dict[tuple[Path, bool], OpenedCheckpoints] = field(default_factory=dict)
+    files: dict[str, Mapping[tuple[int, int, str], str]] = field(default_factory=dict)
+    """The checkpoints of each role on disk, told apart by file."""
 
     def at(self, path: Path, role: str) -> OpenedCheckpoints:
         """What is at a path."""
@@ -256,10 +260,32 @@ class Opened:
         elif isinstance(checkpoints, Tensor | np.ndarray) and layout is None:
             width = checkpoints.shape[-1] if checkpoints.ndim else 0
             layout = None if self.columns is None else self.columns.of_size(width)
+        if isinstance(checkpoints, OpenedCheckpoints):
+            self._require_own_files(role, checkpoints)
         how = replace(self.reading, scaling=self.scaling)
         population = load(checkpoints, role=role, layout=layout, runs=runs, reading=how)
         self.columns = self.columns or population.layout
         return population
+
+    def _require_own_files(self, role: str, opened: OpenedCheckpoints) -> None:
+        """Refuse files that play another role too; copies of them are another matter.
+
+        Raises:
+            InputError: The files and both roles are named.
+        """
+        files = opened.identities(SPLITS.get(role, role))
+        for other, theirs in self.files.items():
+            if NOISE in (role, other):  # it is chosen from what others are
+                continue
+            if both := [files[one] for one in files if one in theirs]:
+                words = {one: one.replace("_", "-") for one in (role, other)}
+                raise InputError(
+                    f"{words[role]}: expected other files than those of {words[other]}, "
+                    f"{len(both)} of {len(files)} are among these too ({first_few(both)}); name "
+                    f"with --{words[other]} the folder that holds its checkpoints alone",
+                    "leak",
+                )
+        self.files[role] = files
 
     def n_heldout(self, train: Checkpoints) -> int:
         """Held-out runs that lie beside the training checkpoints."""

@@ -136,6 +136,20 @@ class OpenedCheckpoints:
                 self.say(f"{self.path}: {line}")
         return loaded
 
+    def identities(self, split: str | None) -> dict[tuple[int, int, str], str]:
+        """What tells these checkpoints from all others on disk, and the name of each.
+
+        Raises:
+            InputError: There are others only.
+        """
+        rows = rows_of_role(self.source.records.split, split, str(self.path))
+        picked = np.arange(len(self.source))[slice(None) if rows is None else rows]
+        if isinstance(self.source, StoredPopulation):
+            found = self.path.stat()
+            return {(found.st_dev, found.st_ino, str(row)): f"row {row}" for row in picked}
+        every = self.source.identities()
+        return {every[row]: self.source.names[row] for row in picked}
+
 
 def open_checkpoints(
     path: Path, *, reading: Reading = PLAIN, say: Say | None = None
@@ -270,6 +284,7 @@ def selected(source: Source, rows: np.ndarray) -> Source:
         names=tuple(source.names[row] for row in picked),
         records=source.records.select(picked),
         read=read,
+        places=tuple(source.places[row] for row in picked) if source.places else (),
     )
 
 

@@ -118,6 +118,9 @@ class Source:
     info: PopulationInfo = field(default_factory=PopulationInfo)
     shared: Mapping[str, Tensor] | None = None
     """The rest of the network, where the format keeps it."""
+    places: tuple[tuple[Path, str], ...] = ()
+    """The file of each checkpoint, and which it is in there; empty where they have no files of
+    their own."""
     notes: tuple[str, ...] = ()
     """What was recognized and chosen, a few words each, for people."""
     runs_note: str = ""
@@ -171,6 +174,16 @@ class Source:
         """What is told of checkpoints only once they are read: where they differ from the first."""
         lines = [f"{note} (in {count(n, 'other file')})" for note, n in self.late_notes.items()]
         return [first_few(lines, "; ", shown=MAX_LATE)] if lines else []
+
+    def identities(self) -> list[tuple[int, int, str]]:
+        """What tells each checkpoint from every other on disk, by whatever path it was reached."""
+        places = self.places or [(self.path, name) for name in self.names]
+        known: dict[Path, tuple[int, int]] = {}
+        for file, _ in places:
+            if file not in known:
+                found = file.stat()
+                known[file] = found.st_dev, found.st_ino
+        return [(*known[file], key) for file, key in places]
 
     def description(self) -> list[str]:
         """How they were read: all notes."""

@@ -191,6 +191,12 @@ def source_of_units(
             *told,
             *(() if adapters is None else adapters.notes),
         ),
+        places=tuple((unit.file, unit.key) for unit in units),
+        notes=(
+            count(len(units), "state dict"),
+            *told,
+            *(() if adapters is None else adapters.notes),
+        ),
         runs_note=runs_note,
         late_notes=late,
         scaling=None if adapters is None else adapters.common,
