@@ -186,11 +186,6 @@ def source_of_units(
             recipe=f"folder of {len(units)} state dicts",
             symmetry=chain_symmetry(whole) if adapters is None else symmetry_of_adapters(whole),
         ),
-        notes=(
-            count(len(units), "state dict"),
-            *told,
-            *(() if adapters is None else adapters.notes),
-        ),
         places=tuple((unit.file, unit.key) for unit in units),
         notes=(
             count(len(units), "state dict"),
