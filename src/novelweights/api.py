@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 
+from novelweights.auditing.finite import finite_alone
 from novelweights.auditing.judge.criteria import Verdict, Verdicts
 from novelweights.auditing.judge.planning import Plan, plan_for
 from novelweights.auditing.judge.verdict import judge
@@ -172,7 +173,7 @@ def audited(
     Raises:
         InputError: They do not fit together.
     """
-    clock = Clock(progress)
+    clock, inputs = Clock(progress), finite_alone(inputs)
     result = measure_audit(inputs, clock=clock)
     return Audited(result, judge(result), inputs, clock.seconds, origins, command)
 
@@ -222,7 +223,6 @@ def evaluate(
     )
     codec = reconstructed(fitted, trained, heldout)
     inputs, origins = beside.with_generated(made, **codec)
-    require_finite(inputs.generated, f"samples of {name}")
     made_by = provenance(name, fitted, trained, heldout, has_codec="reconstructions" in codec)
     if made_by is not None:
         info = replace(inputs.generated.info, provenance=made_by)

@@ -67,6 +67,7 @@ WARNINGS = {
     "recomputed-statistics": "W017",  # behavior is judged with others than the files hold
     "failed-training": "W018",  # training networks do not work as this task: no behavior is judged
     "unknown-symmetry": "W019",  # parts of the network of which it is not known what may move
+    "not-finite-samples": "W020",  # some generated checkpoints are no numbers: broken, counted
     # findings of lint
     "not-finite-weights": "W101",
     "constant-weights": "W102",

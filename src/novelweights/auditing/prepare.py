@@ -1,7 +1,7 @@
 """What an audit compares with what: populations checked, in one order, one checkpoint per run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -69,6 +69,8 @@ class AuditInputs:
     """Root of all randomness (controls, baselines, bootstrap)."""
     notes: tuple[Note, ...] = ()
     """What was done to the populations before, which a reader must know."""
+    not_finite: Mapping[int, str] = field(default_factory=dict)
+    """Rows and names of generated checkpoints that were left out of `generated` as broken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +107,8 @@ class Prepared:
     """Of whole checkpoints."""
     distance: DistanceInfo
     warnings: tuple[Note, ...]
+    not_finite: Mapping[int, str]
+    """Generated checkpoints that are broken and not measured, by their row."""
     failed_task: str = ""
     """Name of the task that was given and judges nothing, since training networks fail it."""
 
@@ -177,6 +181,7 @@ def prepare(inputs: AuditInputs) -> Prepared:
         whole=whole,
         distance=distance,
         warnings=(*inputs.notes, *warnings),
+        not_finite=inputs.not_finite,
     )
 
 

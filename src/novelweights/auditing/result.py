@@ -349,13 +349,19 @@ class AuditResult:
             about=data["about"],
         )
 
+    @property
+    def not_finite(self) -> dict[int, str]:
+        """Generated checkpoints that hold no numbers, by their row: broken, and not measured."""
+        found = self.about.get("not_finite")
+        return {int(row): str(name) for row, name in dict(found or {}).items()}
+
     def table(self) -> pd.DataFrame:
         """One row per generated checkpoint: the numbers of `checkpoints.csv` before the verdict."""
         generated, trained = self.generated, self.training_names
-        nearest = generated.neighbor_rows[:, 0]
+        n_all, nearest = len(generated) + len(self.not_finite), generated.neighbor_rows[:, 0]
         rows = self.training_rows
         columns: dict[str, Any] = {
-            "row": np.arange(len(generated)),
+            "row": [row for row in range(n_all) if row not in self.not_finite],
             "name": generated.names,
             "nearest_row": nearest if rows is None else rows[nearest],
             "nearest_run": [trained[row] for row in nearest],

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from novelweights.auditing.judge.criteria import Verdicts
+from novelweights.auditing.judge.criteria import NOT_FINITE, Verdict, Verdicts
 from novelweights.auditing.result import AuditResult
 from novelweights.files import replacing, write_json, write_text
 
@@ -48,7 +48,20 @@ def checkpoint_table(result: AuditResult, verdicts: Verdicts) -> pd.DataFrame:
     table["kind"] = [one.kind for one in verdicts.checkpoints]
     table["works"] = ["" if one.works is None else one.works for one in verdicts.checkpoints]
     table["reason"] = [one.reason for one in verdicts.checkpoints]
-    return table
+    if not result.not_finite:
+        return table
+    broken = pd.DataFrame(
+        {
+            "row": [*result.not_finite],
+            "name": [*result.not_finite.values()],
+            "verdict": str(Verdict.BROKEN),
+            "works": False,
+            "reason": NOT_FINITE,
+        }
+    )
+    # whole numbers stay whole beside cells that are empty
+    whole = {name: "Int64" for name, kind in table.dtypes.items() if kind == np.int64}
+    return pd.concat([table.astype(whole), broken.astype({"row": "Int64"})], ignore_index=True)
 
 
 def describe_run(

@@ -329,12 +329,14 @@ def _about(measured: Measured) -> dict[str, object]:
         more["noise_from"] = {"n": len(prepared.noise_from), "runs": len(runs)}
     rng = rng_for(prepared.seed, "initialization")
     trained = (prepared.originals or train).learned
+    broken = {str(row): name for row, name in prepared.not_finite.items()}
     return {
         **known,
         "architecture": train.info.architecture or "unknown",
         "weights": train.layout.size,
         "task": prepared.task.name if prepared.task is not None else None,
         **({"failed_task": prepared.failed_task} if prepared.failed_task else {}),
+        **({"not_finite": broken} if broken else {}),
         "seed": prepared.seed,
         "training": describe(train),
         "generated": describe(generated),

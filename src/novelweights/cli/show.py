@@ -38,7 +38,7 @@ def say_verdict(verdicts: Any, run: Path, *, of: str = "") -> None:
     say(f"page: {run / 'report.html'}")
 
 
-LOUD = ("failed-training", "missing-statistics", "recomputed-statistics")
+LOUD = ("failed-training", "not-finite-samples", "missing-statistics", "recomputed-statistics")
 """Warnings of an audit that are told in the terminal too, since they say what it does not judge, or
 how it judges otherwise than asked."""
 

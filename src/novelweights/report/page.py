@@ -119,7 +119,8 @@ def render(
 def _content(run: RunFolder, drawings: dict[str, Drawing]) -> dict[str, Any]:
     """Everything the template names."""
     result, verdict = run.result, run.verdict
-    nearest_first = sorted(run.checkpoints, key=lambda row: float(row["distance"]))
+    measured = [row for row in run.checkpoints if row["distance"]]  # all that are finite
+    nearest_first = sorted(measured, key=lambda row: float(row["distance"]))
     manifest = run.manifest
     null = result.heldout or result.training
     accusing = controls.accusing_tests(result)

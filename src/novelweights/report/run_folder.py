@@ -144,9 +144,10 @@ def read_run_folder(folder: Path) -> RunFolder:
     result = _parsed(audit_path, "the result of an audit", lambda: _result(audit))
     verdict = _parsed(audit_path, "a verdict", lambda: _verdict(audit["verdict"], result))
     checkpoints = _parsed(table_path, "a table of checkpoints", lambda: _table(table_path))
-    if len(checkpoints) != len(result.generated):
+    n = len(result.generated) + len(result.not_finite)
+    if len(checkpoints) != n:
         raise InputError(
-            f"{table_path}: expected the {len(result.generated)} checkpoints of audit.json, "
+            f"{table_path}: expected the {n} checkpoints of audit.json, "
             f"got {len(checkpoints)}; {REMEDY}",
             "other-rows",
         )
@@ -297,7 +298,8 @@ def _table(path: Path) -> list[dict[str, str]]:
         for column, text in row.items():
             if column in TEXT_COLUMNS or column.endswith("_run"):
                 continue
-            if text or column == "distance":
+            # those that are not finite are broken and have no distance
+            if text or (column == "distance" and row["verdict"] != Verdict.BROKEN):
                 float(text)
     return rows
 

@@ -27,6 +27,8 @@ class Verdict(StrEnum):
 EQUAL, NEARLY_EQUAL = "equal", "nearly equal"
 """Kinds of replicas that need no statistics."""
 
+NOT_FINITE = "not finite: NaN or infinite weights"
+"""Why a checkpoint is broken that nothing else can be asked of."""
 MEANING = {
     Verdict.REPLICA: "near one training checkpoint, or in its direction, as no held-out run is",
     Verdict.INTERPOLATION: "a mixture of several training checkpoints",
@@ -219,6 +221,8 @@ class Verdicts:
     checkpoints: tuple[CheckpointVerdict, ...]
     criteria: Criteria
     controls: tuple[ControlVerdict, ...] = ()
+    n_not_finite: int = 0
+    """Generated checkpoints that hold no numbers: broken, and not among `checkpoints`."""
 
     @property
     def largest_noise_seen(self) -> float | None:
@@ -241,6 +245,7 @@ class Verdicts:
     def counts(self) -> dict[str, int]:
         """How many generated checkpoints got each verdict."""
         origins = [checkpoint.origin for checkpoint in self.checkpoints]
+        origins += [Verdict.BROKEN] * self.n_not_finite
         return {str(kind): origins.count(kind) for kind in Verdict}
 
     def to_json(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from novelweights.auditing.judge.criteria import (
     DEFAULT_CRITERIA,
     EQUAL,
     NEARLY_EQUAL,
+    NOT_FINITE,
     CheckpointVerdict,
     ControlVerdict,
     Criteria,
@@ -102,6 +103,8 @@ def judge_population(
     null = result.heldout or result.training
     if result.counted is not None:  # the same sample again is no further evidence
         checkpoints = [c for c, counts in zip(checkpoints, result.counted, strict=True) if counts]
+    broken = [CheckpointVerdict(Verdict.BROKEN, False, NOT_FINITE)] * len(result.not_finite)
+    checkpoints = [*checkpoints, *broken]
     n = len(checkpoints)
     counts = {kind: sum(c.origin is kind for c in checkpoints) for kind in Verdict}
     exploratory = "" if result.heldout is not None else "exploratory, without held-out runs: "

@@ -33,6 +33,7 @@ from novelweights.auditing.judge.population_verdict import (
 from novelweights.auditing.judge.statistics import share_beyond
 from novelweights.auditing.measures import ACCUSING
 from novelweights.auditing.result import AuditResult, Measurements, Planted
+from novelweights.errors import count
 from novelweights.tasks.task import Measure
 
 
@@ -83,7 +84,12 @@ def judge(result: AuditResult, criteria: Criteria = DEFAULT_CRITERIA) -> Verdict
         population = judge_population(result, criteria, checkpoints)
     population = certain_first(population, checkpoints, through_codec=result.through_codec)
     sentence = population.sentence[:1].upper() + population.sentence[1:]
-    return Verdicts(replace(population, sentence=sentence), checkpoints, criteria, controls)
+    n_broken = len(result.not_finite)
+    if n_broken:
+        all_of_them = count(n_broken + len(result.generated), "generated checkpoint")
+        sentence += f" {n_broken} of {all_of_them} {'is' if n_broken == 1 else 'are'} not finite."
+    population = replace(population, sentence=sentence)
+    return Verdicts(population, checkpoints, criteria, controls, n_broken)
 
 
 def _why_none_is_novel(result: AuditResult) -> str:
