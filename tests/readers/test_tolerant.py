@@ -4,6 +4,7 @@ from refused import refused
 
 from novelweights.auditing.lint.checks import lint_folder
 from novelweights.readers import read_checkpoints
+from novelweights.readers.source import Reading
 from novelweights.readers.tolerant import examine
 from novelweights.weights.writer import save_population
 
@@ -72,3 +73,15 @@ def test_what_of_a_file_is_left_out_is_told_with_the_files_that_hold_it(tmp_path
     assert list(told.values()) == [("1.pt",)]
     assert next(iter(examined.told.values())) == ()
     assert any(finding.code == "left-out" for finding in lint_folder(tmp_path).findings)
+
+
+def test_a_wrong_table_beside_the_files_is_told_and_one_that_is_asked_for_refused(tmp_path):
+    for i in range(3):
+        torch.save({"w": torch.ones(2, 3), "b": torch.ones(2)}, tmp_path / f"{i}.pt")
+    (tmp_path / "records.csv").write_text("file,run,step\n0,a,-1\n1,a,2\n2,a,3\n")
+    examined = examine(tmp_path)
+    assert examined.population is not None
+    assert list(examined.population.records.run) == ["0", "1", "2"]
+    assert any("records.csv" in text for text in examined.told)
+    with refused("wrong-records", "records.csv"):
+        examine(tmp_path, Reading(records=tmp_path / "records.csv"))

@@ -5,7 +5,7 @@ Pickles that need code are refused here as everywhere.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -163,11 +163,7 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
         if key != usual
     }
     names = [units[name].name for name in kept]
-    described = described_records(names, with_table_beside(path, reading))
-    try:
-        records, _ = described or records_by_name(names)
-    except InputError:  # an audit asks for a pattern then; here only files are looked at
-        records = Records.of(names, split="unknown")
+    records, said = _records(path, names, reading)
     population = Population(
         torch.stack([rows[name][1] for name in kept]),
         layouts[usual],
@@ -176,8 +172,34 @@ def _examine_state_dicts(path: Path, reading: Reading) -> Examined:
     )
     broken = tuple(name for name in foreign if not rows[name][1].isfinite().all())
     return replace(
-        examined, population=population, names=tuple(kept), foreign=foreign, broken_foreign=broken
+        examined,
+        population=population,
+        names=tuple(kept),
+        foreign=foreign,
+        broken_foreign=broken,
+        told=told | said,
     )
+
+
+def _records(
+    path: Path, names: Sequence[str], reading: Reading
+) -> tuple[Records, dict[str, tuple[str, ...]]]:
+    """Runs and steps as far as they can be known, and what is wrong with a table beside the files.
+
+    Raises:
+        InputError: A table or a pattern that was asked for does not fit.
+    """
+    said: dict[str, tuple[str, ...]] = {}
+    try:
+        described = described_records(names, with_table_beside(path, reading))
+    except InputError as error:
+        if reading.names_runs:
+            raise
+        described, said = None, {f"the table beside the files is left out: {error}": ()}
+    try:
+        return (described or records_by_name(names))[0], said
+    except InputError:  # an audit asks for a pattern then; here only files are looked at
+        return Records.of(names, split="unknown"), said
 
 
 def _difference(usual: WeightLayout, other: WeightLayout) -> str:
