@@ -45,8 +45,8 @@ class Neurons:
     frame: Frame
     weights: Float[Tensor, "m d"]
     """The checkpoints there, float64."""
-    groups: tuple[Int[Tensor, "neurons features"], ...]
-    """Places of the weights of every neuron, layer by layer."""
+    groups: tuple[Int[Tensor, "_ _"], ...]
+    """Places of the weights of every neuron (neurons, features), layer by layer."""
     usual: Float[Tensor, " neurons"]
     """Of every place the median distance of training neurons to those of other checkpoints."""
 
@@ -93,9 +93,7 @@ class Neurons:
         )
 
 
-def neuron_places(
-    layout: WeightLayout, alignment: Alignment | None
-) -> list[Int[Tensor, "neurons features"]]:
+def neuron_places(layout: WeightLayout, alignment: Alignment | None) -> list[Int[Tensor, "_ _"]]:
     """Places of the weights of every neuron, layer by layer.
 
     A weight between two neurons belongs to both.
@@ -108,7 +106,7 @@ def neuron_places(
     return groups
 
 
-def _rows(layout: WeightLayout) -> list[Int[Tensor, "neurons features"]]:
+def _rows(layout: WeightLayout) -> list[Int[Tensor, "_ _"]]:
     """Each row of every weight matrix, with the numbers of its module that belong to it."""
     places, groups = torch.arange(layout.size), []
     for name, shape in layout.shapes:
