@@ -11,7 +11,7 @@ most 5% in all.
 import argparse
 import collections
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -92,9 +92,19 @@ def main() -> None:
 
 
 def judged(
-    family: str, sizes: Sizes, *, shared_start: bool, work: Path | None = None
+    family: str,
+    sizes: Sizes,
+    *,
+    shared_start: bool,
+    recipes: Sequence[str] = tuple(OTHERS),
+    work: Path | None = None,
 ) -> Iterator[Cell]:
-    """One audit of a family: a cell per recipe, that of the training runs first."""
+    """One audit of a family: a cell per recipe, that of the training runs first.
+
+    Args:
+        recipes: The other ones.
+        work: Where trained networks are kept and taken from.
+    """
     module = FAMILIES[family]().eval()
     layout, [example, classes] = layout_of(module), digits(module.input_shape)
     x, shape = example.flatten(1), tuple(example.shape[1:])
@@ -122,8 +132,8 @@ def judged(
     train = some("train", USUAL, sizes.training, 1, "train")
     heldout = some("heldout", USUAL, sizes.heldout, 1001, "heldout")
     kinds = {"same": some("same", USUAL, sizes.fresh, 2001, "generated")}
-    for i, (label, recipe) in enumerate(OTHERS.items()):
-        kinds[label] = some(label, recipe, sizes.other, 3001 + 1000 * i, "generated")
+    for i, label in enumerate(recipes):
+        kinds[label] = some(label, OTHERS[label], sizes.other, 3001 + 1000 * i, "generated")
     weights = torch.cat([population.weights for population in kinds.values()])
     labels = [label for label, population in kinds.items() for _ in range(len(population))]
     records = Records.join([population.records for population in kinds.values()])
