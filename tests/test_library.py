@@ -379,7 +379,7 @@ class NeedsWidth(Resampler):
         (object(), "wrong-plugin", ["fit", "object"]),
         (Unseeded(), "wrong-plugin", ["fit", "Unseeded", "rng"]),
         (Mute(), "wrong-plugin", ["sample", "Mute"]),
-        (Diverged(), "not-finite", ["Diverged", "row 0"]),
+        (Diverged(), "not-finite", ["Diverged"]),
         (NeedsWidth, "wrong-plugin", ["NeedsWidth"]),
         ("noize", "unknown-name", ["'noise'"]),
         ("g-pt", "wrong-option", ["start", "g-pt"]),

@@ -22,6 +22,7 @@ from novelweights.auditing.result import AuditResult
 from novelweights.auditing.run_folder import audit_json, checkpoint_table, describe_run, write_run
 from novelweights.auditing.stages import audit as measure_audit
 from novelweights.checkpoints import Checkpoints, load
+from novelweights.errors import naming
 from novelweights.files import new_folder, require_new
 from novelweights.inputs import Options, Progress, Say, gathered
 from novelweights.readers import PLAIN, open_checkpoints
@@ -223,6 +224,8 @@ def evaluate(
     )
     codec = reconstructed(fitted, trained, heldout)
     inputs, origins = beside.with_generated(made, **codec)
+    with naming(f"samples of {name}"):
+        inputs = finite_alone(inputs)
     made_by = provenance(name, fitted, trained, heldout, has_codec="reconstructions" in codec)
     if made_by is not None:
         info = replace(inputs.generated.info, provenance=made_by)

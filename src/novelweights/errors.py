@@ -68,6 +68,7 @@ WARNINGS = {
     "failed-training": "W018",  # training networks do not work as this task: no behavior is judged
     "unknown-symmetry": "W019",  # parts of the network of which it is not known what may move
     "not-finite-samples": "W020",  # some generated checkpoints are no numbers: broken, counted
+    "scaled-samples": "W021",  # a common factor separates samples from training and held-out runs
     # findings of lint
     "not-finite-weights": "W101",
     "constant-weights": "W102",
@@ -94,6 +95,7 @@ WARNINGS = {
     "unknown-reordered": "W123",
     "double-precision": "W124",
     "passed-over": "W125",
+    "shared-layers": "W126",  # parameters that some runs share bit by bit; told by audits too
     "left-out": "W130",
 }
 """Codes of warnings and notes, by name; a number is never given to another one."""

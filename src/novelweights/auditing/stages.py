@@ -18,6 +18,7 @@ from novelweights.auditing.judge.checkpoint_verdict import judge_checkpoints
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, Verdict
 from novelweights.auditing.judge.failed_training import without_failed_task
 from novelweights.auditing.judge.recognition import first_of_equals, other_recipe
+from novelweights.auditing.judge.scaled import about_weights
 from novelweights.auditing.judge.statistics import rank_low
 from novelweights.auditing.judge.warnings import audit_warnings
 from novelweights.auditing.measure.coverage import coverage, coverage_quantities
@@ -245,6 +246,7 @@ def _warnings(compared: Compared, numbers: Sequence[Quantity]) -> list[Note]:
         beside = (heldout or measured.training).quality
         margin = DEFAULT_CRITERIA.margin_of_mean(quality, beside)
         warnings += costs_of_codec(numbers, quality, margin)
+    warnings += about_weights(prepared)
     warnings += audit_warnings(prepared, compared.first, heldout)
     if prepared.heldout is not None and heldout is not None:
         qualities = (measured.training.quality, heldout.quality, quality)

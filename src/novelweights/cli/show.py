@@ -38,9 +38,16 @@ def say_verdict(verdicts: Any, run: Path, *, of: str = "") -> None:
     say(f"page: {run / 'report.html'}")
 
 
-LOUD = ("failed-training", "not-finite-samples", "missing-statistics", "recomputed-statistics")
-"""Warnings of an audit that are told in the terminal too, since they say what it does not judge, or
-how it judges otherwise than asked."""
+LOUD = (
+    "scaled-samples",
+    "shared-layers",
+    "failed-training",
+    "not-finite-samples",
+    "missing-statistics",
+    "recomputed-statistics",
+)
+"""Warnings of an audit that are told in the terminal too, since they say what it does not judge,
+how it judges otherwise than asked, or what is wrong with all that is compared."""
 
 
 def say_warnings(warnings: Iterable[Any]) -> None:

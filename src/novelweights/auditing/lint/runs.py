@@ -17,6 +17,7 @@ from novelweights.metrics.alignment import alignment_of_learned, pair_distances
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.relatives import related_groups, run_spacing
 from novelweights.weights.population import Population, last_of_each_run
+from novelweights.weights.shared_parameters import shared_parameters
 
 NEARLY_EQUAL = 0.01
 """Below this share of the distance between runs: near-duplicates, as noise or rounding leaves."""
@@ -55,11 +56,11 @@ def check_independence(named: Named) -> Iterator[Finding]:
             [" = ".join(named.of(rows[:3])) for rows in starts],
         )
     if inside:
-        yield note(
+        yield warning(
             "equal-steps",
-            f"{count(len(inside), 'checkpoint')} under several steps of one run",
+            f"{count(len(inside), 'checkpoint')} under several steps of one run: mislabeled steps",
             [" = ".join(named.of(rows[:3])) for rows in inside],
-            "saved twice, or a learning rate of 0",
+            "download or save them again; a learning rate of 0 would do this too",
         )
     extra = {row for rows in apart for row in rows[1:]}
     last = last_of_each_run(named.population.records)
@@ -70,9 +71,29 @@ def check_independence(named: Named) -> Iterator[Finding]:
             f"distances were looked at among the first {MOST_RUNS} of {len(one_each)} runs",
         )
     if len(one_each) > 1:
+        yield from _shared_layers(named.select(one_each[:MOST_RUNS]))
         yield from _related_runs(named.select(one_each[:MOST_RUNS]))
     elif len(set(runs)) > 1:
         yield _one_run("all checkpoints are one")
+
+
+def _shared_layers(named: Named) -> Iterator[Finding]:
+    """Layers that some runs share bit by bit, among one checkpoint per run."""
+    population = named.population
+    found = shared_parameters(
+        population.learned, population.layout.learned, list(population.records.run)
+    )
+    if found:
+        yield warning(
+            "shared-layers",
+            f"{count(len(found), 'parameter')} the same in some runs and not in others",
+            [
+                f"{name}: {' = '.join(named.of(rows[:3]))}"
+                for name, sets in found.items()
+                for rows in sets
+            ],
+            "these runs are not independent: leave them out, or train them anew",
+        )
 
 
 def _related_runs(named: Named) -> Iterator[Finding]:
