@@ -54,6 +54,27 @@ def test_one_color_per_population(copies: AuditResult):
     assert len({group.marker for group in groups}) == len(groups)
 
 
+def test_no_picture_ends_a_page(copies: AuditResult, monkeypatch: pytest.MonkeyPatch):
+    def degenerate(result: AuditResult, *, few_runs: bool) -> None:
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr("novelweights.report.figures.draw_cosines", degenerate)
+    found = draw(copies, {})
+    assert "singular" in found["cosines"].alt
+    assert "singular" not in found["distances"].alt
+
+
+def test_densities_of_equal_values_are_lines(one_run: RunFolder):
+    """Their float32 mean is not quite any of them."""
+    same = {
+        name: np.full_like(values, 0.1)
+        if name.startswith("entry_") and values.ndim == 2
+        else values
+        for name, values in one_run.plot_data.items()
+    }
+    assert "densities" in draw(one_run.result, same, one_run.verdict)
+
+
 def test_without_task_heldout_and_pictures_the_rest_is_drawn(bare: AuditResult):
     assert set(draw(bare, {})) == {"distances", "cosines", "nearest"}
     with pytest.raises(ValueError, match="task"):

@@ -39,12 +39,13 @@ def say_verdict(verdicts: Any, run: Path, *, of: str = "") -> None:
 
 
 LOUD = (
+    "failed-training",
+    "missing-statistics",
+    "not-finite-samples",
+    "recomputed-statistics",
+    "related-runs",
     "scaled-samples",
     "shared-layers",
-    "failed-training",
-    "not-finite-samples",
-    "missing-statistics",
-    "recomputed-statistics",
 )
 """Warnings of an audit that are told in the terminal too, since they say what it does not judge,
 how it judges otherwise than asked, or what is wrong with all that is compared."""

@@ -6,6 +6,7 @@ and one color per population in all of them. Equal input gives equal bytes.
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import matplotlib as mpl
@@ -59,42 +60,49 @@ def draw(
         plot_data: What pictures need beyond the numbers, as in a run folder's `plot_data.npz`.
         verdict: Without it the controls are not drawn, and every run counts as one of many.
     """
-    figures: dict[str, tuple[Figure, str]] = {}
+    figures: dict[str, Callable[[], tuple[Figure, str]]] = {}
     few_runs = verdict is not None and verdict.has_few_runs(result)
+    if verdict is not None and has_noise_ladder(verdict):
+        figures["controls"] = partial(draw_controls, verdict, result)
+    figures["distances"] = partial(draw_distances, result, few_runs=few_runs)
+    figures["cosines"] = partial(draw_cosines, result, few_runs=few_runs)
+    if "heatmap_values" in plot_data and len(plot_data["heatmap_values"]):
+        values = ("heatmap_values", "heatmap_parameters", "heatmap_rows")
+        figures["weights"] = partial(draw_weights, result, *(plot_data[name] for name in values))
+    if has_layers(result) and not few_runs:
+        figures["layers"] = partial(draw_layers, result)
+    if has_behavior(result):
+        figures["trade_off"] = partial(draw_trade_off, result)
+        if needs_zoom(result):
+            figures["trade_off_zoom"] = partial(draw_trade_off, result, zoom=True)
+    if "regions" in plot_data and len(plot_data["regions"]):
+        shown = plot_data["regions"], plot_data["region_rows"]
+        figures["regions"] = partial(draw_regions, result, *shown)
+    figures["nearest"] = partial(draw_nearest, result)
+    if result.generated.source_weights is not None:
+        figures["sources"] = partial(draw_sources, result)
+        figures["made_of"] = partial(draw_made_of, result)
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # names in other scripts
-        if verdict is not None and has_noise_ladder(verdict):
-            figures["controls"] = draw_controls(verdict, result)
-        figures["distances"] = draw_distances(result, few_runs=few_runs)
-        figures["cosines"] = draw_cosines(result, few_runs=few_runs)
-        if "heatmap_values" in plot_data and len(plot_data["heatmap_values"]):
-            figures["weights"] = draw_weights(
-                result,
-                plot_data["heatmap_values"],
-                plot_data["heatmap_parameters"],
-                plot_data["heatmap_rows"],
-            )
-        if has_layers(result) and not few_runs:
-            figures["layers"] = draw_layers(result)
-        if has_behavior(result):
-            figures["trade_off"] = draw_trade_off(result)
-            if needs_zoom(result):
-                figures["trade_off_zoom"] = draw_trade_off(result, zoom=True)
-        if "regions" in plot_data and len(plot_data["regions"]):
-            figures["regions"] = draw_regions(
-                result, plot_data["regions"], plot_data["region_rows"]
-            )
-        figures |= draw_shapes(result, plot_data)
+        drawn = {name: _finished(make) for name, make in figures.items()}
+        several = draw_shapes(result, plot_data)
         if few_runs:
-            figures |= draw_one_run(result, plot_data)
-        figures["nearest"] = draw_nearest(result)
-        if result.generated.source_weights is not None:
-            figures["sources"] = draw_sources(result)
-            figures["made_of"] = draw_made_of(result)
+            several |= draw_one_run(result, plot_data)
         gap = draw_gap(_settings(result.about.get("generated")))
         if gap is not None:
-            figures["generalization_gap"] = gap
-        return {name: finish(*drawn) for name, drawn in figures.items()}
+            several["generalization_gap"] = gap
+        return drawn | {name: finish(*one) for name, one in several.items()}
+
+
+def _finished(make: Callable[[], tuple[Figure, str]]) -> Drawing:
+    """A figure; where its numbers cannot be drawn, one that says so: no picture ends an audit."""
+    try:
+        return finish(*make())
+    except (ArithmeticError, LookupError, ValueError) as error:
+        figure = Figure(figsize=(2 * PANEL, 1))
+        words = f"This picture could not be drawn: {type(error).__name__}: {error}"[:200]
+        figure.text(0.01, 0.5, words, wrap=True)
+        return finish(figure, words)
 
 
 def draw_distances(result: AuditResult, *, few_runs: bool = False) -> tuple[Figure, str]:

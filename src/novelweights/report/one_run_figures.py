@@ -175,8 +175,9 @@ def _density(
     ax: Axes, values: Float[np.ndarray, " n"], color: str, low: float, high: float
 ) -> None:
     """A kernel density; a line where all values are equal."""
-    spread = float(values.std())
-    if len(values) < 2 or spread <= 1e-9 * max(1e-300, float(np.abs(values).max())):
+    values = values.astype(np.float64)
+    spread = float(np.ptp(values)) if len(values) else 0.0
+    if len(values) < 2 or spread <= 1e-6 * max(1e-300, float(np.abs(values).max())):
         ax.axvline(float(values.mean()), color=color, linewidth=1.5)
         return
     grid = np.linspace(low, high, GRID)

@@ -55,8 +55,8 @@ def one_of_each_run(
                 rows = rows[_last_of_each(twins)]
         if len(rows) < n:
             text = (
-                f"{n} {role} checkpoints with different names come from {len(rows)} "
-                "runs, or are near-duplicates: they lie far nearer to each other than independent "
+                f"{n} {role} checkpoints with different names come from {count(len(rows), 'run')}, "
+                "or are near-duplicates: they lie far nearer to each other than independent "
                 "runs do. One of each counts; `novelweights lint` lists them."
             )
             notes.append(Note("related-runs", text))
