@@ -12,9 +12,10 @@ from synthetic import write_run
 from novelweights.auditing.result import AuditResult
 from novelweights.report.figures import draw, draw_distances, draw_regions
 from novelweights.report.layers import draw_layers
+from novelweights.report.one_run_figures import draw_entries
 from novelweights.report.run_folder import RunFolder, read_run_folder
 from novelweights.report.sources import draw_made_of
-from novelweights.report.style import BLUE, RED, TEAL, Drawing, groups_of
+from novelweights.report.style import BLUE, RED, TEAL, Drawing, finish, groups_of
 from novelweights.report.trade_off import draw_trade_off, needs_zoom
 
 
@@ -64,15 +65,14 @@ def test_no_picture_ends_a_page(copies: AuditResult, monkeypatch: pytest.MonkeyP
     assert "singular" not in found["distances"].alt
 
 
-def test_densities_of_equal_values_are_lines(one_run: RunFolder):
-    """Their float32 mean is not quite any of them."""
-    same = {
-        name: np.full_like(values, 0.1)
-        if name.startswith("entry_") and values.ndim == 2
-        else values
-        for name, values in one_run.plot_data.items()
-    }
-    assert "densities" in draw(one_run.result, same, one_run.verdict)
+def test_densities_of_equal_values_are_lines():
+    """The float32 mean of values that are all the same is not quite any of them."""
+    rng = np.random.default_rng(0)
+    values = np.full((10, 4), 0.1, dtype=np.float32)
+    nearly = (values * (1 + 1e-7 * rng.standard_normal(values.shape))).astype(np.float32)
+    for same in (values, nearly):
+        figure, alt = draw_entries(np.arange(4), same, rng.standard_normal((6, 4)))
+        finish(figure, alt)
 
 
 def test_without_task_heldout_and_pictures_the_rest_is_drawn(bare: AuditResult):
