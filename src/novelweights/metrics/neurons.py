@@ -43,8 +43,6 @@ class Neurons:
     """The neurons of the training checkpoints, in one common frame."""
 
     frame: Frame
-    weights: Float[Tensor, "m d"]
-    """The checkpoints there, float64."""
     groups: tuple[Int[Tensor, "_ _"], ...]
     """Places of the weights of every neuron (neurons, features), layer by layer."""
     usual: Float[Tensor, " neurons"]
@@ -56,11 +54,11 @@ class Neurons:
         groups = neuron_places(layout, frame.alignment)
         if not groups:
             return None
-        weights = frame.around + frame.center
-        apart = cls(frame, weights, tuple(groups), torch.ones(sum(map(len, groups))))
-        rows = torch.linspace(0, len(weights) - 1, min(len(weights), SAMPLED)).round().long()
-        own = rows[:, None] == torch.arange(len(weights))
-        usual = apart._distances(weights[rows], own).median(dim=0).values
+        apart = cls(frame, tuple(groups), torch.ones(sum(map(len, groups))))
+        m = len(frame.around)
+        rows = torch.linspace(0, m - 1, min(m, SAMPLED)).round().long()
+        own = rows[:, None] == torch.arange(m)
+        usual = apart._distances(frame.around[rows], own).median(dim=0).values
         return replace(apart, usual=usual)
 
     def nearness(
@@ -73,7 +71,7 @@ class Neurons:
             exclude: True where a training checkpoint does not count for a checkpoint.
         """
         banned = None if exclude is None else torch.from_numpy(exclude)
-        distances = self._distances(placed + self.frame.center, banned)
+        distances = self._distances(placed, banned)
         known = self.usual > 0
         shares = torch.where(known, distances / torch.where(known, self.usual, 1.0), 1.0)
         return NeuronNearness(
@@ -81,16 +79,19 @@ class Neurons:
         )
 
     def _distances(
-        self, queries: Float[Tensor, "n d"], banned: Bool[Tensor, "n m"] | None
+        self, placed: Float[Tensor, "n d"], banned: Bool[Tensor, "n m"] | None
     ) -> Float[Tensor, "n neurons"]:
         """|a - b| / sqrt(|a|^2 + |b|^2) of every neuron, b the training neuron of the least."""
+        center, training, alignment = self.frame.center, self.frame.around, self.frame.alignment
         products = sum(len(group) * group.numel() for group in self.groups)
-        is_small = len(queries) * len(self.weights) * products <= MOST_PRODUCTS
+        is_small = len(placed) * len(training) * products <= MOST_PRODUCTS
         compare = _anywhere if is_small else _in_place
-        flips = self.frame.alignment is not None and self.frame.alignment.flips
-        return torch.cat(
-            [compare(queries[:, at], self.weights[:, at], banned, flips) for at in self.groups], 1
-        )
+        flips = alignment is not None and alignment.flips
+        distances = []
+        for at in self.groups:  # one after another: in large networks a copy of all is too large
+            mine, theirs = (rows[:, at] + center[at] for rows in (placed, training))
+            distances.append(compare(mine, theirs, banned, flips))
+        return torch.cat(distances, dim=1)
 
 
 def neuron_places(layout: WeightLayout, alignment: Alignment | None) -> list[Int[Tensor, "_ _"]]:
@@ -154,13 +155,19 @@ def _in_place(
     flips: bool,
 ) -> Float[Tensor, "n neurons"]:
     """The same among the neurons of y at the same place."""
-    products = torch.einsum("nkf,mkf->nmk", x.float(), y.float()).double()
-    lengths = x.square().sum(dim=2)[:, None] + y.square().sum(dim=2)
-    similar = (products.abs() if flips else products) / lengths.clamp_min(1e-300)
-    if banned is not None:
-        similar[banned] = -torch.inf
-    nearest = similar.argmax(dim=1)
-    return _apart(x, y[nearest, torch.arange(x.shape[1])], flips)
+    n, neurons, _ = x.shape
+    squared, theirs = y.square().sum(dim=2), y.float()
+    nearest = torch.empty(n, neurons, dtype=torch.int64)
+    at_once = max(1, AT_ONCE // (neurons * len(y)))
+    for start in range(0, n, at_once):
+        mine = x[start : start + at_once]
+        products = torch.einsum("nkf,mkf->nmk", mine.float(), theirs).double()
+        lengths = mine.square().sum(dim=2)[:, None] + squared
+        similar = (products.abs() if flips else products) / lengths.clamp_min(1e-300)
+        if banned is not None:
+            similar[banned[start : start + at_once]] = -torch.inf
+        nearest[start : start + at_once] = similar.argmax(dim=1)
+    return _apart(x, y[nearest, torch.arange(neurons)], flips)
 
 
 def _apart(
