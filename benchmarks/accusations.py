@@ -25,6 +25,7 @@ from benchmarks.honest_families import (
     USUAL,
     Recipe,
     digits,
+    shape_of,
     trained,
 )
 from novelweights.auditing.judge.checkpoint_verdict import judge_checkpoints
@@ -106,7 +107,7 @@ def judged(
         work: Where trained networks are kept and taken from.
     """
     module = FAMILIES[family]().eval()
-    layout, [example, classes] = layout_of(module), digits(module.input_shape)
+    layout, [example, classes] = layout_of(module), digits(shape_of(module))
     x, shape = example.flatten(1), tuple(example.shape[1:])
     parts = (x[:TRAINED_ON], classes[:TRAINED_ON], x[TRAINED_ON:], classes[TRAINED_ON:])
     data = ImageData("digits", "scikit-learn", "none", *parts, shape)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
+
+from novelweights.data.images import load_digits
 
 TRAINED_ON = 1000
 """Images to train on; the other 797 judge."""
@@ -85,6 +86,8 @@ class Adapted(nn.Module):
     def __init__(self, rank: int = 4) -> None:
         super().__init__()
         fixed = torch.Generator().manual_seed(0)
+        self.hidden: Tensor
+        self.out: Tensor
         self.register_buffer("hidden", torch.randn(32, 64, generator=fixed) / 8)
         self.register_buffer("out", torch.randn(10, 32, generator=fixed) / 32**0.5)
         self.down = nn.Linear(64, rank, bias=False)
@@ -211,7 +214,7 @@ def _train_together(networks: list[nn.Module], recipe: Recipe) -> dict[str, Tens
         if p[0].ndim > 1:
             p *= recipe.initial_scale
     statistics = {name for name in buffers if "running_" in name}
-    x, y = (part[:TRAINED_ON] for part in digits(network.input_shape))
+    x, y = (part[:TRAINED_ON] for part in digits(shape_of(network)))
     network.train()
 
     def loss(mine: dict, mine_fixed: dict, mine_buffers: dict, x: Tensor, y: Tensor) -> tuple:
@@ -221,9 +224,9 @@ def _train_together(networks: list[nn.Module], recipe: Recipe) -> dict[str, Tens
 
     step = vmap(grad(loss, has_aux=True), randomness="error")
     tensors = list(parameters.values())
-    make = torch.optim.SGD if recipe.is_sgd else torch.optim.AdamW
-    more = {"momentum": 0.9} if recipe.is_sgd else {"weight_decay": recipe.weight_decay}
-    optimizer = make(tensors, lr=recipe.lr, **more)
+    optimizer = torch.optim.AdamW(tensors, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    if recipe.is_sgd:
+        optimizer = torch.optim.SGD(tensors, lr=recipe.lr, momentum=0.9)
     for _ in range(recipe.steps):
         rows = torch.randint(TRAINED_ON, (n, BATCH))
         gradients, moved = step(parameters, fixed, buffers, x[rows], y[rows])
@@ -235,8 +238,13 @@ def _train_together(networks: list[nn.Module], recipe: Recipe) -> dict[str, Tens
     return scaled | {name: buffers[name] for name in statistics}
 
 
+def shape_of(network: nn.Module) -> tuple[int, ...]:
+    """Of one image, as the network takes it."""
+    return tuple(getattr(network, "input_shape"))  # noqa: B009
+
+
 def digits(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """All 1,797 images in [0, 1], in the shape a network takes, and their classes."""
     data = load_digits()
-    x = torch.tensor(data.data / 16, dtype=torch.float32)
-    return x.reshape(len(x), *shape), torch.tensor(data.target)
+    x = torch.cat([data.train_x, data.test_x])
+    return x.reshape(len(x), *shape), torch.cat([data.train_y, data.test_y])

@@ -125,7 +125,8 @@ class Target:
 class Gathered:
     """All that an audit is given but the generated checkpoints."""
 
-    roles: Mapping[str, Population]
+    roles: Mapping[str, Any]
+    """A population each."""
     origins: Mapping[str, Checkpoints]
     """What each population was made of."""
     target: Target | None

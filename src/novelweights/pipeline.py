@@ -347,7 +347,7 @@ def _judged(
 ) -> list[Judged]:
     """Samples by each sampler and their audits; those that are complete are kept."""
     folder, samplers = evaluation.folder, evaluation.made_by.samplers
-    through_codec = reconstructed(fitted, train, heldout)
+    through_codec: dict[str, Any] = {**reconstructed(fitted, train, heldout)}
     is_complete, judged = (folder / SUMMARY_PAGE).exists(), []
     for sampler in samplers or ("",):
         run = folder / audit_folder(sampler, samplers)
