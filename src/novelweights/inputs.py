@@ -162,12 +162,12 @@ class Gathered:
         described = {role: describe_input(origins[role], found) for role, found in roles.items()}
         roles |= {role: found for role, found in reconstructed.items() if found is not None}
         beside = self._with(roles)
-        notes = beside.notes
+        notes, compared = beside.notes, dict[str, Any](beside.roles)
         if isinstance(beside.task, RecalibratedClassification):
             notes = (*notes, beside.task.note())
         return (
             AuditInputs(
-                **beside.roles,
+                **compared,
                 task=beside.task,
                 symmetry=beside.symmetry,
                 seed=self.seed,

@@ -18,8 +18,9 @@ from novelweights.tasks.classification import Classification
 
 def why(median: float, n: int, chance: float | None, recorded: float | None = None) -> bool:
     said = None if recorded is None else np.array([recorded, np.nan, recorded])
-    accuracies = np.array([median - 1, median, median + 1])
-    return bool(why_inaccurate(accuracies, n, chance, said, DEFAULT_CRITERIA))
+    accuracies = np.array([median - 1, median, median + 1], dtype=np.float64)
+    level = None if chance is None else float(chance)
+    return bool(why_inaccurate(accuracies, n, level, said, DEFAULT_CRITERIA))
 
 
 @pytest.mark.parametrize(
