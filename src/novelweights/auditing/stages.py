@@ -26,6 +26,7 @@ from novelweights.auditing.measure.established import established_quantities
 from novelweights.auditing.measure.evidence import Evidence
 from novelweights.auditing.measure.generalization_gap import gap_quantities
 from novelweights.auditing.measure.measured import Clock, Measured, measured
+from novelweights.auditing.measure.measurements import contents
 from novelweights.auditing.measure.originals import (
     beside_originals,
     costs_of_codec,
@@ -167,12 +168,12 @@ def _twin_p_values(
         return None
 
     def to_others(population: Population, norms: np.ndarray, label: str) -> np.ndarray:
-        rng = numpy_rng_for(prepared.seed, "others", label)
+        rng, weights = numpy_rng_for(prepared.seed, "others", label), population.learned
         exclude = np.ones((len(population), len(population)), dtype=bool)
-        for row in range(len(population)):
-            others = np.delete(np.arange(len(population)), row)
+        in_order = np.argsort(contents(weights), kind="stable")  # whatever order they come in
+        for row in in_order:
+            others = in_order[in_order != row]
             exclude[row, rng.permutation(others)[:n_others]] = False
-        weights = population.learned
         near = nearest(weights, weights, exclude=exclude, alignment=prepared.alignment)
         lengths = np.sqrt(norms * norms[near.rows[:, 0]])
         return near.distances[:, 0] / np.maximum(lengths, 1e-300)

@@ -12,7 +12,6 @@ from scipy.spatial.distance import cdist, pdist
 
 from novelweights.auditing.controls.baselines import average_of, mixtures
 from novelweights.auditing.judge import statistics
-from novelweights.auditing.judge.criteria import Verdict
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.measure.pictures import pictures
 from novelweights.auditing.measures import SHARES
@@ -179,7 +178,7 @@ def test_without_held_out_runs_steps_do_not_stand_in_for_fresh_runs(results):
     for key in ("distance_ratio", "nearer_probability", "quality_difference", *BESIDE_TRAINING):
         assert numbers[key].n == walks.MADE
     verdict = judge(result).population
-    assert verdict.origin is Verdict.UNDECIDED
+    assert verdict.is_only_certain  # some samples are training checkpoints; nothing else is told
     assert "as training checkpoints from the others are" in verdict.reasons[0]
     assert len(verdict.reasons) == 2  # the distance and the quality; no share
 
@@ -285,8 +284,9 @@ def test_differences_from_the_baselines_are_those_of_their_behavior(results):
 def test_nothing_is_identified_and_every_step_of_held_out_runs_is_there(results):
     for result in results.values():
         assert result.n_runs == 1
-        assert judge(result).population.origin is Verdict.UNDECIDED
-        assert "not identifiable" in judge(result).population.sentence.lower()
+        population = judge(result).population
+        assert population.is_only_certain is (population.n_equal > 0)
+        assert "not identifiable" in population.sentence.lower()
         steps = result.heldout_steps
         assert steps.n_runs == 8
         nearest = cdist(HELDOUT.weights.double(), T).min(axis=1)

@@ -371,11 +371,15 @@ def one_left_out(
         needed: True where a training checkpoint counts in any case.
     """
     exclude = np.zeros((len(generated), len(train)), dtype=bool)
-    for row, weights in enumerate(generated.learned):
-        content = hashlib.sha256(weights.contiguous().numpy().tobytes()).hexdigest()
+    for row, content in enumerate(contents(generated.learned)):
         drawn = numpy_rng_for(seed, "leave one run out", content).random(len(train))
         exclude[row, np.argmax(drawn if needed is None else drawn - needed[row])] = True
     return exclude
+
+
+def contents(weights: Float[Tensor, "n d"]) -> list[str]:
+    """A digest of each checkpoint: what is drawn by it hangs on no other, and on no order."""
+    return [hashlib.sha256(row.contiguous().numpy().tobytes()).hexdigest() for row in weights]
 
 
 def like(train: Population, weights: Float[Tensor, "n d"]) -> Population:
