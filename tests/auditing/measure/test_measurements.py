@@ -138,6 +138,7 @@ def test_left_out_checkpoints_are_as_if_they_were_not_there(alignment):
     rows |= set() if alignment is None else {"canonical_rows"}
     # the frame is that of all training checkpoints, and so is the error rate that chance expects
     frame = {"recentred_cosine", "pca_residual", "raw_pca_residual", "expected_novelty"}
+    frame |= {"neurons_any", "neurons_mean", "neurons_all"}  # what is usual at a place
     assert_same(without, fewer, but=frozenset(rows | frame))
     for name in rows:
         np.testing.assert_array_equal(getattr(without, name), rest[getattr(fewer, name)])
