@@ -255,6 +255,7 @@ def test_what_is_certain_is_said_first_and_needs_no_statistics(given):
     population = verdicts.population
     assert population.sentence.startswith("2 of 40 samples are equal to training checkpoints")
     assert "no evidence of more" in population.sentence
+    assert ("the other 38 samples" in population.sentence) is (not given or "heldout" in given)
     assert population.origin is Verdict.REPLICA
     assert (population.n_equal, population.n_nearly_equal) == (2, 0)
     assert verdicts.shown == {Verdict.REPLICA}

@@ -30,7 +30,8 @@ EQUAL, NEARLY_EQUAL = "equal", "nearly equal"
 NOT_FINITE = "not finite: NaN or infinite weights"
 """Why a checkpoint is broken that nothing else can be asked of."""
 MEANING = {
-    Verdict.REPLICA: "near one training checkpoint, or in its direction, as no held-out run is",
+    Verdict.REPLICA: "equal to one training checkpoint, or near it or its direction as no held-out "
+    "run is",
     Verdict.INTERPOLATION: "a mixture of several training checkpoints",
     Verdict.BROKEN: "works worse than every held-out run",
     Verdict.NOVEL: "indistinguishable from a held-out run by these measures",

@@ -149,7 +149,9 @@ def judge_population(
         )
     kind = "held-out run" if result.heldout is not None else "training run"
     beside = limits_beside(len(null), n, whose=kind)
-    samples = f"{count(n, 'sample')} ({beside})"
+    certain = sum(c.kind in (EQUAL, NEARLY_EQUAL) for c in checkpoints)
+    those = f"the other {count(n - certain, 'sample')}" if certain else count(n, "sample")
+    samples = f"{those} ({beside})"
     broken = ""
     if counts[Verdict.BROKEN]:
         broken = f"; {counts[Verdict.BROKEN]} of them work worse than every held-out run"
@@ -159,7 +161,7 @@ def judge_population(
         return PopulationVerdict(
             Verdict.NOVEL,
             "Indistinguishable from held-out runs by these measures: no evidence of copying or "
-            f"mixing in {count(n, 'sample')}; a detectable share of up to {upper:.1%} is not "
+            f"mixing in {those}; a detectable share of up to {upper:.1%} is not "
             f"excluded ({beside}).",
             reasons,
             (),
