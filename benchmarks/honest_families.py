@@ -88,8 +88,9 @@ class Adapted(nn.Module):
         fixed = torch.Generator().manual_seed(0)
         self.hidden: Tensor
         self.out: Tensor
-        self.register_buffer("hidden", torch.randn(32, 64, generator=fixed) / 8)
-        self.register_buffer("out", torch.randn(10, 32, generator=fixed) / 32**0.5)
+        hidden, out = torch.randn(32, 64, generator=fixed), torch.randn(10, 32, generator=fixed)
+        self.register_buffer("hidden", hidden / 8, persistent=False)
+        self.register_buffer("out", out / 32**0.5, persistent=False)
         self.down = nn.Linear(64, rank, bias=False)
         self.up = nn.Linear(rank, 32, bias=False)
 

@@ -272,7 +272,7 @@ def test_damaged_nan_and_foreign_checkpoints_are_refused(chain: Path, tmp_path: 
         else:
             state["hidden.bias"][2] = change
         torch.save(state, tmp_path / name / "one.pt")
-    audit_fails(tmp_path / "nan", "not-finite", "row 0 (run one)")
+    audit_fails(tmp_path / "nan", "not-finite", "(one)")
     audit_fails(tmp_path / "foreign", "other-network", "hidden.weight")
     assert not out.exists()
 

@@ -67,7 +67,8 @@ def test_on_fresh_runs_only_that_they_work_holds(digits_zoo: Zoo) -> None:
 
 def test_without_task_and_held_out_runs_the_reason_is_said(digits_zoo: Zoo) -> None:
     zoo = digits_zoo
-    made = zoo.population(copies(zoo, 60, rng=rng_for(0)))
+    # each sample is compared with all training runs but one, which for some is the copied one
+    made = zoo.population(copies(zoo, 200, rng=rng_for(0)))
     found = findings(audit(zoo.training, made, n_controls=0))
     assert [f.outcome for f in found[:2]] == [Outcome.HOLDS] * 2
     assert {f.outcome for f in found[2:]} == {Outcome.OPEN}

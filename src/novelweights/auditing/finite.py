@@ -29,7 +29,7 @@ def finite_alone(inputs: AuditInputs) -> AuditInputs:
     names = [str(made.records.run[row]) for row in rows]
     if len(rows) == len(made):
         raise InputError(
-            f"generated: NaN or infinite weights in all {count(len(made), 'checkpoint')} "
+            f"generated: NaN or infinite weights in every checkpoint, {len(made)} in all "
             f"({first_few(names)}); expected some with finite numbers. Sample again",
             "not-finite",
         )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from test_study import TINY
 
+from novelweights.auditing.measure.measurements import SHRINK_FACTORS
 from novelweights.studies.calibrate import plants, repetitions, zoos
 from novelweights.studies.calibrate.markdown import render_markdown
 from novelweights.studies.calibrate.results import read_calibration
@@ -87,7 +88,7 @@ def test_both_bounds_are_kept_with_every_measured_row(folder, study):
     assert (nearest <= found["raw_distance"] + 1e-6).all()
     assert found["layer_distance"].shape[1] >= 3
     for name in ("ladder", "raw-ladder"):
-        assert np.load(work / f"{name}.npz")["distances"].shape == (20, 8)
+        assert np.load(work / f"{name}.npz")["distances"].shape == (20, len(SHRINK_FACTORS))
 
 
 def test_the_page_says_of_each_zoo_whether_distances_are_exact(folder, study):
