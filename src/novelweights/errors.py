@@ -69,6 +69,7 @@ WARNINGS = {
     "unknown-symmetry": "W019",  # parts of the network of which it is not known what may move
     "not-finite-samples": "W020",  # some generated checkpoints are no numbers: broken, counted
     "scaled-samples": "W021",  # a common factor separates samples from training and held-out runs
+    "other-rest": "W022",  # parts of networks whose rest is not that of the training checkpoints
     # findings of lint
     "not-finite-weights": "W101",
     "constant-weights": "W102",

@@ -204,3 +204,16 @@ def test_a_symmetry_that_cannot_be_exact_is_said_to_be_left_out():
 def test_moved_copies_through_a_codec_are_found():
     moved = named(move(REFERENCE.weights, 5), "generated")
     assert (reconstructed_audit(moved).generated.distance == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("role", "value", "differs"),
+    [("generated", 1.0, False), ("generated", 2.0, True), ("heldout", 2.0, True)],
+)
+def test_another_rest_of_the_networks_is_told(role, value, differs):
+    rest = {"trunk.weight": torch.ones(2, 3)}
+    train, others = replace(TRAIN, shared=rest), {"generated": SAMPLES, "heldout": HELDOUT}
+    others[role] = replace(others[role], shared={"trunk.weight": value * torch.ones(2, 3)})
+    warnings = prepared(train=train, **others).warnings
+    assert bool(noted(warnings, "other-rest", "trunk.weight")) is differs
+    assert bool(noted(warnings, "other-rest")) is differs

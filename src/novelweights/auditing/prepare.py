@@ -11,7 +11,7 @@ from novelweights.auditing.judge.recognition import one_of_each_run
 from novelweights.auditing.one_run.from_scratch import ROLE as SCRATCH_ROLE
 from novelweights.auditing.one_run.from_scratch import same_parts
 from novelweights.auditing.result import DistanceInfo
-from novelweights.errors import InputError, Note, count
+from novelweights.errors import InputError, Note, count, first_few
 from novelweights.metrics.alignment import Alignment
 from novelweights.tasks.task import Task
 from novelweights.weights.canonical import CanonicalForm
@@ -138,6 +138,7 @@ def prepare(inputs: AuditInputs) -> Prepared:
     whole = Alignment.of(train.layout, inputs.symmetry)
     alignment = None if whole is None else whole.on(train.layout.learned)
     distance, warnings = _declared(train, inputs.symmetry, alignment)
+    warnings += _other_rest(train, {"generated": generated, "held-out": heldout})
     if len(rows) > 1:
         last = None if heldout is None or heldout_rows is None else heldout.select(heldout_rows)
         kept, heldout_kept, merged = one_of_each_run(train.select(rows), last, alignment)
@@ -253,6 +254,25 @@ def _check(roles: Mapping[str, Population | None]) -> None:
                 "can be added. Remove this checkpoint: it has diverged",
                 "not-finite",
             )
+
+
+def _other_rest(train: Population, roles: Mapping[str, Population | None]) -> list[Note]:
+    """A warning where checkpoints are parts of networks whose rest is not that of training."""
+    ours, notes = train.shared or {}, []
+    for role, population in roles.items():
+        theirs = (None if population is None else population.shared) or {}
+        differ = [
+            name for name in ours.keys() & theirs if not torch.equal(ours[name], theirs[name])
+        ]
+        if differ:
+            text = (
+                f"The rest of the networks of {role} checkpoints differs from that of training "
+                f"checkpoints in {first_few(sorted(differ))}. What they do is judged with the rest "
+                "of training: choose these parameters too (--include), or give parts of networks "
+                "with one rest."
+            )
+            notes.append(Note("other-rest", text))
+    return notes
 
 
 def _declared(
