@@ -26,8 +26,6 @@ class Nearness:
     """Whether a checkpoint may be too far as well."""
     has_raw: bool = False
     """Whether it is measured again with nothing aligned."""
-    hangs_on_others: bool = False
-    """Whether it depends on the other samples, and so says nothing of one by itself."""
 
     @property
     def is_raw(self) -> bool:
@@ -39,7 +37,7 @@ MEASURES = {
     "distance": Nearness("distance", "distance", -1, has_far=True),
     "matched_distance": Nearness("distance at equal norm", "distance", -1, "direction", True),
     "cosine": Nearness("cosine", "cosine", 1, "direction", has_far=True),
-    "recentred": Nearness("recentred cosine", "recentred_cosine", 1, hangs_on_others=True),
+    "recentred": Nearness("recentred cosine", "recentred_cosine", 1),
     "hull": Nearness("hull", "hull_ratio", -1, "mixture", True, has_far=True, has_raw=True),
     "hull_distance": Nearness(
         "distance to the hull", "hull_distance", -1, "mixture", True, has_raw=True
@@ -52,6 +50,9 @@ MEASURES = {
     ),
     "sparse": Nearness("sparse mixture", "sparse_ratio", -1, "mixture", has_raw=True),
     "canonical": Nearness("distance in canonical form", "canonical_distance", -1),
+    "neurons_any": Nearness("one neuron", "neurons_any", -1),
+    "neurons_mean": Nearness("neurons, mean", "neurons_mean", -1),
+    "neurons_all": Nearness("all neurons", "neurons_all", -1),
     "pca": Nearness(
         "principal components", "pca_residual", -1, "mixture", has_far=True, has_raw=True
     ),

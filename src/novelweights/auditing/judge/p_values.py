@@ -17,12 +17,7 @@ from jaxtyping import Float
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.judge.statistics import rank_high, rank_low
 from novelweights.auditing.measure.measurements import Ladder
-from novelweights.auditing.measures import (
-    ALL_MEASURES,
-    COMBINED,
-    LARGE,
-    Nearness,
-)
+from novelweights.auditing.measures import ALL_MEASURES, COMBINED, LARGE, Nearness
 from novelweights.auditing.result import Measurements
 from novelweights.tasks.task import Measure
 
@@ -89,11 +84,6 @@ class NullDistribution:
                 nearest, farthest = self._in_blocks(measurements, layers, np.maximum, np.minimum)
                 p_values[f"layers_any{suffix}_near"] = nearest
                 p_values[f"layers_all{suffix}_near"] = farthest
-        for which in ("any", "mean", "all"):
-            column = f"neurons_{which}"
-            if self._has(measurements, column):
-                ours, theirs = getattr(measurements, column), getattr(self.runs, column)
-                p_values[f"{column}_near"] = rank_low(ours, theirs)
         return p_values | self._of_behavior(measurements)
 
     def _of_behavior(self, measurements: Measurements) -> dict[str, np.ndarray]:
