@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
-from novelweights.api import audited
+from novelweights.api import Audited, audited
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, Verdicts
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.one_run.from_scratch import same_parts
 from novelweights.auditing.prepare import AuditInputs
-from novelweights.errors import InputError
+from novelweights.errors import InputError, Note
 from novelweights.files import new_folder, require_new
 from novelweights.generators import Method, make_generator, method_named, sampled_by
 from novelweights.generators.calling import reconstructed
@@ -126,6 +126,7 @@ class Judged(NamedTuple):
     folder: Path
     """Its run folder."""
     verdicts: Verdicts
+    warnings: tuple[Note, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +257,7 @@ class Evaluation:
                 with_provenance(sampled, model, sampler=sampler or None, fitted=fitted), path
             )
 
-    def audit(self, run: Path, samples: Path, inputs: AuditInputs) -> Verdicts:
+    def audit(self, run: Path, samples: Path, inputs: AuditInputs) -> Audited:
         """Audit the samples in a population folder and write the run folder."""
         zoo = self.folder / "zoo"
         origins = {"train": describe_input(zoo, inputs.train)}
@@ -272,7 +273,7 @@ class Evaluation:
         with timed(self.folder, run.name):
             done = audited(inputs, origins, command=self.command, progress=progress)
             done.write(run, overwrite=True, progress=progress)
-        return done.verdicts
+        return done
 
 
 def evaluate_method(
@@ -358,7 +359,8 @@ def _judged(
         if is_kept:
             if not (run / "report.html").exists():  # interrupted, or it could not be drawn
                 build_report(run)
-            judged.append(Judged(sampler, run, judge(read_run_folder(run).result)))
+            result = read_run_folder(run).result
+            judged.append(Judged(sampler, run, judge(result), result.warnings))
             continue
         inputs = AuditInputs(
             train=train,
@@ -370,7 +372,8 @@ def _judged(
             from_scratch=evaluation.from_scratch and evaluation.from_scratch[1],
             seed=evaluation.seed,
         )
-        judged.append(Judged(sampler, run, evaluation.audit(run, samples, inputs)))
+        done = evaluation.audit(run, samples, inputs)
+        judged.append(Judged(sampler, run, done.verdicts, done.result.warnings))
     return judged
 
 
@@ -382,7 +385,7 @@ def demo(
     progress: Progress | None = None,
     command: str = "novelweights demo",
     **choices: Unpack[Choices],
-) -> Verdicts:
+) -> Judged:
     """A zoo of digit classifiers, a weight diffusion, its samples, the audit and the page.
 
     Nothing is cached and nothing is decided beforehand: the generator is trained here and judged
@@ -403,4 +406,4 @@ def demo(
         kind="demo.json",
         **{**usual, **choices},
     )
-    return judged.verdicts
+    return judged

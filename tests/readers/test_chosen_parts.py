@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,15 @@ def test_patterns_that_leave_nothing_or_a_rest_that_is_not_there(tmp_path: Path)
         open_source(tmp_path / "c", reading=Reading(include=("nothing*",)))
     with refused("not-found", "no.pt"):
         open_source(tmp_path / "c", reading=Reading(shared=tmp_path / "no.pt"))
+
+
+def test_a_rest_that_nothing_lacks_is_told(tmp_path: Path) -> None:
+    write_parts(tmp_path / "c")
+    rest = tmp_path / "c" / "0.safetensors"
+    said = " ".join(open_source(tmp_path / "c", reading=Reading(shared=rest)).description())
+    assert f"{rest} holds nothing that the checkpoints lack, and is not used" in said
+    part = open_source(tmp_path / "c", reading=replace(PART, shared=rest))
+    assert "is not used" not in " ".join(part.description())
 
 
 def test_prefixes_are_left_off(tmp_path: Path) -> None:

@@ -56,12 +56,30 @@ def test_one_color_per_population(copies: AuditResult):
 
 
 def test_no_picture_ends_a_page(copies: AuditResult, monkeypatch: pytest.MonkeyPatch):
-    def degenerate(result: AuditResult, *, few_runs: bool) -> None:
+    def degenerate(*given: object, **options: object) -> None:
         raise np.linalg.LinAlgError("singular")
 
     monkeypatch.setattr("novelweights.report.figures.draw_cosines", degenerate)
+    monkeypatch.setattr("novelweights.report.figures.draw_gap", degenerate)
     found = draw(copies, {})
     assert "singular" in found["cosines"].alt
+    assert "singular" in found["generalization_gap"].alt
+    assert "singular" not in found["distances"].alt
+
+
+def test_no_picture_of_one_run_or_of_shapes_ends_a_page(
+    one_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+):
+    def degenerate(*given: object) -> None:
+        raise np.linalg.LinAlgError("singular")
+
+    points = {"tsne_points": np.zeros((2, 2)), "tsne_groups": np.zeros(2, dtype=int)}
+    monkeypatch.setattr("novelweights.report.one_run_figures.draw_map", degenerate)
+    monkeypatch.setattr("novelweights.report.shape_drawing.draw_pairs", degenerate)
+    monkeypatch.setattr("novelweights.report.shape_drawing.shape_pairs", lambda _: {"random": []})
+    found = draw(one_run.result, points, one_run.verdict)
+    assert "singular" in found["map"].alt
+    assert "singular" in found["shapes"].alt
     assert "singular" not in found["distances"].alt
 
 

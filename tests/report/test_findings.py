@@ -76,6 +76,14 @@ def test_without_task_and_held_out_runs_the_reason_is_said(digits_zoo: Zoo) -> N
     assert {f.measured for f in found[ALIKE:]} == {"no task was given"}
 
 
+def test_a_task_as_which_training_networks_fail_is_not_called_missing(digits_zoo: Zoo) -> None:
+    zoo = digits_zoo
+    result = audit(zoo.training, zoo.heldout, n_controls=0)
+    failed = replace(result, about={**result.about, "failed_task": "digits"})
+    found = findings(failed)
+    assert {f.measured for f in found[ALIKE:]} == {"training networks do not work as digits"}
+
+
 def test_whether_samples_work_is_asked_beside_training_before_a_lossy_codec(
     copied: AuditResult,
 ) -> None:

@@ -244,7 +244,7 @@ def test_damaged_steps_of_held_out_runs_are_named(folder, tmp_path: Path):
 
 def test_figures_tell_what_is_in_them(folder):
     run = read_run_folder(folder)
-    drawn = draw_one_run(run.result, run.plot_data)
+    drawn = {name: make() for name, make in draw_one_run(run.result, run.plot_data).items()}
     assert set(drawn) == ONE_RUN_FIGURES
     alts = {name: alt for name, (_, alt) in drawn.items()}
     assert alts["densities"].startswith("Smoothed distributions of 5 weights")
@@ -254,7 +254,7 @@ def test_figures_tell_what_is_in_them(folder):
     assert "from scratch" in alts["narrow"]
     assert "training, 1 run" in alts["narrow"]
     two = draw_one_run(replace(run.result, n_runs=2), run.plot_data)
-    assert "training, 2 runs" in two["narrow"][1]
+    assert "training, 2 runs" in two["narrow"]()[1]
     assert "held-out, n = 8" in alts["map"]
     panels = drawn["narrow"][0].axes[:4]
     limits = {panel.images[0].get_clim() for panel in panels}

@@ -16,7 +16,7 @@ from novelweights.cli.options import (
     Seed,
     StartRuns,
 )
-from novelweights.cli.show import progress_bar, say, say_verdict
+from novelweights.cli.show import progress_bar, say, say_verdict, say_warnings
 
 
 def demo(
@@ -35,7 +35,7 @@ def demo(
     choices: dict[str, Any] = {"runs": runs, "heldout_runs": heldout_runs, "samples": samples}
     choices |= {"scale": scale, "seed": seed}
     with progress_bar() as progress:
-        verdicts = run_demo(
+        judged = run_demo(
             output,
             resume=resume,
             overwrite=overwrite,
@@ -43,7 +43,8 @@ def demo(
             command=f"novelweights demo{_flags(choices)} -o {output}",
             **choices,
         )
-    say_verdict(verdicts, output / "audit")
+    say_warnings(judged.warnings)
+    say_verdict(judged.verdicts, judged.folder)
 
 
 def evaluate(
@@ -96,8 +97,9 @@ def evaluate(
             command=f"novelweights evaluate {method} --zoo {zoo}{_flags(choices)} -o {output}",
             **choices,
         )
-    for sampler, folder, verdicts in judged:
-        say_verdict(verdicts, folder, of=sampler)
+    for one in judged:
+        say_warnings(one.warnings)
+        say_verdict(one.verdicts, one.folder, of=one.sampler)
     say(f"summary: {output / SUMMARY_PAGE}")
 
 

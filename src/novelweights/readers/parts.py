@@ -39,7 +39,12 @@ def part_of(source: Source, reading: Reading) -> Source:
         )
     shared = None if reading.shared is None else _shared_of(reading.shared, reading, chosen, shapes)
     if not left:
-        return source if shared is None else replace(source, shared=shared)
+        if shared is None:
+            return source
+        if not shared:
+            note = f"{reading.shared} holds nothing that the checkpoints lack, and is not used"
+            return replace(source, notes=(*source.notes, note))
+        return replace(source, shared=shared)
     layout = WeightLayout(tuple((name, shapes[name]) for name in chosen))
     columns = torch.cat([torch.arange(slices[n].start, slices[n].stop) for n in chosen])
     faults: list[str] = []

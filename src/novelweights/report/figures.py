@@ -60,7 +60,7 @@ def draw(
         plot_data: What pictures need beyond the numbers, as in a run folder's `plot_data.npz`.
         verdict: Without it the controls are not drawn, and every run counts as one of many.
     """
-    figures: dict[str, Callable[[], tuple[Figure, str]]] = {}
+    figures: dict[str, Callable[[], tuple[Figure, str] | None]] = {}
     few_runs = verdict is not None and verdict.has_few_runs(result)
     if verdict is not None and has_noise_ladder(verdict):
         figures["controls"] = partial(draw_controls, verdict, result)
@@ -82,22 +82,22 @@ def draw(
     if result.generated.source_weights is not None:
         figures["sources"] = partial(draw_sources, result)
         figures["made_of"] = partial(draw_made_of, result)
+    figures |= draw_shapes(result, plot_data)
+    if few_runs:
+        figures |= draw_one_run(result, plot_data)
+    settings = _settings(result.about.get("generated"))
+    figures["generalization_gap"] = partial(draw_gap, settings)
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # names in other scripts
         drawn = {name: _finished(make) for name, make in figures.items()}
-        several = draw_shapes(result, plot_data)
-        if few_runs:
-            several |= draw_one_run(result, plot_data)
-        gap = draw_gap(_settings(result.about.get("generated")))
-        if gap is not None:
-            several["generalization_gap"] = gap
-        return drawn | {name: finish(*one) for name, one in several.items()}
+    return {name: drawing for name, drawing in drawn.items() if drawing is not None}
 
 
-def _finished(make: Callable[[], tuple[Figure, str]]) -> Drawing:
+def _finished(make: Callable[[], tuple[Figure, str] | None]) -> Drawing | None:
     """A figure; where its numbers cannot be drawn, one that says so: no picture ends an audit."""
     try:
-        return finish(*make())
+        made = make()
+        return None if made is None else finish(*made)
     except (ArithmeticError, LookupError, ValueError) as error:
         figure = Figure(figsize=(2 * PANEL, 1))
         words = f"This picture could not be drawn: {type(error).__name__}: {error}"[:200]

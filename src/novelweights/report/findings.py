@@ -173,7 +173,8 @@ class _Audit:
     def _missing(self, beside: str, *, is_of_behavior: bool) -> str:
         """What was not given, of what a finding needs; "" if all was."""
         if is_of_behavior and self.result.quality is None:
-            return "no task was given"
+            failed = self.result.about.get("failed_task")
+            return f"training networks do not work as {failed}" if failed else "no task was given"
         if not beside or beside in self.counts:
             return ""
         why = self.result.baseline_notes.get("noise", "no noise baseline was made")

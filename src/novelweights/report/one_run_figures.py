@@ -3,7 +3,8 @@
 They follow figures 7, 8 (right), 15, 16 and 17 of the paper.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,26 +39,26 @@ ORDER = ("noise", "Gaussian", "average of 16", "training", "heldout", "generated
 
 def draw_one_run(
     result: AuditResult, plot_data: Mapping[str, np.ndarray]
-) -> dict[str, tuple[Figure, str]]:
-    """Every figure these data allow, by name."""
-    figures: dict[str, tuple[Figure, str]] = {}
+) -> dict[str, Callable[[], tuple[Figure, str]]]:
+    """What draws every figure these data allow, by its name."""
+    figures: dict[str, Callable[[], tuple[Figure, str]]] = {}
     if "entry_parameters" in plot_data:
         names = ("entry_parameters", "entry_training", "entry_generated")
         entries, training, generated = (plot_data[name] for name in names)
         few = np.sort(np.arange(min(N_FEW, len(entries))))
         few = few[np.argsort(entries[few])]
         some = entries[few], training[:, few], generated[:, few]
-        figures["densities"] = draw_entries(*some)
-        figures["densities_raw"] = draw_entries(*some, is_smooth=False)
+        figures["densities"] = partial(draw_entries, *some)
+        figures["densities_raw"] = partial(draw_entries, *some, is_smooth=False)
         order = np.argsort(entries)
-        figures["densities_all"] = draw_entries(
-            entries[order], training[:, order], generated[:, order], per_row=PER_ROW
-        )
+        every = entries[order], training[:, order], generated[:, order]
+        figures["densities_all"] = partial(draw_entries, *every, per_row=PER_ROW)
     rows = {kind: plot_data[f"row_{kind}"] for kind in TITLES if f"row_{kind}" in plot_data}
     if rows:
-        figures["narrow"] = draw_rows(rows, n_runs=result.n_runs)
+        figures["narrow"] = partial(draw_rows, rows, n_runs=result.n_runs)
     if "tsne_points" in plot_data:
-        figures["map"] = draw_map(result, plot_data["tsne_points"], plot_data["tsne_groups"])
+        points, groups = plot_data["tsne_points"], plot_data["tsne_groups"]
+        figures["map"] = partial(draw_map, result, points, groups)
     return figures
 
 

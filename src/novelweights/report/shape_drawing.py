@@ -3,7 +3,8 @@
 Source: paper, figures 5d, 13d and 14d.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,10 @@ DOTS = 120
 
 def draw_shapes(
     result: AuditResult, plot_data: Mapping[str, np.ndarray]
-) -> dict[str, tuple[Figure, str]]:
-    """A figure for every group of shapes that these data hold, by name."""
+) -> dict[str, Callable[[], tuple[Figure, str]]]:
+    """What draws each group of shapes that these data hold, by the name of the figure."""
     return {
-        SHAPE_FIGURES[group]: draw_pairs(result, pairs, COLUMNS[group])
+        SHAPE_FIGURES[group]: partial(draw_pairs, result, pairs, COLUMNS[group])
         for group, pairs in shape_pairs(plot_data).items()
     }
 

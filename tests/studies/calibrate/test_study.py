@@ -100,7 +100,7 @@ def test_shares_and_alarms_cover_every_test(study):
     half = [row for row in zoo.shares if row.share == 0.5 and row.copies == "copies"]
     assert all(row.seen == 1.0 and row.lower <= 0.5 <= row.upper for row in half)
     alarms = {(row.test, row.r): row for row in zoo.false_alarms if row.n_heldout == 24}
-    assert len(alarms) == 11
+    assert set(alarms) == {*repetitions.ALARMS}
     assert alarms["distance", 1].nominal == pytest.approx(1 / 25)
     assert alarms["accused", 1].nominal == pytest.approx(len(ACCUSING) / 25)
     assert all(row.lower <= row.rate <= row.upper for row in alarms.values())
@@ -131,7 +131,8 @@ def with_outcome(study, kind, **changes):
     [
         ("copies_noise_0.6", {"found": 0.9}, "Copies with noise"),
         ("average_4_aligned", {"found": 0.94}, "Plain averages"),
-        ("mosaic", {"found": 0.0}, "Mosaics"),
+        ("mosaic", {"found": 0.0}, "Mosaics, raw"),
+        ("mosaic_neurons", {"verdicts": {"novel": 0.00005}}, "Mosaics of neurons"),
         ("early", {"found": 0.06}, "Honest decoys"),
         ("average_16_noise", {"verdicts": {"novel": 0.00005}}, "Noisy averages"),
     ],

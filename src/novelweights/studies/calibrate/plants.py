@@ -47,6 +47,7 @@ def plants(pool: Pool, index: int, n: int, *, spacing: float, seed: int) -> list
         *mixed,
         *_noised(mixed, network.layout, spacing, own),
         *planter.mosaics(n, pool.finished),
+        *planter.neuron_mosaics(n),
         *planter.gaussians(n),
     ]
     labels = {

@@ -29,7 +29,10 @@ from novelweights.tasks.task import Measure
 
 CALLED = {"replica": (Verdict.REPLICA,), "accused": (Verdict.REPLICA, Verdict.INTERPOLATION)}
 """Verdicts that are counted like a test."""
-TESTS = ("distance", "direction", "mixture", "layers_all", "layers_any")
+TESTS = (
+    *("distance", "direction", "mixture", "layers_all", "layers_any"),
+    *("neurons_all", "neurons_mean", "neurons_any"),
+)
 RANKS_OF_INTEREST = (1, 5)
 """r: beyond the r-th most extreme held-out run. 1 judges, 5 shows how sensitive that is."""
 ALARMS = [(test, r) for r in RANKS_OF_INTEREST for test in TESTS] + [("accused", 1)]

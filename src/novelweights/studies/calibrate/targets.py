@@ -53,6 +53,13 @@ RATES: tuple[tuple[Any, ...], ...] = (
         lambda one: one.verdicts["novel"],
         lambda rate: rate == 0,
     ),
+    (
+        ("mosaics of neurons",),
+        "Mosaics of neurons, raw and aligned, called novel",
+        "never",
+        lambda one: one.verdicts["novel"],
+        lambda rate: rate == 0,
+    ),
 )
 """Groups of kinds, the line and its target in words, the share, and whether it will do."""
 
@@ -73,6 +80,7 @@ def groups_of(kinds: Iterable[KindInfo]) -> dict[str, list[str]]:
         "averages of 16": ["average_16", "average_16_aligned"],
         "noisy averages": [],
         "mosaics": ["mosaic", "mosaic_aligned"],
+        "mosaics of neurons": ["mosaic_neurons", "mosaic_neurons_aligned"],
         "partial copies": ["one_layer"],
         "Gaussians": ["gaussian", "gaussian_components", "gaussian_components_aligned"],
         "other epochs": [],
