@@ -71,6 +71,14 @@ class Alignment:
         is_alone = not len(self.arrangement.tables.others)
         return len(self.arrangement.sizes) == 1 and is_alone and not self.symmetry.flips
 
+    @cached_property
+    def is_one_assignment(self) -> bool:
+        """Whether one descent from anywhere finds the minimum: one group, signs on their own."""
+        runs = self.arrangement.tables.runs
+        signs = [run["sign"] for run in runs if run["sign"] >= 0]
+        is_alone = not len(self.arrangement.tables.others)
+        return len(self.arrangement.sizes) == 1 and is_alone and len({*signs}) == len(signs)
+
     @property
     def flips(self) -> bool:
         """Whether any neurons may change sign."""

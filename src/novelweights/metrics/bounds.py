@@ -144,6 +144,8 @@ def squared_bounds(
     x: Float[np.ndarray, "a entries"],
     y: Float[np.ndarray, "b entries"],
     pairs: tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]],
+    *,
+    in_parallel: bool = True,
 ) -> Float[np.ndarray, " p"]:
     """At most the squared distance of x[pairs[0]] and y[pairs[1]], under all symmetries of y.
 
@@ -152,12 +154,13 @@ def squared_bounds(
         x: Checkpoints as `sorted_by_neuron` gives them.
         y: The same.
         pairs: Rows of x and of y.
+        in_parallel: On all threads; False where the caller runs several of these at once.
 
     Returns:
         Lower bounds in float64, without weights outside all neurons, >= 0.
     """
     squared, tables = np.empty(len(pairs[0])), arrangement.tables
-    in_parallel = len(squared) >= FEW
+    in_parallel = in_parallel and len(squared) >= FEW
     _bound_pairs(x, y, pairs, tables, _shares(tables), squared, in_parallel=in_parallel)
     # a sum of k squared differences of float32 numbers errs by at most (k + 3) units, relative
     longest = int(tables.groups["length"].max()) + 3

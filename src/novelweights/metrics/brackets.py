@@ -18,6 +18,7 @@ from novelweights.metrics.alignment import RESTARTS, SEED, Alignment, aligned_to
 from novelweights.metrics.arrangement import Symmetries, identities, random_symmetries
 from novelweights.metrics.bounds import sorted_by_neuron, squared_bounds
 from novelweights.metrics.descent import descend
+from novelweights.metrics.threads import map_small
 
 ROUNDS = 3
 """Times the training checkpoints are aligned to their mean."""
@@ -128,12 +129,15 @@ def brackets(
         exclude: True where a reference checkpoint does not count for a query.
         alignment: With more than one group of neurons.
     """
-    search = _Search.of(queries, Framed.of(reference, alignment))
     rows = np.arange(len(reference))
-    return [
-        search.bracket(i, rows if exclude is None else rows[~exclude[i]], k)
-        for i in range(len(queries))
-    ]
+    are_many = len(queries) >= torch.get_num_threads()
+    search = _Search.of(queries, Framed.of(reference, alignment), in_parallel=not are_many)
+
+    def bracket(i: int) -> Bracket:
+        return search.bracket(i, rows if exclude is None else rows[~exclude[i]], k)
+
+    each = map_small if are_many else map
+    return list(each(bracket, range(len(queries))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,13 +149,15 @@ class _Search:
     by_neuron: Float[np.ndarray, "n entries"]
     sorted_rows: Float[np.ndarray, "n entries"]
     outside: Float[np.ndarray, "n rest"]
+    in_parallel: bool
+    """Whether the pairs of one query are spread over all threads, not the queries."""
 
     @classmethod
-    def of(cls, queries: Float[Tensor, "n d"], framed: Framed) -> "_Search":
+    def of(cls, queries: Float[Tensor, "n d"], framed: Framed, *, in_parallel: bool) -> "_Search":
         arrangement, placed = framed.alignment.arrangement, framed.place(queries)
         by_neuron = arrangement.by_neuron(placed)
         rows = sorted_by_neuron(arrangement, by_neuron)
-        return cls(framed, placed, by_neuron, rows, arrangement.outside(placed))
+        return cls(framed, placed, by_neuron, rows, arrangement.outside(placed), in_parallel)
 
     def bracket(self, i: int, rows: Int[np.ndarray, " k"], k: int) -> Bracket:
         """What is known of the distances of query i to some reference checkpoints."""
@@ -162,7 +168,10 @@ class _Search:
         rest = np.square(framed.outside[rows] - self.outside[i]).sum(axis=1)
         lower, achieved = np.full(m, np.inf), np.full(m, np.inf)
         pairs = np.full(len(rows), i), rows
-        bounds = squared_bounds(arrangement, self.sorted_rows, framed.sorted_rows, pairs)
+        theirs = framed.sorted_rows
+        bounds = squared_bounds(
+            arrangement, self.sorted_rows, theirs, pairs, in_parallel=self.in_parallel
+        )
         lower[rows] = bounds + rest
         best = identities(m, arrangement)
         n_first = max(CANDIDATES, k)
@@ -181,7 +190,8 @@ class _Search:
         """Reference checkpoints brought near query i, each from a start."""
         pairs = np.full(len(rows), i), rows
         arrangement = self.framed.alignment.arrangement
-        return descend(arrangement, self.by_neuron, self.framed.by_neuron, pairs, start)
+        theirs, in_parallel = self.framed.by_neuron, self.in_parallel
+        return descend(arrangement, self.by_neuron, theirs, pairs, start, in_parallel=in_parallel)
 
     def _try(
         self, i: int, rows: Int[np.ndarray, " k"], best: Symmetries, achieved: np.ndarray

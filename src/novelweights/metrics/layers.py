@@ -14,7 +14,6 @@ from torch import Tensor
 
 from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.brackets import Framed
-from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.sources import Alignable, find_directions
 from novelweights.weights.layout import WeightLayout
 
@@ -36,8 +35,6 @@ class LayerNearness:
 @dataclass(frozen=True, eq=False)
 class _Layer:
     columns: Int[Tensor, " k"]
-    weights: Float[Tensor, "m k"]
-    alignment: Alignment | None
     reference: Alignable
     in_whole: Alignable | None
     """Of a layer between two groups: in the frame of the whole networks."""
@@ -69,10 +66,10 @@ class Layers:
             part = WeightLayout(tuple((name, shapes[name]) for name in names))
             own = None if alignment is None else alignment.on(part)
             weights, in_whole = reference[:, columns].contiguous(), None
-            if whole is not None and own is not None and not own.is_exact:
+            if whole is not None and own is not None and not own.is_one_assignment:
                 there = whole.weights[:, columns].contiguous()
                 in_whole = Alignable.in_frame(Framed.given(there, own))
-            parts.append(_Layer(columns, weights, own, Alignable.of(weights, own), in_whole))
+            parts.append(_Layer(columns, Alignable.of(weights, own), in_whole))
         return cls(tuple(groups), tuple(parts), whole)
 
     def nearness(
@@ -93,9 +90,6 @@ class Layers:
             mine = queries[:, part.columns].contiguous()
             columns = find_directions(mine, part.reference, exclude=exclude)
             distance, cosine, row = columns.distance, columns.cosine, columns.row
-            if part.alignment is None or part.alignment.is_exact:
-                near = nearest(mine, part.weights, exclude=exclude, alignment=part.alignment)
-                distance = near.distances[:, 0]
             if part.in_whole is not None:  # the better of what is found from two frames
                 there = placed[:, part.columns].contiguous()
                 other = find_directions(there, part.in_whole, exclude=exclude)
