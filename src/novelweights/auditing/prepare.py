@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA
 from novelweights.auditing.judge.recognition import one_of_each_run
@@ -111,6 +112,8 @@ class Prepared:
     """Generated checkpoints that are broken and not measured, by their row."""
     failed_task: str = ""
     """Name of the task that was given and judges nothing, since training networks fail it."""
+    behavior: Tensor | None = None
+    """Of `train`, as the task, where it is known already."""
 
     @property
     def is_one_run(self) -> bool:

@@ -155,19 +155,8 @@ def _in_place(
     flips: bool,
 ) -> Float[Tensor, "n neurons"]:
     """The same among the neurons of y at the same place."""
-    n, neurons, _ = x.shape
-    squared, theirs = y.square().sum(dim=2), y.float()
-    nearest = torch.empty(n, neurons, dtype=torch.int64)
-    at_once = max(1, AT_ONCE // (neurons * len(y)))
-    for start in range(0, n, at_once):
-        mine = x[start : start + at_once]
-        products = torch.einsum("nkf,mkf->nmk", mine.float(), theirs).double()
-        lengths = mine.square().sum(dim=2)[:, None] + squared
-        similar = (products.abs() if flips else products) / lengths.clamp_min(1e-300)
-        if banned is not None:
-            similar[banned[start : start + at_once]] = -torch.inf
-        nearest[start : start + at_once] = similar.argmax(dim=1)
-    return _apart(x, y[nearest, torch.arange(neurons)], flips)
+    places = range(x.shape[1])
+    return torch.cat([_anywhere(x[:, [k]], y[:, [k]], banned, flips) for k in places], dim=1)
 
 
 def _apart(

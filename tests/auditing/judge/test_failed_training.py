@@ -14,6 +14,7 @@ from novelweights.auditing.judge.failed_training import chance_level, why_inaccu
 from novelweights.auditing.judge.verdict import judge
 from novelweights.data.images import ImageData
 from novelweights.tasks.classification import Classification
+from novelweights.weights.population import Population
 
 
 def why(median: float, n: int, chance: float | None, recorded: float | None = None) -> bool:
@@ -59,6 +60,20 @@ def relabelled(labels: torch.Tensor) -> Classification:
 def test_chance_is_the_most_frequent_class():
     labels = torch.tensor([0] * 120 + [1] * 50 + [2] * 30)
     assert chance_level(relabelled(labels)) == 60
+
+
+def test_training_networks_are_not_run_twice(quick, monkeypatch):
+    train, heldout = named(trained(12, 1), "train"), named(trained(30, 2), "heldout")
+    seen = []
+
+    def behave(self: Classification, population: Population) -> torch.Tensor:
+        seen.append(population.records.run[0])
+        return originally(self, population)
+
+    originally = Classification.behave
+    monkeypatch.setattr(Classification, "behave", behave)
+    audit(train, named(trained(6, 3), "generated"), heldout=heldout, task=task(200), n_controls=0)
+    assert seen.count(train.records.run[0]) == 1
 
 
 @pytest.mark.parametrize("given", ["right", "shuffled", "recorded"])

@@ -23,7 +23,7 @@ def test_the_factor_is_found(factor: float):
 
 
 def test_other_samples_have_none():
-    others = torch.cat([TRAIN.weights, HELDOUT.weights])
+    others = [TRAIN.weights, HELDOUT.weights]
     some, layout = drawn(10, 3), NETWORK.layout
     first = layout.slices["hidden.weight"]
     one_layer = some.clone()

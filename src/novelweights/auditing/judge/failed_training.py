@@ -27,15 +27,20 @@ RECORDED = "test_accuracy"
 
 
 def without_failed_task(prepared: Prepared, criteria: Criteria = DEFAULT_CRITERIA) -> Prepared:
-    """The same without its task, and with a warning, if training networks do not work as it."""
+    """The same without its task, and with a warning, if training networks do not work as it.
+
+    Else with their behavior, if all of them were looked at.
+    """
     task = prepared.task
     if task is None:
         return prepared
-    runs = (prepared.originals or prepared.train).select(prepared.run_ends[:N_RUNS])
+    rows, known = prepared.run_ends[:N_RUNS], prepared.originals or prepared.train
+    runs = known.select(rows)
     behavior = task.behave(runs)
     why = why_failed(task, behavior, runs, criteria)
     if not why:
-        return prepared
+        are_all = known is prepared.train and np.array_equal(rows, np.arange(len(known)))
+        return replace(prepared, behavior=behavior) if are_all else prepared
     note = Note(
         "failed-training",
         f"Training networks do not work as the task {task.name}: {why}. So no behavior is judged, "

@@ -5,7 +5,8 @@ else in an audit says why. Source: ours.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -23,33 +24,41 @@ SAME_FACTOR = 1.5
 
 
 def common_factor(
-    samples: Float[Tensor, "n d"], others: Float[Tensor, "m d"], layout: WeightLayout
+    samples: Float[Tensor, "n d"], others: Sequence[Float[Tensor, "_ d"]], layout: WeightLayout
 ) -> float | None:
     """The factor between the norms of samples and of others; None if there is no common one.
 
     No sample's norm lies among the others' (by chance less often than a thousandth), and every
     parameter has about this factor.
     """
-    made, known = (x.double().norm(dim=1).numpy() for x in (samples, others))
+    made, known = _norms([samples]), _norms(others)
     n_ways = math.comb(len(made) + len(known), len(made))
     is_apart = made.min() > known.max() or made.max() < known.min()
     if not is_apart or 2 / n_ways > DEFAULT_CRITERIA.recipe_p_value or not np.median(known):
         return None
     parts = [
-        [float(x[:, where].double().square().mean().sqrt()) for x in (samples, others)]
+        [np.sqrt(np.mean(_norms(x, where) ** 2)) for x in ([samples], others)]
         for where in layout.slices.values()
     ]
-    factors = [one / other for one, other in parts if other > 0]
+    factors = [float(one / other) for one, other in parts if other > 0]
     if not factors or min(factors) <= 0 or max(factors) > SAME_FACTOR * min(factors):
         return None
     return float(np.median(made) / np.median(known))
+
+
+def _norms(
+    parts: Sequence[Float[Tensor, "_ d"]], where: slice = slice(None)
+) -> Float[np.ndarray, " n"]:
+    """Of some columns of all rows of all parts, in float64."""
+    norms = [torch.linalg.vector_norm(x[:, where], dim=1, dtype=torch.float64) for x in parts]
+    return torch.cat(norms).numpy()
 
 
 def about_weights(prepared: Prepared) -> Iterator[Note]:
     """What the weights of the populations show before any distance: a common factor, and layers
     that some runs share."""
     known = [prepared.train, *([] if prepared.heldout is None else [prepared.heldout])]
-    others, layout = torch.cat([one.learned for one in known]), prepared.train.layout.learned
+    others, layout = [one.learned for one in known], prepared.train.layout.learned
     factor = common_factor(prepared.generated.learned, others, layout)
     if factor is not None:
         whose = "training and held-out" if len(known) > 1 else "training"
@@ -62,7 +71,7 @@ def about_weights(prepared: Prepared) -> Iterator[Note]:
     if prepared.is_one_run:
         return
     runs = [str(run) for one in known for run in one.records.run]
-    found = shared_parameters(others, layout, runs)
+    found = shared_parameters(chain(*others), layout, runs)
     if found:
         words = [
             f"{name} of {' = '.join(runs[row] for row in rows[:3])}"

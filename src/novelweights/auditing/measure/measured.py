@@ -94,7 +94,7 @@ def measured(prepared: Prepared, clock: Clock) -> Measured:
     """
     train, heldout, task, seed = prepared.train, prepared.heldout, prepared.task, prepared.seed
     with clock.stage("training against training"):
-        reference = NearestIndex.of(train, prepared.whole, task)
+        reference = NearestIndex.of(train, prepared.whole, task, prepared.behavior)
         rows = _measured_training(prepared)
         own = rows[:, None] == np.arange(len(train))
         behavior = {"training": reference.behavior}

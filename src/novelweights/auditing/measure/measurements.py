@@ -47,11 +47,16 @@ class NearestIndex:
 
     @classmethod
     def of(
-        cls, training: Population, alignment: Alignment | None, task: Task | None
+        cls,
+        training: Population,
+        alignment: Alignment | None,
+        task: Task | None,
+        behavior: Tensor | None = None,
     ) -> "NearestIndex":
-        """The reference for a training population, its behavior computed once."""
+        """The reference for a training population, its behavior computed if it is not known."""
         learned = None if alignment is None else alignment.on(training.layout.learned)
-        behavior = task.behave(training) if task else None
+        if behavior is None and task is not None:
+            behavior = task.behave(training)
         return cls(training, learned, task, behavior, alignment)
 
     @cached_property
