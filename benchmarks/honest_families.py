@@ -24,8 +24,6 @@ TOGETHER = 128
 class Mlp(nn.Sequential):
     """Linear layers with ReLU between them."""
 
-    input_shape = (64,)
-
     def __init__(self, *sizes: int) -> None:
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(sizes):
@@ -36,11 +34,10 @@ class Mlp(nn.Sequential):
 class Convolutional(nn.Sequential):
     """Two convolutions and a linear layer, with batch normalization or without."""
 
-    input_shape = (1, 8, 8)
-
     def __init__(self, *, normalized: bool) -> None:
         norm = nn.BatchNorm2d if normalized else lambda _: nn.Identity()
         super().__init__(
+            nn.Unflatten(1, (1, 8, 8)),
             nn.Conv2d(1, 4, 3, bias=not normalized),
             norm(4),
             nn.ReLU(),
@@ -54,8 +51,6 @@ class Convolutional(nn.Sequential):
 
 class Transformer(nn.Module):
     """One block of attention with two heads over the eight rows of an image."""
-
-    input_shape = (64,)
 
     def __init__(self, width: int = 12, heads: int = 2) -> None:
         super().__init__()
@@ -81,8 +76,6 @@ class Transformer(nn.Module):
 class Adapted(nn.Module):
     """A fixed random network with an adapter of rank 4, of which the adapter alone is learned."""
 
-    input_shape = (64,)
-
     def __init__(self, rank: int = 4) -> None:
         super().__init__()
         fixed = torch.Generator().manual_seed(0)
@@ -101,8 +94,6 @@ class Adapted(nn.Module):
 
 class Tiny(nn.Module):
     """Layers of a few numbers: a bottleneck, a gain, a normalization, and what is never learned."""
-
-    input_shape = (64,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,7 +206,7 @@ def _train_together(networks: list[nn.Module], recipe: Recipe) -> dict[str, Tens
         if p[0].ndim > 1:
             p *= recipe.initial_scale
     statistics = {name for name in buffers if "running_" in name}
-    x, y = (part[:TRAINED_ON] for part in digits(shape_of(network)))
+    x, y = (part[:TRAINED_ON] for part in digits())
     network.train()
 
     def loss(mine: dict, mine_fixed: dict, mine_buffers: dict, x: Tensor, y: Tensor) -> tuple:
@@ -239,13 +230,7 @@ def _train_together(networks: list[nn.Module], recipe: Recipe) -> dict[str, Tens
     return scaled | {name: buffers[name] for name in statistics}
 
 
-def shape_of(network: nn.Module) -> tuple[int, ...]:
-    """Of one image, as the network takes it."""
-    return tuple(getattr(network, "input_shape"))  # noqa: B009
-
-
-def digits(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """All 1,797 images in [0, 1], in the shape a network takes, and their classes."""
+def digits() -> tuple[Tensor, Tensor]:
+    """All 1,797 images, flat and in [0, 1], and their classes."""
     data = load_digits()
-    x = torch.cat([data.train_x, data.test_x])
-    return x.reshape(len(x), *shape), torch.cat([data.train_y, data.test_y])
+    return torch.cat([data.train_x, data.test_x]), torch.cat([data.train_y, data.test_y])

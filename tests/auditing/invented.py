@@ -18,9 +18,7 @@ RANKS = (
     "direction_near",
     "cosine_far",
     "mixture_near",
-    "raw_mixture_near",
     "large_mixture_near",
-    "large_raw_mixture_near",
     "unmatched_mixture_near",
     "hull_far",
     "pca_far",
@@ -56,8 +54,10 @@ def invented_findings(
     layer_rows: Sequence[int] = (0, 0),
     layer_distance: float | Sequence[float] = 5.0,
     neurons: float = 0.8,
+    nearest_norm: float | None = None,
 ) -> Measurements:
     """n checkpoints that are all alike."""
+    layers = (n, len(layer_rows))
     first = np.broadcast_to(np.asarray(distance, dtype=float), n)
     rows = np.arange(3 * n).reshape(n, 3) % 3
     return Measurements(
@@ -69,13 +69,14 @@ def invented_findings(
         raw_distance=first * 1.2,
         cosine=np.full(n, 0.3),
         norm=np.full(n, 12.0),
+        nearest_norm=None if nearest_norm is None else np.full(n, nearest_norm),
         hull_ratio=np.full(n, 0.9),
         raw_hull_ratio=np.full(n, 0.9),
         raw_norm=np.full(n, 12.5),
         source_rows=rows,
         source_weights=np.broadcast_to(np.asarray(sources, dtype=float), (n, 3)).copy(),
-        layer_distance=np.broadcast_to(np.asarray(layer_distance, dtype=float), (n, 2)).copy(),
-        layer_cosine=np.full((n, 2), 0.3),
+        layer_distance=np.broadcast_to(np.asarray(layer_distance, dtype=float), layers).copy(),
+        layer_cosine=np.full(layers, 0.3),
         layer_rows=np.tile(np.asarray(layer_rows), (n, 1)),
         neurons_any=np.full(n, 0.7),
         neurons_mean=np.full(n, 0.75),
@@ -103,6 +104,7 @@ def invented_result(
     layer_distance: float | Sequence[float] = 5.0,
     heldout_layer_distance: float | Sequence[float] = 5.0,
     neurons: float = 0.8,
+    nearest_norm: float | None = None,
     controls: Mapping[str, Planted] | None = None,
     n_runs: int | None = None,
 ) -> AuditResult:
@@ -129,11 +131,13 @@ def invented_result(
             layer_rows=layer_rows,
             layer_distance=layer_distance,
             neurons=neurons,
+            nearest_norm=nearest_norm,
         ),
         heldout=invented_findings(
             "heldout",
             n_heldout,
             quality=fresh_quality,
+            layer_rows=layer_rows,
             layer_distance=heldout_layer_distance,
         )
         if heldout
@@ -152,7 +156,7 @@ def invented_result(
         distance=DistanceInfo("L2", True, "none"),
         quality=ACCURACY if task else None,
         novelty=SIMILARITY if task else None,
-        layers=("hidden", "out"),
+        layers=("hidden", "out", "last")[: len(layer_rows)],
         controls=controls or {},
         n_runs=n_runs,
         warnings=(Note("no-task", "by hand"),),

@@ -68,6 +68,8 @@ class Measurements:
     """(n,) scale-free nearness: max_i cos(x - mu, t_i - mu), each t_i aligned to x."""
     norm: np.ndarray
     """(n,) |x - mu|, distance from the mean of the aligned training checkpoints."""
+    nearest_norm: np.ndarray | None = None
+    """(n,) norm of that training checkpoint: how far zeros lie from it."""
     hull_ratio: np.ndarray | None = None
     """(n,) distance to the convex hull of the aligned training checkpoints over `distance`."""
     raw_hull_ratio: np.ndarray | None = None
@@ -233,10 +235,9 @@ class AuditResult:
     `_low`), quality_low, canonical_near (distance in canonical form), twin_near (nearest other
     sample, at equal norm; NaN for samples that are copies or mixtures), and the tests that judge:
     direction_near (cosine, distance at equal norm), mixture_near (hull, sparse, pca, each aligned
-    and raw), raw_mixture_near, the same of large effects (large_mixture_near,
-    large_raw_mixture_near), layers_any_near and layers_all_near (the nearest and the farthest
-    layer, by cosine; `layers_*_distance_near` by distance), neurons_any_near,
-    neurons_mean_near and neurons_all_near.
+    and raw), large_mixture_near (the same of large effects), layers_any_near and layers_all_near
+    (the nearest and the farthest layer, by cosine; `layers_*_distance_near` by distance),
+    neurons_any_near, neurons_mean_near and neurons_all_near.
     Small = extreme on that side. Without held-out runs: among training runs, each against the
     others."""
     quantities: tuple[Quantity, ...]

@@ -23,11 +23,16 @@ def only(result):
 
 
 LAYERS = {"layers_all_near": BEYOND, "layers_any_near": BEYOND}
-SMALL_MIXTURE = {"mixture_near": BEYOND, "raw_mixture_near": BEYOND}
+SMALL_MIXTURE = {"mixture_near": BEYOND}
 MIXTURE = {"mixture_near": BEYOND, "large_mixture_near": BEYOND}
-RAW_TOO = MIXTURE | {"raw_mixture_near": BEYOND, "large_raw_mixture_near": BEYOND}
 COPIED = {"layer_rows": (0, 1), "layer_distance": 2.5}
-ALL = RAW_TOO | {"direction_near": BEYOND, "distance_near": BEYOND}
+THREE = {
+    "layer_rows": (0, 1, 1),
+    "layer_distance": (2.5, 2.5, 5.0),
+    "heldout_layer_distance": (5.0, 5.0, 5.0),
+}
+"""Two of three layers are copies, of different runs."""
+ALL = MIXTURE | {"direction_near": BEYOND, "distance_near": BEYOND}
 NEAR = {"distance_near": INSIDE}
 REPLICA, BROKEN, NOVEL, UNDECIDED = "replica", "broken", "novel", "undecided"
 EQUAL, NEARLY_EQUAL, PART = "replica equal", "replica nearly equal", "replica partial copy"
@@ -63,18 +68,29 @@ AVERAGE, MOSAICS, PARTIAL = (
         ({"distance": 1.0, "sources": (0.6, 0.21, 0.1)}, AVERAGE),
         ({"distance": 1.0, "sources": (0.5, 0.5, 0.0)}, AVERAGE),
         ({"distance": 1.0, "sources": (1.0, 0.0, 0.0)}, REPLICA),
-        # mixtures, by a large effect; of untrained networks only those of what is not aligned
+        # mixtures, by a large effect
         ({"p_values": MIXTURE}, AVERAGE),
         ({"p_values": SMALL_MIXTURE}, UNDECIDED),
         ({"p_values": {"mixture_near": INSIDE}}, NOVEL),
         ({"p_values": MIXTURE, "sources": ONE_SOURCE}, REPLICA),
         ({"p_values": SMALL_MIXTURE, "sources": ONE_SOURCE}, UNDECIDED),
         ({"p_values": MIXTURE, "quality": 48.0}, AVERAGE),
-        ({"p_values": MIXTURE, "quality": 47.0}, BROKEN),
-        ({"p_values": MIXTURE, "quality": 10.0}, BROKEN),
-        ({"p_values": MIXTURE, "task": False}, UNDECIDED),
-        ({"p_values": RAW_TOO, "quality": 10.0}, AVERAGE),
-        ({"p_values": {"large_raw_mixture_near": BEYOND}}, NOVEL),
+        ({"p_values": MIXTURE, "quality": 10.0}, AVERAGE),
+        ({"p_values": SMALL_MIXTURE, "quality": 48.0}, UNDECIDED),
+        ({"p_values": SMALL_MIXTURE, "quality": 47.0}, BROKEN),  # as if untrained
+        ({"p_values": MIXTURE, "task": False}, AVERAGE),
+        # zeros are as near to that run: both are only small
+        ({"distance": 5.0, "sources": ONE_SOURCE, "nearest_norm": 5.0}, UNDECIDED),
+        ({"distance": 5.0, "sources": ONE_SOURCE, "nearest_norm": 5.1}, REPLICA),
+        ({"distance": 1.0, "sources": (0.5, 0.5, 0.0), "nearest_norm": 1.0}, UNDECIDED),
+        (
+            {
+                "sources": ONE_SOURCE,
+                "p_values": {"direction_near": BEYOND},
+                "nearest_norm": 10.0,
+            },
+            UNDECIDED,
+        ),
         # layers are copies within half the usual distance, mosaics if of several runs
         (COPIED, MOSAICS),
         (COPIED | {"quality": 10.0}, MOSAICS),
@@ -82,6 +98,9 @@ AVERAGE, MOSAICS, PARTIAL = (
         (COPIED | {"sources": ONE_SOURCE, "distance": 1.0}, MOSAICS),
         (COPIED | {"layer_rows": (1, 1)}, PARTIAL),
         (COPIED | {"layer_distance": (2.5, 2.51)}, PARTIAL),
+        (THREE, MOSAICS),
+        (THREE | {"layer_rows": (0, 0, 1)}, PARTIAL),
+        (THREE | {"layer_distance": (2.5, 5.0, 5.0)}, PARTIAL),
         (COPIED | {"layer_distance": (2.5, 5.0), "distance": 1.0, "sources": ONE_SOURCE}, PART),
         ({"layer_rows": (0, 1), "layer_distance": 2.51, "p_values": LAYERS}, UNDECIDED),
         ({"layer_rows": (0, 1)}, NOVEL),

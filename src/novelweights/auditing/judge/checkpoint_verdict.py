@@ -64,6 +64,8 @@ def judge_checkpoints(
     neurons = np.full(len(measurements), np.inf)
     if measurements.neurons_all is not None and null.neurons_all is not None:
         neurons = measurements.neurons_all / max(float(np.median(null.neurons_all)), 1e-300)
+    norms = measurements.nearest_norm
+    like_zeros = measurements.distance >= (np.inf if norms is None else norms)
     steps = measurements.step_distance
     verdicts = []
     for j, distance in enumerate(measurements.distance.tolist()):
@@ -80,6 +82,7 @@ def judge_checkpoints(
             step_share=np.inf if steps is None else float(steps[j]) / usual,
             layers=layers[j],
             neuron_share=float(neurons[j]),
+            is_like_zeros=bool(like_zeros[j]),
             works=works[j],
             is_trained=trained[j],
             through_codec=through_codec,
@@ -150,8 +153,8 @@ class _Layers:
 
     @property
     def is_mosaic(self) -> bool:
-        """Whether every layer is a copy, of different runs."""
-        return len(self.runs) > 1 and len(self.copied) == self.telling
+        """Whether most layers are copies, of different runs; that of a layer may not be found."""
+        return len(self.runs) > 1 and 2 * len(self.copied) > self.telling
 
     @property
     def is_partial(self) -> bool:
@@ -247,6 +250,9 @@ class _Case:
     neuron_share: float
     """How far the neuron lies that is farthest from all training neurons, over the median of
     held-out runs."""
+    is_like_zeros: bool
+    """Whether zeros lie no farther from its nearest training checkpoint: then it is no copy of it,
+    both are only small."""
     works: bool | None
     is_trained: bool
     """Whether it does what it should at least half as well as held-out runs; False if not known."""
@@ -311,16 +317,17 @@ def _made_of_training(case: _Case, criteria: Criteria) -> Told | None:
     run, layers, one_source = case.run, case.layers, case.has_one_source(criteria)
     # half a held-out run's distance proves nothing where held-out runs come as near themselves
     gross = case.share <= criteria.gross_copy and case.is_beyond("distance_near")
+    gross = gross and not case.is_like_zeros
+    aligned = case.is_beyond("direction_near") and not case.is_like_zeros
     rescaled = case.canonical_share <= criteria.gross_copy and case.is_beyond("canonical_near")
-    # aligned to an untrained network, training runs surround it: no proof of mixing
-    mixture = case.is_beyond(f"large_{'' if case.is_trained else 'raw_'}mixture_near")
+    mixture = case.is_beyond("large_mixture_near")
     if layers.is_mosaic:
         words = f"layers copied from different runs: {' and '.join(layers.runs)}"
         return Verdict.INTERPOLATION, "mosaic", words
     if rescaled and not gross and case.canonical_ratio <= criteria.rescaled_ratio:
         words = f"{case.canonical_share:.2g} of a {run}'s distance from {case.disguised}"
         return Verdict.REPLICA, "", words
-    if one_source and (gross or mixture or case.is_beyond("direction_near")):
+    if one_source and (gross or mixture or aligned):
         source, weight = case.sources[0]
         words = f"distance is {case.share:.2g} of a {run}'s, {weight:.0%} of it is run {source}"
         if layers.is_partial:
@@ -347,7 +354,7 @@ def _near(case: _Case, criteria: Criteria) -> Told | None:
         words = f"near {case.disguised}"
     elif case.is_beyond("direction_near"):
         words = f"in the direction of training runs as no {case.run} is, but of no single one"
-    elif case.is_beyond(f"{'' if case.is_trained else 'raw_'}mixture_near"):
+    elif case.is_beyond("mixture_near"):
         words = f"a little nearer to mixtures of training runs than every {case.run}"
     elif case.is_beyond("layers_any_near"):
         words = f"one layer is nearer to a training run's than any {case.run}'s"

@@ -85,9 +85,8 @@ class Criteria:
     )
     trained_share: float = _threshold(
         0.5,
-        "Mixtures of aligned runs count for networks with at least this share of the median "
-        "held-out quality (where less is better, at most it over this); of others, which count as "
-        "untrained, only mixtures as they are.",
+        "Networks with less than this share of the median held-out quality (where less is better, "
+        "more than it over this) count as untrained: broken.",
     )
     working_p_value: float = _threshold(
         0.01,

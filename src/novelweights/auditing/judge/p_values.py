@@ -66,12 +66,8 @@ class NullDistribution:
             if measure.has_far:
                 p_values[f"{name}_far"] = far
         for test in COMBINED:
-            names = [
-                name
-                for name, measure in measures.items()
-                if measure.test == test or (test == "raw_mixture" and self._is_raw_mixture(measure))
-            ]
-            kinds = {test: self._scores} | ({f"large_{test}": self._large} if test in LARGE else {})
+            names = [name for name, measure in measures.items() if measure.test == test]
+            kinds = {test: self._scores} | ({f"large_{test}": self._large} if test == LARGE else {})
             for kind, scores in kinds.items() if names else ():
                 parts = [partial(scores, name=name) for name in names]
                 [p_values[f"{kind}_near"]] = self._in_blocks(measurements, parts, np.maximum)
@@ -107,9 +103,6 @@ class NullDistribution:
         """Those that differ here."""
         raw = self.raw_ladder is not None
         return {name: m for name, m in ALL_MEASURES.items() if raw or not m.is_raw}
-
-    def _is_raw_mixture(self, measure: Nearness) -> bool:
-        return measure.test == "mixture" and measure.is_raw == (self.raw_ladder is not None)
 
     def _has(self, measurements: Measurements, column: str) -> bool:
         """Whether both sides were measured."""
