@@ -54,7 +54,6 @@ def invented_findings(
     layer_rows: Sequence[int] = (0, 0),
     layer_distance: float | Sequence[float] = 5.0,
     neurons: float = 0.8,
-    nearest_norm: float | None = None,
 ) -> Measurements:
     """n checkpoints that are all alike."""
     layers = (n, len(layer_rows))
@@ -69,7 +68,6 @@ def invented_findings(
         raw_distance=first * 1.2,
         cosine=np.full(n, 0.3),
         norm=np.full(n, 12.0),
-        nearest_norm=None if nearest_norm is None else np.full(n, nearest_norm),
         hull_ratio=np.full(n, 0.9),
         raw_hull_ratio=np.full(n, 0.9),
         raw_norm=np.full(n, 12.5),
@@ -104,7 +102,6 @@ def invented_result(
     layer_distance: float | Sequence[float] = 5.0,
     heldout_layer_distance: float | Sequence[float] = 5.0,
     neurons: float = 0.8,
-    nearest_norm: float | None = None,
     controls: Mapping[str, Planted] | None = None,
     n_runs: int | None = None,
 ) -> AuditResult:
@@ -131,7 +128,6 @@ def invented_result(
             layer_rows=layer_rows,
             layer_distance=layer_distance,
             neurons=neurons,
-            nearest_norm=nearest_norm,
         ),
         heldout=invented_findings(
             "heldout",

@@ -68,8 +68,6 @@ class Measurements:
     """(n,) scale-free nearness: max_i cos(x - mu, t_i - mu), each t_i aligned to x."""
     norm: np.ndarray
     """(n,) |x - mu|, distance from the mean of the aligned training checkpoints."""
-    nearest_norm: np.ndarray | None = None
-    """(n,) norm of that training checkpoint: how far zeros lie from it."""
     hull_ratio: np.ndarray | None = None
     """(n,) distance to the convex hull of the aligned training checkpoints over `distance`."""
     raw_hull_ratio: np.ndarray | None = None

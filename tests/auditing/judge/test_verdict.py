@@ -79,18 +79,6 @@ AVERAGE, MOSAICS, PARTIAL = (
         ({"p_values": SMALL_MIXTURE, "quality": 48.0}, UNDECIDED),
         ({"p_values": SMALL_MIXTURE, "quality": 47.0}, BROKEN),  # as if untrained
         ({"p_values": MIXTURE, "task": False}, AVERAGE),
-        # zeros are as near to that run: both are only small
-        ({"distance": 5.0, "sources": ONE_SOURCE, "nearest_norm": 5.0}, UNDECIDED),
-        ({"distance": 5.0, "sources": ONE_SOURCE, "nearest_norm": 5.1}, REPLICA),
-        ({"distance": 1.0, "sources": (0.5, 0.5, 0.0), "nearest_norm": 1.0}, UNDECIDED),
-        (
-            {
-                "sources": ONE_SOURCE,
-                "p_values": {"direction_near": BEYOND},
-                "nearest_norm": 10.0,
-            },
-            UNDECIDED,
-        ),
         # layers are copies within half the usual distance, mosaics if of several runs
         (COPIED, MOSAICS),
         (COPIED | {"quality": 10.0}, MOSAICS),

@@ -64,8 +64,6 @@ def judge_checkpoints(
     neurons = np.full(len(measurements), np.inf)
     if measurements.neurons_all is not None and null.neurons_all is not None:
         neurons = measurements.neurons_all / max(float(np.median(null.neurons_all)), 1e-300)
-    norms = measurements.nearest_norm
-    like_zeros = measurements.distance >= (np.inf if norms is None else norms)
     steps = measurements.step_distance
     verdicts = []
     for j, distance in enumerate(measurements.distance.tolist()):
@@ -82,7 +80,6 @@ def judge_checkpoints(
             step_share=np.inf if steps is None else float(steps[j]) / usual,
             layers=layers[j],
             neuron_share=float(neurons[j]),
-            is_like_zeros=bool(like_zeros[j]),
             works=works[j],
             is_trained=trained[j],
             through_codec=through_codec,
@@ -250,9 +247,6 @@ class _Case:
     neuron_share: float
     """How far the neuron lies that is farthest from all training neurons, over the median of
     held-out runs."""
-    is_like_zeros: bool
-    """Whether zeros lie no farther from its nearest training checkpoint: then it is no copy of it,
-    both are only small."""
     works: bool | None
     is_trained: bool
     """Whether it does what it should at least half as well as held-out runs; False if not known."""
@@ -317,8 +311,6 @@ def _made_of_training(case: _Case, criteria: Criteria) -> Told | None:
     run, layers, one_source = case.run, case.layers, case.has_one_source(criteria)
     # half a held-out run's distance proves nothing where held-out runs come as near themselves
     gross = case.share <= criteria.gross_copy and case.is_beyond("distance_near")
-    gross = gross and not case.is_like_zeros
-    aligned = case.is_beyond("direction_near") and not case.is_like_zeros
     rescaled = case.canonical_share <= criteria.gross_copy and case.is_beyond("canonical_near")
     mixture = case.is_beyond("large_mixture_near")
     if layers.is_mosaic:
@@ -327,7 +319,7 @@ def _made_of_training(case: _Case, criteria: Criteria) -> Told | None:
     if rescaled and not gross and case.canonical_ratio <= criteria.rescaled_ratio:
         words = f"{case.canonical_share:.2g} of a {run}'s distance from {case.disguised}"
         return Verdict.REPLICA, "", words
-    if one_source and (gross or mixture or aligned):
+    if one_source and (gross or mixture or case.is_beyond("direction_near")):
         source, weight = case.sources[0]
         words = f"distance is {case.share:.2g} of a {run}'s, {weight:.0%} of it is run {source}"
         if layers.is_partial:

@@ -60,11 +60,6 @@ class NearestIndex:
         return cls(training, learned, task, behavior, alignment)
 
     @cached_property
-    def norms(self) -> Float[np.ndarray, " m"]:
-        """Of the training checkpoints."""
-        return torch.linalg.vector_norm(self.training.learned, dim=1, dtype=torch.float64).numpy()
-
-    @cached_property
     def alignable(self) -> Alignable:
         """Ready to be aligned."""
         return Alignable.of(self.training.learned, self.alignment)
@@ -231,7 +226,6 @@ def measure(
         neighbor_distances=near.distances,
         distance_lower=near.lower,
         raw_distance=raw.distances[:, 0],
-        nearest_norm=reference.norms[near.rows[:, 0]],
         **space,
         **_behavior(population, reference, near.rows[:, 0], exclude, behavior),
     )
