@@ -12,6 +12,7 @@ With `--work` an interrupted study goes on where it was: networks and judged cel
 
 import argparse
 import collections
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -187,9 +188,10 @@ def _by_label(inputs: AuditInputs, labels: list[str]) -> dict[str, list[Checkpoi
 
 
 def _words(verdict: CheckpointVerdict) -> str:
-    """The rule that accused, without its numbers."""
-    words = "".join(c for c in verdict.reason if not c.isdigit())
-    return f"{verdict.origin} {verdict.kind}: {words[:60]}"
+    """What it was called, and by which rule: the reason up to its numbers and names."""
+    kind = f" ({verdict.kind})" if verdict.kind else ""
+    rule = re.split(r" is \d|;|:|\d", verdict.reason)[0].strip(" ,")
+    return f"{verdict.origin}{kind}, {rule}"
 
 
 def render(cells: Sequence[Cell], sizes: Sizes) -> str:

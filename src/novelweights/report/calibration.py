@@ -55,8 +55,7 @@ def calibration_summary(path: Path = COMMITTED) -> PlainTable | None:
             f"{len(zoos)} zoo{'s' * (len(zoos) != 1)} of known truth with {n} held-out runs each; "
             "of honest runs none should be, of copies and mixtures all. Noise: its length over the "
             f"median distance of held-out runs. {met} of {len(study['targets'])} targets set "
-            "beforehand were met; docs/calibration.md tells all. The study was made before rules "
-            "that accuse asked for a large effect, and is to be repeated with them."
+            "beforehand were met; docs/calibration.md tells all."
         )
         rows = [
             [short, *(percent(kinds[key]) for kinds in shares.values())]

@@ -26,6 +26,12 @@ LAYERS = {"layers_all_near": BEYOND, "layers_any_near": BEYOND}
 SMALL_MIXTURE = {"mixture_near": BEYOND}
 MIXTURE = {"mixture_near": BEYOND, "large_mixture_near": BEYOND}
 COPIED = {"layer_rows": (0, 1), "layer_distance": 2.5}
+WEAK = {
+    "layer_rows": (0, 1),
+    "layer_distance": (1.2, 2.5),
+    "heldout_layer_distance": (2.4, 5.0),
+}
+"""In the first layer held-out runs come within half the usual distance."""
 THREE = {
     "layer_rows": (0, 1, 1),
     "layer_distance": (2.5, 2.5, 5.0),
@@ -96,6 +102,10 @@ AVERAGE, MOSAICS, PARTIAL = (
         # a layer in which held-out runs come as near tells nothing
         (COPIED | {"heldout_layer_distance": (2.4, 5.0)}, PARTIAL),
         (COPIED | {"heldout_layer_distance": 2.4}, NOVEL),
+        # but within half of what the nearest of these has
+        (WEAK, MOSAICS),
+        (WEAK | {"layer_distance": (1.21, 2.5)}, PARTIAL),
+        (WEAK | {"heldout_layer_distance": (0.0, 5.0), "layer_distance": (0.0, 2.5)}, PARTIAL),
         # neurons of several runs
         ({"neurons": 0.4, "p_values": {"neurons_all_near": BEYOND}}, MOSAICS),
         ({"neurons": 0.4, "p_values": {"neurons_all_near": INSIDE}}, NOVEL),

@@ -136,10 +136,12 @@ class _Layers:
     """What the layers of one checkpoint tell, each by itself."""
 
     telling: int = 0
-    """Layers that can tell a copy: no held-out run comes within half the usual distance in them. A
-    layer of few numbers, one that hardly learns, or one that drifts alike in all runs cannot."""
+    """Layers that tell something: those in which no held-out run comes within half the usual
+    distance, and copies. A layer of few numbers, one that hardly learns, or one that drifts alike
+    in all runs tells nothing else."""
     copied: tuple[str, ...] = ()
-    """The run of each layer, of those, that is a gross copy."""
+    """The run of each layer that is a gross copy: within half the usual distance, or where held-out
+    runs come as near, within half of what the nearest of them has."""
     own: int = 0
     """Those that lie as far from training as held-out runs."""
 
@@ -174,12 +176,13 @@ def _layers_of(
     if ours is None or theirs is None or rows is None:
         return [_Layers()] * len(measurements)
     radius, least = criteria.gross_copy * np.median(theirs, axis=0), theirs.min(axis=0)
-    telling: Bool[np.ndarray, " layers"] = least > radius
-    copied = telling & (ours <= radius)
-    own = telling & (ours >= least)
+    tells: Bool[np.ndarray, " layers"] = least > radius
+    radius = np.where(tells, radius, criteria.gross_copy * least)
+    copied = (least > 0) & (ours <= radius)
+    own = tells & (ours >= least)
     return [
         _Layers(
-            int(telling.sum()),
+            int((tells | copied[j]).sum()),
             tuple(str(training_names[row]) for row in rows[j, copied[j]]),
             int(own[j].sum()),
         )

@@ -52,8 +52,8 @@ class Criteria:
     gross_copy: float = _threshold(
         0.5,
         "Nearest distance at most this share of the median held-out distance, and below all of "
-        "them: a gross copy. The same of a layer, if no held-out run comes as near in it; other "
-        "layers tell nothing.",
+        "them: a gross copy. The same of a layer; where held-out runs come as near in it, at most "
+        "this share of the least of their distances.",
     )
     exact_copy: float = _threshold(
         0.01,
