@@ -232,6 +232,8 @@ def render(cells: Sequence[Cell], sizes: Sizes) -> str:
     for recipe in OTHERS:
         of = {(c.family, c.shared_start): c for c in others if c.recipe == recipe}
         lines.append(f"| {recipe} | {' | '.join(str(of[start].accused) for start in starts)} |")
+    if missing := [family for family in FAMILIES if family not in _by_family(cells)]:
+        lines += ["", f"Not judged yet: {', '.join(missing)}."]
     accused = [cell for cell in cells if cell.reasons]
     if accused:
         lines += ["", "By which rules:", ""]
