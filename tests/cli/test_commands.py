@@ -19,7 +19,7 @@ from novelweights.weights.symmetry import random_transform
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def chain(tmp_path_factory: pytest.TempPathFactory, quick: None, few_controls: None) -> Path:
     """A zoo, a fitted generator, its samples and the audit of them."""
     folder = tmp_path_factory.mktemp("chain")
     zoo, model, samples = folder / "zoo", folder / "model", folder / "samples"

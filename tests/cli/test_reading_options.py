@@ -77,6 +77,7 @@ def test_options_that_do_not_fit_are_told_in_one_line(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.integration
 def test_a_network_is_chosen_by_its_key_in_every_command_that_reads(tmp_path: Path) -> None:
     for role in ("train", "generated"):
         (tmp_path / role).mkdir()

@@ -174,6 +174,7 @@ def test_a_chain_of_state_dicts_is_aligned_without_being_told(folder, rng):
     assert sum("replica" in line for line in verdicts) >= 5, verdicts
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("quick", "few_controls")
 def test_turned_copies_of_a_transformer_are_replicas_of_the_right_runs(folder, rng):
     module = Transformer(2)
