@@ -35,7 +35,14 @@ def no_data(tmp_path, monkeypatch):
 
 
 def test_each_data_set_of_residual_networks_has_three_zoos():
-    sets = ("cifar-100", "cut-paste-100", "fashion-mnist", "photo-patch-10")
+    sets = (
+        "cifar-100",
+        "cifar-10",
+        "cifar-10-jpeg",
+        "cut-paste-100",
+        "fashion-mnist",
+        "photo-patch-10",
+    )
     assert set(WHOLE_ZOOS) == {f"{name}-resnet18" for name in sets}
     assert set(TUNED_ZOOS) == {
         f"{name}-resnet18-bn{end}" for name in sets for end in ("", "-training")

@@ -75,7 +75,7 @@ def test_other_networks_can_keep_the_ends_of_epochs_too(tmp_path):
 
 def test_cnn_zoos_are_published_recipes_with_tasks_of_their_own():
     cnn_zoos = {name: zoo for name, zoo in ZOOS.items() if name.endswith("-cnn")}
-    assert len(cnn_zoos) == 8
+    assert len(cnn_zoos) == 9
     for zoo in cnn_zoos.values():
         assert (zoo.checkpoints, zoo.keep, zoo.recipe.epochs) == (5, "last-epochs", 25)
         assert zoo.recipe.batch_size == 10
@@ -83,6 +83,7 @@ def test_cnn_zoos_are_published_recipes_with_tasks_of_their_own():
         assert zoo.task_name in TASKS
     assert cnn_zoos["svhn-cnn"].recipe.learning_rate == 3e-3
     assert cnn_zoos["digits-on-photo-cnn"].recipe == cnn_zoos["svhn-cnn"].recipe
+    assert cnn_zoos["cifar-10-jpeg-cnn"].recipe == cnn_zoos["cifar-10-cnn"].recipe
     assert cnn_zoos["cifar-10-cnn"].network.activation == "gelu"
     assert cnn_zoos["stl-10-cnn"].recipe == AdamRecipe(learning_rate=1e-4, weight_decay=1e-3)
 

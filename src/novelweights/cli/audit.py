@@ -9,6 +9,7 @@ import typer
 
 from novelweights.cli.options import (
     AsJson,
+    DataDir,
     DataFile,
     InputShape,
     Network,
@@ -61,6 +62,7 @@ def audit(
         typer.Option(help="Independently trained networks, whole ones or the same parts."),
     ] = None,
     task: Task = "auto",
+    data_dir: DataDir = None,
     symmetry: Annotated[
         str,
         typer.Option(

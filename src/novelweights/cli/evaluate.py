@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from novelweights.cli.options import (
+    DataDir,
     HeldoutRuns,
     KeptCheckpoints,
     Output,
@@ -65,6 +66,7 @@ def evaluate(
         typer.Option(help="Independently trained networks to show beside, for p-diff."),
     ] = None,
     samples: Samples = 200,
+    data_dir: DataDir = None,
     seed: Seed = 0,
     resume: Resume = False,
     overwrite: Overwrite = False,

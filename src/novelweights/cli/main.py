@@ -16,6 +16,7 @@ from novelweights.cli.calibrate import calibrate
 from novelweights.cli.evaluate import demo, evaluate
 from novelweights.cli.fit import FitGroup
 from novelweights.cli.options import (
+    DataDir,
     HeldoutRuns,
     KeptCheckpoints,
     Output,
@@ -91,6 +92,7 @@ def zoo_build(
     heldout_runs: HeldoutRuns = None,
     checkpoints: KeptCheckpoints = None,
     start_runs: StartRuns = None,
+    data_dir: DataDir = None,
     seed: Seed = 0,
     resume: Resume = False,
     overwrite: Overwrite = False,

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -20,6 +21,32 @@ Overwrite = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")]
 Seed = Annotated[int, typer.Option(help="Root of all randomness.")]
+
+
+def _look_into(folder: Path | None) -> None:
+    """Makes a folder the first that is looked into for data sets, here and in child processes."""
+    from novelweights.data.cache import DATA_DIR
+
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: expected a folder that holds data sets by their names "
+            "(`novelweights ls data`), it is none; name another by --data-dir",
+            "not-found",
+        )
+    os.environ[DATA_DIR] = str(folder.resolve())
+
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        callback=_look_into,
+        expose_value=False,
+        help="Folder that is looked into first for data sets. [NOVELWEIGHTS_DATA, then the cache]",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Plain JSON instead of text.")]
 Task = Annotated[
     str,

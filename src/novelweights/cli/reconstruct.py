@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from novelweights.cli.options import Overwrite, Seed
+from novelweights.cli.options import DataDir, Overwrite, Seed
 from novelweights.cli.show import progress_bar, say
 from novelweights.errors import InputError
 
@@ -43,6 +43,7 @@ def reconstruct(
             min=1, max=5000, help="At most so many training runs, and as many held-out ones."
         ),
     ] = 200,
+    data_dir: DataDir = None,
     seed: Seed = 0,
     write: Annotated[
         Path | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from novelweights.cli.options import Output, Overwrite, Seed
+from novelweights.cli.options import DataDir, Output, Overwrite, Seed
 from novelweights.cli.show import progress_bar, say
 from novelweights.errors import InputError
 
@@ -32,6 +32,7 @@ def steer(
     starts: Annotated[
         int, typer.Option(min=1, help="Starts to use, the first ones; all if there are fewer.")
     ] = 16,
+    data_dir: DataDir = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:

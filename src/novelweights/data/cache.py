@@ -1,4 +1,4 @@
-"""The folder in which fetched data lie, and arrays that are made once and kept there."""
+"""The folders in which data sets lie, and arrays that are made once and kept there."""
 
 import os
 import zipfile
@@ -10,6 +10,8 @@ import numpy as np
 
 from novelweights.files import replacing
 
+DATA_DIR = "NOVELWEIGHTS_DATA"
+"""Environment variable with a folder of data sets that is looked into first."""
 Arrays = Mapping[str, np.ndarray]
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 """What a file of the cache raises that is not there or damaged."""
@@ -21,6 +23,21 @@ def cache_dir() -> Path:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "novelweights"
+
+
+def data_path(name: str, *, or_zip: bool = False) -> Path:
+    """Where a data set's files lie: in NOVELWEIGHTS_DATA (--data-dir) if it is there, else in the
+    cache folder.
+
+    Args:
+        name: Of the data set and its folder.
+        or_zip: Whether it may be a zip of that name.
+    """
+    own = os.environ.get(DATA_DIR)
+    folders = [*([Path(own)] if own else []), cache_dir()]
+    endings = ("", ".zip") if or_zip else ("",)
+    places = [folder / f"{name}{ending}" for folder in folders for ending in endings]
+    return next((place for place in places if place.exists()), cache_dir() / name)
 
 
 def kept_arrays(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-from novelweights.data.cache import cache_dir
+from novelweights.data.cache import cache_dir, data_path
 from novelweights.data.packages import PackageSource, read_installed, read_package
 from novelweights.errors import InputError, first_few
 from novelweights.files import replacing, sha256_of
@@ -65,13 +65,13 @@ def fetch(
 
 
 def fetched_folder(name: str, *, needed_by: str) -> Path:
-    """The cache folder in which all files of `FETCHABLE[name]` lie; they are not checked again.
+    """The folder in which all files of `FETCHABLE[name]` lie; they are not checked again.
 
     Raises:
         InputError: Some are missing; the message names `needed_by`, the data set that was asked
             for.
     """
-    folder, files = cache_dir() / name, FETCHABLE[name].sha256
+    folder, files = data_path(name), FETCHABLE[name].sha256
     if missing := [file for file in files if not (folder / file).is_file()]:
         raise InputError(
             f"{needed_by}: expected {len(files)} files in {folder}, missing are "

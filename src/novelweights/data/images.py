@@ -25,7 +25,13 @@ from novelweights.data.substitutes import (
     load_photo_patch_10,
     load_photo_patch_pixels,
 )
-from novelweights.data.user_files import CIFAR_10, CIFAR_100, STL_10, SVHN, load_user_set
+from novelweights.data.user_files import (
+    CIFAR_10_JPEG_WHOLE,
+    CIFAR_10_WHOLE,
+    CIFAR_100,
+    USER_SETS,
+    load_user_set,
+)
 from novelweights.errors import InputError, look_up
 from novelweights.seeding import numpy_rng_for
 
@@ -154,10 +160,17 @@ DATA: dict[str, Callable[[], ImageData | PixelData]] = {
     "fashion-mnist": load_fashion_mnist,
     "digits-on-photo": load_digits_on_photo,
     "photo-patch-10": load_photo_patch_10,
-    **{of.name: partial(load_user_set, of) for of in (SVHN, CIFAR_10, STL_10)},
+    **{
+        name: partial(load_user_set, of)
+        for name, of in USER_SETS.items()
+        if name != CIFAR_100.name  # for networks that augment their images
+    },
 }
 PIXELS: dict[str, Callable[[], PixelData]] = {
-    "cifar-100": partial(load_user_set, CIFAR_100),
+    **{
+        of.name: partial(load_user_set, of)
+        for of in (CIFAR_100, CIFAR_10_WHOLE, CIFAR_10_JPEG_WHOLE)
+    },
     "cut-paste-100": load_cut_paste_100,
     "fashion-mnist": load_fashion_pixels,
     "photo-patch-10": load_photo_patch_pixels,

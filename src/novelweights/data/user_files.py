@@ -2,19 +2,21 @@
 
 No package carries these sets, so nothing here fetches them. Files are known by their published
 names, formats (`data/user_formats.py`) and numbers of images; no checksums are known to us, those
-of the files that were read are in the data set.
+of the files that were read are in the data set. Copies of CIFAR-10's pictures as JPEG, which are
+not the original, are read from a folder or a zip (`data/pictures.py`).
 """
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from novelweights.data.cache import cache_dir
+from novelweights.data.cache import data_path
 from novelweights.data.image_data import PixelData
+from novelweights.data.pictures import read_pictures
 from novelweights.data.pixels import gray_middle, moments, resized
 from novelweights.data.user_formats import (
     read_cifar_binary,
@@ -22,7 +24,7 @@ from novelweights.data.user_formats import (
     read_stl,
     read_svhn,
 )
-from novelweights.errors import InputError
+from novelweights.errors import InputError, first_few
 from novelweights.files import sha256_of
 from novelweights.seeding import Draws
 
@@ -49,7 +51,7 @@ class UserSet:
     name: str
     versions: Mapping[str, tuple[Sequence[str], Read]]
     """The files that make it up, for each version in which it is published; the first is taken
-    whose files are all there."""
+    whose files are all there. Empty: pictures by class, in a folder or a zip."""
     n_train: int
     n_test: int
     n_used: int
@@ -100,6 +102,18 @@ CIFAR_10 = UserSet(
     described="; resized to 28x28, {moments} of its training pixels",
     substitute="photo-patch-10",
 )
+CIFAR_10_WHOLE = replace(
+    CIFAR_10, n_used=50_000, change=lambda images: images, described="; {moments} of its pixels"
+)
+CIFAR_10_JPEG, CIFAR_10_JPEG_WHOLE = (
+    replace(
+        of,
+        name="cifar-10-jpeg",
+        versions={},
+        described=f"{of.described}; CIFAR-10 (JPEG copy), which is lossy",
+    )
+    for of in (CIFAR_10, CIFAR_10_WHOLE)
+)
 STL_10 = UserSet(
     name="stl-10",
     versions={
@@ -137,7 +151,7 @@ CIFAR_100 = UserSet(
     substitute="cut-paste-100",
     moments=((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),  # Source: P-diff's released code
 )
-USER_SETS = {of.name: of for of in (SVHN, CIFAR_10, STL_10, CIFAR_100)}
+USER_SETS = {of.name: of for of in (SVHN, CIFAR_10, CIFAR_10_JPEG, STL_10, CIFAR_100)}
 
 
 def load_user_set(of: UserSet) -> PixelData:
@@ -146,12 +160,11 @@ def load_user_set(of: UserSet) -> PixelData:
     Raises:
         InputError: A file is missing or damaged, or holds another number of images.
     """
-    version, paths, read = _found(of)
-    (train, train_y), (test, test_y) = read(paths)
+    (train, train_y), (test, test_y), version, sha256 = _read(of)
     for part, found, expected in (("training", train, of.n_train), ("test", test, of.n_test)):
         if len(found) != expected:
             raise InputError(
-                f"{of.name}: expected {expected} {part} images in {cache_dir() / of.name}, got "
+                f"{of.name}: expected {expected} {part} images in {data_path(of.name)}, got "
                 f"{len(found)}; put its files there again, as published",
                 "other-rows",
             )
@@ -164,18 +177,41 @@ def load_user_set(of: UserSet) -> PixelData:
     return PixelData.of(
         [(train, train_y), (test, test_y)],
         name=of.name,
-        source=f"the user's files, {version} version, {used} training images"
-        + of.described.format(moments=words),
-        sha256=hashlib.sha256("".join(map(sha256_of, paths)).encode()).hexdigest(),
+        source=f"the user's {version}, {used} training images" + of.described.format(moments=words),
+        sha256=sha256,
         mean=mean,
         std=std,
         classes=of.classes,
     )
 
 
+def _read(of: UserSet) -> tuple[Part, Part, str, str]:
+    """What is for training and for testing, what was read in words, and its sha256."""
+    if of.versions:
+        version, paths, read = _found(of)
+        digest = hashlib.sha256("".join(map(sha256_of, paths)).encode()).hexdigest()
+        return *read(paths), f"files, {version} version", digest
+    path = data_path(of.name, or_zip=True)
+    if not path.exists():
+        raise InputError(
+            f"{of.name}: expected {path} or {path.name}.zip beside it, pictures at "
+            f"train/CLASS/NAME.jpg and test/CLASS/NAME.jpg; put it there, name its folder by "
+            f"--data-dir, or use {of.substitute}, which is made of packages that can be had",
+            "no-data",
+        )
+    pictures = read_pictures(path)
+    if len(pictures.classes) != of.classes:
+        raise InputError(
+            f"{path}: expected {of.classes} classes, got {len(pictures.classes)} "
+            f"({first_few(pictures.classes)}); put it there again, whole",
+            "wrong-content",
+        )
+    return *pictures.parts, "pictures", pictures.sha256
+
+
 def _found(of: UserSet) -> tuple[str, list[Path], Read]:
     """The first version whose files are all there, their paths, and how they are read."""
-    folder = cache_dir() / of.name
+    folder = data_path(of.name)
     described = []
     for version, (files, read) in of.versions.items():
         missing = [file for file in files if not (folder / file).is_file()]

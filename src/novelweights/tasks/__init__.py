@@ -29,6 +29,7 @@ _CNNS = {  # of each data set
     "svhn": GRAY_CNN,
     "digits-on-photo": GRAY_CNN,
     "cifar-10": COLOR_GELU_CNN,
+    "cifar-10-jpeg": COLOR_GELU_CNN,
     "stl-10": COLOR_CNN,
     "photo-patch-10": COLOR_GELU_CNN,
 }
@@ -40,6 +41,8 @@ def _cnn_task(data_name: str, network: SmallCNN) -> Callable[[], Task]:
 
 RESNETS = {  # of each data set; of cifar-100 P-diff's own
     "cifar-100": ResNet18(),
+    "cifar-10": ResNet18(width=16, image_size=32, classes=10),
+    "cifar-10-jpeg": ResNet18(width=16, image_size=32, classes=10),
     "cut-paste-100": ResNet18(width=16, image_size=32),
     "fashion-mnist": ResNet18(width=16, image_size=32, channels=1, classes=10),
     "photo-patch-10": ResNet18(width=16, image_size=32, classes=10),

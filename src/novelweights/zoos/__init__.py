@@ -123,6 +123,10 @@ _CNN = {
         ("cifar-10", COLOR_GELU_CNN, _CIFAR_ADAM, _PUBLISHED),
         "CIFAR-10, Hyper-Representations' recipe; 10 s a run",
     ),
+    "cifar-10-jpeg": (
+        ("cifar-10-jpeg", COLOR_GELU_CNN, _CIFAR_ADAM, _LAPTOP),
+        "copies of CIFAR-10's pictures as JPEG, the recipe of cifar-10-cnn; 10 s a run",
+    ),
     "stl-10": (
         ("stl-10", COLOR_CNN, _STL_ADAM, _PUBLISHED),
         "STL-10, Hyper-Representations' recipe; 1 s a run",
@@ -187,6 +191,7 @@ def _resnet_zoos(
 _LAPTOP_RESNET = AdamWRecipe(epochs=3, augmentation="crop")
 """Of the base network and of the control alike, so that they differ in their seeds only."""
 _PATCH_RESNET = replace(_LAPTOP_RESNET, epochs=20)
+_CIFAR_RESNET = replace(_LAPTOP_RESNET, epochs=30)
 _RESNET_ZOOS = (
     *_resnet_zoos(
         "cifar-100",
@@ -201,6 +206,8 @@ _RESNET_ZOOS = (
             ("cut-paste-100", _LAPTOP_RESNET, "cut-paste-100"),
             ("fashion-mnist", _LAPTOP_RESNET, "Fashion-MNIST"),
             ("photo-patch-10", _PATCH_RESNET, "patches of ten photos"),
+            ("cifar-10", _CIFAR_RESNET, "CIFAR-10"),
+            ("cifar-10-jpeg", _CIFAR_RESNET, "copies of CIFAR-10's pictures as JPEG"),
         )
         for zoo in _resnet_zoos(
             data_name, recipe, recipe, f"of width 16 on {pictures}", scratch_runs=10

@@ -1,11 +1,23 @@
-"""What the commands say about shapes, and which packages are fetched for a set of them."""
+"""What the commands say about data sets, and which packages are fetched for a set of them."""
 
 from pathlib import Path
 
 import pytest
-from commands import done, listed
+from commands import done, fails, listed
 
 from novelweights.data import fetch
+
+
+def test_a_folder_of_data_sets_is_looked_into_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOVELWEIGHTS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NOVELWEIGHTS_DATA", "")  # put back at the end
+    own = tmp_path / "own"
+    build = ("zoo", "build", "cifar-10-jpeg-cnn", "-o", tmp_path / "zoo", "--data-dir", own)
+    fails(*build, code="not-found", named="--data-dir")
+    (own / "cifar-10-jpeg" / "train").mkdir(parents=True)
+    fails(*build, code="not-found", named=str(own / "cifar-10-jpeg"))
+    monkeypatch.setenv("NOVELWEIGHTS_DATA", str(tmp_path))
+    fails(*build[:3], "-o", tmp_path / "cache", code="no-data", named="cifar-10-jpeg.zip")
 
 
 def test_real_airplanes_are_two_packages(monkeypatch: pytest.MonkeyPatch) -> None:
