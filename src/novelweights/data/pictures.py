@@ -29,7 +29,7 @@ DAMAGED = (OSError, ValueError, SyntaxError, zipfile.BadZipFile, Image.Decompres
 class Pictures(NamedTuple):
     """All pictures of a set, as bytes, channels last."""
 
-    parts: tuple[tuple[UInt8[np.ndarray, "n h w 3"], Int[np.ndarray, " n"]], ...]
+    parts: list[tuple[UInt8[np.ndarray, "n h w 3"], Int[np.ndarray, " n"]]]
     """Training and test, with labels from 0."""
     classes: tuple[str, ...]
     sha256: str
@@ -91,7 +91,7 @@ def _read(path: Path, names: list[str], content: Callable[[str], bytes]) -> Pict
             digest.update(f"{name}\n{len(data)}\n".encode())
             digest.update(data)
         parts.append((pixels, np.array([label for _, label in files], np.int64)))
-    return Pictures(tuple(parts), classes, digest.hexdigest())
+    return Pictures(parts, classes, digest.hexdigest())
 
 
 def _by_part(path: Path, names: list[str]) -> Mapping[str, Mapping[str, list[str]]]:

@@ -190,7 +190,8 @@ def _read(of: UserSet) -> tuple[Part, Part, str, str]:
     if of.versions:
         version, paths, read = _found(of)
         digest = hashlib.sha256("".join(map(sha256_of, paths)).encode()).hexdigest()
-        return *read(paths), f"files, {version} version", digest
+        train, test = read(paths)
+        return train, test, f"files, {version} version", digest
     path = data_path(of.name, or_zip=True)
     if not path.exists():
         raise InputError(
@@ -206,7 +207,8 @@ def _read(of: UserSet) -> tuple[Part, Part, str, str]:
             f"({first_few(pictures.classes)}); put it there again, whole",
             "wrong-content",
         )
-    return *pictures.parts, "pictures", pictures.sha256
+    train, test = pictures.parts
+    return train, test, "pictures", pictures.sha256
 
 
 def _found(of: UserSet) -> tuple[str, list[Path], Read]:
