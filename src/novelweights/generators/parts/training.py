@@ -162,9 +162,8 @@ def train(
     accelerator = Accelerator(mixed_precision="no")  # a process can have one for all its models
     is_bf16 = settings.precision == "bf16"
     average = deepcopy(model) if settings.ema_decay else None
-    is_fused = accelerator.device.type == "cuda" or None  # one pass over memory; None: as ever
     groups = _groups(model, settings)
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=is_fused)
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)  # one pass
     every = max(1, settings.steps // LOSS_ROWS)
     looks = {math.ceil(k * settings.steps / LOOKS) for k in range(1, LOOKS + 1)}
     state_path, loss_path, gap_path = map(
