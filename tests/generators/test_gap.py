@@ -11,6 +11,7 @@ import torch
 from methods import Interrupted, fit, fitted, known, same, smoke
 
 from novelweights.generators.baselines import AddNoise
+from novelweights.generators.fitting import fit_to_folder
 from novelweights.generators.parts.gap import (
     MAX_RUNS,
     GapWatch,
@@ -18,7 +19,6 @@ from novelweights.generators.parts.gap import (
     gap_level,
     watched_timesteps,
 )
-from novelweights.pipeline import fit_to_folder
 from novelweights.weights.population import Records
 
 

@@ -9,13 +9,13 @@ import torch
 from methods import fit, fitted, known, norms_layout, seeded, smoke, walk_of_norms
 from refused import refused
 
+from novelweights.generators.fitting import fit_to_folder
 from novelweights.generators.p_diff import SCALES, FittedPDiff, PDiff
 from novelweights.generators.parts.diffusion import ddpm_scheduler, denoising_errors
 from novelweights.generators.parts.fitted import parameter_count
 from novelweights.generators.parts.gap import final_gap
 from novelweights.generators.parts.training import Workspace
 from novelweights.generators.store import load_fitted
-from novelweights.pipeline import fit_to_folder
 from novelweights.weights.layout import WeightLayout
 from novelweights.weights.population import Population, Records
 

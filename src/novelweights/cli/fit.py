@@ -95,7 +95,7 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
         **given: Any,
     ) -> None:
         from novelweights.errors import unknown_name
-        from novelweights.pipeline import fit_to_folder
+        from novelweights.generators.fitting import fit_to_folder
         from novelweights.readers import open_checkpoints, read_checkpoints
         from novelweights.weights.population import require_finite
 
