@@ -68,6 +68,7 @@ MAY_IMPORT = {
     },
     "reproduce": {
         "weights",
+        "readers",
         "metrics",
         "networks",
         "tasks",
@@ -76,7 +77,9 @@ MAY_IMPORT = {
         "generators",
         "auditing",
         "report",
-        "engine",
+        "studies",
+        "inputs",
+        "api",
     },
     "cli": {
         "weights",

@@ -168,14 +168,22 @@ def audited(
     *,
     command: str,
     progress: Progress | None = None,
+    n_controls: int | None = None,
 ) -> Audited:
     """Populations measured and judged.
+
+    Args:
+        inputs: By role.
+        origins: What the manifest says of each role.
+        command: For the manifest.
+        progress: Called with (stage, done, total).
+        n_controls: Checkpoints of each control; None: the usual number.
 
     Raises:
         InputError: They do not fit together.
     """
     clock, inputs = Clock(progress), finite_alone(inputs)
-    result = measure_audit(inputs, clock=clock)
+    result = measure_audit(inputs, n_controls=n_controls, clock=clock)
     return Audited(result, judge(result), inputs, clock.seconds, origins, command)
 
 

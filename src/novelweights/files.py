@@ -110,6 +110,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "audit.json": ("checkpoints.csv", "manifest.json", "plot_data.npz", "report.html", "figures"),
     "steering.json": ("steering.csv", "report.html", "figures"),
     "reconstruction.json": ("reconstruction.csv", "report.html", "figures"),
+    "measured.json": ("*.npz", "*.csv"),
     "demo.json": EVALUATED,
     "evaluation.json": EVALUATED,
 }

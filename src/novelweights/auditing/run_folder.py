@@ -73,20 +73,24 @@ def describe_run(
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The manifest of a run: what made it, with versions and the commit of the code."""
-    versions = {"python": platform.python_version()}
-    versions |= {name: metadata.version(name) for name in PACKAGES}
     return {
         "command": command,
         "settings": dict(settings),
         "seed": seed,
-        "versions": versions,
-        "git_commit": _git_commit(),
+        "versions": versions_used(),
+        "git_commit": git_commit(),
         "inputs": {role: dict(entry) for role, entry in inputs.items()},
         "seconds": dict(seconds),
     }
 
 
-def _git_commit() -> str | None:
+def versions_used() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    used = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **used}
+
+
+def git_commit() -> str | None:
     """The commit of a source checkout of this package, None if it is installed otherwise."""
     here = Path(__file__).resolve()
 

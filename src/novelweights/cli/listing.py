@@ -92,6 +92,13 @@ def _data() -> Rows:
     return list(told.items())
 
 
+def _exhibits() -> Rows:
+    from novelweights.reproduce.exhibits import EXHIBITS
+    from novelweights.reproduce.reproducing import described
+
+    return [(name, described(name)) for name in EXHIBITS]
+
+
 LISTS: dict[str, Callable[[], Rows]] = {
     "zoos": _zoos,
     "generators": _generators,
@@ -99,4 +106,5 @@ LISTS: dict[str, Callable[[], Rows]] = {
     "networks": _networks,
     "readers": _readers,
     "data": _data,
+    "exhibits": _exhibits,
 }

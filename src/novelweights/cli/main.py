@@ -27,6 +27,7 @@ from novelweights.cli.options import (
     StartRuns,
 )
 from novelweights.cli.reconstruct import reconstruct
+from novelweights.cli.reproduce import reproduce
 from novelweights.cli.show import error, progress_bar, say
 from novelweights.cli.steer import loss_measure, steer, with_settings
 from novelweights.cli.symmetry import symmetry
@@ -183,6 +184,7 @@ app.command()(lint)
 app.command()(symmetry)
 app.command()(demo)
 app.command()(evaluate)
+app.command()(reproduce)
 
 
 @app.command()
@@ -226,10 +228,10 @@ def data_fetch(
 @app.command("ls")
 def list_names(
     what: Annotated[
-        str, typer.Argument(help="zoos, generators, tasks, networks, readers or data.")
+        str, typer.Argument(help="zoos, generators, tasks, networks, readers, data or exhibits.")
     ],
 ) -> None:
-    """List available zoos, generators, tasks, networks, readers or data."""
+    """List available zoos, generators, tasks, networks, readers, data or exhibits."""
     from novelweights.cli.listing import LISTS
     from novelweights.errors import unknown_name
 

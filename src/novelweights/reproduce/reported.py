@@ -1,11 +1,13 @@
 """Numbers printed in the paper, each with its place there.
 
-They are text, as printed, so that nothing can be computed from them: they stand beside numbers of
-ours and are never mixed with them. Source: B. Zeng, Y. Yin, Z. Xu, Z. Liu, "Generative Modeling of
+They are text, as printed, and stand beside numbers of ours. A `PaperEffect` is a number too: what a
+claim amounts to, which the rule of `outcomes.py` holds ours against. Nothing else is computed.
+Source: B. Zeng, Y. Yin, Z. Xu, Z. Liu, "Generative Modeling of
 Weights: Generalization or Memorization?".
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from novelweights.report.summary import PaperResult, Printed
 
@@ -94,3 +96,22 @@ REPORTED: Mapping[str, PaperResult] = {
     ),
 }
 """By the name of the method."""
+
+
+@dataclass(frozen=True)
+class PaperEffect:
+    """What a claim of the paper amounts to."""
+
+    text: str
+    """The numbers, as printed, and where."""
+    effect: float
+    """On the scale of the claim."""
+
+
+NEARER: Mapping[str, PaperEffect] = {
+    "hyper-representations": PaperEffect("8.11 against 50.0 (table 1)", 1 - 8.11 / 50.0),
+    "g-pt": PaperEffect("2.25 against 3.64 (table 1)", 1 - 2.25 / 3.64),
+    "hyperdiffusion": PaperEffect("7.03 against 109.5 (table 1)", 1 - 7.03 / 109.5),
+}
+"""Mean distance to the nearest training checkpoint, of samples and of training checkpoints: by
+which share the former is smaller."""

@@ -1,0 +1,76 @@
+"""What the exhibits compare: distances as the paper takes them, aligned, and at equal norm.
+
+Shrinking alone moves a network towards the training checkpoints, so that samples of a smaller norm
+look near without being copies. At equal norm every checkpoint is first scaled, from the mean of the
+training checkpoints aligned to it, to the median norm of held-out runs. Source: ours.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from novelweights.auditing.prepare import prepare
+from novelweights.files import read_json, write_json
+from novelweights.metrics.neighbors import nearest
+from novelweights.metrics.sources import Alignable, find_directions, shrunk_towards_mean
+from novelweights.reproduce.nodes import Tell
+from novelweights.reproduce.stages import MEASURED, audit_inputs
+
+KINDS = ("generated", "training", "heldout")
+"""Training checkpoints are compared with the others, not with themselves, as in the paper."""
+MEASURES = ("plain", "aligned", "equal norm")
+
+
+def distances(folder: Path, at: Mapping[str, Path], tell: Tell) -> None:
+    """The distance of every checkpoint to its nearest training checkpoint, in three ways."""
+    given = prepare(audit_inputs(at))
+    training = given.train.learned
+    plain, aligned = (Alignable.of(training, of) for of in (None, given.alignment))
+    groups = {"generated": given.generated, "training": given.train, "heldout": given.heldout}
+    reference = groups["heldout"] or groups["training"]
+    own = np.eye(len(training), dtype=bool)
+    target = float(np.median(_norms(reference.learned, aligned, None)))
+    found: dict[str, dict[str, list[float]]] = {}
+    for done, (kind, population) in enumerate(groups.items()):
+        tell("distances", done, len(groups))
+        if population is None:
+            continue
+        rows, exclude = population.learned, own if kind == "training" else None
+        scaled = _at_norm(rows, aligned, target)
+        found[kind] = {
+            measure: nearest(of, training, exclude=exclude, alignment=by.alignment)
+            .distances[:, 0]
+            .tolist()
+            for measure, of, by in zip(
+                MEASURES, (rows, rows, scaled), (plain, aligned, aligned), strict=True
+            )
+        }
+    write_json(folder / MEASURED, {"distances": found, "norm": target})
+
+
+def read_distances(folder: Path) -> dict[str, dict[str, Float[np.ndarray, " n"]]]:
+    """What `distances` left: by kind of checkpoint, then by measure."""
+    found = read_json(folder / MEASURED)["distances"]
+    return {
+        kind: {measure: np.array(values) for measure, values in of.items()}
+        for kind, of in found.items()
+    }
+
+
+def _norms(
+    rows: Float[Tensor, "n d"], reference: Alignable, exclude: Bool[np.ndarray, "n m"] | None
+) -> Float[np.ndarray, " n"]:
+    return find_directions(rows, reference, exclude=exclude).norm
+
+
+def _at_norm(
+    rows: Float[Tensor, "n d"], reference: Alignable, target: float
+) -> Float[Tensor, "n d"]:
+    """Each checkpoint scaled to a norm, both from the mean of the training checkpoints."""
+    norms = np.maximum(_norms(rows, reference, None), 1e-30)
+    pairs = zip(rows, target / norms, strict=True)
+    return torch.cat([shrunk_towards_mean(row[None], reference, (f,))[:, 0] for row, f in pairs])

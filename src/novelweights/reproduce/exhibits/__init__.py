@@ -1,0 +1,21 @@
+"""The exhibits of the paper by name; each is a module of this package.
+
+A module has a `TITLE`, says what it needs of a plan (`needs`), takes the numbers from the runs
+(`numbers`), draws them (`picture`), and says which claims of the paper they bear on (`claims`).
+"""
+
+from types import ModuleType
+
+from novelweights.errors import look_up
+from novelweights.reproduce.exhibits import figure_04
+
+EXHIBITS: dict[str, ModuleType] = {"figure-4": figure_04}
+
+
+def find_exhibit(name: str) -> ModuleType:
+    """An exhibit by its name in `EXHIBITS`.
+
+    Raises:
+        InputError: Unknown name; the closest is suggested.
+    """
+    return look_up("exhibit", name, EXHIBITS)

@@ -1,0 +1,75 @@
+"""Stages of runs as plain data: what is made, with which settings, from what.
+
+A node is addressed by the content of its settings and of those it is made from, so that exhibits
+share it, a change of settings makes another one, and nothing is made twice. Source: ours.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+Tell = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+Make = Callable[[Path, Mapping[str, Path], Tell], None]
+"""Writes a node's folder from those of its inputs; goes on with what an interruption left."""
+KEY_LENGTH = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One stage of a run: a folder to be made."""
+
+    name: str
+    """For people: the beginning of its folder's name."""
+    settings: Mapping[str, Any]
+    """Plain data; all that decides the outcome, beside the inputs."""
+    make: Make
+    inputs: Mapping[str, "Node"] = field(default_factory=dict)
+    minutes: float = 0.0
+    """How long it takes on 2 cores, about (at paper scale: on one large GPU)."""
+    megabytes: float = 0.0
+    """How much its folder holds, about."""
+    check: Callable[[], object] = lambda: None
+    """Raises an `InputError` where it cannot be made for want of data."""
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of its settings and of its inputs' keys."""
+        return digest(self.settings, {role: node.key for role, node in self.inputs.items()})
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+        return f"{self.name}-{self.key}"
+
+
+def digest(settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """The key of a node of these settings and of inputs with these keys."""
+    content = json.dumps([plain(settings), dict(inputs)], sort_keys=True, allow_nan=False)
+    return hashlib.sha256(content.encode()).hexdigest()[:KEY_LENGTH]
+
+
+def plain(value: Any) -> Any:
+    """Settings as JSON holds them: dataclasses as mappings, tuples as lists."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    return json.loads(json.dumps(value, default=str))
+
+
+def in_order(nodes: Iterable[Node]) -> list[Node]:
+    """The nodes and all they are made from, each once and after its inputs."""
+    found: dict[str, Node] = {}
+
+    def add(node: Node) -> None:
+        if node.key not in found:
+            for needed in node.inputs.values():
+                add(needed)
+            found[node.key] = node
+
+    for node in nodes:
+        add(node)
+    return list(found.values())

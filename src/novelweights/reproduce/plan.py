@@ -1,0 +1,91 @@
+"""The runs of one scale as nodes, which exhibits name: `plan.methods["g-pt"].audit`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from novelweights.errors import look_up
+from novelweights.generators import make_generator, method_named
+from novelweights.reproduce.comparing import distances
+from novelweights.reproduce.nodes import Node
+from novelweights.reproduce.settings import SETTINGS, Setting
+from novelweights.reproduce.stages import (
+    audit_node,
+    changed,
+    measured_node,
+    model_node,
+    samples_node,
+    zoo_node,
+)
+from novelweights.zoos import find_zoo
+
+
+@dataclass(frozen=True, eq=False)
+class MethodRuns:
+    """The runs of one method."""
+
+    method: str
+    zoo: Node
+    model: Node
+    samples: Node
+    audit: Node
+    distances: Node
+    """Of samples, training checkpoints and held-out runs, see `comparing.distances`."""
+    scratch: Node | None = None
+    other_audits: Mapping[str, Node] = field(default_factory=dict)
+    """Of the method's further samplers, by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All runs of one scale."""
+
+    scale: str
+    methods: Mapping[str, MethodRuns]
+
+    @property
+    def audits(self) -> list[Node]:
+        """The audit of every method."""
+        return [runs.audit for runs in self.methods.values()]
+
+
+def plan_of(scale: str) -> Plan:
+    """The runs of one scale.
+
+    Raises:
+        InputError: Unknown scale.
+    """
+    settings = look_up("scale", scale, SETTINGS)
+    return Plan(scale, {method: _runs(method, scale, of) for method, of in settings.items()})
+
+
+def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
+    """Nodes of one method."""
+    recipe = changed(find_zoo(of.zoo), **of.recipe)
+    generator = changed(make_generator(method, scale), **of.generator)
+    of_zoo, of_model, of_samples, of_audit = of.costs
+    zoo = zoo_node(f"{method}-zoo", recipe, cost=of_zoo, **of.counts)
+    model = model_node(f"{method}-model", method, generator, zoo, cost=of_model)
+    scratch = None
+    if of.scratch:
+        whole = changed(
+            find_zoo(of.zoo.removesuffix("-bn")),
+            **({"recipe": of.recipe["base"]} if "base" in of.recipe else {}),
+        )
+        scratch = zoo_node(f"{method}-scratch", whole, cost=of.scratch_cost, runs=of.scratch)
+
+    def audited(sampler: str | None) -> tuple[Node, Node]:
+        end = "" if sampler is None else f"-{sampler}"
+        samples = samples_node(
+            f"{method}-samples{end}", model, of.samples, sampler=sampler, cost=of_samples
+        )
+        return samples, audit_node(
+            f"{method}-audit{end}", samples, scratch=scratch, controls=of.controls, cost=of_audit
+        )
+
+    first, *others = method_named(method).samplers or (None,)
+    samples, audit = audited(first)
+    apart = measured_node(
+        f"{method}-distances", distances, {"zoo": zoo, "model": model, "samples": samples}
+    )
+    further = {name: audited(name)[1] for name in others}
+    return MethodRuns(method, zoo, model, samples, audit, apart, scratch, further)

@@ -1,0 +1,133 @@
+"""What is run of each method at each scale; the exhibits are made of these runs.
+
+smoke is for tests: seconds of training, nothing shows. laptop is real data on two cores, with the
+paper's ratio of generator parameters to values in the training checkpoints as far as it can be had.
+paper is the published setting, for a GPU. Source: paper, appendix A; DESIGN section 6.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Cost = tuple[float, float]
+"""Minutes on two cores (at paper scale on one large GPU) and megabytes, about."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is run of one method at one scale."""
+
+    zoo: str
+    """A name in `ls zoos`."""
+    counts: Mapping[str, int]
+    """Of runs, heldout_runs, checkpoints of each, start_runs; the zoo's own where left out."""
+    samples: int
+    costs: tuple[Cost, Cost, Cost, Cost]
+    """Of zoo, model, samples and audit."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Changes of the zoo's fields."""
+    generator: Mapping[str, Any] = field(default_factory=dict)
+    """Changes of the method's settings of that scale."""
+    controls: int | None = None
+    """Checkpoints of each of the audit's controls; None: the usual number."""
+    scratch: int = 0
+    """Networks from scratch beside it."""
+    scratch_cost: Cost = (0.0, 0.0)
+
+
+_SECONDS: Cost = (0.1, 1.0)
+_ALL_SECONDS = _SECONDS, _SECONDS, _SECONDS, _SECONDS
+
+SMOKE = {
+    "hyper-representations": Setting(
+        "mnist-5k-cnn",
+        {"runs": 10, "heldout_runs": 20, "checkpoints": 2},
+        samples=8,
+        costs=_ALL_SECONDS,
+        controls=2,
+        recipe={"recipe": {"epochs": 2, "batch_size": 250}},
+    ),
+    "g-pt": Setting(
+        "digits-mlp-steps",
+        {"runs": 12, "heldout_runs": 20, "checkpoints": 4, "start_runs": 8},
+        samples=8,
+        costs=_ALL_SECONDS,
+        controls=2,
+        recipe={"recipe": {"epochs": 4}},
+    ),
+    "hyperdiffusion": Setting(
+        "airplanes-field",
+        {"runs": 6, "heldout_runs": 4},
+        samples=4,
+        costs=_ALL_SECONDS,
+        controls=2,
+        recipe={"recipe": {"epochs": 6}, "n_near": 2_000, "n_uniform": 2_000},
+    ),
+    "p-diff": Setting(
+        "photo-patch-10-resnet18-bn",
+        {"runs": 1, "heldout_runs": 2, "checkpoints": 40},
+        samples=8,
+        costs=_ALL_SECONDS,
+        controls=2,
+        recipe={"base": {"epochs": 1}},
+        scratch=2,
+        scratch_cost=_SECONDS,
+    ),
+}
+LAPTOP = {
+    "hyper-representations": Setting(
+        "mnist-5k-cnn",
+        {"runs": 300, "heldout_runs": 200, "checkpoints": 5},
+        samples=200,
+        costs=((6, 19), (45, 54), (0.1, 2), (1, 9)),
+    ),
+    "g-pt": Setting(
+        "mnist-mlp-steps",
+        {"runs": 256, "heldout_runs": 200, "checkpoints": 24, "start_runs": 200},
+        samples=200,
+        costs=((11, 355), (75, 40), (8, 7), (10, 12)),
+    ),
+    "hyperdiffusion": Setting(
+        "airplanes-field",
+        {"runs": 200, "heldout_runs": 100},
+        samples=1_500,
+        costs=((25, 13), (45, 30), (4, 65), (60, 30)),
+    ),
+    "p-diff": Setting(
+        "cifar-10-jpeg-resnet18-bn",
+        {"runs": 1, "heldout_runs": 8, "checkpoints": 300},
+        samples=200,
+        costs=((60, 12), (20, 20), (1, 1), (20, 10)),
+        scratch=3,
+        scratch_cost=(160, 9),
+    ),
+}
+PAPER = {
+    "hyper-representations": Setting(
+        "svhn-cnn",
+        {"runs": 580, "heldout_runs": 100, "checkpoints": 5},
+        samples=200,
+        costs=((90, 34), (2_000, 1_800), (1, 2), (10, 30)),
+    ),
+    "g-pt": Setting(
+        "mnist-mlp-steps",
+        {"runs": 10_228, "heldout_runs": 500, "checkpoints": 200, "start_runs": 128},
+        samples=128,
+        costs=((180, 68_000), (4_000, 1_600), (10, 4), (60, 300)),
+    ),
+    "hyperdiffusion": Setting(
+        "shapenet-airplane-field",
+        {"runs": 2_749, "heldout_runs": 202},
+        samples=666,
+        costs=((900, 440), (9_000, 5_700), (60, 100), (300, 300)),
+    ),
+    "p-diff": Setting(
+        "cifar-100-resnet18-bn",
+        {"runs": 1, "heldout_runs": 8, "checkpoints": 300},
+        samples=200,
+        costs=((120, 50), (30, 20), (1, 2), (60, 30)),
+        scratch=20,
+        scratch_cost=(9_000, 900),
+    ),
+}
+SETTINGS = {"smoke": SMOKE, "laptop": LAPTOP, "paper": PAPER}
