@@ -64,7 +64,8 @@ def bill(names: Sequence[str], scale: str, runs: Runs) -> Bill:
 
 def described(name: str) -> str:
     """What an exhibit shows, the runs it needs, and what these cost at each scale; for a list."""
-    exhibit, costs = find_exhibit(name), []
+    exhibit, costs = find_exhibit(name), list[str]()
+    nodes: list[Node] = []
     for scale in SETTINGS:
         kept = Runs(Path("none"), kept_runs(scale))
         nodes = in_order(exhibit.needs(plan_of(scale)))
