@@ -1,0 +1,19 @@
+"""Tables as figures."""
+
+from novelweights.report.style import finish
+from novelweights.reproduce.drawing import drawn_table, styled
+
+
+def test_table_shows_every_cell_once_and_columns_do_not_overlap():
+    rows = [["baseline"], ["training", "65.2", "50.0\npaper 49"], ["default", "57.5", "8.11"]]
+    with styled():
+        figure = drawn_table(
+            ["", "accuracy, %", "L2"], rows, groups=[("", 1), ("G.pt", 2)], notes=["n = 8"]
+        )
+        drawing = finish(figure, "a table")
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    cells = ["G.pt", "", "accuracy, %", "L2", *(cell for row in rows for cell in row), "n = 8"]
+    assert [text for text in shown if text] == [cell for cell in cells if cell]
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[i + 1 :])
+    assert drawing.png[:4] == b"\x89PNG"
