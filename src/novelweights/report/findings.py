@@ -57,22 +57,9 @@ def paper_findings(result: AuditResult, criteria: Mapping[str, Any]) -> list[Pap
     """The paper's findings on these checkpoints, in the paper's order."""
     audit = _Audit(result, float(criteria.get("gross_copy", DEFAULT_CRITERIA.gross_copy)))
     has_codec = result.quality is not None and "quality_difference_originals" in audit.words
-    beside = audit.asked(claims.WORKS)
-    who = "do not work (the last finding)"
-    if has_codec:
-        who = "work less well than the reconstructions they are compared with"
-    near = []
-    for claim in (claims.IDENTICAL, claims.NEARER, claims.NEARER_THAN_HELDOUT, claims.ALIKE):
-        finding = audit.asked(
-            replace(claim, rule=f"{claim.rule} Samples that {who} cannot refute it.")
-        )
-        if finding.outcome is beside.outcome is Outcome.FAILS:
-            reason = "the samples do not work, so this says nothing about copying"
-            measured = f"{finding.measured}; {reason}"
-            finding = finding._replace(measured=measured, outcome=Outcome.OPEN)
-        near.append(finding)
-    works = audit.asked(claims.WORKS_BEFORE_CODEC) if has_codec else beside
-    return [*near, audit.asked(claims.NO_GAIN), works]
+    works = claims.WORKS_BEFORE_CODEC if has_codec else claims.WORKS
+    near = (claims.IDENTICAL, claims.NEARER, claims.NEARER_THAN_HELDOUT, claims.ALIKE)
+    return [audit.asked(claim) for claim in (*near, claims.NO_GAIN, works)]
 
 
 @dataclass(frozen=True)

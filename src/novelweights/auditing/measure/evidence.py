@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from novelweights.auditing.controls.baselines import noise_parents
 from novelweights.auditing.measure.estimates import AS_IT_IS, FIXED
@@ -101,6 +101,8 @@ class Evidence:
     """The generated checkpoints as they compare with `null`."""
     null: Measurements
     """Held-out runs; without them the training checkpoints."""
+    null_at_norm: Float[np.ndarray, " m"]
+    """Median distance of `null`, each shrunk to the norm of a generated checkpoint: of each."""
     terms: Terms
     """What populations are called."""
     n_training: int
@@ -135,6 +137,9 @@ class Evidence:
             generated=measured.generated,
             scored=measured.scored,
             null=measured.null.runs,
+            null_at_norm=np.median(
+                measured.null.ladder.at(measured.scored.norm, "distance"), axis=0
+            ),
             terms=Terms(measured.given.is_one_run, measured.heldout is not None),
             n_training=len(measured.given.train),
             p_values=p_values,

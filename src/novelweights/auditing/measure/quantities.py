@@ -18,7 +18,7 @@ from novelweights.auditing.judge.statistics import (
     share_beyond,
     smallest_detectable,
 )
-from novelweights.auditing.measure.estimates import TINY, Estimate, estimate, share_of
+from novelweights.auditing.measure.estimates import TINY, Estimate, estimate, of_rows, share_of
 from novelweights.auditing.measure.evidence import Evidence
 from novelweights.auditing.measures import SHARES
 from novelweights.auditing.result import SHARE, Measurements, Quantity
@@ -155,6 +155,16 @@ def _beside_null(evidence: Evidence, rng: np.random.Generator) -> Iterator[Quant
         ratio,
         "Median distance of generated checkpoints to the nearest training checkpoint over the same "
         f"for {terms.null}. {unit} {terms.bootstrapped(evidence.beside)}",
+        level=0.90,
+    )
+    at_norm = scored / np.maximum(evidence.null_at_norm, TINY)
+    yield of_rows(at_norm, rng.spawn(1)[0], median).quantity(
+        "distance_ratio_equal_norm",
+        f"{ratio}, at equal norm",
+        "Median over generated checkpoints of the distance to the nearest training checkpoint over "
+        f"the median distance of {terms.null}, shrunk from the mean of the training checkpoints to "
+        "the same norm: shrinking alone brings a network nearer. 1: as far as these. "
+        f"{terms.bootstrapped('generated')}",
         level=0.90,
     )
     nearer, p_value = nearer_probability(scored, null)
