@@ -7,6 +7,7 @@ from novelweights.errors import look_up
 from novelweights.generators import make_generator, method_named
 from novelweights.reproduce.comparing import distances
 from novelweights.reproduce.nodes import Node
+from novelweights.reproduce.overlapping import overlaps
 from novelweights.reproduce.settings import SETTINGS, Setting
 from novelweights.reproduce.stages import (
     audit_node,
@@ -30,6 +31,8 @@ class MethodRuns:
     audit: Node
     distances: Node
     """Of samples, training checkpoints and held-out runs, see `comparing.distances`."""
+    overlaps: Node
+    """Of their predictions, see `overlapping.overlaps`; for classifiers."""
     scratch: Node | None = None
     other_audits: Mapping[str, Node] = field(default_factory=dict)
     """Of the method's further samplers, by name."""
@@ -84,8 +87,8 @@ def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
 
     first, *others = method_named(method).samplers or (None,)
     samples, audit = audited(first)
-    apart = measured_node(
-        f"{method}-distances", distances, {"zoo": zoo, "model": model, "samples": samples}
-    )
+    sampled = {"zoo": zoo, "model": model, "samples": samples}
+    apart = measured_node(f"{method}-distances", distances, sampled)
+    agreeing = measured_node(f"{method}-overlaps", overlaps, sampled)
     further = {name: audited(name)[1] for name in others}
-    return MethodRuns(method, zoo, model, samples, audit, apart, scratch, further)
+    return MethodRuns(method, zoo, model, samples, audit, apart, agreeing, scratch, further)

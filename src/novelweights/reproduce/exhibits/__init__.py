@@ -7,9 +7,12 @@ A module has a `TITLE`, says what it needs of a plan (`needs`), takes the number
 from types import ModuleType
 
 from novelweights.errors import look_up
-from novelweights.reproduce.exhibits import figure_04
+from novelweights.reproduce.exhibits import figure_04, table_02
 
-EXHIBITS: dict[str, ModuleType] = {"figure-4": figure_04}
+EXHIBITS: dict[str, ModuleType] = {
+    "figure-4": figure_04,
+    "table-2": table_02,
+}
 
 
 def find_exhibit(name: str) -> ModuleType:
