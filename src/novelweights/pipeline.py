@@ -5,7 +5,7 @@ Everything here hands folders from one stage to the next; no stage knows this mo
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
@@ -14,7 +14,8 @@ from novelweights.auditing.judge.criteria import DEFAULT_CRITERIA, Verdicts
 from novelweights.auditing.judge.verdict import judge
 from novelweights.auditing.one_run.from_scratch import same_parts
 from novelweights.auditing.prepare import AuditInputs
-from novelweights.errors import InputError, Note
+from novelweights.errors import InputError, Note, naming
+from novelweights.files import sha256_of
 from novelweights.generators import Method, make_generator, method_named, sampled_by
 from novelweights.generators.calling import reconstructed
 from novelweights.generators.fitting import fit_to_folder
@@ -24,6 +25,8 @@ from novelweights.inputs import Progress, describe_input
 from novelweights.pipeline_folder import begin, timed
 from novelweights.pipeline_summary import summarize
 from novelweights.readers import open_checkpoints, read_checkpoints, read_starts
+from novelweights.readers.formats.checkpoint_files import CheckpointFiles
+from novelweights.readers.source import MAX_BYTES
 from novelweights.report.page import build_report
 from novelweights.report.run_folder import read_run_folder
 from novelweights.report.summary import SUMMARY_PAGE, audit_folder
@@ -34,6 +37,8 @@ from novelweights.weights.population import Population, require_finite, weights_
 from novelweights.weights.writer import save_population
 from novelweights.zoos import find_zoo
 from novelweights.zoos.building import Zoo, build, counts_of
+from novelweights.zoos.fine_tuning import FineTuning
+from novelweights.zoos.pre_trained import PreTrained
 
 
 class Choices(TypedDict, total=False):
@@ -51,6 +56,8 @@ class Choices(TypedDict, total=False):
     """Initializations of yet other runs."""
     samples: int
     """Checkpoints to generate; 200."""
+    init: Path | None
+    """A pre-trained network that the base network of the zoo begins from."""
     from_scratch: Path | None
     """Independently trained networks for the audits to show beside. May be added to an evaluation
     that was begun without."""
@@ -102,7 +109,7 @@ class Evaluation:
         Raises:
             InputError: An unknown name, or a zoo that the generator cannot use.
         """
-        recipe, made_by = find_zoo(zoo), method_named(method)
+        recipe, made_by = begun_from(find_zoo(zoo), choices.get("init")), method_named(method)
         generator = make_generator(method, choices.get("scale") or next(iter(made_by.scales)))
         seed = choices.get("seed", 0)
         asked = ("runs", "heldout_runs", "checkpoints", "start_runs")
@@ -216,6 +223,33 @@ class Evaluation:
         return done
 
 
+def begun_from(zoo: Zoo, init: Path | None) -> Zoo:
+    """The same zoo with a base network that begins from a file's; as it is where there is none.
+
+    Raises:
+        InputError: The zoo has no base network, or the file holds another network or none.
+    """
+    if init is None:
+        return zoo
+    if not isinstance(zoo, FineTuning):
+        raise InputError(
+            f"--init {init}: {zoo.name} has no base network to begin from it; leave it out, or "
+            "name a zoo ...-resnet18-bn",
+            "unsuited",
+        )
+    if not init.is_file():
+        raise InputError(
+            f"--init {init}: expected the file of a ResNet-18's state dict, there is none; name "
+            "another",
+            "not-found",
+        )
+    with naming(init):
+        state = CheckpointFiles(MAX_BYTES).state(init)
+    given = PreTrained(init.name, sha256_of(init), state)
+    given.fitted_to(zoo.network)
+    return replace(zoo, init=given)
+
+
 def evaluate_method(
     folder: Path,
     method: str,
@@ -266,6 +300,8 @@ def evaluate_method(
     scale = choices.get("scale") or next(iter(made_by.scales))
     asked = {"method": method, "zoo": zoo, "scale": scale, **evaluation.counts}
     asked |= {"samples": evaluation.samples, "seed": evaluation.seed}
+    if isinstance(evaluation.zoo, FineTuning) and evaluation.zoo.init is not None:
+        asked["init_sha256"] = evaluation.zoo.init.sha256
     if evaluation.from_scratch is not None:
         asked["from_scratch_sha256"] = weights_digest(evaluation.from_scratch[1])
     later = ("from_scratch_sha256",)

@@ -8,6 +8,7 @@ import typer
 from novelweights.cli.options import (
     DataDir,
     HeldoutRuns,
+    Init,
     KeptCheckpoints,
     Output,
     Overwrite,
@@ -66,6 +67,7 @@ def evaluate(
         typer.Option(help="Independently trained networks to show beside, for p-diff."),
     ] = None,
     samples: Samples = 200,
+    init: Init = None,
     data_dir: DataDir = None,
     seed: Seed = 0,
     resume: Resume = False,
@@ -85,6 +87,7 @@ def evaluate(
         "checkpoints": checkpoints,
         "start_runs": start_runs,
         "from_scratch": from_scratch,
+        "init": init,
         "samples": samples,
         "seed": seed,
     }

@@ -18,6 +18,7 @@ from novelweights.cli.fit import FitGroup
 from novelweights.cli.options import (
     DataDir,
     HeldoutRuns,
+    Init,
     KeptCheckpoints,
     Output,
     Overwrite,
@@ -93,18 +94,20 @@ def zoo_build(
     heldout_runs: HeldoutRuns = None,
     checkpoints: KeptCheckpoints = None,
     start_runs: StartRuns = None,
+    init: Init = None,
     data_dir: DataDir = None,
     seed: Seed = 0,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Train a zoo's runs into a population folder."""
+    from novelweights.pipeline import begun_from
     from novelweights.zoos import find_zoo
     from novelweights.zoos.building import build
 
     with progress_bar() as progress:
         build(
-            find_zoo(name),
+            begun_from(find_zoo(name), init),
             output,
             runs=runs,
             heldout_runs=heldout_runs,

@@ -79,6 +79,14 @@ StartRuns = Annotated[
         min=0, help="Initializations of yet other runs, to begin sampling from. [the zoo's own]"
     ),
 ]
+Init = Annotated[
+    Path | None,
+    typer.Option(
+        "--init",
+        help="A pre-trained ResNet-18 (a state dict in timm's names) that the base network of a "
+        "zoo ...-resnet18-bn begins from. [random]",
+    ),
+]
 Network = Annotated[
     str | None,
     typer.Option(

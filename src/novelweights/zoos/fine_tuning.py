@@ -5,8 +5,8 @@ and every step is kept. Training runs and held-out runs begin from the same base
 order and the crops of their images. A row holds the generated parameters only; the rest of the base
 is the population's shared state. Source: paper, appendix A; P-diff's released code.
 
-Departures: the base is trained from a random initialization, not pre-trained on ImageNet; steps are
-in float32, not bf16.
+Departures: the base is trained from a random initialization where no network that was pre-trained
+on ImageNet is given (`--init`); steps are in float32, not bf16.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,6 +34,7 @@ from novelweights.tasks.classification import inputs_of, scores
 from novelweights.tasks.evaluation_images import evaluation_images
 from novelweights.weights.population import Records
 from novelweights.zoos.builds import Build, PlannedRun, data_settings, keep_state, kept_state
+from novelweights.zoos.pre_trained import PreTrained
 from novelweights.zoos.resnet_training import (
     AdamWRecipe,
     Tell,
@@ -90,6 +91,8 @@ class FineTuning:
     """Held-out runs if not said otherwise."""
     checkpoints: int = 300
     """Kept of each run if not said otherwise: consecutive steps, from the second on."""
+    init: PreTrained | None = None
+    """What the base network begins from; None: a random initialization."""
 
     def data_for(self, counts: Mapping[str, int]) -> PixelData:
         """What to train on, if these counts can be.
@@ -123,6 +126,8 @@ class FineTuning:
             InputError: As `zoos.building.build`.
         """
         data, kept, network = self.data_for(how.counts), how.counts["checkpoints"], self.network
+        if self.init is not None:
+            self.init.fitted_to(network)  # refused before anything is begun
         test, per_run = evaluation_images(network, data), kept + FIRST_KEPT - 1
         base_steps, n_runs = self.base.steps(len(data.train)), len(how.runs)
         with how.working_folder() as work:
@@ -133,6 +138,8 @@ class FineTuning:
             shared = shared_state(module, LAST_TWO_NORMALIZATIONS)
             part = PartOfNetwork(network, shared, LAST_TWO_NORMALIZATIONS)
             taken = {"epoch_taken": base.epoch, "test_accuracy": base.accuracy}
+            if self.init is not None:
+                taken["init"] = {"file": self.init.name, "sha256": self.init.sha256}
             settings = {
                 "base": asdict(self.base) | taken,
                 "fine_tuning": asdict(self.recipe),
@@ -166,6 +173,7 @@ def _base(
     """The base network; trained, or read if it had been."""
     finished = work / BASE_FILE
     identity = f"{asdict(zoo.network)} {asdict(zoo.base)} {data.sha256} {seed}"
+    identity += "" if zoo.init is None else f" {zoo.init.sha256}"
     trained = kept_state(
         finished,
         identity,
@@ -182,6 +190,7 @@ def _base(
         test,
         zoo.base,
         seed,
+        init=zoo.init,
         keep_best=True,
         state_file=work / STATE_FILE,
         tell=tell,

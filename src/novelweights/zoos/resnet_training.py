@@ -29,6 +29,7 @@ from novelweights.networks.resnet import (
 from novelweights.seeding import rng_for
 from novelweights.tasks.classification import loss_and_accuracy
 from novelweights.zoos.builds import keep_state, kept_state
+from novelweights.zoos.pre_trained import PreTrained
 from novelweights.zoos.training import require_sizes
 
 AUGMENTATIONS = ("crop", "crop and RandAugment")
@@ -90,8 +91,9 @@ def train_network(
     keep_best: bool,
     state_file: Path,
     tell: Tell,
+    init: PreTrained | None = None,
 ) -> Trained:
-    """One network, from a random initialization.
+    """One network, from a random initialization or from one that was trained before.
 
     Args:
         network: Target network.
@@ -103,6 +105,7 @@ def train_network(
             its base network), not the last.
         state_file: Where the state after each epoch is kept, and continued from if it is there.
         tell: Told after each step, and at once of what had been done before.
+        init: What it begins from, as far as it fits; None: a random initialization.
 
     Raises:
         InputError: The kept state is of another training, or the loss is not finite.
@@ -111,11 +114,12 @@ def train_network(
     device = working_device()
     module = network.module().to(device)
     first = network.layout.unflatten(network.initial(rng_for(seed, "initialization")))
-    module.load_state_dict(first, strict=False)
+    module.load_state_dict(first if init is None else first | init.fitted_to(network), strict=False)
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     identity = f"{asdict(network)} {asdict(recipe)} {data.sha256} {seed} {keep_best}"
+    identity += "" if init is None else f" {init.sha256}"
 
     def restored(state: dict[str, Any]) -> tuple[int, Trained]:
         module.load_state_dict(state["model"])
