@@ -23,6 +23,8 @@ from novelweights.reproduce.stages import MEASURED, audit_inputs
 KINDS = ("generated", "training", "heldout")
 """Training checkpoints are compared with the others, not with themselves, as in the paper."""
 MEASURES = ("plain", "aligned", "equal norm")
+AS_IN_THE_PAPER = {"g-pt": "aligned"}
+"""The distance of the paper, by method, where it is not plain L2."""
 
 
 def distances(folder: Path, at: Mapping[str, Path], tell: Tell) -> None:

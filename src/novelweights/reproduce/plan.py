@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from novelweights.errors import look_up
 from novelweights.generators import make_generator, method_named
 from novelweights.reproduce.comparing import distances
+from novelweights.reproduce.heatmaps import heatmaps_of
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.overlapping import overlaps
 from novelweights.reproduce.settings import SETTINGS, Setting
@@ -33,6 +34,8 @@ class MethodRuns:
     """Of samples, training checkpoints and held-out runs, see `comparing.distances`."""
     overlaps: Node
     """Of their predictions, see `overlapping.overlaps`; for classifiers."""
+    heatmaps: Node
+    """Weights of samples and of their nearest training checkpoints, see `heatmaps.py`."""
     scratch: Node | None = None
     other_audits: Mapping[str, Node] = field(default_factory=dict)
     """Of the method's further samplers, by name."""
@@ -90,5 +93,17 @@ def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
     sampled = {"zoo": zoo, "model": model, "samples": samples}
     apart = measured_node(f"{method}-distances", distances, sampled)
     agreeing = measured_node(f"{method}-overlaps", overlaps, sampled)
+    shown = measured_node(f"{method}-heatmaps", heatmaps_of(method), sampled, method=method)
     further = {name: audited(name)[1] for name in others}
-    return MethodRuns(method, zoo, model, samples, audit, apart, agreeing, scratch, further)
+    return MethodRuns(
+        method,
+        zoo,
+        model,
+        samples,
+        audit,
+        distances=apart,
+        overlaps=agreeing,
+        heatmaps=shown,
+        scratch=scratch,
+        other_audits=further,
+    )

@@ -7,10 +7,19 @@ A module has a `TITLE`, says what it needs of a plan (`needs`), takes the number
 from types import ModuleType
 
 from novelweights.errors import look_up
-from novelweights.reproduce.exhibits import figure_04, table_02
+from novelweights.reproduce.exhibits import (
+    figure_02,
+    figure_04,
+    figure_11,
+    figure_12,
+    table_02,
+)
 
 EXHIBITS: dict[str, ModuleType] = {
+    "figure-2": figure_02,
     "figure-4": figure_04,
+    "figure-11": figure_11,
+    "figure-12": figure_12,
     "table-2": table_02,
 }
 

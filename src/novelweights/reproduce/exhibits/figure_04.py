@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from novelweights.reproduce.comparing import read_distances
+from novelweights.reproduce.comparing import AS_IN_THE_PAPER, read_distances
 from novelweights.reproduce.drawing import COLORS, LABELS, TITLES, panels
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.outcomes import ClaimRow, Effect, less_than
@@ -21,8 +21,6 @@ from novelweights.reproduce.runs import Runs
 from novelweights.reproduce.table import Table
 
 TITLE = "Distance to the nearest training checkpoint"
-AS_IN_THE_PAPER = {"g-pt": "aligned"}
-"""The distance of the paper, where it is not plain L2."""
 BINS = 40
 
 
