@@ -47,7 +47,7 @@ def zoo_node(
         )
 
     described = {one.name: getattr(zoo, one.name) for one in fields(zoo)}
-    settings = {key: value for key, value in described.items() if key != "description"}
+    settings = {k: v for k, v in described.items() if k != "description" and v is not None}
     return Node(
         name,
         {"stage": "zoo", **settings, **counts, "seed": seed},
