@@ -9,6 +9,7 @@ from novelweights.reproduce.comparing import distances
 from novelweights.reproduce.heatmaps import heatmaps_of
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.overlapping import overlaps
+from novelweights.reproduce.reported import NOISE
 from novelweights.reproduce.settings import SETTINGS, Setting
 from novelweights.reproduce.stages import (
     audit_node,
@@ -18,6 +19,7 @@ from novelweights.reproduce.stages import (
     samples_node,
     zoo_node,
 )
+from novelweights.reproduce.trading_off import beside_noise
 from novelweights.zoos import find_zoo
 
 
@@ -36,6 +38,8 @@ class MethodRuns:
     """Of their predictions, see `overlapping.overlaps`; for classifiers."""
     heatmaps: Node
     """Weights of samples and of their nearest training checkpoints, see `heatmaps.py`."""
+    trade_off: Node
+    """Quality and novelty beside noise, see `trading_off`."""
     scratch: Node | None = None
     other_audits: Mapping[str, Node] = field(default_factory=dict)
     """Of the method's further samplers, by name."""
@@ -91,19 +95,23 @@ def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
     first, *others = method_named(method).samplers or (None,)
     samples, audit = audited(first)
     sampled = {"zoo": zoo, "model": model, "samples": samples}
-    apart = measured_node(f"{method}-distances", distances, sampled)
-    agreeing = measured_node(f"{method}-overlaps", overlaps, sampled)
-    shown = measured_node(f"{method}-heatmaps", heatmaps_of(method), sampled, method=method)
-    further = {name: audited(name)[1] for name in others}
+    amplitudes = [level.std for level in NOISE[method]]
     return MethodRuns(
-        method,
-        zoo,
-        model,
-        samples,
-        audit,
-        distances=apart,
-        overlaps=agreeing,
-        heatmaps=shown,
+        method=method,
+        zoo=zoo,
+        model=model,
+        samples=samples,
+        audit=audit,
+        distances=measured_node(f"{method}-distances", distances, sampled),
+        overlaps=measured_node(f"{method}-overlaps", overlaps, sampled),
+        heatmaps=measured_node(f"{method}-heatmaps", heatmaps_of(method), sampled, method=method),
+        trade_off=measured_node(
+            f"{method}-trade-off",
+            beside_noise(amplitudes),
+            sampled,
+            cost=(3, 0.1),
+            amplitudes=amplitudes,
+        ),
         scratch=scratch,
-        other_audits=further,
+        other_audits={name: audited(name)[1] for name in others},
     )

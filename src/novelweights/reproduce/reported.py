@@ -128,3 +128,34 @@ OVERLAPPING_ACCURACY: Mapping[str, str] = {
     "p-diff": "76.9%",
 }
 """Mean accuracy of training models in table 2; of Hyper-Representations: of reconstructions."""
+
+
+@dataclass(frozen=True)
+class PaperNoise:
+    """An amplitude of the noise-addition baseline."""
+
+    text: str
+    """As the paper gives it, and where."""
+    std: float
+    """In weight units."""
+
+
+G_PT_SCALE = 4.185
+"""G.pt's weights are multiplied by this. Source: released code."""
+NOISE: Mapping[str, tuple[PaperNoise, ...]] = {
+    "hyper-representations": (
+        PaperNoise("0.02 (figure 6)", 0.02),
+        PaperNoise("0.04 (figure 6)", 0.04),
+    ),
+    "g-pt": (
+        PaperNoise("0.05 of weights times 4.185 (figure 6)", 0.05 / G_PT_SCALE),
+        PaperNoise("0.1 of weights times 4.185 (figure 6)", 0.1 / G_PT_SCALE),
+    ),
+    "hyperdiffusion": (
+        PaperNoise("0.02 (figure 6)", 0.02),
+        PaperNoise("0.04 (figure 6)", 0.04),
+    ),
+    "p-diff": (PaperNoise("0.06 (figure 6)", 0.06), PaperNoise("0.12 (figure 6)", 0.12)),
+}
+"""Gaussian noise on training checkpoints, the lower amplitude first; G.pt's is added to weights of
+its own scale. Source: paper, figure 6, and released code."""

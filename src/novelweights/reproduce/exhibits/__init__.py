@@ -10,6 +10,7 @@ from novelweights.errors import look_up
 from novelweights.reproduce.exhibits import (
     figure_02,
     figure_04,
+    figure_06,
     figure_11,
     figure_12,
     table_02,
@@ -18,6 +19,7 @@ from novelweights.reproduce.exhibits import (
 EXHIBITS: dict[str, ModuleType] = {
     "figure-2": figure_02,
     "figure-4": figure_04,
+    "figure-6": figure_06,
     "figure-11": figure_11,
     "figure-12": figure_12,
     "table-2": table_02,
