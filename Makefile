@@ -9,7 +9,7 @@ FAST := -m "not integration and not slow and not gpu"
 # Checks the shapes and types of every call against its annotations, at a third more time.
 CHECKED := --jaxtyping-packages=novelweights,beartype.beartype
 
-.PHONY: install demo test test-all test-slow check format bench clean
+.PHONY: install demo smoke test test-all test-slow check format bench clean
 
 install: .venv/installed
 
@@ -30,6 +30,9 @@ test: install
 test-all: install
 	$(PYTEST) --dist loadfile $(FAST) $(CHECKED)
 	$(PYTEST) --dist worksteal -m "integration and not slow and not gpu"
+
+smoke: install
+	$(BIN)/novelweights reproduce all --scale smoke -o runs/smoke
 
 test-slow: install
 	$(BIN)/pytest -q $(CHECKED) -m "slow and not gpu"
