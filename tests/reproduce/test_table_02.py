@@ -83,6 +83,25 @@ def test_training_checkpoints_are_compared_with_their_nearest_other(found):
     assert len(of_kind(overlaps, "heldout", "aligned")) == 6
 
 
+def test_of_a_codec_all_reconstructions_count_under_plain_distance():
+    rng = torch.Generator().manual_seed(1)
+    weights = torch.randn(12, NETWORK.layout.size, generator=rng)
+    records = Records.of([f"run-{i // 2}" for i in range(12)], split="train", step=[0, 1] * 6)
+    train = Population(weights, NETWORK.layout, records, PopulationInfo(symmetry=NETWORK.symmetry))
+    given = prepared(
+        train,
+        runs(2 * weights[[0, 4]], "generated"),  # reconstructions of first steps
+        reconstructions=train.with_weights(2 * weights, split="train"),
+        symmetry=NETWORK.symmetry,
+    )
+    found = overlaps_of(given, Toy(), lambda *told: None)
+    assert of_kind(found, "generated", "plain", "row").tolist() == [0, 4]
+    assert (of_kind(found, "generated", "plain", "distance") == 0).all()
+    assert (of_kind(found, "generated", "aligned", "distance") > 0).all()
+    apart = torch.cdist(2 * weights.double(), 2 * weights.double()).fill_diagonal_(torch.inf)
+    assert of_kind(found, "training", "plain", "row").tolist() == apart.argmin(1)[1::2].tolist()
+
+
 def table(more, *, aligned=None):
     """All three methods, whose samples overlap so many points more than training checkpoints."""
     rows = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
@@ -15,6 +16,8 @@ WIDTH = 10.4
 """Inches, of a whole page."""
 LINE = 0.19
 """Inches, of one line of a table."""
+LETTERS = 165
+"""Of a line of notes below a table."""
 COLORS = {"training": BLUE, "generated": RED, "heldout": TEAL}
 LABELS = {"training": "training", "generated": "generated", "heldout": "held-out"}
 TITLES = {
@@ -57,15 +60,16 @@ def drawn_table(
         header: Name of each column; may have several lines.
         rows: Cells as text, each may have several lines; a row of one cell is a heading.
         groups: Headings above the header, each with how many columns it spans, from the left.
-        notes: Lines below.
+        notes: Below, each from a line of its own; wrapped.
     """
+    lines = [line for note in notes for line in wrap(note, LETTERS)]
     cells = [header, *(row for row in rows if len(row) > 1)]
     lengths = [max(_size(row[column])[0] for row in cells) + 2 for column in range(len(header))]
     edges = WIDTH * np.cumsum([0, *lengths]) / sum(lengths)
     centers = (edges[:-1] + edges[1:]) / 2
     above, top = (LINE * 1.4 if groups else 0.0), LINE * (_size_of(header) + 0.6)
     heights = [LINE * (_size_of(row) + 0.35) for row in rows]
-    height = 0.1 + above + top + sum(heights) + LINE * (len(notes) + 0.5)
+    height = 0.1 + above + top + sum(heights) + LINE * (len(lines) + 0.5)
     figure = Figure(figsize=(WIDTH, height))
     figure.set_layout_engine("none")
     ax = figure.add_axes((0, 0, 1, 1))
@@ -91,7 +95,7 @@ def drawn_table(
         write(row, y + tall / 2, style="italic" if len(row) == 1 else "normal")
         y += tall
     ax.hlines([y], 0, WIDTH, color="black", linewidth=1.2)
-    for line in notes:
+    for line in lines:
         ax.text(0.05, y + LINE * 0.7, line, va="center", fontsize=7.5, color="#444444")
         y += LINE
     return figure

@@ -1,7 +1,9 @@
 """On how many test examples checkpoints predict as their nearest training checkpoint does.
 
-Nearest under plain L2, and under the distance of the audit. A training checkpoint is not its own
-neighbor. Source: paper, appendix C.3 and table 2; held-out runs are ours.
+Nearest under plain L2, and under the distance of the audit. Where reconstructions stand in for
+training checkpoints, those of all epochs count under plain L2, as in the paper; else the last
+checkpoint of each run. None is its own neighbor. Source: paper, appendix C.3 and table 2; held-out
+runs are ours.
 """
 
 from collections.abc import Mapping
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from novelweights.auditing.prepare import Prepared, prepare
 from novelweights.auditing.result import AuditResult
@@ -21,9 +24,10 @@ from novelweights.reproduce.stages import MEASURED, audit_inputs, task_of
 from novelweights.tasks.task import Task
 
 MEASURES = ("plain", "aligned")
-COLUMNS = ("kind", "measure", "overlap", "accuracy", "partner_accuracy")
+COLUMNS = ("kind", "measure", "overlap", "accuracy", "partner_accuracy", "distance", "ratio", "row")
 """Of every checkpoint: share of test examples with the prediction of its nearest training
-checkpoint by the measure, and the accuracy of both in percent."""
+checkpoint by the measure, the accuracy of both in percent, the distance, that over the distance to
+the second nearest (1 where both are 0), and which is nearest."""
 
 
 def overlaps(folder: Path, at: Mapping[str, Path], tell: Tell) -> None:
@@ -39,30 +43,38 @@ def read_overlaps(folder: Path) -> pd.DataFrame:
 
 def overlaps_of(given: Prepared, task: Task, tell: Tell) -> dict[str, list[Any]]:
     """The `COLUMNS`, of generated, training and held-out checkpoints by both measures."""
-    training, own = given.train.learned, np.eye(len(given.train), dtype=bool)
-    trained = task.behave(given.train)
-    usual = task.score(trained).double()
-    groups = {"training": given.train, "generated": given.generated, "heldout": given.heldout}
+    every, own_rows = given.train, np.arange(len(given.train))
+    if given.originals is not None and given.all_training is not None:
+        every, own_rows = given.all_training, given.training_rows
+    references = [(every, own_rows, None), (given.train, np.arange(len(own_rows)), given.alignment)]
+    predicted = task.behave(every)
     found: dict[str, list[Any]] = {column: [] for column in COLUMNS}
+    groups = {"training": given.train, "generated": given.generated, "heldout": given.heldout}
     for done, (kind, population) in enumerate(groups.items()):
         tell("predictions", done, len(groups))
         if population is None:
             continue
         is_training = kind == "training"
-        behavior = trained if is_training else task.behave(population)
-        for measure, alignment in zip(MEASURES, (None, given.alignment), strict=True):
-            rows = nearest(
+        behavior = predicted[own_rows] if is_training else task.behave(population)
+        for measure, (reference, own, alignment) in zip(MEASURES, references, strict=True):
+            near = nearest(
                 population.learned,
-                training,
-                exclude=own if is_training else None,
+                reference.learned,
+                k=2,
+                exclude=own[:, None] == np.arange(len(reference)) if is_training else None,
                 alignment=alignment,
-            ).rows[:, 0]
+            )
+            rows, (first, second) = near.rows[:, 0], near.distances.T
+            partners = predicted if reference is every else predicted[own_rows]
             columns = {
                 "kind": [kind] * len(rows),
                 "measure": [measure] * len(rows),
-                "overlap": prediction_overlap(behavior, trained[rows]).tolist(),
+                "overlap": prediction_overlap(behavior, partners[rows]).tolist(),
                 "accuracy": task.score(behavior).double().tolist(),
-                "partner_accuracy": usual[rows].tolist(),
+                "partner_accuracy": task.score(partners[rows]).double().tolist(),
+                "distance": first.tolist(),
+                "ratio": _ratio(first, second).tolist(),
+                "row": rows.tolist(),
             }
             for column, values in columns.items():
                 found[column] += values
@@ -80,6 +92,15 @@ def overlaps_in(result: AuditResult) -> pd.DataFrame:
             "overlap": found.overlap,
             "accuracy": found.quality,
             "partner_accuracy": usual[found.neighbor_rows[:, 0]],
+            "distance": found.distance,
+            "ratio": _ratio(*found.neighbor_distances[:, :2].T),
+            "row": found.neighbor_rows[:, 0],
         }
         parts.append(pd.DataFrame({"kind": kind, "measure": MEASURES[0], **of}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*COLUMNS])
+
+
+def _ratio(
+    first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    return np.divide(first, second, out=np.ones_like(first), where=second > 0)

@@ -1,11 +1,12 @@
 """The runs of one scale as nodes, which exhibits name: `plan.methods["g-pt"].audit`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from novelweights.errors import look_up
 from novelweights.generators import make_generator, method_named
 from novelweights.reproduce.comparing import distances
+from novelweights.reproduce.draws import Draws, draws_of
 from novelweights.reproduce.heatmaps import heatmaps_of
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.overlapping import overlaps
@@ -43,6 +44,8 @@ class MethodRuns:
     scratch: Node | None = None
     other_audits: Mapping[str, Node] = field(default_factory=dict)
     """Of the method's further samplers, by name."""
+    draws: Sequence[Draws] = ()
+    """Of every sampler, fit and seed, where the method has several samplers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,4 +117,5 @@ def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
         ),
         scratch=scratch,
         other_audits={name: audited(name)[1] for name in others},
+        draws=draws_of(method, model, of) if others else (),
     )

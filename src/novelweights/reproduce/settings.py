@@ -33,6 +33,8 @@ class Setting:
     scratch: int = 0
     """Networks from scratch beside it."""
     scratch_cost: Cost = (0.0, 0.0)
+    fits: int = 1
+    """Fits of the generator, each with a seed of its own, where ways to sample are compared."""
 
 
 _SECONDS: Cost = (0.1, 1.0)
@@ -46,6 +48,7 @@ SMOKE = {
         costs=_ALL_SECONDS,
         controls=2,
         recipe={"recipe": {"epochs": 2, "batch_size": 250}},
+        fits=2,
     ),
     "g-pt": Setting(
         "digits-mlp-steps",
@@ -80,6 +83,7 @@ LAPTOP = {
         {"runs": 300, "heldout_runs": 200, "checkpoints": 5},
         samples=200,
         costs=((6, 19), (45, 54), (0.1, 2), (1, 9)),
+        fits=2,
     ),
     "g-pt": Setting(
         "mnist-mlp-steps",

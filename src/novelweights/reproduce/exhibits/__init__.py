@@ -8,6 +8,7 @@ from types import ModuleType
 
 from novelweights.errors import look_up
 from novelweights.reproduce.exhibits import (
+    exhibit_a,
     figure_02,
     figure_04,
     figure_06,
@@ -23,6 +24,7 @@ EXHIBITS: dict[str, ModuleType] = {
     "figure-11": figure_11,
     "figure-12": figure_12,
     "table-2": table_02,
+    "exhibit-a": exhibit_a,
 }
 
 

@@ -68,7 +68,8 @@ def picture(table: Table) -> Figure:
         "Mean \u00b1 standard deviation over n checkpoints; least: what two networks of these "
         "accuracies must agree on, max(a + b - 1, 0).",
         "(paper: ...): as it prints; for G.pt it takes the nearest over reordered neurons. "
-        "Hyper-Representations: against reconstructions; P-diff: nothing to align.",
+        "Hyper-Representations: against reconstructions, by plain L2 of every epoch, by aligned L2 "
+        "of the last of each run. P-diff: nothing to align.",
     ]
     return drawn_table(["", *(_title(table, method) for method in methods)], rows, notes=notes)
 
