@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from novelweights.errors import look_up
 from novelweights.generators import make_generator, method_named
+from novelweights.reproduce.averaging import recomputed
 from novelweights.reproduce.comparing import distances
 from novelweights.reproduce.draws import Draws, draws_of
 from novelweights.reproduce.heatmaps import heatmaps_of
@@ -21,6 +22,7 @@ from novelweights.reproduce.stages import (
     zoo_node,
 )
 from novelweights.reproduce.trading_off import beside_noise
+from novelweights.tasks import PART_TASKS
 from novelweights.zoos import find_zoo
 
 
@@ -41,6 +43,8 @@ class MethodRuns:
     """Weights of samples and of their nearest training checkpoints, see `heatmaps.py`."""
     trade_off: Node
     """Quality and novelty beside noise, see `trading_off`."""
+    recomputed: Node | None = None
+    """With running statistics of their own, see `averaging`; where parts are generated."""
     scratch: Node | None = None
     other_audits: Mapping[str, Node] = field(default_factory=dict)
     """Of the method's further samplers, by name."""
@@ -115,6 +119,9 @@ def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
             cost=(3, 0.1),
             amplitudes=amplitudes,
         ),
+        recomputed=measured_node(f"{method}-recomputed", recomputed, sampled, cost=(10, 0.1))
+        if recipe.task_name in PART_TASKS
+        else None,
         scratch=scratch,
         other_audits={name: audited(name)[1] for name in others},
         draws=draws_of(method, model, of) if others else (),
