@@ -9,6 +9,7 @@ from types import ModuleType
 from novelweights.errors import look_up
 from novelweights.reproduce.exhibits import (
     exhibit_a,
+    exhibit_d,
     figure_02,
     figure_04,
     figure_06,
@@ -27,6 +28,7 @@ EXHIBITS: dict[str, ModuleType] = {
     "figure-12": figure_12,
     "table-2": table_02,
     "exhibit-a": exhibit_a,
+    "exhibit-d": exhibit_d,
 }
 
 
