@@ -14,8 +14,11 @@ from novelweights.reproduce.exhibits import (
     figure_04,
     figure_06,
     figure_08,
+    figure_07,
     figure_11,
     figure_12,
+    figure_16,
+    figure_17,
     table_02,
 )
 
@@ -24,8 +27,11 @@ EXHIBITS: dict[str, ModuleType] = {
     "figure-4": figure_04,
     "figure-6": figure_06,
     "figure-8": figure_08,
+    "figure-7": figure_07,
     "figure-11": figure_11,
     "figure-12": figure_12,
+    "figure-16": figure_16,
+    "figure-17": figure_17,
     "table-2": table_02,
     "exhibit-a": exhibit_a,
     "exhibit-d": exhibit_d,

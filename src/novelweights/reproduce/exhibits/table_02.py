@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from novelweights.reproduce.comparing import AS_IN_THE_PAPER
 from novelweights.reproduce.drawing import LABELS, TITLES, drawn_table
-from novelweights.reproduce.exhibits.figure_04 import AS_IN_THE_PAPER
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.outcomes import ClaimRow, Effect, more_than
 from novelweights.reproduce.overlapping import MEASURES, overlaps_in, read_overlaps
