@@ -26,10 +26,10 @@ class Table:
 
     def values(self, column: str, **where: str) -> np.ndarray:
         """One column of the rows in which other columns hold these values, NaN left out."""
-        rows = self.rows
+        chosen = np.ones(len(self.rows), dtype=bool)
         for name, value in where.items():
-            rows = rows[rows[name] == value]
-        return rows[column].dropna().to_numpy()
+            chosen &= (self.rows[name] == value).to_numpy()
+        return self.rows.loc[chosen, column].dropna().to_numpy()
 
     def write(self, folder: Path, name: str, **more: Any) -> None:
         """NAME.json and NAME.csv into a folder; `more` is further plain data for the former."""
