@@ -6,7 +6,7 @@ our interval lies below half the paper's, and else our runs are too small to tel
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -102,6 +102,13 @@ def more_than(
 ) -> Effect:
     """By how much the mean of some values lies above that of others."""
     return _bootstrapped(lambda a, b: a.mean(-1) - b.mean(-1), values, others, *labels)
+
+
+def mean_of(values: Float[np.ndarray, " n"], *labels: str) -> Effect:
+    """The mean of some values, such as differences within pairs."""
+    nothing = np.zeros(1)
+    found = _bootstrapped(lambda a, b: a.mean(-1) - b.mean(-1), values, nothing, *labels)
+    return replace(found, n=len(values))
 
 
 def _bootstrapped(

@@ -11,6 +11,7 @@ from novelweights.reproduce.draws import Draws, draws_of
 from novelweights.reproduce.heatmaps import heatmaps_of
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.overlapping import overlaps
+from novelweights.reproduce.reconstructing import reconstructions
 from novelweights.reproduce.reported import NOISE
 from novelweights.reproduce.settings import SETTINGS, Setting
 from novelweights.reproduce.stages import (
@@ -43,6 +44,8 @@ class MethodRuns:
     """Weights of samples and of their nearest training checkpoints, see `heatmaps.py`."""
     trade_off: Node
     """Quality and novelty beside noise, see `trading_off`."""
+    reconstructions: Node
+    """Of networks and of their moved copies by a lossy codec, see `reconstructing`."""
     recomputed: Node | None = None
     """With running statistics of their own, see `averaging`; where parts are generated."""
     scratch: Node | None = None
@@ -122,6 +125,9 @@ def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
         recomputed=measured_node(f"{method}-recomputed", recomputed, sampled, cost=(10, 0.1))
         if recipe.task_name in PART_TASKS
         else None,
+        reconstructions=measured_node(
+            f"{method}-reconstructions", reconstructions, {"zoo": zoo, "model": model}
+        ),
         scratch=scratch,
         other_audits={name: audited(name)[1] for name in others},
         draws=draws_of(method, model, of) if others else (),

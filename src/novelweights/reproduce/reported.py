@@ -159,3 +159,18 @@ NOISE: Mapping[str, tuple[PaperNoise, ...]] = {
 }
 """Gaussian noise on training checkpoints, the lower amplitude first; G.pt's is added to weights of
 its own scale. Source: paper, figure 6, and released code."""
+RECONSTRUCTED = PaperEffect("65.2% (table 1) and 51.3% reconstructed (table 2)", 65.2 - 51.3)
+"""Mean accuracy of Hyper-Representations' training networks: by how many points reconstruction
+lowers it."""
+MOVED_ACCURACY: Mapping[str, PaperEffect] = {
+    "permuted": PaperEffect("6.01 points (section 4.2, figure 9)", 6.01),
+    "sign-flipped": PaperEffect("5.82 points (section 4.2, figure 9)", 5.82),
+}
+"""By how many points the accuracy of reconstructions of moved networks differs; 0 if invariant."""
+MOVED_SIMILARITY: Mapping[str, PaperEffect] = {
+    "permuted": PaperEffect("0.62 (section 4.2, figure 9)", 1 - 0.62),
+    "sign-flipped": PaperEffect("0.19 (section 4.2, figure 9)", 1 - 0.19),
+}
+"""By how much the error similarity of reconstructions of moved networks lies below 1."""
+BETWEEN_ORIGINALS = 12.72
+"""Points by which the accuracy of different originals differs. Source: section 4.2, figure 9."""
