@@ -87,7 +87,8 @@ def test_fields_without_a_surface_are_broken_far_and_counted(task: FieldShapes) 
     assert (nearest[15], nearest[:15].min()) == (nearest.min(), 1.0)
     assert (result.p_values["similarity_low"][:15] == 1 / 31).all()
     told = result.quantity("minimum_matching_distance_generated")
-    assert told.n == 5  # all sets are cut to the fields with a surface of the smallest
+    assert told.n == 5  # the fields with a surface; other sets are cut to the 20 test shapes alone
+    assert result.quantity("minimum_matching_distance_training").n == len(task.test)
     clouds = task.behave(replace(TRAIN, weights=fresh[15:], records=sampled_records(5))).numpy()
     pairs = [[one_chamfer(a, b) for b in task.test] for a in clouds]
     assert told.value == pytest.approx(np.min(pairs, axis=0).mean(), rel=1e-5)

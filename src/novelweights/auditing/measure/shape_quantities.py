@@ -29,8 +29,8 @@ def shape_quantities(
 ) -> list[Quantity]:
     """The three measures of each set, as far as it has shapes.
 
-    All sets are cut to one size, since each measure depends on it: the smallest set's, at most the
-    number of test shapes, as released. Fields without a surface are left out, as released.
+    A set is cut to the number of test shapes, as released, since each measure depends on its size:
+    n says how many a smaller set has. Fields without a surface are left out, as released.
 
     Args:
         behavior: Clouds of each kind of checkpoints; None: there are none.
@@ -40,13 +40,12 @@ def shape_quantities(
         for kind, clouds in behavior.items()
         if clouds is not None
     }
-    n = min([len(task.test), *map(len, sets.values())])
-    if n < LEAST:
-        return []
-    among_test = chamfer(task.test)
-    numbers = []
+    among_test, numbers = chamfer(task.test), []
     for kind, clouds in sets.items():
-        some = clouds[:n]
+        some = clouds[: len(task.test)]
+        n = len(some)
+        if n < LEAST:
+            continue
         across = chamfer(some, task.test)
         nearest = across.min(axis=0)
         words = f"of the first {n} {kind} checkpoints with a surface"
