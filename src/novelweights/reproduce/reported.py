@@ -174,3 +174,29 @@ MOVED_SIMILARITY: Mapping[str, PaperEffect] = {
 """By how much the error similarity of reconstructions of moved networks lies below 1."""
 BETWEEN_ORIGINALS = 12.72
 """Points by which the accuracy of different originals differs. Source: section 4.2, figure 9."""
+
+FROM_SCRATCH_RECIPE: Mapping[str, str] = {
+    "optimizer": "AdamW",
+    "learning rate": "5e-4",
+    "weight decay": "5e-4",
+    "optimizer momentum": "0.9, 0.999",
+    "batch size": "128",
+    "learning rate schedule": "cosine decay",
+    "training epochs": "300",
+    "augmentation": "RandomResizedCrop & RandAug (9, 0.5)",
+    "networks": "20",
+    "network": "ResNet-18",
+    "data": "CIFAR-100",
+}
+"""Of networks trained from scratch beside P-diff's. Source: paper, table 3 and appendix D.1."""
+NARROWER: Mapping[str, PaperEffect] = {
+    "pairs_training": PaperEffect("6.9 against 46.1 (table 4)", 1 - 6.9 / 46.1),
+    "pairs_training_generated": PaperEffect("6.3 against 46.1 (table 4)", 1 - 6.3 / 46.1),
+    "nearest_training": PaperEffect("0.3 against 44.1 (table 4)", 1 - 0.3 / 44.1),
+    "nearest_generated": PaperEffect("5.4 against 44.1 (table 4)", 1 - 5.4 / 44.1),
+}
+"""Mean distances of P-diff's checkpoints, by their keys in an audit, and of networks trained from
+scratch among one another: by which share the former is smaller."""
+APART = PaperEffect("0.3 against 5.4 (table 4)", 1 - 0.3 / 5.4)
+"""Mean distance of P-diff's training and of its generated checkpoints to the nearest training
+checkpoint: by which share the former is smaller."""

@@ -19,9 +19,12 @@ from novelweights.reproduce.exhibits import (
     figure_09,
     figure_11,
     figure_12,
+    figure_15,
     figure_16,
     figure_17,
     table_02,
+    table_03,
+    table_04,
 )
 
 EXHIBITS: dict[str, ModuleType] = {
@@ -34,9 +37,12 @@ EXHIBITS: dict[str, ModuleType] = {
     "figure-9": figure_09,
     "figure-11": figure_11,
     "figure-12": figure_12,
+    "figure-15": figure_15,
     "figure-16": figure_16,
     "figure-17": figure_17,
     "table-2": table_02,
+    "table-3": table_03,
+    "table-4": table_04,
     "exhibit-a": exhibit_a,
     "exhibit-d": exhibit_d,
 }
