@@ -10,6 +10,7 @@ from novelweights.reproduce.comparing import distances
 from novelweights.reproduce.draws import Draws, draws_of
 from novelweights.reproduce.heatmaps import heatmaps_of
 from novelweights.reproduce.nodes import Node
+from novelweights.reproduce.outputs import outputs_of
 from novelweights.reproduce.overlapping import overlaps
 from novelweights.reproduce.reconstructing import reconstructions
 from novelweights.reproduce.reported import NOISE
@@ -42,6 +43,8 @@ class MethodRuns:
     """Of their predictions, see `overlapping.overlaps`; for classifiers."""
     heatmaps: Node
     """Weights of samples and of their nearest training checkpoints, see `heatmaps.py`."""
+    outputs: Node
+    """What samples and their nearest training checkpoints do, see `outputs`."""
     trade_off: Node
     """Quality and novelty beside noise, see `trading_off`."""
     reconstructions: Node
@@ -115,6 +118,9 @@ def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
         distances=measured_node(f"{method}-distances", distances, sampled),
         overlaps=measured_node(f"{method}-overlaps", overlaps, sampled),
         heatmaps=measured_node(f"{method}-heatmaps", heatmaps_of(method), sampled, method=method),
+        outputs=measured_node(
+            f"{method}-outputs", outputs_of(method), sampled, cost=(2, 1), method=method
+        ),
         trade_off=measured_node(
             f"{method}-trade-off",
             beside_noise(amplitudes),

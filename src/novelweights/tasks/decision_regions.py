@@ -4,6 +4,8 @@ Source: paper, figure 5; the procedure is that of the released code: standardize
 principal components, a rectangle one unit larger than the projected images, back to pixels.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -53,13 +55,23 @@ def principal_plane(
 
 
 def decision_regions(
-    task: Classification, population: Population, plane: Float[Tensor, "rows columns inputs"]
+    task: Classification,
+    population: Population,
+    plane: Float[Tensor, "rows columns inputs"],
+    *,
+    among: Sequence[int] | None = None,
 ) -> UInt8[np.ndarray, "n rows columns"]:
     """The class that each checkpoint predicts at every point of a plane.
+
+    Args:
+        among: The classes that compete; None: all.
 
     Raises:
         InputError: The population holds other networks.
     """
     logits = task.network.forward(task.weights_of(population), plane.flatten(0, 1))
-    classes = logits.argmax(dim=2).to(torch.uint8)
+    if among is None:
+        among = range(logits.shape[2])
+    names = torch.tensor(list(among), dtype=torch.uint8)
+    classes = names[logits[:, :, names.long()].argmax(dim=2)]
     return classes.reshape(len(population), *plane.shape[:2]).numpy()
