@@ -12,7 +12,8 @@ import torch
 from novelweights.auditing.prepare import AuditInputs
 from novelweights.reproduce import output_exhibits, outputs
 from novelweights.reproduce.exhibits import figure_05, figure_13, figure_14
-from novelweights.reproduce.outputs import competing, outputs_of, packed, read_outputs, unpacked
+from novelweights.reproduce.outputs import outputs_of, packed, read_outputs, unpacked
+from novelweights.reproduce.picturing import competing
 from novelweights.tasks.decision_regions import decision_regions, principal_plane
 from novelweights.tasks.shapes import POINTS, FieldShapes
 from tests.fields import FIELD, box, boxes

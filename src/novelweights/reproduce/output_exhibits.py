@@ -17,7 +17,8 @@ from novelweights.report.style import BLUE, RED, RUN_COLORS
 from novelweights.report.tables import number
 from novelweights.reproduce.drawing import TITLES, WIDTH
 from novelweights.reproduce.nodes import Node
-from novelweights.reproduce.outputs import N_CLASSES, read_outputs, unpacked
+from novelweights.reproduce.outputs import read_outputs, unpacked
+from novelweights.reproduce.picturing import N_CLASSES
 from novelweights.reproduce.plan import Plan
 from novelweights.reproduce.runs import Runs
 from novelweights.reproduce.table import Table

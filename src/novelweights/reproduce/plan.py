@@ -125,7 +125,7 @@ def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
             f"{method}-trade-off",
             beside_noise(amplitudes),
             sampled,
-            cost=(3, 0.1),
+            cost=(of_audit[0] / 2, 0.1),
             amplitudes=amplitudes,
         ),
         recomputed=measured_node(f"{method}-recomputed", recomputed, sampled, cost=(10, 0.1))
