@@ -45,6 +45,8 @@ NOTES = (
     "of noise as new as they are, with its 95% interval.",
     "Below the upper panels: how many checkpoints, and the standard deviations of the noise in "
     "weight units: the paper's two, and the one as new as the samples.",
+    "The amplitude at which noise is as new as the samples is found as an audit finds it, but from "
+    "the samples shown, and of Hyper-Representations against the reconstructions of all epochs.",
     "The paper's amplitudes were chosen for its own zoos, whose weights have other spreads.",
 )
 
