@@ -1,5 +1,6 @@
 """HyperDiffusion: a fit that learns, reordered copies, and the published size and setting."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from novelweights.metrics.alignment import Alignment
 from novelweights.metrics.neighbors import nearest
 from novelweights.networks.neural_field import OccupancyField
 from novelweights.weights.population import Population, Records
+from novelweights.weights.symmetry import transform
 
 FIELD = OccupancyField(width=128)
 SIZE = 1_407_225_600  # Source: paper, Table 1 (1.4B); code of the method
@@ -91,6 +93,30 @@ def test_reordered_copies_are_the_same_networks_in_orders_drawn_once(make_popula
     copies = settings.learned_from(training, rng=seeded(1))
     assert torch.equal(copies[:5], training.weights)
     assert torch.equal(copies.unique(dim=0), learned)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_orders_are_shared_by_all_checkpoints_or_each_ones_own(shared):
+    training = known("hyperdiffusion")
+    settings = smoke("hyperdiffusion", permutations=2, shared_orders=shared)
+    blocks = settings.learned_from(training, rng=seeded(1)).split(len(training))
+    assert torch.equal(blocks[0], training.weights)
+    [(group, size)] = TINY.symmetry.sizes(TINY.layout).items()
+    orders = list(itertools.permutations(range(size)))
+    n = len(training)
+    for block in blocks[1:]:
+        found = set()
+        for row in range(n):
+            for order in orders:
+                moved = transform(
+                    training.weights[row : row + 1],
+                    TINY.layout,
+                    TINY.symmetry,
+                    {group: torch.tensor([order])},
+                )
+                if torch.equal(moved[0], block[row]):
+                    found.add(order)
+        assert (len(found) == 1) is shared
 
 
 def test_reordering_needs_to_know_which_neurons():

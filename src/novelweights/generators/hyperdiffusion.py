@@ -86,7 +86,10 @@ class HyperDiffusion(DiffusionSettings):
     """Steps between decays (200 epochs of 86 steps)."""
     permutations: int = 0
     """Copies of every training checkpoint with reordered neurons that are learned from beside it,
-    each in an order of its own that is drawn once (paper, section 4.2: 1, 3 and 7)."""
+    in orders that are drawn once (paper, section 4.2: 1, 3 and 7)."""
+    shared_orders: bool = False
+    """Whether the k-th copies of all checkpoints have one order (as upstream's permute_same), or
+    each has its own; the paper does not say."""
     sampling_steps: int = 500
     """DDIM steps, at most the timesteps."""
 
@@ -178,10 +181,13 @@ class HyperDiffusion(DiffusionSettings):
             return lambda weights, copies: weights
         layout, n = training.layout, len(training)
         symmetry = require_symmetry(training.info.symmetry, layout, method="hyperdiffusion")
-        rng = rng_for(seed, "permutations")
-        drawn, _ = random_element(n * self.permutations, layout, symmetry, rng=rng)
+        rng, each = rng_for(seed, "permutations"), n if self.shared_orders else 1
+        n_drawn = n * self.permutations // each
+        drawn, _ = random_element(n_drawn, layout, symmetry, rng=rng)
         orders = {
-            group: torch.cat([torch.arange(order.shape[1]).expand(n, -1), order])
+            group: torch.cat(
+                [torch.arange(order.shape[1]).expand(n, -1), order.repeat_interleave(each, dim=0)]
+            )
             for group, order in drawn.items()
         }
 

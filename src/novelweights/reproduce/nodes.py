@@ -7,7 +7,7 @@ share it, a change of settings makes another one, and nothing is made twice. Sou
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,28 @@ def digest(settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Settings as JSON holds them: dataclasses as mappings, tuples as lists."""
+    """Settings as JSON holds them: tuples as lists, dataclasses as mappings of what differs from
+    their defaults, so that a new field changes no key of what was made without it.
+    """
     if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    return json.loads(json.dumps(value, default=str))
+        kept = {
+            one.name: plain(getattr(value, one.name))
+            for one in fields(value)
+            if one.name != "description" and not _is_default(one, getattr(value, one.name))
+        }
+        return {"kind": type(value).__name__, **kept}
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value
+
+
+def _is_default(field_of: Field, value: Any) -> bool:
+    """Whether a field of a dataclass has the value that it has where none is given."""
+    if field_of.default_factory is not MISSING:
+        return bool(value == field_of.default_factory())
+    return field_of.default is not MISSING and bool(value == field_of.default)
 
 
 def in_order(nodes: Iterable[Node]) -> list[Node]:

@@ -4,7 +4,7 @@ Each is made by the functions behind the commands (`zoo build`, `fit`, `sample`,
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,9 @@ def zoo_node(
             **counts,
         )
 
-    described = {one.name: getattr(zoo, one.name) for one in fields(zoo)}
-    settings = {k: v for k, v in described.items() if k != "description" and v is not None}
     return Node(
         name,
-        {"stage": "zoo", **settings, **counts, "seed": seed},
+        {"stage": "zoo", "zoo": zoo, **counts, "seed": seed},
         make,
         {},
         *cost,
