@@ -98,13 +98,39 @@ def expected_of(module, layout, weights, images):
     return torch.stack(found)
 
 
+class Viewing(nn.Module):
+    """Convolutions whose outputs are seen as rows, which channels last in memory does not allow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 3, 2), nn.Linear(48, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(x).view(len(x), -1))
+
+
+@pytest.mark.parametrize(("make", "is_channels_last"), [(conv, True), (Viewing, False)])
+def test_channels_are_last_in_memory_where_the_network_allows_it(make, is_channels_last, rng):
+    module, images = randomized(make(), rng), torch.randn(9, 2, 5, 5, generator=rng)
+    layout = layout_of(module)
+    network = module_network(module, layout, images)
+    assert network.is_channels_last is is_channels_last
+    weights = some_weights(module, layout, 4, rng)
+    torch.testing.assert_close(
+        network.forward(weights, images.flatten(1)),
+        expected_of(make(), layout, weights, images),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
 @pytest.mark.parametrize(
     ("make", "shape", "is_batched"),
     [
         pytest.param(
             lambda: nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)), (6,), True
         ),
-        pytest.param(conv, (2, 5, 5), True, id="convolution and normalization"),
+        pytest.param(conv, (2, 5, 5), False, id="convolution and normalization"),
         pytest.param(Attention, (5, 3), None, id="transformer"),
         pytest.param(Branching, (6,), False, id="branch on a value"),
         pytest.param(Tied, (5,), None, id="tied parameters, named logits"),

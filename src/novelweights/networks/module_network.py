@@ -33,8 +33,10 @@ MOST_CLASSES = 256
 LARGEST_TRUNK = 16
 """The fixed beginning is kept for all examples if it takes at most as many times an example."""
 LARGEST_TOGETHER = 2048
-"""Networks of larger intermediate values run one after the other: these fill a machine already, and
-convolutions of many networks at once then take 2.5 times as long (measured)."""
+"""Networks of larger intermediate values run one after the other: these fill a machine already."""
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""Networks with these run one after the other, on images whose channels lie side by side if they
+can: `python -m benchmarks convolutional-networks` compares it with all at once."""
 TOLERANCE = 1e-3
 """Of logits in a trial, relative to the largest: two orders of the same float32 operations."""
 TRIED = 3
@@ -58,7 +60,9 @@ class ModuleNetwork:
     largest: int
     """Numbers of the largest intermediate value for one example."""
     is_batched: bool
-    """Whether many checkpoints can run at once (torch.vmap)."""
+    """Whether many checkpoints run at once (torch.vmap)."""
+    is_channels_last: bool
+    """Whether images are given with the channels of a pixel side by side."""
 
     @property
     def name(self) -> str:
@@ -125,6 +129,8 @@ class ModuleNetwork:
         for start in range(0, n_examples, examples_at_once):
             some = slice(start, start + examples_at_once)
             block = tuple(part[some].to(device) for part in inputs)
+            if self.is_channels_last:
+                block = _channels_last(block)
             at_once = max(1, FLOATS_AT_ONCE // max(self.largest * len(block[0]), self.layout.size))
             for row in range(0, n, at_once):
                 rows = slice(row, row + at_once)
@@ -196,11 +202,11 @@ def module_network(
     )
     halves = _halves(held, trial, images, expected)
     if halves is None:
-        return ModuleNetwork(*fields, _can_batch(held, trial, (images,), expected))
+        return ModuleNetwork(*fields, *_ways(held, trial, (images,), expected))
     before, after = halves
     with evaluating():
         inside = before(images)
-    return PartOfModule(*fields, _can_batch(after, trial, inside, expected), halves)
+    return PartOfModule(*fields, *_ways(after, trial, inside, expected), halves)
 
 
 def batched(module: nn.Module, state: Mapping[str, Tensor], inputs: tuple[Tensor, ...]) -> Tensor:
@@ -306,11 +312,21 @@ def _tried(held: nn.Module, examples: Tensor) -> tuple[nn.Module, Tensor, int]:
     return held.to(device), logits, max(largest)
 
 
-def _can_batch(
+def _ways(
     module: nn.Module, trial: Mapping[str, Tensor], inputs: tuple[Tensor, ...], expected: Tensor
-) -> bool:
-    """Whether torch can run many checkpoints at once, with the same logits."""
-    return _same(partial(batched, module, trial, inputs), expected)
+) -> tuple[bool, bool]:
+    """Whether many checkpoints run at once, and whether images have their channels last; each only
+    if the logits are the same."""
+    if not any(isinstance(layer, CONVOLUTIONS) for layer in module.modules()):
+        return _same(partial(batched, module, trial, inputs), expected), False
+    return False, _same(partial(one_by_one, module, trial, _channels_last(inputs)), expected)
+
+
+def _channels_last(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The same values; those with the four axes of images have their channels last in memory."""
+    return tuple(
+        part.to(memory_format=torch.channels_last) if part.ndim == 4 else part for part in inputs
+    )
 
 
 def _halves(
