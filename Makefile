@@ -32,7 +32,7 @@ test-all: install
 	$(PYTEST) --dist worksteal -m "integration and not slow and not gpu"
 
 smoke: install
-	$(BIN)/novelweights reproduce all --scale smoke -o runs/smoke
+	$(BIN)/novelweights reproduce all --scale smoke --jobs 2 -o runs/smoke
 
 test-slow: install
 	$(BIN)/pytest -q $(CHECKED) -m "slow and not gpu"

@@ -68,7 +68,7 @@ SMOKE = {
     ),
     "p-diff": Setting(
         "photo-patch-10-resnet18-bn",
-        {"runs": 1, "heldout_runs": 2, "checkpoints": 40},
+        {"runs": 1, "heldout_runs": 2, "checkpoints": 20},
         samples=8,
         costs=_ALL_SECONDS,
         controls=2,
