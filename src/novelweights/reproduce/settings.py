@@ -90,6 +90,12 @@ LAPTOP = {
         {"runs": 256, "heldout_runs": 200, "checkpoints": 24, "start_runs": 200},
         samples=200,
         costs=((11, 355), (75, 40), (8, 7), (10, 12)),
+        generator={  # 9.5 million parameters, 4.7 per value; 6,000 pairs of each run
+            "tokens": "parameters",
+            "chunk": 1000,
+            "weight_scale": 4.185,
+            "learning_rate": 1e-3,
+        },
     ),
     "hyperdiffusion": Setting(
         "airplanes-field",
