@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from types import SimpleNamespace
 
 from invented import invented_result
 from planted_tables import planted, texts
@@ -20,11 +19,7 @@ def rows_of(counts: Mapping[Verdict, int]):
         Quantity("minimum_matching_distance_generated", "", 0.036, 8, ""),
         Quantity("copied_share", "", 1.0, 8, "", unit="share"),
     )
-    audit = SimpleNamespace(
-        result=replace(invented_result(), quantities=quantities),
-        verdict=SimpleNamespace(counts=counts),
-    )
-    return list(exhibit_d._rows(audit))
+    return list(exhibit_d._rows(replace(invented_result(), quantities=quantities), counts))
 
 
 def test_rows_are_the_measures_that_the_audit_has_and_the_share_of_each_verdict():

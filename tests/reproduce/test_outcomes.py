@@ -42,7 +42,11 @@ def row(effect: Effect, *also: Effect) -> ClaimRow:
 
 
 def test_where_ways_to_measure_differ_a_claim_does_not_agree():
-    yes, no, unclear = Effect(0.7, 0.6, 0.8, 9), Effect(0.0, -0.1, 0.1, 9), Effect(0.5, -1, 2, 9)
+    yes, no, unclear = (
+        Effect(0.7, 0.6, 0.8, 9),
+        Effect(0.0, -0.1, 0.1, 9),
+        Effect(0.5, -1.0, 2.0, 9),
+    )
     assert row(yes, yes).outcome is AGREES
     assert row(yes, no).outcome is TOO_SMALL
     assert row(yes, unclear).outcome is TOO_SMALL

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,8 @@ from novelweights.reproduce import output_exhibits, outputs
 from novelweights.reproduce.exhibits import figure_05, figure_13, figure_14
 from novelweights.reproduce.outputs import outputs_of, packed, read_outputs, unpacked
 from novelweights.reproduce.picturing import competing
+from novelweights.reproduce.plan import plan_of
+from novelweights.reproduce.runs import Runs
 from novelweights.tasks.decision_regions import decision_regions, principal_plane
 from novelweights.tasks.shapes import POINTS, FieldShapes
 from tests.fields import FIELD, box, boxes
@@ -117,9 +118,8 @@ def test_exhibits_are_drawn_from_their_tables(
     exhibit: Any, n: int, label: str, of_digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output_exhibits, "TITLES", {"p-diff": "P-diff"})
-    runs: Any = SimpleNamespace(at=lambda node: of_digits)
-    plan: Any = SimpleNamespace(methods={"p-diff": SimpleNamespace(outputs=None)})
-    table = exhibit.numbers(runs, plan)
+    monkeypatch.setattr(Runs, "at", lambda self, node: of_digits)
+    table = exhibit.numbers(Runs(of_digits), plan_of("smoke"))
     assert len(table.rows) == 2 * n
     axes = exhibit.picture(table).axes
     assert len(axes) == 2 * n

@@ -24,6 +24,10 @@ class Toy:
 
     name = "toy"
     quality = Measure("accuracy", "%", higher_is_better=True)
+    novelty = Measure("maximum similarity", "", higher_is_better=False)
+
+    def novelty_against(self, behavior, reference, *, exclude=None):
+        raise NotImplementedError
 
     def behave(self, population):
         hidden, classes = (4 + 1) * 3, 3

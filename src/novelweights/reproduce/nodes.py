@@ -17,6 +17,8 @@ Tell = Callable[[str, int, int], None]
 Make = Callable[[Path, Mapping[str, Path], Tell], None]
 """Writes a node's folder from those of its inputs; goes on with what an interruption left."""
 KEY_LENGTH = 12
+Cost = tuple[int | float, int | float]
+"""Minutes on two cores (at paper scale on one large GPU) and megabytes, about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +31,9 @@ class Node:
     """Plain data; all that decides the outcome, beside the inputs."""
     make: Make
     inputs: Mapping[str, "Node"] = field(default_factory=dict)
-    minutes: float = 0.0
+    minutes: int | float = 0
     """How long it takes on 2 cores, about (at paper scale: on one large GPU)."""
-    megabytes: float = 0.0
+    megabytes: int | float = 0
     """How much its folder holds, about."""
     check: Callable[[], object] = lambda: None
     """Raises an `InputError` where it cannot be made for want of data."""

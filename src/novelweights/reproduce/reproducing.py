@@ -38,12 +38,12 @@ class Bill:
     @property
     def minutes(self) -> float:
         """On two cores, at paper scale on one large GPU, about."""
-        return sum(node.minutes for node in self.nodes)
+        return float(sum(node.minutes for node in self.nodes))
 
     @property
     def megabytes(self) -> float:
         """Of disk, about."""
-        return sum(node.megabytes for node in self.nodes)
+        return float(sum(node.megabytes for node in self.nodes))
 
     @property
     def time(self) -> str:

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Cost = tuple[float, float]
-"""Minutes on two cores (at paper scale on one large GPU) and megabytes, about."""
+from novelweights.reproduce.nodes import Cost
 
 
 @dataclass(frozen=True)

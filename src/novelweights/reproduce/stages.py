@@ -17,7 +17,7 @@ from novelweights.generators.fitting import fit_to_folder
 from novelweights.generators.store import load_fitted, with_provenance
 from novelweights.inputs import describe_input
 from novelweights.readers import open_checkpoints, read_checkpoints, read_starts
-from novelweights.reproduce.nodes import Node, Tell
+from novelweights.reproduce.nodes import Cost, Node, Tell
 from novelweights.seeding import rng_for
 from novelweights.tasks import make_task
 from novelweights.tasks.task import Task
@@ -30,9 +30,7 @@ MEASURED = "measured.json"
 """The file by which a folder of further measurements is known."""
 
 
-def zoo_node(
-    name: str, zoo: Zoo, *, seed: int = 0, cost: tuple[float, float], **counts: int
-) -> Node:
+def zoo_node(name: str, zoo: Zoo, *, seed: int = 0, cost: Cost, **counts: int) -> Node:
     """A population trained by a recipe; `cost` is in minutes and megabytes."""
 
     def make(folder: Path, inputs: Mapping[str, Path], tell: Tell) -> None:
@@ -57,7 +55,7 @@ def zoo_node(
 
 
 def model_node(
-    name: str, method: str, settings: Any, zoo: Node, *, seed: int = 0, cost: tuple[float, float]
+    name: str, method: str, settings: Any, zoo: Node, *, seed: int = 0, cost: Cost
 ) -> Node:
     """A generator fitted to the training checkpoints of a zoo."""
 
@@ -86,7 +84,7 @@ def samples_node(
     *,
     sampler: str | None = None,
     seed: int = 0,
-    cost: tuple[float, float],
+    cost: Cost,
 ) -> Node:
     """Checkpoints of a fitted generator, from initializations of its zoo where it needs them."""
     zoo = model.inputs["zoo"]
@@ -115,7 +113,7 @@ def audit_node(
     *,
     scratch: Node | None = None,
     controls: int | None = None,
-    cost: tuple[float, float],
+    cost: Cost,
 ) -> Node:
     """The audit of samples against the zoo that their generator was fitted to.
 
@@ -153,7 +151,7 @@ def measured_node(
     measure: Measure,
     inputs: Mapping[str, Node],
     *,
-    cost: tuple[float, float] = (0.1, 0.1),
+    cost: Cost = (0.1, 0.1),
     **settings: Any,
 ) -> Node:
     """Further numbers; `measure` writes measured.json and whatever else into a folder.

@@ -1,10 +1,9 @@
-"""The exhibits of the paper by name; each is a module of this package.
+"""The exhibits of the paper by name; each is a module of this package."""
 
-A module has a `TITLE`, says what it needs of a plan (`needs`), takes the numbers from the runs
-(`numbers`), draws them (`picture`), and says which claims of the paper they bear on (`claims`).
-"""
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
-from types import ModuleType
+from matplotlib.figure import Figure
 
 from novelweights.errors import look_up
 from novelweights.reproduce.exhibits import (
@@ -29,8 +28,40 @@ from novelweights.reproduce.exhibits import (
     table_03,
     table_04,
 )
+from novelweights.reproduce.nodes import Node
+from novelweights.reproduce.outcomes import ClaimRow
+from novelweights.reproduce.plan import Plan
+from novelweights.reproduce.runs import Runs
+from novelweights.reproduce.table import Table
 
-EXHIBITS: dict[str, ModuleType] = {
+
+@runtime_checkable
+class Exhibit(Protocol):
+    """What a module of this package has."""
+
+    @property
+    def TITLE(self) -> str:
+        """What it shows."""
+        ...
+
+    def needs(self, plan: Plan) -> list[Node]:
+        """The runs it stands on."""
+        ...
+
+    def numbers(self, runs: Runs, plan: Plan) -> Table:
+        """What it shows, taken from the runs."""
+        ...
+
+    def picture(self, table: Table) -> Figure:
+        """The same drawn, from the table alone."""
+        ...
+
+    def claims(self, table: Table) -> Sequence[ClaimRow]:
+        """The claims of the paper that it bears on."""
+        ...
+
+
+EXHIBITS: dict[str, Exhibit] = {
     "figure-2": figure_02,
     "figure-3": figure_03,
     "figure-4": figure_04,
@@ -54,7 +85,7 @@ EXHIBITS: dict[str, ModuleType] = {
 }
 
 
-def find_exhibit(name: str) -> ModuleType:
+def find_exhibit(name: str) -> Exhibit:
     """An exhibit by its name in `EXHIBITS`.
 
     Raises:

@@ -4,15 +4,14 @@ All are under plain L2 and of the same samples; shapes have their own. None of t
 verdict. Source: ours; the measures as `metrics/established.py` and the shape numbers cite them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from novelweights.auditing.judge.criteria import Verdict
-from novelweights.auditing.result import SHARE, Quantity
-from novelweights.report.run_folder import RunFolder
+from novelweights.auditing.result import SHARE, AuditResult, Quantity
 from novelweights.reproduce.drawing import TITLES, drawn_table
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.outcomes import ClaimRow
@@ -58,7 +57,7 @@ def numbers(runs: Runs, plan: Plan) -> Table:
     rows, told = [], {}
     for method in TITLES:
         audit = audit_at(runs, plan.methods[method].audit)
-        rows += [{"method": method, **row} for row in _rows(audit)]
+        rows += [{"method": method, **row} for row in _rows(audit.result, audit.verdict.counts)]
         verdict = audit.verdict
         told[method] = {
             **about(audit),
@@ -95,16 +94,16 @@ def claims(table: Table) -> Sequence[ClaimRow]:
     return []
 
 
-def _rows(audit: RunFolder) -> Iterator[dict[str, Any]]:
-    """The measures of one audit, those that it has."""
-    quantities = {quantity.key: quantity for quantity in audit.result.quantities}
+def _rows(result: AuditResult, counts: Mapping[Verdict, int]) -> Iterator[dict[str, Any]]:
+    """The measures of one audit, those that it has, and the share of each verdict."""
+    quantities = {quantity.key: quantity for quantity in result.quantities}
     for group, names in GROUPS.items():
         for key in names:
             if key in quantities:
                 yield {"group": group, "key": key, **_of(quantities[key])}
-    n = sum(audit.verdict.counts.values())
+    n = sum(counts.values())
     for verdict in Verdict:
-        counted = audit.verdict.counts.get(verdict, 0)
+        counted = counts.get(verdict, 0)
         yield {
             "group": VERDICT,
             "key": str(verdict),
