@@ -12,10 +12,11 @@ from novelweights.report.style import finish
 from novelweights.reproduce import heatmaps
 from novelweights.reproduce.drawing import TITLES, styled
 from novelweights.reproduce.exhibits import figure_02, figure_11, figure_12
-from novelweights.reproduce.heatmaps import PERCENTILES, heatmaps_of, read_heatmaps
+from novelweights.reproduce.heatmaps import heatmaps_of, read_heatmaps
 from novelweights.reproduce.nodes import plain
 from novelweights.reproduce.plan import plan_of
 from novelweights.reproduce.runs import Runs
+from novelweights.reproduce.showing import PERCENTILES
 from novelweights.weights.population import Population, Records, sampled_records
 from novelweights.weights.symmetry import random_transform
 

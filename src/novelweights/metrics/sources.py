@@ -102,12 +102,23 @@ def shrunk_towards_mean(
 
     def shrink(aligned: "_Aligned", allowed: Int[Tensor, " k"]) -> Float[Tensor, "factors d"]:
         mu = aligned.mean(allowed)
-        ladder = torch.empty(len(factors), len(mu), dtype=reference.rest.dtype)
-        for i, factor in enumerate(factors):
-            ladder[i, reference.order] = (mu + factor * (aligned.query - mu)).to(ladder.dtype)
-        return ladder
+        direction = aligned.query - mu
+        return torch.stack([reference.stored(mu + factor * direction) for factor in factors])
 
     return torch.stack(_of_each(queries, reference, None, shrink))
+
+
+def scaled_to_norm(
+    queries: Float[Tensor, "n d"], reference: "Alignable", norm: float
+) -> Float[Tensor, "n d"]:
+    """Checkpoints scaled, from mu, the mean of the reference aligned to each, to one norm."""
+
+    def scale(aligned: "_Aligned", allowed: Int[Tensor, " k"]) -> Float[Tensor, " d"]:
+        mu = aligned.mean(allowed)
+        direction = aligned.query - mu
+        return reference.stored(mu + norm / max(float(direction.norm()), 1e-30) * direction)
+
+    return torch.stack(_of_each(queries, reference, None, scale))
 
 
 def _of_each(
@@ -181,6 +192,12 @@ class Alignable:
         squared = reference.double().square().sum(dim=1)
         order = torch.arange(reference.shape[1])
         return cls(None, order, reference[:, None], reference[:, :0], squared)
+
+    def stored(self, vector: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
+        """A vector that is ordered by neuron, in the order and precision of the weights."""
+        weights = torch.empty(len(vector), dtype=self.rest.dtype)
+        weights[self.order] = vector.to(weights.dtype)
+        return weights
 
     def towards(self, query: Float[Tensor, " d"]) -> "_Aligned":
         """The reference aligned to a query: which neuron goes where, with which sign."""

@@ -9,40 +9,39 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from jaxtyping import Float
 
 from novelweights.auditing.prepare import prepare
 from novelweights.files import read_json, write_json
 from novelweights.metrics.neighbors import nearest
-from novelweights.metrics.sources import Alignable, find_directions, shrunk_towards_mean
+from novelweights.metrics.sources import Alignable, find_directions, scaled_to_norm
 from novelweights.reproduce.nodes import Tell
 from novelweights.reproduce.stages import MEASURED, audit_inputs
 
-KINDS = ("generated", "training", "heldout")
-"""Training checkpoints are compared with the others, not with themselves, as in the paper."""
 MEASURES = ("plain", "aligned", "equal norm")
 AS_IN_THE_PAPER = {"g-pt": "aligned"}
 """The distance of the paper, by method, where it is not plain L2."""
 
 
 def distances(folder: Path, at: Mapping[str, Path], tell: Tell) -> None:
-    """The distance of every checkpoint to its nearest training checkpoint, in three ways."""
+    """The distance of every checkpoint to its nearest training checkpoint, in three ways.
+
+    Training checkpoints are compared with the others, not with themselves, as in the paper.
+    """
     given = prepare(audit_inputs(at))
     training = given.train.learned
     plain, aligned = (Alignable.of(training, of) for of in (None, given.alignment))
     groups = {"generated": given.generated, "training": given.train, "heldout": given.heldout}
     reference = groups["heldout"] or groups["training"]
     own = np.eye(len(training), dtype=bool)
-    target = float(np.median(_norms(reference.learned, aligned, None)))
+    norm = float(np.median(find_directions(reference.learned, aligned).norm))
     found: dict[str, dict[str, list[float]]] = {}
     for done, (kind, population) in enumerate(groups.items()):
         tell("distances", done, len(groups))
         if population is None:
             continue
         rows, exclude = population.learned, own if kind == "training" else None
-        scaled = _at_norm(rows, aligned, target)
+        scaled = scaled_to_norm(rows, aligned, norm)
         found[kind] = {
             measure: nearest(of, training, exclude=exclude, alignment=by.alignment)
             .distances[:, 0]
@@ -51,7 +50,7 @@ def distances(folder: Path, at: Mapping[str, Path], tell: Tell) -> None:
                 MEASURES, (rows, rows, scaled), (plain, aligned, aligned), strict=True
             )
         }
-    write_json(folder / MEASURED, {"distances": found, "norm": target})
+    write_json(folder / MEASURED, {"distances": found, "norm": norm})
 
 
 def read_distances(folder: Path) -> dict[str, dict[str, Float[np.ndarray, " n"]]]:
@@ -61,18 +60,3 @@ def read_distances(folder: Path) -> dict[str, dict[str, Float[np.ndarray, " n"]]
         kind: {measure: np.array(values) for measure, values in of.items()}
         for kind, of in found.items()
     }
-
-
-def _norms(
-    rows: Float[Tensor, "n d"], reference: Alignable, exclude: Bool[np.ndarray, "n m"] | None
-) -> Float[np.ndarray, " n"]:
-    return find_directions(rows, reference, exclude=exclude).norm
-
-
-def _at_norm(
-    rows: Float[Tensor, "n d"], reference: Alignable, target: float
-) -> Float[Tensor, "n d"]:
-    """Each checkpoint scaled to a norm, both from the mean of the training checkpoints."""
-    norms = np.maximum(_norms(rows, reference, None), 1e-30)
-    pairs = zip(rows, target / norms, strict=True)
-    return torch.cat([shrunk_towards_mean(row[None], reference, (f,))[:, 0] for row, f in pairs])

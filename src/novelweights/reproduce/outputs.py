@@ -1,7 +1,7 @@
 """What samples and their nearest training checkpoints do, as pictures: decision regions or shapes.
 
 The samples are those of the heatmaps, twelve drawn at random and five along the order of distance,
-and nearest is meant as there. Source: paper, section 3.2, figures 5, 13 and 14.
+see `showing.py`. Source: paper, section 3.2, figures 5, 13 and 14.
 """
 
 from base64 import b64decode, b64encode
@@ -16,11 +16,9 @@ from jaxtyping import UInt8
 from novelweights.auditing.measure.shape_pictures import PICTURE_RESOLUTION
 from novelweights.auditing.prepare import prepare
 from novelweights.files import read_json, write_json
-from novelweights.metrics.neighbors import nearest
-from novelweights.reproduce.comparing import AS_IN_THE_PAPER
-from novelweights.reproduce.heatmaps import EVERY_STEP, PERCENTILES
 from novelweights.reproduce.nodes import Tell
 from novelweights.reproduce.picturing import competing, regions, shapes
+from novelweights.reproduce.showing import Shown
 from novelweights.reproduce.stages import MEASURED, Measure, audit_inputs
 from novelweights.seeding import numpy_rng_for
 from novelweights.tasks.classification import Classification
@@ -35,18 +33,12 @@ def outputs_of(method: str) -> Measure:
 
     def outputs(folder: Path, at: Mapping[str, Path], tell: Tell) -> None:
         given = prepare(audit_inputs(at, with_task=True))
-        training, generated, task = given.train, given.generated, given.task
-        if method in EVERY_STEP:
-            training = given.all_training or training
-        alignment = given.alignment if AS_IN_THE_PAPER.get(method) == "aligned" else None
+        task, rng = given.task, numpy_rng_for(0, "heatmaps", method)
         tell("nearest training checkpoints", 0, 1)
-        near = nearest(generated.learned, training.learned, alignment=alignment)
-        drawn = numpy_rng_for(0, "heatmaps", method).permutation(len(generated))[:N_RANDOM]
-        order = np.argsort(near.distances[:, 0], kind="stable")
-        along = [order[round(p / 100 * (len(order) - 1))] for p in PERCENTILES]
-        rows = np.concatenate([drawn, along]).astype(np.int64)
-        neighbors = near.rows[rows, 0]
-        sides = generated.select(rows), training.select(neighbors)
+        shown = Shown.of(method, given, N_RANDOM, rng=rng)
+        rows = np.concatenate([shown.random, shown.percentiles])
+        neighbors = shown.near.rows[rows, 0]
+        sides = shown.generated.select(rows), shown.training.select(neighbors)
         tell("outputs", 0, 1)
         if isinstance(task, Classification):
             classes = competing(task.network.classes)
@@ -57,20 +49,17 @@ def outputs_of(method: str) -> Measure:
             raise TypeError(f"no pictures are drawn of what {type(task).__name__} judges")
         found = [
             {
-                "names": [
-                    generated.records[int(row)].run,
-                    f"{training.records[int(other)].run}, step {training.records[int(other)].step}",
-                ],
-                "distance": float(near.distances[row, 0]),
+                "names": [shown.generated.records[int(row)].run, shown.name_of(int(other))],
+                "distance": float(shown.near.distances[row, 0]),
                 "alike": alike,
                 "side": len(sample),
                 "pictures": [packed(sample), packed(its_nearest)],
             }
             for row, other, (sample, its_nearest, alike) in zip(rows, neighbors, pairs, strict=True)
         ]
-        told = {**about, "training": len(training), "generated": len(generated)}
-        split = {"random": found[: len(drawn)], "percentiles": found[len(drawn) :]}
-        write_json(folder / MEASURED, {"about": told, **split})
+        n = len(shown.random)
+        split = {"random": found[:n], "percentiles": found[n:]}
+        write_json(folder / MEASURED, {"about": about | shown.counts, **split})
 
     return outputs
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from novelweights.reproduce.heatmap_exhibits import heatmap_nodes, heatmap_picture, heatmap_table
-from novelweights.reproduce.heatmaps import PERCENTILES
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.outcomes import ClaimRow
 from novelweights.reproduce.plan import Plan
 from novelweights.reproduce.runs import Runs
+from novelweights.reproduce.showing import PERCENTILES
 from novelweights.reproduce.table import Table
 
 TITLE = "Weights of samples at percentiles of distance above their nearest training checkpoints"

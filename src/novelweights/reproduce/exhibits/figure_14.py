@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from novelweights.reproduce.heatmaps import PERCENTILES
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.outcomes import ClaimRow
 from novelweights.reproduce.output_exhibits import output_nodes, output_picture, output_table
 from novelweights.reproduce.plan import Plan
 from novelweights.reproduce.runs import Runs
+from novelweights.reproduce.showing import PERCENTILES
 from novelweights.reproduce.table import Table
 
 TITLE = "Outputs of samples along the order of distance beside those of their nearest"
