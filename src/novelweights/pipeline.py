@@ -16,11 +16,12 @@ from novelweights.auditing.one_run.from_scratch import same_parts
 from novelweights.auditing.prepare import AuditInputs
 from novelweights.errors import InputError, Note, naming
 from novelweights.files import sha256_of
-from novelweights.generators import Method, make_generator, method_named, sampled_by
+from novelweights.generators import Method, make_generator, method_named
 from novelweights.generators.calling import reconstructed
 from novelweights.generators.fitting import fit_to_folder
 from novelweights.generators.generator import FittedGenerator
-from novelweights.generators.store import load_fitted, with_provenance
+from novelweights.generators.sampling import sample_to_folder
+from novelweights.generators.store import load_fitted
 from novelweights.inputs import Progress, describe_input
 from novelweights.pipeline_folder import begin, timed
 from novelweights.pipeline_summary import summarize
@@ -30,11 +31,9 @@ from novelweights.readers.source import MAX_BYTES
 from novelweights.report.page import build_report
 from novelweights.report.run_folder import read_run_folder
 from novelweights.report.summary import SUMMARY_PAGE, audit_folder
-from novelweights.seeding import rng_for
 from novelweights.tasks import WHOLE_TASKS, make_task
 from novelweights.tasks.task import Task
-from novelweights.weights.population import Population, require_finite, weights_digest
-from novelweights.weights.writer import save_population
+from novelweights.weights.population import Population, weights_digest
 from novelweights.zoos import find_zoo
 from novelweights.zoos.building import Zoo, build, counts_of
 from novelweights.zoos.fine_tuning import FineTuning
@@ -191,17 +190,16 @@ class Evaluation:
         """Generate checkpoints into a population folder."""
         suffix = path.name.removeprefix("samples")
         with timed(self.folder, f"sample{suffix}"):
-            drawn = sampled_by(fitted, self.method, sampler) if sampler else fitted
-            sampled = drawn.sample(
+            sample_to_folder(
+                path,
+                fitted,
+                self.method,
                 self.samples,
-                rng=rng_for(self.seed, "sample"),
+                model=self.folder / "model",
                 start=read_starts(self.folder / "zoo") if self.made_by.is_conditional else None,
+                sampler=sampler or None,
+                seed=self.seed,
                 progress=lambda done, total: self.progress(f"sampling{suffix}", done, total),
-            )
-            require_finite(sampled, f"samples of {self.method}")
-            model = self.folder / "model"
-            save_population(
-                with_provenance(sampled, model, sampler=sampler or None, fitted=fitted), path
             )
 
     def audit(self, run: Path, samples: Path, inputs: AuditInputs) -> Audited:

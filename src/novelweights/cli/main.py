@@ -146,30 +146,28 @@ def sample(
 ) -> None:
     """Generate checkpoints with a fitted generator."""
     from novelweights.files import require_new
-    from novelweights.generators import sampled_by
-    from novelweights.generators.store import load_fitted, with_provenance
+    from novelweights.generators.sampling import sample_to_folder
+    from novelweights.generators.store import load_fitted
     from novelweights.readers import read_starts
-    from novelweights.seeding import rng_for
-    from novelweights.weights.population import require_finite
-    from novelweights.weights.writer import save_population
 
     require_new(output, kind="population.json", overwrite=overwrite)
     fitted, method = load_fitted(model)
     fitted = with_settings(fitted, method, prompt=prompt, recursions=recursions)
-    if sampler is not None:
-        fitted = sampled_by(fitted, method, sampler)
     begin = read_starts(start) if start is not None else None
     with progress_bar() as progress:
-        generated = fitted.sample(
+        sample_to_folder(
+            output,
+            fitted,
+            method,
             n,
-            rng=rng_for(seed, "sample"),
+            model=model,
             start=begin,
+            sampler=sampler,
+            seed=seed,
+            overwrite=overwrite,
             progress=lambda done, total: progress("sampling", done, total),
             **loss_measure(fitted, begin),
         )
-        require_finite(generated, f"samples of {method}")
-        described = with_provenance(generated, model, sampler=sampler, fitted=fitted)
-        save_population(described, output, overwrite=overwrite)
     say(f"{output}: {n} checkpoints by {method} written")
     if begin is not None and len(begin) < n:
         say(

@@ -11,18 +11,17 @@ from typing import Any
 from novelweights.api import audited
 from novelweights.auditing.prepare import AuditInputs
 from novelweights.files import new_folder
-from novelweights.generators import method_named, sampled_by
+from novelweights.generators import method_named
 from novelweights.generators.calling import reconstructed
 from novelweights.generators.fitting import fit_to_folder
-from novelweights.generators.store import load_fitted, with_provenance
+from novelweights.generators.sampling import sample_to_folder
+from novelweights.generators.store import load_fitted
 from novelweights.inputs import describe_input
 from novelweights.readers import open_checkpoints, read_checkpoints, read_starts
 from novelweights.reproduce.nodes import Cost, Node, Tell
-from novelweights.seeding import rng_for
 from novelweights.tasks import make_task
 from novelweights.tasks.task import Task
-from novelweights.weights.population import Population, require_finite
-from novelweights.weights.writer import save_population
+from novelweights.weights.population import Population
 from novelweights.zoos.building import Zoo, build, counts_of
 
 Measure = Callable[[Path, Mapping[str, Path], Tell], None]
@@ -91,17 +90,19 @@ def samples_node(
 
     def make(folder: Path, inputs: Mapping[str, Path], tell: Tell) -> None:
         fitted, method = load_fitted(inputs["model"])
-        drawn = fitted if sampler is None else sampled_by(fitted, method, sampler)
         is_conditional = method_named(method).is_conditional
-        sampled = drawn.sample(
+        sample_to_folder(
+            folder,
+            fitted,
+            method,
             n,
-            rng=rng_for(seed, "sample"),
+            model=inputs["model"],
             start=read_starts(inputs["zoo"]) if is_conditional else None,
+            sampler=sampler,
+            seed=seed,
+            overwrite=True,
             progress=lambda done, of: tell("sampling", done, of),
         )
-        require_finite(sampled, f"samples of {method}")
-        described = with_provenance(sampled, inputs["model"], sampler=sampler, fitted=fitted)
-        save_population(described, folder, overwrite=True)
 
     settings = {"stage": "samples", "n": n, "sampler": sampler, "seed": seed}
     return Node(name, settings, make, {"model": model, "zoo": zoo}, *cost)
