@@ -132,7 +132,8 @@ def test_what_cannot_be_made_leaves_out_what_is_made_from_it_alone(tmp_path):
 
     lost, other = replace(ZOO, make=make), node("other")
     from_it = node("model", {"zoo": lost})
+    from_that = node("audit", {"model": from_it})
     runs = Runs(tmp_path)
-    found = make_all(runs, NO_PLAN, [from_it, other])
+    found = make_all(runs, NO_PLAN, [from_that, other])
     assert {key: error.code for key, error in found.items()} == {lost.key: "no-data"}
     assert made_in(tmp_path) == {"other"}

@@ -29,12 +29,11 @@ def reproduce(
 
     The runs that they stand on are made once, shared, and gone on with after an interruption.
     """
-    from novelweights.reproduce.exhibits import EXHIBITS, find_exhibit
+    from novelweights.reproduce.exhibits import EXHIBITS
     from novelweights.reproduce.reproducing import bill, kept_runs, reproduce, require_machine
     from novelweights.reproduce.runs import Runs
 
     names = list(EXHIBITS) if exhibit == "all" else [exhibit]
-    find_exhibit(names[0])
     with progress_bar() as progress:
         runs = Runs(output / "runs", tuple(kept or kept_runs(scale)), progress)
         needed = bill(names, scale, runs)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import ExitStack
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,30 +23,44 @@ def make_all(
         By key, why a node could not be made; those that are made from it were left out.
     """
     missing = runs.missing(nodes)
-    lost, waiting = dict[str, InputError](), {node.key: node for node in missing}
-    running = dict[Future[None], Node]()
+    if jobs == 1 or len(missing) < 2:
+        return _one_by_one(runs, missing)
+    return _side_by_side(runs, plan, missing, jobs)
+
+
+def _one_by_one(runs: Runs, missing: Sequence[Node]) -> dict[str, InputError]:
+    """Make nodes in this process."""
+    lost, left_out = dict[str, InputError](), set[str]()
+    for done, node in enumerate(missing):
+        runs.tell("runs", done, len(missing))
+        if not _needed(node).isdisjoint(lost.keys() | left_out):
+            left_out.add(node.key)
+            continue
+        try:
+            runs.at(node)
+        except InputError as error:
+            lost[node.key] = error
+    return lost
+
+
+def _side_by_side(
+    runs: Runs, plan: Plan, missing: Sequence[Node], jobs: int
+) -> dict[str, InputError]:
+    """Make nodes in processes of their own, each when its inputs are there."""
+    lost, left_out = dict[str, InputError](), set[str]()
+    waiting, running = {node.key: node for node in missing}, dict[Future[None], Node]()
     where = (plan.scale, runs.folder, tuple(runs.kept))
     threads = max(1, torch.get_num_threads() // jobs)
-    with ExitStack() as stack:
-        pool = None
-        if jobs > 1 and len(missing) > 1:
-            pool = stack.enter_context(ProcessPoolExecutor(jobs, get_context("spawn")))
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
         while waiting or running:
             runs.tell("runs", len(missing) - len(waiting) - len(running), len(missing))
             unfinished = {*waiting, *(node.key for node in running.values())}
             for node in list(waiting.values()):
-                needed = {of.key for of in node.inputs.values()}
-                if needed & lost.keys():
+                if not _needed(node).isdisjoint(lost.keys() | left_out):
+                    left_out.add(waiting.pop(node.key).key)
+                elif unfinished.isdisjoint(_needed(node)):
                     del waiting[node.key]
-                elif unfinished.isdisjoint(needed):
-                    del waiting[node.key]
-                    if pool is not None:
-                        future = pool.submit(_make_one, *where, node.key, threads)
-                    else:
-                        future = _done_here(runs, node)
-                    running[future] = node
-                    if pool is None:
-                        break
+                    running[pool.submit(_make_one, *where, node.key, threads)] = node
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 node = running.pop(future)
@@ -58,15 +71,9 @@ def make_all(
     return lost
 
 
-def _done_here(runs: Runs, node: Node) -> Future[None]:
-    """A node made in this process."""
-    future = Future[None]()
-    try:
-        runs.at(node)
-        future.set_result(None)
-    except InputError as error:
-        future.set_exception(error)
-    return future
+def _needed(node: Node) -> set[str]:
+    """Keys of what a node is made from."""
+    return {of.key for of in node.inputs.values()}
 
 
 def _make_one(scale: str, folder: Path, kept: tuple[Path, ...], key: str, threads: int) -> None:

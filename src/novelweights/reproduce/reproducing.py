@@ -68,8 +68,9 @@ def described(name: str) -> str:
     nodes: list[Node] = []
     for scale in SETTINGS:
         kept = Runs(Path("none"), kept_runs(scale))
-        nodes = in_order(exhibit.needs(plan_of(scale)))
-        whole, left = Bill(nodes), Bill(kept.missing(exhibit.needs(plan_of(scale))))
+        needed = exhibit.needs(plan_of(scale))
+        nodes = in_order(needed)
+        whole, left = Bill(nodes), Bill(kept.missing(needed))
         is_kept = "kept" if not left.nodes else f"{whole.time}, {whole.megabytes:,.0f} MB"
         costs.append(f"{scale} {is_kept}")
     methods = dict.fromkeys(node.name.partition("-zoo")[0] for node in nodes if "-zoo" in node.name)
