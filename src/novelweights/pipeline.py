@@ -243,9 +243,7 @@ def begun_from(zoo: Zoo, init: Path | None) -> Zoo:
         )
     with naming(init):
         state = CheckpointFiles(MAX_BYTES).state(init)
-    given = PreTrained(init.name, sha256_of(init), state)
-    given.fitted_to(zoo.network)
-    return replace(zoo, init=given)
+    return replace(zoo, init=PreTrained(init.name, sha256_of(init), state))
 
 
 def evaluate_method(

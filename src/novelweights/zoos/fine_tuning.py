@@ -94,6 +94,10 @@ class FineTuning:
     init: PreTrained | None = None
     """What the base network begins from; None: a random initialization."""
 
+    def __post_init__(self) -> None:
+        if self.init is not None:
+            self.init.fitted_to(self.network)
+
     def data_for(self, counts: Mapping[str, int]) -> PixelData:
         """What to train on, if these counts can be.
 
@@ -126,8 +130,6 @@ class FineTuning:
             InputError: As `zoos.building.build`.
         """
         data, kept, network = self.data_for(how.counts), how.counts["checkpoints"], self.network
-        if self.init is not None:
-            self.init.fitted_to(network)  # refused before anything is begun
         test, per_run = evaluation_images(network, data), kept + FIRST_KEPT - 1
         base_steps, n_runs = self.base.steps(len(data.train)), len(how.runs)
         with how.working_folder() as work:

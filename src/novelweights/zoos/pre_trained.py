@@ -33,31 +33,23 @@ class PreTrained:
         Raises:
             InputError: Parameters or running statistics are missing or of other shapes.
         """
-        expected = dict(network.layout.shapes)
-        head = [name for name in expected if name.startswith(HEAD)]
-        is_same_head = all(tuple(self.state.get(n, _NONE).shape) == expected[n] for n in head)
-        needed = {name: shape for name, shape in expected.items() if name not in head}
-        if is_same_head:
-            needed = expected
-        if missing := [name for name in needed if name not in self.state]:
+        shapes = {name: tuple(value.shape) for name, value in self.state.items()}
+        needed = dict(network.layout.shapes)
+        head = {name: shape for name, shape in needed.items() if name.startswith(HEAD)}
+        if any(shapes.get(name) != shape for name, shape in head.items()):
+            needed = {name: shape for name, shape in needed.items() if name not in head}
+        if missing := [name for name in needed if name not in shapes]:
             raise InputError(
                 f"{self.name}: expected the parameters of {network.name}, got none named "
                 f"{first_few(missing)}; give a ResNet-18's state dict in timm's names by --init",
                 "other-network",
             )
         for name, shape in needed.items():
-            if tuple(self.state[name].shape) != shape:
+            if shapes[name] != shape:
+                expected, got = ("x".join(map(str, one)) for one in (shape, shapes[name]))
                 raise InputError(
-                    f"{self.name}: expected {name} of {_times(shape)} ({network.name}), got "
-                    f"{_times(tuple(self.state[name].shape))}; give a network of this size by "
-                    "--init",
+                    f"{self.name}: expected {name} of {expected} ({network.name}), got {got}; give "
+                    "a network of this size by --init",
                     "wrong-shape",
                 )
         return {name: self.state[name] for name in needed}
-
-
-_NONE = Tensor()
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "no axis"
