@@ -6,19 +6,19 @@ our interval lies below half the paper's, and else our runs are too small to tel
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from novelweights.auditing.judge.statistics import mean, resampled
+from novelweights.auditing.measure.estimates import LEVEL
 from novelweights.reproduce.reported import PaperEffect
 from novelweights.seeding import numpy_rng_for
 
 HALF = 0.5
-LEVEL = 0.95
-DRAWS = 2_000
 
 
 class Outcome(StrEnum):
@@ -94,33 +94,26 @@ def less_than(
     values: Float[np.ndarray, " n"], others: Float[np.ndarray, " m"], *labels: str
 ) -> Effect:
     """By which share the mean of some values lies below that of others: 1 - mean / mean."""
-    return _bootstrapped(lambda a, b: 1 - a.mean(-1) / b.mean(-1), values, others, *labels)
+    return _effect(lambda a, b: 1 - mean(a) / mean(b), (values, others), labels)
 
 
 def more_than(
     values: Float[np.ndarray, " n"], others: Float[np.ndarray, " m"], *labels: str
 ) -> Effect:
     """By how much the mean of some values lies above that of others."""
-    return _bootstrapped(lambda a, b: a.mean(-1) - b.mean(-1), values, others, *labels)
+    return _effect(lambda a, b: mean(a) - mean(b), (values, others), labels)
 
 
 def mean_of(values: Float[np.ndarray, " n"], *labels: str) -> Effect:
     """The mean of some values, such as differences within pairs."""
-    nothing = np.zeros(1)
-    found = _bootstrapped(lambda a, b: a.mean(-1) - b.mean(-1), values, nothing, *labels)
-    return replace(found, n=len(values))
+    return _effect(mean, (values,), labels)
 
 
-def _bootstrapped(
-    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    values: np.ndarray,
-    others: np.ndarray,
-    *labels: str,
+def _effect(
+    statistic: Callable[..., np.ndarray], samples: Sequence[np.ndarray], labels: Sequence[str]
 ) -> Effect:
-    """A statistic of two independent samples, with its percentile interval."""
-    rng = numpy_rng_for(0, "outcomes", *labels)
-    again = [one[rng.integers(0, len(one), (DRAWS, len(one)))] for one in (values, others)]
+    """A statistic of independent samples, with its percentile interval."""
+    draws = resampled(statistic, *samples, rng=numpy_rng_for(0, "outcomes", *labels))
     tail = (1 - LEVEL) / 2
-    lower, upper = np.quantile(statistic(*again), [tail, 1 - tail])
-    n = len(values) + len(others)
-    return Effect(float(statistic(values, others)), float(lower), float(upper), n)
+    lower, upper = np.quantile(draws, [tail, 1 - tail])
+    return Effect(float(statistic(*samples)), float(lower), float(upper), sum(map(len, samples)))
