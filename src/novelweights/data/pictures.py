@@ -8,7 +8,8 @@ import hashlib
 import io
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -62,36 +63,47 @@ def _read(path: Path, names: list[str], content: Callable[[str], bytes]) -> Pict
     by_part = _by_part(path, names)
     classes = tuple(sorted(by_part["train"]))
     n_all = sum(len(files) for part in by_part.values() for files in part.values())
-    digest, shape, parts = hashlib.sha256(), None, []
+    digest, size, parts = hashlib.sha256(), None, []
     for part in PARTS:
         files = [(name, label) for label, c in enumerate(classes) for name in by_part[part][c]]
-        pixels = np.empty((0,), np.uint8)
+        pixels = np.empty(0, np.uint8)
         for row, (name, _) in enumerate(files):
-            try:
+            with _named(path, name):
                 data = content(name)
-                with Image.open(io.BytesIO(data)) as picture:
-                    if shape is None:
-                        shape = (picture.height, picture.width, 3)
-                        _require_room(path, n_all, shape)
-                    if (picture.height, picture.width) != shape[:2]:
-                        raise InputError(
-                            f"{path}: expected pictures of one size, {shape[1]}x{shape[0]} as the "
-                            f"first, got {picture.width}x{picture.height} in {name}; resize them",
-                            "wrong-shape",
-                        )
-                    decoded = np.asarray(picture.convert("RGB"))
-            except (UnidentifiedImageError, *DAMAGED) as error:
-                raise InputError(
-                    f"{path}: expected a whole picture in {name} ({error}); put it there again",
-                    "damaged",
-                ) from error
+                picture = Image.open(io.BytesIO(data))
+            if size is None:
+                size = picture.size
+                _require_room(path, n_all, size)
+            _require_size(path, name, picture.size, size)
             if not row:
-                pixels = np.empty((len(files), *shape), np.uint8)
-            pixels[row] = decoded
+                pixels = np.empty((len(files), *size[::-1], 3), np.uint8)
+            with _named(path, name):
+                pixels[row] = np.asarray(picture.convert("RGB"))
             digest.update(f"{name}\n{len(data)}\n".encode())
             digest.update(data)
         parts.append((pixels, np.array([label for _, label in files], np.int64)))
     return Pictures(parts, classes, digest.hexdigest())
+
+
+@contextmanager
+def _named(path: Path, name: str) -> Iterator[None]:
+    """Whatever a damaged picture raises, as one line that names it."""
+    try:
+        yield
+    except (UnidentifiedImageError, *DAMAGED) as error:
+        raise InputError(
+            f"{path}: expected a whole picture in {name} ({error}); put it there again", "damaged"
+        ) from error
+
+
+def _require_size(path: Path, name: str, size: tuple[int, int], first: tuple[int, int]) -> None:
+    """Refuse a picture of another width and height than the first."""
+    if size != first:
+        raise InputError(
+            f"{path}: expected pictures of one size, {first[0]}x{first[1]} as the first, got "
+            f"{size[0]}x{size[1]} in {name}; resize them",
+            "wrong-shape",
+        )
 
 
 def _by_part(path: Path, names: list[str]) -> Mapping[str, Mapping[str, list[str]]]:
@@ -117,12 +129,12 @@ def _by_part(path: Path, names: list[str]) -> Mapping[str, Mapping[str, list[str
     return found
 
 
-def _require_room(path: Path, n: int, shape: tuple[int, ...]) -> None:
+def _require_room(path: Path, n: int, size: tuple[int, int]) -> None:
     """Refuse more than `MAX_BYTES`."""
-    if n * int(np.prod(shape)) > MAX_BYTES:
+    n_bytes = n * size[0] * size[1] * 3
+    if n_bytes > MAX_BYTES:
         raise InputError(
-            f"{path}: {n:,} pictures of {shape[1]}x{shape[0]} would take "
-            f"{n * int(np.prod(shape)) / 2**30:.0f} GiB of memory, expected at most "
-            f"{MAX_BYTES >> 30}; resize them",
+            f"{path}: {n:,} pictures of {size[0]}x{size[1]} would take {n_bytes / 2**30:.0f} GiB "
+            f"of memory, expected at most {MAX_BYTES >> 30}; resize them",
             "too-large",
         )
