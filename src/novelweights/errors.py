@@ -150,9 +150,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return InputError(
-        f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}", "unknown-name"
-    )
+    known_ones = f"known are {', '.join(names)}" if names else "there is none"
+    return InputError(f"unknown {kind} {name!r}: {hint}{known_ones}", "unknown-name")
 
 
 def look_up(kind: str, name: str, known: Mapping[str, T]) -> T:

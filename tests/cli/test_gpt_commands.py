@@ -35,6 +35,13 @@ def test_every_setting_is_a_flag_also_one_that_is_on(folder):
     assert json.loads((folder / "model" / "generator.json").read_text())["settings"]["permute"]
 
 
+def test_a_variant_changes_the_settings_of_the_scale_and_flags_change_it(folder):
+    done(*fit(folder, "wider", "--variant", "wider", "--width", 15))
+    settings = json.loads((folder / "wider" / "generator.json").read_text())["settings"]
+    assert (settings["width"], settings["heads"]) == (15, 3)  # smoke: 32 and 2
+    fails(*fit(folder, "never", "--variant", "wide"), code="unknown-name", named="wider")
+
+
 @pytest.mark.parametrize("words", [("--prompt", "nan"), ("--gradient-clip", "inf")])
 def test_a_setting_that_is_no_number_is_refused_before_training(folder, words):
     fails(*fit(folder, "never", *words), code="wrong-option", named=words[1])

@@ -10,7 +10,7 @@ from methods import RUNS, STEPS, fit, fitted, known, seeded, smoke, trajectories
 from refused import refused
 from scipy.stats import chisquare
 
-from novelweights.generators import gpt
+from novelweights.generators import gpt, make_generator
 from novelweights.generators.gpt import SCALES, FittedGPt, GPt
 from novelweights.generators.parts.fitted import parameter_count
 from novelweights.generators.parts.gap import final_gap
@@ -38,20 +38,20 @@ def published(settings):
 
 
 @pytest.mark.parametrize(
-    ("settings", "millions"),
+    ("variant", "millions"),
     [
-        ({}, 378.283008),
-        ({"width": 1920, "heads": 20}, 579.0),
-        ({"width": 1152, "heads": 12}, 220.0),
-        ({"layers": 20}, 604.9),
-        ({"layers": 6}, 208.3),
+        (None, 378.283008),
+        ("wider", 579.0),
+        ("narrower", 220.0),
+        ("deeper", 604.9),
+        ("shallower", 208.3),
     ],
 )
-def test_it_has_the_published_size(settings, millions):
+def test_it_has_the_published_size(variant, millions):
     # Source: paper, Table 1, with the widths of the variants recovered from the counts
     with torch.device("meta"):
-        network = published(GPt(**settings))
-    assert round(parameter_count(network) / 1e6, 1 if settings else 6) == millions
+        network = published(make_generator("g-pt", "paper", variant=variant))
+    assert round(parameter_count(network) / 1e6, 1 if variant else 6) == millions
 
 
 def test_shapes_at_the_published_size():

@@ -9,7 +9,7 @@ import torch
 from methods import TINY, fit, known, seeded, smoke
 from refused import refused
 
-from novelweights.generators import hyperdiffusion
+from novelweights.generators import hyperdiffusion, make_generator
 from novelweights.generators.hyperdiffusion import SCALES, HyperDiffusion
 from novelweights.generators.parts.diffusion import add_noise_at
 from novelweights.generators.parts.fitted import parameter_count
@@ -164,18 +164,14 @@ def test_the_published_field_is_nine_tokens_and_has_the_published_size():
 
 
 @pytest.mark.parametrize(
-    ("settings", "billions"),
-    [
-        ({"width": 3600, "heads": 20}, 2.13),
-        ({"width": 2160, "heads": 12}, 0.83),
-        ({"layers": 18}, 2.00),
-        ({"layers": 8}, 1.01),
-    ],
+    ("variant", "billions"),
+    [("wider", 2.13), ("narrower", 0.83), ("deeper", 2.00), ("shallower", 1.01)],
 )
-def test_the_papers_variants_have_their_sizes(settings, billions):
+def test_the_papers_variants_have_their_sizes(variant, billions):
     # Source: paper, Table 1, with the widths recovered from the counts
     with torch.device("meta"):
-        size = parameter_count(HyperDiffusion(**settings).network(FIELD.layout))
+        generator = make_generator("hyperdiffusion", "paper", variant=variant)
+        size = parameter_count(generator.network(FIELD.layout))
     assert round(size / 1e9, 2) == billions
 
 

@@ -257,3 +257,40 @@ def test_unknown_names_get_the_closest_match():
     ):
         with refused("unknown-name", close):
             make_generator(name, **given)
+
+
+# -- variants -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["hyper-representations", "g-pt", "hyperdiffusion"])
+@pytest.mark.parametrize("scale", ["paper", "laptop"])
+def test_each_variant_changes_what_its_name_says(method, scale):
+    def changed(variant):
+        varied = make_generator(method, scale, variant=variant)
+        return {name: value for name, value in vars(varied).items() if value != plain[name]}
+
+    plain = vars(make_generator(method, scale))
+    assert changed("third-of-epochs") == {"steps": round(plain["steps"] / 3)}
+    assert changed("half-of-epochs") == {"steps": round(plain["steps"] / 2)}
+    for variant, factor in (("wider", 1), ("narrower", -1)):
+        found = changed(variant)
+        assert set(found) == {"width", "heads"} | ({"hidden"} & set(plain))
+        assert all(factor * found[name] > factor * plain[name] for name in found)
+        assert found["width"] / found["heads"] == plain["width"] / plain["heads"]
+    assert changed("deeper")["layers"] > plain["layers"] > changed("shallower")["layers"]
+    assert changed("dropout-10") == {"dropout": 0.1}
+    assert changed("dropout-20") == {"dropout": 0.2}
+    assert list(changed("noise")) == ["noise"]
+
+
+def test_settings_of_ones_own_are_set_after_a_variant():
+    assert make_generator("g-pt", "smoke", variant="wider", heads=4).heads == 4
+
+
+def test_what_cannot_be_varied_is_refused():
+    with refused("wrong-option"):
+        make_generator("g-pt", "smoke", variant="shallower")
+    with refused("unknown-name"):
+        make_generator("g-pt", "smoke", variant="wide")
+    with refused("unknown-name"):
+        make_generator("average", variant="wider")

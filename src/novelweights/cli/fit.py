@@ -3,7 +3,7 @@
 import ast
 import inspect
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,14 @@ class FitGroup(TyperGroup):
         method = method_named(cmd_name)
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(name=cmd_name, help=method.summary[0].upper() + method.summary[1:] + ".")(
-            _command_for(cmd_name, method.scales)
+            _command_for(cmd_name, method.scales, method.variants)
         )
         command = typer.main.get_command(single)
         command.name = cmd_name
         return command
 
 
-def _command_for(name: str, scales: Any) -> Callable[..., None]:
+def _command_for(name: str, scales: Any, variants: Any) -> Callable[..., None]:
     """A function whose signature has a flag for every field of the settings."""
     first = next(iter(scales))
     settings_class = type(scales[first])
@@ -74,6 +74,9 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
         shared("resume", Resume, default=False),
         shared("overwrite", Overwrite, default=False),
     ]
+    if variants:
+        changes = f"Change them as table 1 of the paper does: {', '.join(variants)}."
+        parameters.append(option("variant", str | None, None, changes))
     named = {
         field.name: type(getattr(scales[first], field.name)) for field in fields(settings_class)
     }
@@ -89,20 +92,19 @@ def _command_for(name: str, scales: Any) -> Callable[..., None]:
         output: Path,
         heldout: Path | None,
         scale: str,
+        variant: str | None = None,
         seed: int,
         resume: bool,
         overwrite: bool,
         **given: Any,
     ) -> None:
-        from novelweights.errors import unknown_name
+        from novelweights.generators import make_generator
         from novelweights.generators.fitting import fit_to_folder
         from novelweights.readers import open_checkpoints, read_checkpoints
         from novelweights.weights.population import require_finite
 
-        if scale not in scales:
-            raise unknown_name(f"scale of {name}", scale, scales)
         chosen = {flag: value for flag, value in given.items() if value is not None}
-        settings = replace(scales[scale], **chosen)
+        settings = make_generator(name, scale, variant=variant, **chosen)
         opened = open_checkpoints(population)
         training = opened.of_split("train")
         require_finite(training, str(population))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any
 
 from novelweights import plugins
-from novelweights.errors import InputError, unknown_name
+from novelweights.errors import InputError, look_up, unknown_name
 from novelweights.generators import gpt, hyper_representations, hyperdiffusion, p_diff
 from novelweights.generators.baselines import (
     AddNoise,
@@ -18,6 +18,7 @@ from novelweights.generators.gpt import FittedGPt
 from novelweights.generators.hyper_representations import FittedHyperRepresentations
 from novelweights.generators.hyperdiffusion import FittedHyperDiffusion
 from novelweights.generators.p_diff import FittedPDiff
+from novelweights.generators.variants import Variant, variants
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Method:
     samplers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Ways to sample one fitted generator, as changes of its settings; the first is the published.
     Empty: there is one."""
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    """Changes of its settings by name, to be compared with them."""
 
 
 GENERATORS: dict[str, Method] = {
@@ -41,18 +44,21 @@ GENERATORS: dict[str, Method] = {
         FittedHyperDiffusion,
         {name: hyperdiffusion.SCALES[name] for name in ("laptop", "demo", "smoke", "paper")},
         "unconditional diffusion over weights (HyperDiffusion)",
+        variants=variants(heads=(5 / 4, 3 / 4), layers=(3 / 2, 2 / 3), noise=0.02),
     ),
     "g-pt": Method(
         FittedGPt,
         {name: gpt.SCALES[name] for name in ("laptop", "smoke", "paper")},
         "diffusion of trained weights from initial ones, prompted with a loss (G.pt)",
         is_conditional=True,
+        variants=variants(heads=(5 / 4, 3 / 4), layers=(5 / 3, 1 / 2), noise=0.05 / 4.185),
     ),
     "hyper-representations": Method(
         FittedHyperRepresentations,
         {name: hyper_representations.SCALES[name] for name in ("laptop", "smoke", "paper")},
         "autoencoder of weights and a density of its latents (Hyper-Representations)",
         samplers={"shared": {"shared_draws": True}, "independent": {"shared_draws": False}},
+        variants=variants(heads=(4 / 3, 2 / 3), layers=(2.0, 1 / 2), noise=0.02),
     ),
     "p-diff": Method(
         FittedPDiff,
@@ -109,21 +115,26 @@ def _fault(method: Method) -> str:
     return ""
 
 
-def make_generator(name: str, scale: str | None = None, **settings: Any) -> WeightGenerator:
+def make_generator(
+    name: str, scale: str | None = None, *, variant: str | None = None, **settings: Any
+) -> WeightGenerator:
     """A generator by name, with some settings changed.
 
     Args:
         name: A key of `GENERATORS`, or the name of an installed package's method.
         scale: A key of the method's scales; None is the first.
+        variant: A key of the method's variants; the settings given here are set after it.
 
     Raises:
-        InputError: Unknown name, scale or setting.
+        InputError: Unknown name, scale, variant or setting.
     """
     method = method_named(name)
     scale = scale or next(iter(method.scales))
     if scale not in method.scales:
         raise unknown_name(f"scale of {name}", scale, method.scales)
     base = method.scales[scale]
+    if variant is not None:
+        base = look_up(f"variant of {name}", variant, method.variants).of(base)
     unknown = sorted(set(settings) - set(base.__dataclass_fields__))
     if unknown:
         raise InputError(f"{name} has no setting {', '.join(unknown)}", "unknown-name")

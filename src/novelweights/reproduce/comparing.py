@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from novelweights.auditing.prepare import prepare
+from novelweights.auditing.prepare import Prepared, prepare
 from novelweights.files import read_json, write_json
 from novelweights.metrics.neighbors import nearest
 from novelweights.metrics.sources import Alignable, find_directions, scaled_to_norm
@@ -24,11 +24,19 @@ AS_IN_THE_PAPER = {"g-pt": "aligned"}
 
 
 def distances(folder: Path, at: Mapping[str, Path], tell: Tell) -> None:
+    """The distance of every checkpoint to its nearest training checkpoint, see `distances_of`."""
+    found = distances_of(prepare(audit_inputs(at)), tell)
+    write_json(folder / MEASURED, {"distances": found})
+
+
+def distances_of(given: Prepared, tell: Tell) -> dict[str, dict[str, list[float]]]:
     """The distance of every checkpoint to its nearest training checkpoint, in three ways.
 
     Training checkpoints are compared with the others, not with themselves, as in the paper.
+
+    Returns:
+        By kind of checkpoint, then by measure.
     """
-    given = prepare(audit_inputs(at))
     training = given.train.learned
     plain, aligned = (Alignable.of(training, of) for of in (None, given.alignment))
     groups = {"generated": given.generated, "training": given.train, "heldout": given.heldout}
@@ -50,7 +58,7 @@ def distances(folder: Path, at: Mapping[str, Path], tell: Tell) -> None:
                 MEASURES, (rows, rows, scaled), (plain, aligned, aligned), strict=True
             )
         }
-    write_json(folder / MEASURED, {"distances": found, "norm": norm})
+    return found
 
 
 def read_distances(folder: Path) -> dict[str, dict[str, Float[np.ndarray, " n"]]]:

@@ -14,7 +14,7 @@ from novelweights.reproduce.outputs import outputs_of
 from novelweights.reproduce.overlapping import overlaps
 from novelweights.reproduce.reconstructing import reconstructions
 from novelweights.reproduce.reported import NOISE
-from novelweights.reproduce.settings import SETTINGS, Setting
+from novelweights.reproduce.settings import SETTINGS, VARIED, Setting
 from novelweights.reproduce.stages import (
     audit_node,
     changed,
@@ -24,6 +24,7 @@ from novelweights.reproduce.stages import (
     zoo_node,
 )
 from novelweights.reproduce.trading_off import beside_noise
+from novelweights.reproduce.variants import variants_of
 from novelweights.tasks import PART_TASKS
 from novelweights.zoos import find_zoo
 
@@ -64,6 +65,8 @@ class Plan:
 
     scale: str
     methods: Mapping[str, MethodRuns]
+    variants: Mapping[str, Mapping[str, Node]]
+    """By method, then by name: how good and how near samples are, see `variants.ratings`."""
 
     @property
     def audits(self) -> list[Node]:
@@ -78,7 +81,11 @@ def plan_of(scale: str) -> Plan:
         InputError: Unknown scale.
     """
     settings = look_up("scale", scale, SETTINGS)
-    return Plan(scale, {method: _runs(method, scale, of) for method, of in settings.items()})
+    return Plan(
+        scale,
+        {method: _runs(method, scale, of) for method, of in settings.items()},
+        {method: variants_of(method, scale, of) for method, of in VARIED[scale].items()},
+    )
 
 
 def _runs(method: str, scale: str, of: Setting) -> MethodRuns:

@@ -6,7 +6,7 @@ Source: B. Zeng, Y. Yin, Z. Xu, Z. Liu, "Generative Modeling of
 Weights: Generalization or Memorization?".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from novelweights.report.summary import PaperResult, Printed
@@ -115,6 +115,61 @@ NEARER: Mapping[str, PaperEffect] = {
 }
 """Mean distance to the nearest training checkpoint, of samples and of training checkpoints: by
 which share the former is smaller."""
+
+
+@dataclass(frozen=True)
+class PaperVariant:
+    """A row of table 1 for one method, as printed."""
+
+    parameters: str
+    quality: str
+    """Accuracy in percent."""
+    distance: str
+    """Mean L2 distance of samples to the nearest training checkpoint."""
+
+
+VARIANTS: Mapping[str, Mapping[str, PaperVariant]] = {
+    "hyper-representations": {
+        "default": PaperVariant("223M", "57.5", "8.11"),
+        "third-of-epochs": PaperVariant("223M", "33.8", "7.86"),
+        "half-of-epochs": PaperVariant("223M", "47.1", "7.97"),
+        "wider": PaperVariant("359M", "50.1", "8.06"),
+        "deeper": PaperVariant("362M", "55.9", "8.09"),
+        "narrower": PaperVariant("118M", "44.1", "7.93"),
+        "shallower": PaperVariant("154M", "42.2", "7.93"),
+        "dropout-10": PaperVariant("223M", "53.9", "7.76"),
+        "dropout-20": PaperVariant("223M", "44.7", "7.26"),
+        "noise": PaperVariant("223M", "57.8", "8.14"),
+    },
+    "g-pt": {
+        "default": PaperVariant("378M", "94.0", "2.25"),
+        "third-of-epochs": PaperVariant("378M", "94.0", "2.40"),
+        "half-of-epochs": PaperVariant("378M", "94.0", "2.25"),
+        "wider": PaperVariant("579M", "93.6", "2.12"),
+        "deeper": PaperVariant("605M", "93.9", "2.08"),
+        "narrower": PaperVariant("220M", "93.6", "2.51"),
+        "shallower": PaperVariant("208M", "86.6", "3.70"),
+        "dropout-10": PaperVariant("378M", "93.7", "2.27"),
+        "dropout-20": PaperVariant("378M", "92.5", "3.13"),
+        "noise": PaperVariant("378M", "92.9", "2.37"),
+    },
+}
+"""Table 1 by method and variant."""
+VARIANTS_TRAINING: Mapping[str, PaperVariant] = {
+    "hyper-representations": PaperVariant("\u2013", "65.2", "50.0"),
+    "g-pt": PaperVariant("\u2013", "94.4", "3.64"),
+}
+"""The first row of table 1: training checkpoints."""
+
+
+def still_nearer(method: str, variants: Sequence[str]) -> PaperEffect:
+    """By which share the mean distance of samples of some variants lies below training's."""
+    far = VARIANTS_TRAINING[method].distance
+    near = [VARIANTS[method][variant].distance for variant in variants]
+    mean = sum(map(float, near)) / len(near)
+    return PaperEffect(f"{', '.join(near)} against {far} (table 1)", 1 - mean / float(far))
+
+
 OVERLAPPING: Mapping[str, PaperEffect] = {
     "hyper-representations": PaperEffect("98.5% against 75.6% (table 2)", 98.5 - 75.6),
     "g-pt": PaperEffect("98.2% against 97.9% (table 2)", 98.2 - 97.9),
