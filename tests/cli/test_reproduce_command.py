@@ -62,7 +62,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         nothing_to_find()
 
     found = {
-        "figure-4": exhibit(Node("g-pt-zoo", {"runs": 3}, make, {}, 4, 7)),
+        "figure-4": exhibit(Node("planted-zoo", {"runs": 3}, make, {}, 4, 7)),
         "table-9": exhibit(Node("svhn-zoo", {"runs": 4}, fail, {}, 1, 1, nothing_to_find)),
     }
     for name in list(exhibits.EXHIBITS):
@@ -86,7 +86,7 @@ def test_numbers_come_first_then_pictures_and_outcomes(made: list[str], tmp_path
         ["method", "value"],
         [["g-pt", 2.0]],
     )
-    assert told["runs"] == {"g-pt-zoo": made[0]}
+    assert told["runs"] == {"planted-zoo": made[0]}
     [outcome] = json.loads((folder / "outcomes.json").read_text())["figure-4"]
     assert outcome["outcome"] == "agrees"
     assert outcome["paper"] == "2.0 (table 9)"
@@ -127,7 +127,7 @@ def test_wrong_names_and_machines_are_refused_before_anything_begins(
 def test_exhibits_are_listed_with_their_costs(made: list[str]) -> None:
     [first, second] = listed("exhibits").items()
     assert first[0] == "figure-4"
-    assert "What the run holds; of g-pt; smoke 4 min, 7 MB" in first[1]
+    assert "What the run holds; of planted; smoke 4 min, 7 MB" in first[1]
     assert second[0] == "table-9"
 
 

@@ -1,7 +1,9 @@
 """Tables as figures."""
 
+import pytest
+
 from novelweights.report.style import finish
-from novelweights.reproduce.drawing import drawn_table, styled
+from novelweights.reproduce.drawing import captioned, drawn_table, panels, styled
 
 
 def test_table_shows_every_cell_once_and_columns_do_not_overlap():
@@ -17,3 +19,22 @@ def test_table_shows_every_cell_once_and_columns_do_not_overlap():
     boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
     assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[i + 1 :])
     assert drawing.png[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("is_table", [True, False])
+def test_a_caption_stands_below_everything_else(is_table):
+    with styled():
+        if is_table:
+            figure = drawn_table(["", "a"], [["row", "1"]], notes=["a note"])
+        else:
+            figure, _ = panels(["left", "right"])
+        height = figure.get_size_inches()[1]
+        captioned(figure, "what it is made of " * 20)
+        finish(figure, "words")
+    *_, last = figure.texts
+    box = last.get_window_extent()
+    assert box.y0 >= 0
+    assert figure.get_size_inches()[1] > height
+    others = [text for ax in figure.axes for text in ax.texts] if is_table else figure.axes
+    top = figure.texts[0].get_window_extent().y1
+    assert all(other.get_tightbbox().y0 >= top for other in others)

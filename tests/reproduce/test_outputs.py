@@ -1,6 +1,7 @@
 """Figures 5, 13 and 14: what samples and their nearest do, measured and drawn."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from novelweights.auditing.prepare import AuditInputs
-from novelweights.reproduce import output_exhibits, outputs
+from novelweights.reproduce import outputs
 from novelweights.reproduce.exhibits import figure_05, figure_13, figure_14
 from novelweights.reproduce.outputs import outputs_of, packed, read_outputs, unpacked
 from novelweights.reproduce.picturing import competing
@@ -117,9 +118,10 @@ def test_a_copied_field_looks_like_its_original_and_one_without_surface_is_white
 def test_exhibits_are_drawn_from_their_tables(
     exhibit: Any, n: int, label: str, of_digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output_exhibits, "TITLES", {"p-diff": "P-diff"})
     monkeypatch.setattr(Runs, "at", lambda self, node: of_digits)
-    table = exhibit.numbers(Runs(of_digits), plan_of("smoke"))
+    plan = plan_of("smoke")
+    alone = replace(plan, methods={"p-diff": plan.of("p-diff")})
+    table = exhibit.numbers(Runs(of_digits), alone)
     assert len(table.rows) == 2 * n
     axes = exhibit.picture(table).axes
     assert len(axes) == 2 * n

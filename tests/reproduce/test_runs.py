@@ -14,7 +14,7 @@ from novelweights.reproduce.nodes import Node, Tell, in_order
 from novelweights.reproduce.plan import Plan
 from novelweights.reproduce.runs import Runs
 
-NO_PLAN = Plan("smoke", {})
+NO_PLAN = Plan("smoke", {}, {})
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def table(distance: float, equal_norm: float):
                     row |= {"equal norm": noise * scaled, "kind": kind}
                     rows.append({"method": method, "variant": variant, **row})
     sizes = dict.fromkeys(("default", *table_01.LABELS), 2_345_678)
-    told = {"task": "toy", "parameters": sizes, "n": {"training": 30, "generated": 30}}
+    told = {"parameters": sizes, "n": {"training": 30, "generated": 30}}
     return planted(rows, dict.fromkeys(METHODS, told))
 
 

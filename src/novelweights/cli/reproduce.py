@@ -16,7 +16,10 @@ def reproduce(
     ] = Path("reproduced"),
     scale: Annotated[
         str,
-        typer.Option(help="smoke (seconds, shows nothing), laptop (two cores) or paper (a GPU)."),
+        typer.Option(
+            help="smoke (seconds, shows nothing), laptop (two cores), laptop-beside (other data, "
+            "of two methods) or paper (a GPU)."
+        ),
     ] = "laptop",
     jobs: Annotated[int, typer.Option(min=1, help="Runs that are made at a time.")] = 1,
     kept: Annotated[
@@ -29,11 +32,17 @@ def reproduce(
 
     The runs that they stand on are made once, shared, and gone on with after an interruption.
     """
-    from novelweights.reproduce.exhibits import EXHIBITS
-    from novelweights.reproduce.reproducing import bill, kept_runs, reproduce, require_machine
+    from novelweights.reproduce.plan import plan_of
+    from novelweights.reproduce.reproducing import (
+        bill,
+        kept_runs,
+        possible,
+        reproduce,
+        require_machine,
+    )
     from novelweights.reproduce.runs import Runs
 
-    names = list(EXHIBITS) if exhibit == "all" else [exhibit]
+    names = possible(plan_of(scale)) if exhibit == "all" else [exhibit]
     with progress_bar() as progress:
         runs = Runs(output / "runs", tuple(kept or kept_runs(scale)), progress)
         needed = bill(names, scale, runs)

@@ -27,12 +27,12 @@ NAME = "weight "
 
 def distribution_nodes(plan: Plan) -> list[Node]:
     """The run that distributions stand on."""
-    return [plan.methods[METHOD].audit]
+    return [plan.of(METHOD).audit]
 
 
 def distribution_table(runs: Runs, plan: Plan, title: str, n: int) -> Table:
     """One row per checkpoint: its kind, and the values of the first n weights that were drawn."""
-    audit = audit_at(runs, plan.methods[METHOD].audit)
+    audit = audit_at(runs, plan.of(METHOD).audit)
     entries = audit.plot_data["entry_parameters"][:n]
     order = np.argsort(entries)
     values = {kind: audit.plot_data[f"entry_{kind}"][:, order] for kind in KINDS}

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from novelweights.report.style import BLUE, RED, STYLE, TEAL
 
@@ -27,6 +28,15 @@ TITLES = {
     "p-diff": "P-diff",
 }
 """The methods in the paper's order, by the names it gives them."""
+
+
+DATA_TITLES = {
+    "cifar-10-jpeg": "CIFAR-10 (JPEG copy)",
+    "digits": "scikit-learn's digits",
+    "mnist": "MNIST",
+    "mnist-5k": "5,000 digits of MNIST",
+}
+"""Data sets whose names here are not what a reader knows them by."""
 
 
 @contextmanager
@@ -98,6 +108,26 @@ def drawn_table(
     for line in lines:
         ax.text(0.05, y + LINE * 0.7, line, va="center", fontsize=7.5, color="#444444")
         y += LINE
+    return figure
+
+
+def captioned(figure: Figure, caption: str) -> Figure:
+    """The figure with lines of text below, for which it grows."""
+    lines = wrap(caption, LETTERS)
+    width, height = figure.get_size_inches()
+    below = LINE * (len(lines) + 0.3)
+    share = below / (height + below)
+    figure.set_size_inches(width, height + below)
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(rect=(0, share, 1, 1 - share))
+    else:
+        [ax] = figure.axes
+        ax.set_position((0, share, 1, 1 - share))
+    y = share - 0.8 * LINE / (height + below)
+    for i, line in enumerate(lines):
+        place = y - i * LINE / (height + below)
+        figure.text(0.006, place, line, fontsize=7.5, color="#444444", in_layout=False)
     return figure
 
 

@@ -55,8 +55,8 @@ def output_table(
         labels: Of the pairs; left out: the numbers of the samples.
     """
     rows, about = list[dict[str, object]](), dict[str, object]()
-    for method in TITLES:
-        about[method], found = read_outputs(runs.at(plan.methods[method].outputs), kind)
+    for method in plan.methods:
+        about[method], found = read_outputs(runs.at(plan.of(method).outputs), kind)
         for place, pair in enumerate(found[pairs]):
             own = pair["names"][0].replace("sample-", "sample ")
             for side, which in enumerate(("generated", "training")):
@@ -98,7 +98,7 @@ def output_picture(table: Table) -> Figure:
     if any("classes" in table.about[method] for method in methods):
         patches = [Patch(color=COLORS(i), alpha=ALPHA, label=str(i)) for i in range(N_CLASSES)]
         figure.legend(
-            handles=patches, title="class", ncols=N_CLASSES, loc="outside lower center", fontsize=8
+            handles=patches, title="class", ncols=N_CLASSES, loc="outside upper center", fontsize=8
         )
     return figure
 

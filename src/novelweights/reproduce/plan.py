@@ -1,20 +1,21 @@
 """The runs of one scale as nodes, which exhibits name: `plan.methods["g-pt"].audit`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from novelweights.errors import look_up
+from novelweights.errors import InputError, count, look_up
 from novelweights.generators import make_generator, method_named
 from novelweights.reproduce.averaging import recomputed
 from novelweights.reproduce.comparing import distances
+from novelweights.reproduce.drawing import DATA_TITLES, TITLES
 from novelweights.reproduce.draws import Draws, draws_of
 from novelweights.reproduce.heatmaps import heatmaps_of
-from novelweights.reproduce.nodes import Node
+from novelweights.reproduce.nodes import Node, in_order
 from novelweights.reproduce.outputs import outputs_of
 from novelweights.reproduce.overlapping import overlaps
 from novelweights.reproduce.reconstructing import reconstructions
 from novelweights.reproduce.reported import NOISE
-from novelweights.reproduce.settings import SETTINGS, VARIED, Setting
+from novelweights.reproduce.settings import BESIDE, SETTINGS, VARIED, Setting
 from novelweights.reproduce.stages import (
     audit_node,
     changed,
@@ -27,6 +28,7 @@ from novelweights.reproduce.trading_off import beside_noise
 from novelweights.reproduce.variants import variants_of
 from novelweights.tasks import PART_TASKS
 from novelweights.zoos import find_zoo
+from novelweights.zoos.building import Zoo
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,51 @@ class Plan:
         """The audit of every method."""
         return [runs.audit for runs in self.methods.values()]
 
+    def of(self, method: str) -> MethodRuns:
+        """The runs of one method.
+
+        Raises:
+            InputError: It is not run at this scale.
+        """
+        if method not in self.methods:
+            raise _not_run(method, self.scale, self.methods)
+        return self.methods[method]
+
+    def variants_of(self, method: str) -> Mapping[str, Node]:
+        """The ratings of a method's variants.
+
+        Raises:
+            InputError: None is fitted at this scale.
+        """
+        if method not in self.variants:
+            raise _not_run(f"variants of {method}", self.scale, self.methods)
+        return self.variants[method]
+
+    def caption(self, nodes: Sequence[Node]) -> str:
+        """Scale, data and numbers of training runs of what some nodes are made of."""
+        told = list[str]()
+        for node in in_order(nodes):
+            method = node.name.removesuffix("-zoo")
+            if method in TITLES:
+                zoo, runs = node.settings["zoo"], node.settings.get("runs")
+                n = count(zoo.runs if runs is None else runs, "training run")
+                told.append(f"{TITLES[method]}: {shown_data(zoo)}, {n}")
+        return f"Scale {self.scale}. {'; '.join(told)}."
+
+
+def shown_data(zoo: Zoo) -> str:
+    """What a zoo's networks are trained on, as pictures name it."""
+    name = getattr(zoo, "data_name", zoo.name)
+    return DATA_TITLES.get(name, name)
+
+
+def _not_run(method: str, scale: str, known: Collection[str]) -> InputError:
+    return InputError(
+        f"--scale {scale}: expected runs of {method}, got {', '.join(known)} alone; take another "
+        "scale",
+        "wrong-option",
+    )
+
 
 def plan_of(scale: str) -> Plan:
     """The runs of one scale.
@@ -84,14 +131,14 @@ def plan_of(scale: str) -> Plan:
     return Plan(
         scale,
         {method: _runs(method, scale, of) for method, of in settings.items()},
-        {method: variants_of(method, scale, of) for method, of in VARIED[scale].items()},
+        {method: variants_of(method, scale, of) for method, of in VARIED.get(scale, {}).items()},
     )
 
 
 def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
     """Nodes of one method."""
     recipe = changed(find_zoo(of.zoo), **of.recipe)
-    generator = changed(make_generator(method, scale), **of.generator)
+    generator = changed(make_generator(method, scale.removesuffix(BESIDE)), **of.generator)
     of_zoo, of_model, of_samples, of_audit = of.costs
     zoo = zoo_node(f"{method}-zoo", recipe, cost=of_zoo, **of.counts)
     model = model_node(f"{method}-model", method, generator, zoo, cost=of_model)

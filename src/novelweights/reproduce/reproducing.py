@@ -2,7 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ import novelweights
 from novelweights.errors import InputError, count
 from novelweights.files import read_json, replacing, write_json, write_text
 from novelweights.report.style import finish
-from novelweights.reproduce.drawing import styled
+from novelweights.reproduce.drawing import captioned, styled
 from novelweights.reproduce.exhibits import EXHIBITS, find_exhibit
 from novelweights.reproduce.jobs import make_all
 from novelweights.reproduce.nodes import Node, in_order
@@ -62,13 +63,25 @@ def bill(names: Sequence[str], scale: str, runs: Runs) -> Bill:
     return Bill(runs.missing([node for name in names for node in find_exhibit(name).needs(plan)]))
 
 
+def possible(plan: Plan) -> list[str]:
+    """The exhibits whose methods are run at a scale."""
+    found = list[str]()
+    for name, exhibit in EXHIBITS.items():
+        with suppress(InputError):
+            exhibit.needs(plan)
+            found.append(name)
+    return found
+
+
 def described(name: str) -> str:
     """What an exhibit shows, the runs it needs, and what these cost at each scale; for a list."""
     exhibit, costs = find_exhibit(name), list[str]()
     nodes: list[Node] = []
     for scale in SETTINGS:
-        kept = Runs(Path("none"), kept_runs(scale))
-        needed = exhibit.needs(plan_of(scale))
+        kept, plan = Runs(Path("none"), kept_runs(scale)), plan_of(scale)
+        if name not in possible(plan):
+            continue
+        needed = exhibit.needs(plan)
         nodes = in_order(needed)
         whole, left = Bill(nodes), Bill(kept.missing(needed))
         is_kept = "kept" if not left.nodes else f"{whole.time}, {whole.megabytes:,.0f} MB"
@@ -141,11 +154,12 @@ def reproduce(
 def _made(name: str, plan: Plan, runs: Runs, folder: Path) -> Path:
     """The picture of one exhibit, after its numbers."""
     exhibit = EXHIBITS[name]
-    table = exhibit.numbers(runs, plan)
-    of_runs = {node.name: node.folder for node in in_order(exhibit.needs(plan))}
+    needed = exhibit.needs(plan)
+    table = replace(exhibit.numbers(runs, plan), caption=plan.caption(needed))
+    of_runs = {node.name: node.folder for node in in_order(needed)}
     table.write(folder, name, scale=plan.scale, runs=of_runs)
     with styled():
-        drawing = finish(exhibit.picture(table), table.title)
+        drawing = finish(captioned(exhibit.picture(table), table.caption), table.title)
     write_text(folder / f"{name}.svg", drawing.svg)
     with replacing(folder / f"{name}.png") as temporary:
         temporary.write_bytes(drawing.png)

@@ -1,7 +1,8 @@
 """What is run of each method at each scale; the exhibits are made of these runs.
 
 smoke is for tests: seconds of training, nothing shows. laptop is real data on two cores, with the
-paper's ratio of generator parameters to values in the training checkpoints as far as it can be had.
+paper's ratio of generator parameters to values in the training checkpoints as far as it can be had;
+laptop-beside is the same on other data, of two methods.
 paper is the published setting, for a GPU. Source: paper, appendix A; DESIGN section 6.
 """
 
@@ -114,6 +115,27 @@ LAPTOP = {
         scratch_cost=(160, 9),
     ),
 }
+BESIDE = "-beside"
+LAPTOP_BESIDE = {  # of methods whose exhibits on other data tell more
+    "hyper-representations": Setting(
+        "cifar-10-jpeg-cnn",
+        {"runs": 60, "heldout_runs": 60, "checkpoints": 5},
+        samples=200,
+        costs=((20, 3), (45, 80), (0.1, 2), (1, 9)),
+    ),
+    "g-pt": Setting(
+        "digits-wide-mlp-steps",
+        {"runs": 570, "heldout_runs": 200, "checkpoints": 24, "start_runs": 200},
+        samples=200,
+        costs=((2, 160), (40, 20), (3, 2), (2, 5)),
+        generator={  # 4.7 million parameters, 4.7 per value
+            "tokens": "parameters",
+            "chunk": 200,
+            "weight_scale": 0.0,
+            "learning_rate": 1e-3,
+        },
+    ),
+}
 PAPER = {
     "hyper-representations": Setting(
         "svhn-cnn",
@@ -142,7 +164,12 @@ PAPER = {
         scratch_cost=(9_000, 900),
     ),
 }
-SETTINGS = {"smoke": SMOKE, "laptop": LAPTOP, "paper": PAPER}
+SETTINGS = {
+    "smoke": SMOKE,
+    "laptop": LAPTOP,
+    f"laptop{BESIDE}": LAPTOP_BESIDE,
+    "paper": PAPER,
+}
 
 VARIED = {
     "smoke": {method: SMOKE[method] for method in ("hyper-representations", "g-pt")},

@@ -23,6 +23,8 @@ class Table:
     """Plain data: of each method its data, network, seeds and numbers of checkpoints."""
     notes: Sequence[str] = ()
     """What a reader must know beside the numbers."""
+    caption: str = ""
+    """Scale and data of the runs that it is made of."""
 
     def values(self, column: str, **where: str) -> np.ndarray:
         """One column of the rows in which other columns hold these values, NaN left out."""
@@ -39,6 +41,7 @@ class Table:
             **more,
             "about": dict(self.about),
             "notes": list(self.notes),
+            "caption": self.caption,
             "columns": list(self.rows.columns),
             "rows": [[_cell(value) for value in row] for row in self.rows.itertuples(index=False)],
         }
@@ -56,7 +59,7 @@ class Table:
         data = read_json(path)
         try:
             rows = pd.DataFrame(data["rows"], columns=data["columns"])
-            return cls(data["title"], rows, data["about"], tuple(data["notes"]))
+            return cls(data["title"], rows, data["about"], tuple(data["notes"]), data["caption"])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}: expected the numbers of an exhibit, got something else ({error}); make "

@@ -61,7 +61,6 @@ def ratings(folder: Path, at: Mapping[str, Path], tell: Tell) -> None:
         folder / MEASURED,
         {
             "parameters": None if told is None else told.parameters,
-            "task": task.name,
             "ratings": ratings_of(given, task, tell).to_dict("list"),
         },
     )

@@ -37,13 +37,13 @@ DISTINCT = "different nearest, % of n"
 
 def needs(plan: Plan) -> list[Node]:
     """The runs it stands on."""
-    runs = plan.methods[METHOD]
+    runs = plan.of(METHOD)
     return [*(draws.overlaps for draws in runs.draws), runs.audit]
 
 
 def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per checkpoint: accuracy, its nearest training checkpoint, distance and overlap."""
-    of, parts = plan.methods[METHOD], []
+    of, parts = plan.of(METHOD), []
     for draws in of.draws:
         found: Any = read_overlaps(runs.at(draws.overlaps))
         found = found[found["measure"] == MEASURES[0]].drop(columns="measure")

@@ -29,12 +29,12 @@ BINS = 30
 
 def needs(plan: Plan) -> list[Node]:
     """The runs it stands on."""
-    return [plan.methods[METHOD].reconstructions, plan.methods[METHOD].audit]
+    return [plan.of(METHOD).reconstructions, plan.of(METHOD).audit]
 
 
 def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per run: accuracy of the original and of the reconstruction, in percent."""
-    of = plan.methods[METHOD]
+    of = plan.of(METHOD)
     pairs = pd.DataFrame(read_reconstructions(runs.at(of.reconstructions))["pairs"])
     kept = pairs.loc[pairs["kind"] == Kind.RECONSTRUCTION, ["split", "run", *FORMS]]
     return Table(TITLE, kept.reset_index(drop=True), {METHOD: about(audit_at(runs, of.audit))})

@@ -33,8 +33,8 @@ def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per checkpoint: its distances, in weight units."""
     rows = [
         pd.DataFrame({"method": method, "kind": kind, **by_measure})
-        for method in TITLES
-        for kind, by_measure in read_distances(runs.at(plan.methods[method].distances)).items()
+        for method in plan.methods
+        for kind, by_measure in read_distances(runs.at(plan.of(method).distances)).items()
     ]
     return Table(TITLE, pd.concat(rows, ignore_index=True))
 
@@ -63,7 +63,8 @@ def picture(table: Table) -> Figure:
 
 def claims(table: Table) -> Sequence[ClaimRow]:
     """Samples lie nearer to training checkpoints than these to one another; not of P-diff."""
-    return [_claim(table, method, paper) for method, paper in NEARER.items()]
+    shown = set(table.rows["method"])
+    return [_claim(table, method, paper) for method, paper in NEARER.items() if method in shown]
 
 
 def _claim(table: Table, method: str, paper: PaperEffect) -> ClaimRow:

@@ -47,15 +47,15 @@ NOTES = (
 
 def needs(plan: Plan) -> list[Node]:
     """The runs it stands on."""
-    runs = plan.methods[METHOD]
+    runs = plan.of(METHOD)
     return [runs.audit] if runs.recomputed is None else [runs.audit, runs.recomputed]
 
 
 def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per checkpoint: quality and novelty, or its place on the map."""
-    audit = audit_at(runs, plan.methods[METHOD].audit)
+    audit = audit_at(runs, plan.of(METHOD).audit)
     behavior = {kind: _points(found) for kind, found in _found(audit.result).items()}
-    node, images = plan.methods[METHOD].recomputed, 0
+    node, images = plan.of(METHOD).recomputed, 0
     if node is not None:
         again = read_recomputed(runs.at(node))
         images = again["images"]

@@ -53,12 +53,12 @@ WIDE = 0.36
 
 def needs(plan: Plan) -> list[Node]:
     """The runs it stands on."""
-    return [plan.methods[METHOD].reconstructions, plan.methods[METHOD].audit]
+    return [plan.of(METHOD).reconstructions, plan.of(METHOD).audit]
 
 
 def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per pair: difference of accuracy in points, and error similarity."""
-    of = plan.methods[METHOD]
+    of = plan.of(METHOD)
     found = read_reconstructions(runs.at(of.reconstructions))
     pairs = pd.DataFrame(found["pairs"])
     pairs["accuracy_difference"] = (pairs["other_accuracy"] - pairs["accuracy"]).abs()

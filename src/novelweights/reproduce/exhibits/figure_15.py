@@ -27,12 +27,12 @@ NAME = "weight "
 
 def needs(plan: Plan) -> list[Node]:
     """The run it stands on."""
-    return [plan.methods[METHOD].audit]
+    return [plan.of(METHOD).audit]
 
 
 def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per checkpoint: its kind and its weights."""
-    audit = audit_at(runs, plan.methods[METHOD].audit)
+    audit = audit_at(runs, plan.of(METHOD).audit)
     columns = [f"{NAME}{index}" for index in audit.plot_data["row_parameters"]]
     rows = {kind: audit.plot_data.get(f"row_{kind}") for kind in TITLES}
     there = {kind: values for kind, values in rows.items() if values is not None}

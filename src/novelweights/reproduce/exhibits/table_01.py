@@ -49,7 +49,7 @@ KINDS = {"training": "training", "heldout": "held-out", "generated": "default ge
 
 def needs(plan: Plan) -> list[Node]:
     """The runs it stands on."""
-    return [node for method in VARIANTS for node in plan.variants[method].values()]
+    return [node for method in VARIANTS for node in plan.variants_of(method).values()]
 
 
 def numbers(runs: Runs, plan: Plan) -> Table:
@@ -57,11 +57,11 @@ def numbers(runs: Runs, plan: Plan) -> Table:
     parts, told = [], {}
     for method in VARIANTS:
         sizes, n = {}, {}
-        for variant, node in plan.variants[method].items():
+        for variant, node in plan.variants_of(method).items():
             rows, found = read_ratings(runs.at(node))
             sizes[variant] = found["parameters"]
             if variant == DEFAULT:
-                told[method] = {"task": found["task"], "parameters": sizes}
+                told[method] = {"parameters": sizes}
                 n = rows["kind"].value_counts().to_dict()
             else:
                 rows = rows[rows["kind"] == "generated"]
@@ -84,8 +84,8 @@ def picture(table: Table) -> Figure:
         header += ["#params\n", "accuracy, %\n", "L2\n", "L2 at\nequal norm"]
         groups.append((TITLES[method], 4))
         notes.append(
-            f"{TITLES[method]}: {table.about[method]['task']}; n = {n['generated']} samples of "
-            f"each fit, {n['training']} training and {n.get('heldout', 0)} held-out runs."
+            f"{TITLES[method]}: n = {n['generated']} samples of each fit, {n['training']} training "
+            f"and {n.get('heldout', 0)} held-out runs."
         )
     notes.append(
         "Means; (in brackets): as the paper prints. All fits of a method have the same number of "

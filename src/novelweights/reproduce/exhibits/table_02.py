@@ -34,15 +34,15 @@ ALREADY_PLAIN = ("p-diff",)
 
 def needs(plan: Plan) -> list[Node]:
     """The runs it stands on."""
-    runs = [plan.methods[method] for method in OVERLAPPING]
+    runs = [plan.of(method) for method in _methods(plan)]
     return [node for of in runs for node in dict.fromkeys((_source(of), of.audit))]
 
 
 def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per checkpoint and measure: overlap and accuracies, in percent."""
     parts, told = [], {}
-    for method in OVERLAPPING:
-        of = plan.methods[method]
+    for method in _methods(plan):
+        of = plan.of(method)
         audit = audit_at(runs, of.audit)
         told[method] = about(audit)
         is_audit = _source(of) is of.audit
@@ -55,7 +55,7 @@ def numbers(runs: Runs, plan: Plan) -> Table:
 
 def picture(table: Table) -> Figure:
     """The table, with the paper's numbers in brackets."""
-    methods = list(OVERLAPPING)
+    methods = list(table.about)
     rows = [
         ["mean accuracy of training models, %", *(_accuracy(table, method) for method in methods)]
     ]
@@ -71,22 +71,22 @@ def picture(table: Table) -> Figure:
         "Hyper-Representations: against reconstructions, by plain L2 of every epoch, by aligned L2 "
         "of the last of each run. P-diff: nothing to align.",
     ]
-    return drawn_table(["", *(_title(table, method) for method in methods)], rows, notes=notes)
+    return drawn_table(["", *(TITLES[method] for method in methods)], rows, notes=notes)
 
 
 def claims(table: Table) -> Sequence[ClaimRow]:
     """Samples predict as their nearest more than training checkpoints do as theirs."""
-    return [_claim(table, method, paper) for method, paper in OVERLAPPING.items()]
+    return [_claim(table, method, OVERLAPPING[method]) for method in table.about]
+
+
+def _methods(plan: Plan) -> list[str]:
+    """Those of the paper that are run."""
+    return [method for method in OVERLAPPING if method in plan.methods]
 
 
 def _source(of: MethodRuns) -> Node:
     """What holds the overlaps."""
     return of.audit if of.method in ALREADY_PLAIN else of.overlaps
-
-
-def _title(table: Table, method: str) -> str:
-    told = table.about[method]
-    return f"{TITLES[method]}\n{told['data'].split(' (')[0]}"
 
 
 def _accuracy(table: Table, method: str) -> str:

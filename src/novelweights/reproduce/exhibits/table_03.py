@@ -36,12 +36,12 @@ FIXED = {
 
 def needs(plan: Plan) -> list[Node]:
     """The run it stands on."""
-    return [plan.methods[METHOD].audit]
+    return [plan.of(METHOD).audit]
 
 
 def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per setting: the paper's and ours, as text."""
-    audit = audit_at(runs, plan.methods[METHOD].audit)
+    audit = audit_at(runs, plan.of(METHOD).audit)
     told, found = about(audit), audit.result.from_scratch
     scratch = audit.result.about["from_scratch"]
     ours = recipe_of(scratch["settings"], str(told["network"]), int(scratch["n"]))

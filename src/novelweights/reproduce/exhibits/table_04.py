@@ -48,12 +48,12 @@ FEW = 3
 
 def needs(plan: Plan) -> list[Node]:
     """The run it stands on."""
-    return [plan.methods[METHOD].audit]
+    return [plan.of(METHOD).audit]
 
 
 def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per number: its interval, n, and the paper's."""
-    audit = audit_at(runs, plan.methods[METHOD].audit)
+    audit = audit_at(runs, plan.of(METHOD).audit)
     printed, known = REPORTED[METHOD].numbers, {q.key: q for q in audit.result.quantities}
     rows = list[dict[str, Any]]()
     for key, label in (CASES | OURS | ACCURACIES).items():
