@@ -315,6 +315,22 @@ def test_a_training_run_given_as_held_out_is_named(small, is_moved):
     assert_refused(small, "leak", "heldout-007 = train-011", **changes)
 
 
+def test_independent_runs_that_end_up_alike_are_no_leak(small):
+    """Runs of some recipes meet, once aligned: a held-out run may lie as near as training runs."""
+    train, held = small.training.weights.clone(), small.heldout.weights.clone()
+    apart = torch.cdist(train, train).fill_diagonal_(torch.inf).amin(1).median()
+    away = torch.nn.functional.normalize(torch.randn(2, train.shape[1], generator=seeded(1)), dim=1)
+    met = torch.stack([train[0] + 0.22 * apart * away[0], train[2] + 0.2 * apart * away[1]])
+    train[1], held[3] = planted.moved(small, met, rng=seeded(2))
+    given = {"train": replace(small.training, weights=train), "generated": small.fresh}
+    given["symmetry"] = small.network.symmetry
+    result = audit(**given, heldout=replace(small.heldout, weights=held))
+    assert len(result.heldout) == len(held)
+    held[3] = train[2].half().float()
+    with refused("leak", "heldout-003 = train-002"):
+        audit(**given, heldout=replace(small.heldout, weights=held))
+
+
 @pytest.mark.parametrize("role", ["train", "generated", "heldout"])
 def test_infinite_weights_are_named_with_their_population(small, role):
     whole = {"train": small.training, "generated": small.fresh, "heldout": small.heldout}[role]

@@ -24,6 +24,15 @@ from novelweights.zoos.building import build
 from novelweights.zoos.training import Recipe, train_trajectories
 
 
+def test_held_out_runs_as_near_as_training_runs_are_no_leak(fresh, rng):
+    apart = torch.cdist(fresh[:16], fresh[:16]).fill_diagonal_(torch.inf).amin(1).median()
+    away = torch.nn.functional.normalize(torch.randn(2, 760, generator=rng), dim=1)
+    met = torch.stack([fresh[0] + 0.2 * apart * away[0], fresh[2] + 0.17 * apart * away[1]])
+    moved = random_transform(met, DIGITS_MLP.layout, DIGITS_MLP.symmetry, rng=rng)
+    fresh[1], fresh[-1] = moved
+    assert "leaked-heldout" not in {found.code for found in lint(with_heldout(fresh, 8))}
+
+
 @pytest.fixture(scope="module")
 def trained():
     """24 real runs at four late epochs: (runs, epochs, d)."""

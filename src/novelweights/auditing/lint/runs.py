@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from novelweights.auditing.lint.rows import Finding, Named, error, note, scan, trained_rows, warning
-from novelweights.auditing.measure.leakage import LEAKED
+from novelweights.auditing.measure.leakage import leak_radius
 from novelweights.errors import count
 from novelweights.metrics.alignment import alignment_of_learned, pair_distances
 from novelweights.metrics.neighbors import nearest
@@ -178,9 +178,11 @@ def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
     if len(train) * len(ends) > MOST_ALIGNED_PAIRS:
         alignment = None
     last = trained.learned[torch.from_numpy(trained_rows(trained.records))]
-    usual = run_spacing(last) if len(last) > 1 else 0.0
+    itself = np.eye(len(last), dtype=bool)
+    among = nearest(last, last, exclude=itself, alignment=alignment) if len(last) > 1 else None
+    radius = 0.0 if among is None else leak_radius(among.distances[:, 0])
     neighbors = nearest(held.learned[torch.from_numpy(ends)], trained.learned, alignment=alignment)
-    near = neighbors.distances[:, 0] <= LEAKED * usual
+    near = neighbors.distances[:, 0] <= radius
     leaked = _shared_rows(trained, held)
     leaked |= dict(zip(ends[near].tolist(), neighbors.rows[near, 0].tolist(), strict=True))
     if leaked:
