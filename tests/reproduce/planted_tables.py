@@ -19,7 +19,7 @@ def texts(exhibit, table: Table) -> list[str]:
     with styled():
         figure = exhibit.picture(table)
         finish(figure, table.title)
-    found = [text.get_text() for ax in figure.axes for text in ax.texts]
+    found = [text.get_text() for part in (figure, *figure.axes) for text in part.texts]
     for ax in figure.axes:
         found += [ax.get_xlabel(), ax.get_ylabel(), ax.get_title()]
         found += [label.get_text() for label in (*ax.get_xticklabels(), *ax.get_yticklabels())]

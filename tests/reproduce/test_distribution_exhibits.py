@@ -85,7 +85,8 @@ def test_figures_draw_five_and_fifty_weights_in_order_with_n_and_no_claim(drawn)
             assert finish(figure, table.title).png[:4] == b"\x89PNG"
         titles = [ax.get_title() for ax in figure.axes]
         assert titles == [str(entry) for entry in sorted(ENTRIES[:n])]
-        assert f"n = {N_TRAINING} training and {N_GENERATED} generated" in figure.get_supxlabel()
+        words = " ".join(text.get_text() for text in figure.texts)
+        assert f"n = {N_TRAINING} training and {N_GENERATED} generated" in words
         assert exhibit.claims(table) == []
         plan = plan_of("smoke")
         assert exhibit.needs(plan) == [plan.methods["p-diff"].audit]

@@ -29,12 +29,14 @@ def test_a_caption_stands_below_everything_else(is_table):
         else:
             figure, _ = panels(["left", "right"])
         height = figure.get_size_inches()[1]
+        captioned(figure, "what its signs mean")
         captioned(figure, "what it is made of " * 20)
         finish(figure, "words")
-    *_, last = figure.texts
-    box = last.get_window_extent()
-    assert box.y0 >= 0
+    first, second, *_, last = figure.texts
+    assert first.get_text() == "what its signs mean"
+    assert first.get_window_extent().y0 >= second.get_window_extent().y1
+    assert last.get_window_extent().y0 >= 0
     assert figure.get_size_inches()[1] > height
     others = [text for ax in figure.axes for text in ax.texts] if is_table else figure.axes
-    top = figure.texts[0].get_window_extent().y1
+    top = first.get_window_extent().y1
     assert all(other.get_tightbbox().y0 >= top for other in others)

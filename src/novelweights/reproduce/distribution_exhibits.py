@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from novelweights.report.one_run_figures import draw_entries
 from novelweights.report.tables import number, percent
+from novelweights.reproduce.drawing import captioned
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.plan import Plan
 from novelweights.reproduce.reading import about, audit_at
@@ -86,12 +87,11 @@ def distribution_picture(table: Table, *, is_smooth: bool, per_row: int = 5) -> 
         ax.axvline(center, color="#333333", linewidth=0.9, linestyle=":")
     told, height = table.about, "density (own height each)" if is_smooth else "% of checkpoints"
     figure.supylabel(height, fontsize=8.5)
-    figure.supxlabel(
-        f"value of a weight of {told['parameter']} (its index above), n = {len(training)} training "
-        f"and {len(generated)} generated; dotted: mean of training\n"
-        f"mean absolute deviation from it, generated over training: median "
-        f"{number(told['deviation_ratio'])}, below 1 in {percent(told['nearer_share'])} of the "
-        f"{len(names)} weights (the paper prints no number)",
-        fontsize=8.5,
+    return captioned(
+        figure,
+        f"Values of weights of {told['parameter']} (index above each), n = {len(training)} "
+        f"training and {len(generated)} generated; dotted: mean of training. Mean absolute "
+        f"deviation from it, generated over training: median {number(told['deviation_ratio'])}, "
+        f"below 1 in {percent(told['nearer_share'])} of the {len(names)} weights (the paper prints "
+        "no number).",
     )
-    return figure

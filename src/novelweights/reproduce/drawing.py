@@ -17,6 +17,7 @@ WIDTH = 10.4
 """Inches, of a whole page."""
 LINE = 0.19
 """Inches, of one line of a table."""
+CAPTION = "caption"
 LETTERS = 165
 """Of a line of notes below a table."""
 COLORS = {"training": BLUE, "generated": RED, "heldout": TEAL}
@@ -112,22 +113,26 @@ def drawn_table(
 
 
 def captioned(figure: Figure, caption: str) -> Figure:
-    """The figure with lines of text below, for which it grows."""
-    lines = wrap(caption, LETTERS)
+    """The figure with lines of text below, for which it grows; below those of an earlier call."""
+    earlier = [text for text in figure.texts if text.get_gid() == CAPTION]
+    lines = [*(text.get_text() for text in earlier), *wrap(caption, LETTERS)]
+    for text in earlier:
+        text.remove()
     width, height = figure.get_size_inches()
     below = LINE * (len(lines) + 0.3)
-    share = below / (height + below)
-    figure.set_size_inches(width, height + below)
+    height += below - (LINE * (len(earlier) + 0.3) if earlier else 0.0)
+    share = below / height
+    figure.set_size_inches(width, height)
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(rect=(0, share, 1, 1 - share))
     else:
         [ax] = figure.axes
         ax.set_position((0, share, 1, 1 - share))
-    y = share - 0.8 * LINE / (height + below)
     for i, line in enumerate(lines):
-        place = y - i * LINE / (height + below)
-        figure.text(0.006, place, line, fontsize=7.5, color="#444444", in_layout=False)
+        y = share - (0.8 + i) * LINE / height
+        text = figure.text(0.006, y, line, fontsize=7.5, color="#444444", in_layout=False)
+        text.set_gid(CAPTION)
     return figure
 
 

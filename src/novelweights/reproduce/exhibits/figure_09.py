@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from novelweights.reproduce.drawing import COLORS, LABELS, panels
+from novelweights.reproduce.drawing import COLORS, LABELS, captioned, panels
 from novelweights.reproduce.exhibits.figure_03 import METHOD, SPLITS
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.outcomes import ClaimRow, Effect, mean_of
@@ -85,12 +85,11 @@ def picture(table: Table) -> Figure:
     told = table.about[METHOD]
     moved = [", ".join(told[what]) or "none" for what in ("reordered", "flipped")]
     axes[1].axhline(1, color="#777777", linewidth=0.8, linestyle="--")
-    figure.supxlabel(
-        f"neurons permuted in {moved[0]}; signs flipped in {moved[1]}. Bars: means over pairs, "
-        "95% intervals",
-        fontsize=8,
+    return captioned(
+        figure,
+        f"Neurons permuted in {moved[0]}; signs flipped in {moved[1]}. Bars: means over pairs, "
+        "95% intervals.",
     )
-    return figure
 
 
 def claims(table: Table) -> Sequence[ClaimRow]:
