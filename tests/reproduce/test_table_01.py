@@ -10,6 +10,7 @@ from test_table_02 import NETWORK, Toy, runs
 from novelweights.reproduce.exhibits import table_01
 from novelweights.reproduce.outcomes import Outcome
 from novelweights.reproduce.plan import plan_of
+from novelweights.reproduce.reported import little_changed, still_nearer
 from novelweights.reproduce.variants import ratings_of
 
 METHODS = ("hyper-representations", "g-pt")
@@ -55,14 +56,14 @@ def test_ratings_are_accuracy_and_distance_of_each_checkpoint():
     np.testing.assert_allclose(near, 1e-3 * NETWORK.layout.size**0.5, rtol=1e-4)
 
 
-def table(distance: float, equal_norm: float):
-    """Training checkpoints are 10 apart, and samples of every fit this near to them."""
+def table(distance: float, equal_norm: float, **others: float):
+    """Training checkpoints are 10 apart, samples of every fit this near to them; or as `others`."""
     rng, rows = np.random.default_rng(0), []
     for method in METHODS:
         for variant in ("default", *table_01.LABELS):
-            kinds = ("training", "generated") if variant == "default" else ("generated",)
-            for kind in kinds:
-                plain, scaled = (10.0, 10.0) if kind == "training" else (distance, equal_norm)
+            near = others.get(variant, distance), others.get(variant, equal_norm)
+            for kind in ("training", "generated"):
+                plain, scaled = (10.0, 10.0) if kind == "training" else near
                 for noise in rng.normal(1, 0.05, 30):
                     row = {"plain": noise * plain, "aligned": noise * plain, "quality": 90.0}
                     row |= {"equal norm": noise * scaled, "kind": kind}
@@ -83,8 +84,28 @@ def table(distance: float, equal_norm: float):
 def test_outcomes_of_planted_distances(distance, equal_norm, outcome):
     found = table_01.claims(table(distance, equal_norm))
     assert [(row.method, row.outcome) for row in found] == [
-        (method, outcome) for method in METHODS for _ in table_01.GROUPS
+        (method, outcome) for method in METHODS for _ in (*table_01.GROUPS, "changes")
     ]
+
+
+def test_what_a_variant_changes_counts_in_its_group_and_among_the_changes():
+    same, other = (
+        {row.claim: row.effect.value for row in table_01.claims(one) if row.method == "g-pt"}
+        for one in (table(2.0, 2.0), table(2.0, 2.0, shallower=6.0))
+    )
+    epochs, size, regularization, changes = same
+    assert other[epochs] == same[epochs]
+    assert other[regularization] == same[regularization]
+    assert same[size] - other[size] == pytest.approx(4.0 / 10 / 4, rel=0.05)
+    assert same[changes] - other[changes] == pytest.approx(4.0 / 10 / 9, rel=0.1)
+
+
+def test_the_papers_numbers_are_put_together_by_the_same_rule():
+    assert still_nearer("g-pt", ("third-of-epochs", "half-of-epochs")).effect == pytest.approx(
+        1 - (2.40 + 2.25) / 2 / 3.64
+    )
+    changes = [0.15, 0, 0.13, 0.17, 0.26, 1.45, 0.02, 0.88, 0.12]
+    assert little_changed("g-pt").effect == pytest.approx((1.39 - np.mean(changes)) / 3.64)
 
 
 def test_the_picture_has_both_numbers():

@@ -3,7 +3,7 @@
 import ast
 import inspect
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,6 @@ def _command_for(name: str, scales: Any, variants: Any) -> Callable[..., None]:
         output: Path,
         heldout: Path | None,
         scale: str,
-        variant: str | None = None,
         seed: int,
         resume: bool,
         overwrite: bool,
@@ -103,8 +102,10 @@ def _command_for(name: str, scales: Any, variants: Any) -> Callable[..., None]:
         from novelweights.readers import open_checkpoints, read_checkpoints
         from novelweights.weights.population import require_finite
 
+        variant = given.pop("variant", None) if variants else None
         chosen = {flag: value for flag, value in given.items() if value is not None}
-        settings = make_generator(name, scale, variant=variant, **chosen)
+        base: Any = make_generator(name, scale, variant=variant)
+        settings = replace(base, **chosen)
         opened = open_checkpoints(population)
         training = opened.of_split("train")
         require_finite(training, str(population))

@@ -17,8 +17,8 @@ def reproduce(
     scale: Annotated[
         str,
         typer.Option(
-            help="smoke (seconds, shows nothing), laptop (two cores), laptop-beside (other data, "
-            "of two methods) or paper (a GPU)."
+            help="smoke (seconds, shows nothing), laptop (two cores), laptop-other-data (two "
+            "of the methods) or paper (a GPU)."
         ),
     ] = "laptop",
     jobs: Annotated[int, typer.Option(min=1, help="Runs that are made at a time.")] = 1,

@@ -1,9 +1,10 @@
 """The changes of a method that table 1 of the paper compares, at any scale.
 
 The published sizes come out of the parameter counts that the paper prints, and are kept as factors
-here, so that they apply to smaller scales too. Unknown: how strong the Gaussian noise was; here it
-is the lower amplitude of the paper's noise-addition baseline (figure 6). Source: paper, table 1 and
-section 4.1.
+here, rounded to whole heads and layers, so that they apply to smaller scales too. Unknown: how
+strong the Gaussian noise was (here the lower amplitude of the noise-addition baseline of figure 6),
+and where dropout sat (here wherever `dropout` does). Departure: with fewer epochs a cosine is
+shortened too, warm-up and decay by steps are not. Source: paper, table 1 and section 4.1.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,6 @@ WIDTHS = ("width", "hidden")
 class Variant:
     """A change of a method's settings."""
 
-    summary: str
     factors: Mapping[str, float] = field(default_factory=dict)
     """By what counts are multiplied and rounded: `steps`, `layers`, or `heads` with the widths."""
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -47,7 +47,8 @@ def _times(count: int, factor: float, name: str) -> int:
     """A count times a factor, rounded, and another one than before."""
     if factor < 1 and count < 2:
         raise InputError(
-            f"{name}: this variant makes them fewer, and there is 1; begin from 2 or more",
+            f"{name}: this variant makes them fewer, and at this scale there is 1; take another "
+            "--scale",
             "wrong-option",
         )
     rounded = round(count * factor)
@@ -67,13 +68,13 @@ def variants(
     more_heads, fewer_heads = heads
     more_layers, fewer_layers = layers
     return {
-        "third-of-epochs": Variant("a third of the training epochs", {"steps": 1 / 3}),
-        "half-of-epochs": Variant("half of the training epochs", {"steps": 1 / 2}),
-        "wider": Variant("larger width and more heads", {"heads": more_heads}),
-        "deeper": Variant("more layers", {"layers": more_layers}),
-        "narrower": Variant("smaller width and fewer heads", {"heads": fewer_heads}),
-        "shallower": Variant("fewer layers", {"layers": fewer_layers}),
-        "dropout-10": Variant("10% dropout", values={"dropout": 0.1}),
-        "dropout-20": Variant("20% dropout", values={"dropout": 0.2}),
-        "noise": Variant("Gaussian noise on training weights", values={"noise": noise}),
+        "third-of-epochs": Variant({"steps": 1 / 3}),
+        "half-of-epochs": Variant({"steps": 1 / 2}),
+        "wider": Variant({"heads": more_heads}),
+        "deeper": Variant({"layers": more_layers}),
+        "narrower": Variant({"heads": fewer_heads}),
+        "shallower": Variant({"layers": fewer_layers}),
+        "dropout-10": Variant(values={"dropout": 0.1}),
+        "dropout-20": Variant(values={"dropout": 0.2}),
+        "noise": Variant(values={"noise": noise}),
     }

@@ -32,12 +32,17 @@ TITLES = {
 
 
 DATA_TITLES = {
+    "airplanes-field": "airplanes made by a program",
     "cifar-10-jpeg": "CIFAR-10 (JPEG copy)",
+    "cifar-100": "CIFAR-100",
     "digits": "scikit-learn's digits",
     "mnist": "MNIST",
     "mnist-5k": "5,000 digits of MNIST",
+    "photo-patch-10": "patches of ten photos",
+    "shapenet-airplane-field": "ShapeNet's airplanes",
+    "svhn": "SVHN",
 }
-"""Data sets whose names here are not what a reader knows them by."""
+"""Data sets, and zoos of shapes, by what a reader knows them by."""
 
 
 @contextmanager

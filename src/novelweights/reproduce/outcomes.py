@@ -109,6 +109,13 @@ def mean_of(values: Float[np.ndarray, " n"], *labels: str) -> Effect:
     return _effect(mean, (values,), labels)
 
 
+def of_means(
+    statistic: Callable[..., np.ndarray], samples: Sequence[np.ndarray], *labels: str
+) -> Effect:
+    """A function of the means of several independent samples."""
+    return _effect(lambda *values: statistic(*map(mean, values)), samples, labels)
+
+
 def _effect(
     statistic: Callable[..., np.ndarray], samples: Sequence[np.ndarray], labels: Sequence[str]
 ) -> Effect:

@@ -15,7 +15,7 @@ from novelweights.reproduce.outputs import outputs_of
 from novelweights.reproduce.overlapping import overlaps
 from novelweights.reproduce.reconstructing import reconstructions
 from novelweights.reproduce.reported import NOISE
-from novelweights.reproduce.settings import BESIDE, SETTINGS, VARIED, Setting
+from novelweights.reproduce.settings import OTHER_DATA, SETTINGS, VARIED, Setting
 from novelweights.reproduce.stages import (
     audit_node,
     changed,
@@ -92,7 +92,7 @@ class Plan:
             InputError: None is fitted at this scale.
         """
         if method not in self.variants:
-            raise _not_run(f"variants of {method}", self.scale, self.methods)
+            raise _not_run(f"variants of {method}", self.scale, self.variants)
         return self.variants[method]
 
     def caption(self, nodes: Sequence[Node]) -> str:
@@ -101,22 +101,22 @@ class Plan:
         for node in in_order(nodes):
             method = node.name.removesuffix("-zoo")
             if method in TITLES:
-                zoo, runs = node.settings["zoo"], node.settings.get("runs")
-                n = count(zoo.runs if runs is None else runs, "training run")
+                zoo, counts = node.settings["zoo"], node.settings
+                runs, steps = counts.get("runs", zoo.runs), counts.get("checkpoints")
+                n = count(runs, "training run")
+                n = f"{steps} checkpoints of {n}" if runs == 1 else n
                 told.append(f"{TITLES[method]}: {shown_data(zoo)}, {n}")
         return f"Scale {self.scale}. {'; '.join(told)}."
 
 
 def shown_data(zoo: Zoo) -> str:
     """What a zoo's networks are trained on, as pictures name it."""
-    name = getattr(zoo, "data_name", zoo.name)
-    return DATA_TITLES.get(name, name)
+    return DATA_TITLES[getattr(zoo, "data_name", zoo.name)]
 
 
 def _not_run(method: str, scale: str, known: Collection[str]) -> InputError:
     return InputError(
-        f"--scale {scale}: expected runs of {method}, got {', '.join(known)} alone; take another "
-        "scale",
+        f"--scale {scale}: expected {method}, got {', '.join(known) or 'none'}; take another scale",
         "wrong-option",
     )
 
@@ -138,7 +138,7 @@ def plan_of(scale: str) -> Plan:
 def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
     """Nodes of one method."""
     recipe = changed(find_zoo(of.zoo), **of.recipe)
-    generator = changed(make_generator(method, scale.removesuffix(BESIDE)), **of.generator)
+    generator = changed(make_generator(method, scale.removesuffix(OTHER_DATA)), **of.generator)
     of_zoo, of_model, of_samples, of_audit = of.costs
     zoo = zoo_node(f"{method}-zoo", recipe, cost=of_zoo, **of.counts)
     model = model_node(f"{method}-model", method, generator, zoo, cost=of_model)

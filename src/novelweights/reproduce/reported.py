@@ -170,6 +170,16 @@ def still_nearer(method: str, variants: Sequence[str]) -> PaperEffect:
     return PaperEffect(f"{', '.join(near)} against {far} (table 1)", 1 - mean / float(far))
 
 
+def little_changed(method: str) -> PaperEffect:
+    """How much more samples of the default are nearer than training checkpoints than the variants
+    change their distance, as a share of training's."""
+    training = float(VARIANTS_TRAINING[method].distance)
+    default, *others = (float(variant.distance) for variant in VARIANTS[method].values())
+    change = sum(abs(other - default) for other in others) / len(others)
+    text = f"{default:g} against {training:g}, changed by {change:.2f} on average (table 1)"
+    return PaperEffect(text, (training - default - change) / training)
+
+
 OVERLAPPING: Mapping[str, PaperEffect] = {
     "hyper-representations": PaperEffect("98.5% against 75.6% (table 2)", 98.5 - 75.6),
     "g-pt": PaperEffect("98.2% against 97.9% (table 2)", 98.2 - 97.9),

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from novelweights.errors import InputError, count
 from novelweights.files import read_json, replacing, write_json, write_text
 from novelweights.report.style import finish
 from novelweights.reproduce.drawing import captioned, styled
-from novelweights.reproduce.exhibits import EXHIBITS, find_exhibit
+from novelweights.reproduce.exhibits import EXHIBITS, Exhibit, find_exhibit
 from novelweights.reproduce.jobs import make_all
 from novelweights.reproduce.nodes import Node, in_order
 from novelweights.reproduce.plan import Plan, plan_of
@@ -65,12 +64,15 @@ def bill(names: Sequence[str], scale: str, runs: Runs) -> Bill:
 
 def possible(plan: Plan) -> list[str]:
     """The exhibits whose methods are run at a scale."""
-    found = list[str]()
-    for name, exhibit in EXHIBITS.items():
-        with suppress(InputError):
-            exhibit.needs(plan)
-            found.append(name)
-    return found
+    return [name for name, exhibit in EXHIBITS.items() if _is_possible(exhibit, plan)]
+
+
+def _is_possible(exhibit: Exhibit, plan: Plan) -> bool:
+    try:
+        exhibit.needs(plan)
+    except InputError:
+        return False
+    return True
 
 
 def described(name: str) -> str:
@@ -79,7 +81,7 @@ def described(name: str) -> str:
     nodes: list[Node] = []
     for scale in SETTINGS:
         kept, plan = Runs(Path("none"), kept_runs(scale)), plan_of(scale)
-        if name not in possible(plan):
+        if not _is_possible(exhibit, plan):
             continue
         needed = exhibit.needs(plan)
         nodes = in_order(needed)
@@ -128,7 +130,7 @@ def reproduce(
 
     Args:
         names: Keys of `EXHIBITS`.
-        scale: smoke, laptop or paper.
+        scale: A key of `SETTINGS`.
         folder: Of exhibits; new runs are made where `runs` says.
         runs: The runs that are there, and where new ones go.
         jobs: Runs that are made at a time.

@@ -1,6 +1,6 @@
 """The changes of a generator that table 1 compares: how good and how near are their samples?
 
-The default is fitted as long as the others. Source: paper, section 4.1.
+Source: paper, section 4.1.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ DEFAULT = "default"
 
 def variants_of(method: str, scale: str, of: Setting) -> dict[str, Node]:
     """The ratings of the default and of each variant of a method, by name."""
-    of_zoo, of_model, of_samples, of_audit = of.costs
+    of_zoo, of_model, of_samples, _ = of.costs
     recipe = changed(find_zoo(of.zoo), **of.recipe)
     zoo = zoo_node(f"{method}-zoo", recipe, cost=of_zoo, **of.counts)
     default = changed(make_generator(method, scale), **of.generator)
@@ -49,7 +49,7 @@ def variants_of(method: str, scale: str, of: Setting) -> dict[str, Node]:
             f"{method}-samples{sampler}{end}", model, of.samples, sampler=first, cost=of_samples
         )
         sampled = {"zoo": zoo, "model": model, "samples": samples}
-        found[name] = measured_node(f"{method}-ratings{end}", ratings, sampled, cost=of_audit)
+        found[name] = measured_node(f"{method}-ratings{end}", ratings, sampled)
     return found
 
 
