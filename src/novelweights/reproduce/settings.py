@@ -80,12 +80,21 @@ SMOKE = {
         scratch_cost=_SECONDS,
     ),
 }
+_LARGE = {  # 22.7 million parameters, 30.7 per value
+    "width": 384,
+    "hidden": 384,
+    "heads": 6,
+    "learning_rate": 1e-3,
+    "precision": "bf16",
+    "steps": 12_000,
+}
 LAPTOP = {
     "hyper-representations": Setting(
         "mnist-5k-cnn",
-        {"runs": 300, "heldout_runs": 200, "checkpoints": 5},
+        {"runs": 60, "heldout_runs": 100, "checkpoints": 5},
         samples=200,
-        costs=((6, 19), (45, 54), (0.1, 2), (1, 9)),
+        costs=((2, 4), (45, 95), (0.1, 2), (1, 9)),
+        generator=_LARGE,
         fits=2,
     ),
     "g-pt": Setting(
@@ -121,7 +130,8 @@ LAPTOP_OTHER_DATA = {  # of methods whose exhibits on other data tell more
         "cifar-10-jpeg-cnn",
         {"runs": 60, "heldout_runs": 60, "checkpoints": 5},
         samples=200,
-        costs=((20, 3), (45, 80), (0.1, 2), (1, 9)),
+        costs=((20, 4), (45, 95), (0.1, 2), (1, 9)),
+        generator=_LARGE,
     ),
     "g-pt": Setting(
         "digits-wide-mlp-steps",
@@ -179,7 +189,7 @@ VARIED = {
             {"runs": 60, "heldout_runs": 100, "checkpoints": 5},
             samples=200,
             costs=((2, 4), (5, 30), (0.1, 2), (0.2, 0.1)),
-            generator={"steps": 1_500},
+            generator={"steps": 2_400},
         ),
         "g-pt": Setting(
             "digits-mlp-steps",
