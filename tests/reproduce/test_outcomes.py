@@ -1,5 +1,7 @@
 """The rule by which a claim of the paper agrees with our runs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -76,3 +78,11 @@ def test_effects_have_the_intervals_of_an_independent_bootstrap(rng):
         assert abs(found.lower - again.low) < 0.12 * width
         assert abs(found.upper - again.high) < 0.12 * width
         assert found.n == 130
+
+
+def test_quality_stands_beside_an_outcome_and_decides_nothing():
+    effect, paper = Effect(0.9, 0.8, 1.0, 10), PaperEffect("1 (table 9)", 1.0)
+    row = ClaimRow("near", "g-pt", "table 9", "share", paper, effect)
+    broken = replace(row, quality={"measure": "Mean accuracy", "generated": 10.0})
+    assert broken.outcome is row.outcome is Outcome.AGREES
+    assert broken.to_json()["quality"] == {"measure": "Mean accuracy", "generated": 10.0}

@@ -5,8 +5,8 @@ it. It agrees if our interval excludes 0 and our number is at least half the pap
 our interval lies below half the paper's, and else our runs are too small to tell. Source: ours.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -54,6 +54,8 @@ class ClaimRow:
     effect: Effect
     also: Sequence[tuple[str, Effect]] = ()
     """Other ways to measure the same; where one does not agree, the claim does not."""
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    """How well generated and training checkpoints do; it stands beside and decides nothing."""
 
     @property
     def outcome(self) -> Outcome:
@@ -77,6 +79,7 @@ class ClaimRow:
             **asdict(self.effect),
             "also": {how: asdict(effect) for how, effect in self.also},
             "outcome": str(self.outcome),
+            "quality": dict(self.quality),
         }
 
 

@@ -13,7 +13,7 @@ def audit_at(runs: Runs, node: Node) -> RunFolder:
 
 
 def about(audit: RunFolder) -> dict[str, Any]:
-    """Data, network and numbers of checkpoints of an audit, and the seed, for a caption."""
+    """Data, network, numbers and quality of checkpoints of an audit, and its seed."""
     told, result = audit.result.about, audit.result
     return {
         "data": told.get("data"),
@@ -23,4 +23,14 @@ def about(audit: RunFolder) -> dict[str, Any]:
         "heldout": 0 if result.heldout is None else len(result.heldout),
         "generated": len(result.generated),
         "seed": audit.manifest.seed,
+        "quality": quality(audit),
     }
+
+
+def quality(audit: RunFolder) -> dict[str, Any]:
+    """How well generated and training checkpoints do, on average; empty where nothing judges it."""
+    known = {quantity.key: quantity for quantity in audit.result.quantities}
+    of = {kind: known.get(f"mean_quality_{kind}") for kind in ("generated", "training")}
+    found = {kind: quantity.value for kind, quantity in of.items() if quantity is not None}
+    label = next((quantity.label for quantity in of.values() if quantity is not None), "")
+    return {"measure": label.partition(",")[0], **found} if found else {}

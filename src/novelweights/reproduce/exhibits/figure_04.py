@@ -16,6 +16,7 @@ from novelweights.reproduce.drawing import COLORS, LABELS, TITLES, panels
 from novelweights.reproduce.nodes import Node
 from novelweights.reproduce.outcomes import ClaimRow, Effect, less_than
 from novelweights.reproduce.plan import Plan
+from novelweights.reproduce.reading import about, audit_at
 from novelweights.reproduce.reported import NEARER, PaperEffect
 from novelweights.reproduce.runs import Runs
 from novelweights.reproduce.table import Table
@@ -26,7 +27,7 @@ BINS = 40
 
 def needs(plan: Plan) -> list[Node]:
     """The runs it stands on."""
-    return [runs.distances for runs in plan.methods.values()]
+    return [node for runs in plan.methods.values() for node in (runs.distances, runs.audit)]
 
 
 def numbers(runs: Runs, plan: Plan) -> Table:
@@ -36,7 +37,8 @@ def numbers(runs: Runs, plan: Plan) -> Table:
         for method in plan.methods
         for kind, by_measure in read_distances(runs.at(plan.of(method).distances)).items()
     ]
-    return Table(TITLE, pd.concat(rows, ignore_index=True))
+    told = {method: about(audit_at(runs, of.audit)) for method, of in plan.methods.items()}
+    return Table(TITLE, pd.concat(rows, ignore_index=True), told)
 
 
 def picture(table: Table) -> Figure:
@@ -84,4 +86,5 @@ def _claim(table: Table, method: str, paper: PaperEffect) -> ClaimRow:
         paper=paper,
         effect=nearer(AS_IN_THE_PAPER.get(method, "plain")),
         also=(("at equal norm", nearer("equal norm")),),
+        quality=table.about.get(method, {}).get("quality", {}),
     )

@@ -111,7 +111,9 @@ def claims(table: Table) -> Sequence[ClaimRow]:
         for group, variants in GROUPS.items():
             found.append(
                 _claim(
+                    table,
                     method,
+                    variants,
                     f"with other {group} samples are still nearer to training checkpoints than "
                     "these are to one another, on average over the changes",
                     still_nearer(method, variants),
@@ -120,7 +122,9 @@ def claims(table: Table) -> Sequence[ClaimRow]:
             )
         found.append(
             _claim(
+                table,
                 method,
+                tuple(LABELS),
                 "changes of the generator change the distance of samples less than samples are "
                 "nearer than training checkpoints, on average over the changes",
                 little_changed(method),
@@ -163,8 +167,20 @@ def _beside(ours: str, printed: str | None) -> str:
 
 
 def _claim(
-    method: str, claim: str, paper: PaperEffect, effect: Callable[[str], Effect]
+    table: Table,
+    method: str,
+    variants: Sequence[str],
+    claim: str,
+    paper: PaperEffect,
+    effect: Callable[[str], Effect],
 ) -> ClaimRow:
+    training = table.values("quality", method=method, variant=DEFAULT, kind="training")
+    samples = np.concatenate(
+        [
+            table.values("quality", method=method, variant=variant, kind="generated")
+            for variant in variants
+        ]
+    )
     return ClaimRow(
         claim=claim,
         method=method,
@@ -173,6 +189,11 @@ def _claim(
         paper=paper,
         effect=effect(AS_IN_THE_PAPER.get(method, "plain")),
         also=(("at equal norm", effect("equal norm")),),
+        quality={
+            "measure": "Mean accuracy",
+            "generated": float(samples.mean()),
+            "training": float(training.mean()),
+        },
     )
 
 

@@ -127,5 +127,6 @@ def _claim(table: Table, method: str, paper: PaperEffect) -> ClaimRow:
         unit="percentage points",
         paper=paper,
         effect=more(first),
+        quality=table.about[method].get("quality", {}),
         also=tuple((f"nearest by {measure} L2", more(measure)) for measure in others),
     )

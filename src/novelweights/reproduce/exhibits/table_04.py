@@ -123,6 +123,7 @@ def _claim(table: Table, claim: str, key: str, other: str, paper: PaperEffect) -
     n = int(table.values("n", key=other)[0])
     return ClaimRow(
         claim=claim,
+        quality=table.about.get("quality", {}),
         method=METHOD,
         exhibit="table 4",
         unit=f"1 - mean distance / that of {CASES[other]}",
