@@ -110,7 +110,9 @@ def test_copies_are_replicas_and_are_written_as_they_were_measured(tmp_path: Pat
     assert manifest["seconds"]["generated against training"] > 0
     with refused("exists", tmp_path / "run"):
         audited.write(tmp_path / "run")
-    audited.write(tmp_path / "run", overwrite=True)
+    audited.write(tmp_path / "run", overwrite=True, page=False)
+    assert not (tmp_path / "run" / "report.html").exists()
+    assert read_json(tmp_path / "run" / "audit.json") == json.loads(json.dumps(audited.to_json()))
 
 
 def test_averages_are_interpolations(rng: torch.Generator) -> None:

@@ -72,7 +72,12 @@ class Audited:
         return checkpoint_table(self.result, self.verdicts)
 
     def write(
-        self, folder: str | Path, *, overwrite: bool = False, progress: Progress | None = None
+        self,
+        folder: str | Path,
+        *,
+        overwrite: bool = False,
+        page: bool = True,
+        progress: Progress | None = None,
     ) -> Path:
         """Write the run folder of these numbers with its page; nothing is measured again.
 
@@ -80,10 +85,11 @@ class Audited:
             folder: The run folder, as `novelweights audit -o` writes it. It appears when all
                 numbers are in it, then its page.
             overwrite: Replace an earlier one of that name.
+            page: False leaves out the page, and the pictures of what networks do.
             progress: Called with (stage, done, total).
 
         Returns:
-            The path of the page.
+            The path of the page, whether it is written or not.
 
         Raises:
             InputError: The folder exists.
@@ -100,7 +106,7 @@ class Audited:
                     heldout=inputs.heldout_reconstructions or inputs.heldout,
                     from_scratch=inputs.from_scratch,
                     noise_from=inputs.noise_from,
-                    task=None if self.result.quality is None else inputs.task,
+                    task=inputs.task if page and self.result.quality is not None else None,
                     symmetry=inputs.symmetry,
                     seed=inputs.seed,
                 )
@@ -115,7 +121,8 @@ class Audited:
             write_run(temporary, self.result, self.verdicts, drawn, manifest)
         if clock.progress is not None:
             clock.progress("page", clock.n_stages, clock.n_stages)
-        build_report(run)
+        if page:
+            build_report(run)
         return run / "report.html"
 
     def __repr__(self) -> str:

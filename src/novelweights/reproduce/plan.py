@@ -156,7 +156,12 @@ def _runs(method: str, scale: str, of: Setting) -> MethodRuns:
             f"{method}-samples{end}", model, of.samples, sampler=sampler, cost=of_samples
         )
         return samples, audit_node(
-            f"{method}-audit{end}", samples, scratch=scratch, controls=of.controls, cost=of_audit
+            f"{method}-audit{end}",
+            samples,
+            scratch=scratch,
+            controls=of.controls,
+            page=of.pages,
+            cost=of_audit,
         )
 
     first, *others = method_named(method).samplers or (None,)

@@ -30,6 +30,8 @@ class Setting:
     """Changes of the method's settings of that scale."""
     controls: int | None = None
     """Checkpoints of each of the audit's controls; None: the usual number."""
+    pages: bool = True
+    """Whether audits write their pages."""
     scratch: int = 0
     """Networks from scratch beside it."""
     scratch_cost: Cost = (0.0, 0.0)
@@ -48,6 +50,7 @@ SMOKE = {
         samples=8,
         costs=_ALL_SECONDS,
         controls=2,
+        pages=False,
         recipe={"recipe": {"epochs": 2, "batch_size": 250}},
         generator=_SHORT,
         fits=2,
@@ -58,6 +61,7 @@ SMOKE = {
         samples=8,
         costs=_ALL_SECONDS,
         controls=2,
+        pages=False,
         recipe={"recipe": {"epochs": 4}},
         generator=_SHORT,
     ),
@@ -67,14 +71,16 @@ SMOKE = {
         samples=4,
         costs=_ALL_SECONDS,
         controls=2,
+        pages=False,
         recipe={"recipe": {"epochs": 6}, "n_near": 2_000, "n_uniform": 2_000},
     ),
     "p-diff": Setting(
         "photo-patch-10-resnet18-bn",
-        {"runs": 1, "heldout_runs": 2, "checkpoints": 20},
+        {"runs": 1, "heldout_runs": 2, "checkpoints": 16},
         samples=8,
         costs=_ALL_SECONDS,
         controls=2,
+        pages=False,
         recipe={"base": {"epochs": 1}},
         scratch=2,
         scratch_cost=_SECONDS,

@@ -114,12 +114,14 @@ def audit_node(
     *,
     scratch: Node | None = None,
     controls: int | None = None,
+    page: bool = True,
     cost: Cost,
 ) -> Node:
     """The audit of samples against the zoo that their generator was fitted to.
 
     Args:
         controls: Checkpoints of each control; None: the usual number.
+        page: Whether its page is written too.
     """
     inputs = {"samples": samples, "model": samples.inputs["model"], "zoo": samples.inputs["zoo"]}
     if scratch is not None:
@@ -142,9 +144,10 @@ def audit_node(
             progress=tell,
             n_controls=controls,
         )
-        done.write(folder, overwrite=True, progress=tell)
+        done.write(folder, overwrite=True, page=page, progress=tell)
 
-    return Node(name, {"stage": "audit", "controls": controls}, make, inputs, *cost)
+    settings = {"stage": "audit", "controls": controls} | ({} if page else {"page": False})
+    return Node(name, settings, make, inputs, *cost)
 
 
 def measured_node(

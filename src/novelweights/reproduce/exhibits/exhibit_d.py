@@ -35,11 +35,11 @@ GROUPS = {
     "measures of variety": {
         "never_nearest_share": "training checkpoints that are\nnearest to no sample",
         "minimum_matching_distance_generated": "minimum matching distance,\nsamples",
-        "minimum_matching_distance_training": "the same of training",
+        "minimum_matching_distance_training": "minimum matching distance,\ntraining",
         "shape_coverage_generated": "coverage of test shapes, samples",
-        "shape_coverage_training": "the same of training",
+        "shape_coverage_training": "coverage of test shapes, training",
         "one_nn_accuracy_generated": "1-nearest-neighbor accuracy,\nsamples (half: as test shapes)",
-        "one_nn_accuracy_training": "the same of training",
+        "one_nn_accuracy_training": "1-nearest-neighbor accuracy,\ntraining",
     },
     VERDICT: {str(verdict): str(verdict) for verdict in Verdict},
 }
