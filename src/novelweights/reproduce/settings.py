@@ -107,7 +107,7 @@ LAPTOP = {
         "mnist-mlp-steps",
         {"runs": 256, "heldout_runs": 200, "checkpoints": 24, "start_runs": 200},
         samples=200,
-        costs=((11, 355), (75, 40), (8, 7), (10, 12)),
+        costs=((11, 355), (65, 37), (5, 7), (3, 5)),
         generator={  # 9.5 million parameters, 4.7 per value; 6,000 pairs of each run
             "tokens": "parameters",
             "chunk": 1000,
