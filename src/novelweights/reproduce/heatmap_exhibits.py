@@ -46,8 +46,8 @@ def heatmap_table(
         labels: Of the panels; left out: the numbers of the samples.
     """
     rows, about = list[dict[str, object]](), dict[str, object]()
-    for method in plan.methods:
-        about[method], found = read_heatmaps(runs.at(plan.of(method).heatmaps), kind)
+    for method, of in plan.methods.items():
+        about[method], found = read_heatmaps(runs.at(of.heatmaps), kind)
         for place, panel in enumerate(found[panels]):
             name = labels[place] if labels else panel["names"][0].replace("sample-", "sample ")
             for rank, values in enumerate(panel["values"]):

@@ -55,8 +55,8 @@ def output_table(
         labels: Of the pairs; left out: the numbers of the samples.
     """
     rows, about = list[dict[str, object]](), dict[str, object]()
-    for method in plan.methods:
-        about[method], found = read_outputs(runs.at(plan.of(method).outputs), kind)
+    for method, of in plan.methods.items():
+        about[method], found = read_outputs(runs.at(of.outputs), kind)
         for place, pair in enumerate(found[pairs]):
             own = pair["names"][0].replace("sample-", "sample ")
             for side, which in enumerate(("generated", "training")):

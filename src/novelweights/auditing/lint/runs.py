@@ -178,9 +178,12 @@ def check_heldout(train: Named, heldout: Named) -> Iterator[Finding]:
     if len(train) * len(ends) > MOST_ALIGNED_PAIRS:
         alignment = None
     last = trained.learned[torch.from_numpy(trained_rows(trained.records))]
-    itself = np.eye(len(last), dtype=bool)
-    among = nearest(last, last, exclude=itself, alignment=alignment) if len(last) > 1 else None
-    radius = 0.0 if among is None else leak_radius(among.distances[:, 0])
+    radius = 0.0
+    if len(last) > 1:
+        few = last[: MOST_RUNS if alignment is None else MOST_ALIGNED_PAIRS // len(last)]
+        itself = np.eye(len(few), len(last), dtype=bool)
+        among = nearest(few, last, exclude=itself, alignment=alignment)
+        radius = leak_radius(among.distances[:, 0])
     neighbors = nearest(held.learned[torch.from_numpy(ends)], trained.learned, alignment=alignment)
     near = neighbors.distances[:, 0] <= radius
     leaked = _shared_rows(trained, held)

@@ -55,8 +55,8 @@ def needs(plan: Plan) -> list[Node]:
 def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per method and measure: value, interval and what it rests on."""
     rows, told = [], {}
-    for method in plan.methods:
-        audit = audit_at(runs, plan.of(method).audit)
+    for method, of in plan.methods.items():
+        audit = audit_at(runs, of.audit)
         rows += [{"method": method, **row} for row in _rows(audit.result, audit.verdict.counts)]
         verdict = audit.verdict
         told[method] = {

@@ -34,8 +34,8 @@ def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per checkpoint: its distances, in weight units."""
     rows = [
         pd.DataFrame({"method": method, "kind": kind, **by_measure})
-        for method in plan.methods
-        for kind, by_measure in read_distances(runs.at(plan.of(method).distances)).items()
+        for method, of in plan.methods.items()
+        for kind, by_measure in read_distances(runs.at(of.distances)).items()
     ]
     told = {method: about(audit_at(runs, of.audit)) for method, of in plan.methods.items()}
     return Table(TITLE, pd.concat(rows, ignore_index=True), told)

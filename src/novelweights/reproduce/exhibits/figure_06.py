@@ -59,8 +59,8 @@ def needs(plan: Plan) -> list[Node]:
 def numbers(runs: Runs, plan: Plan) -> Table:
     """One row per checkpoint: its quality and its novelty."""
     rows, told = [], {}
-    for method in plan.methods:
-        found = read_trade_off(runs.at(plan.of(method).trade_off))
+    for method, of in plan.methods.items():
+        found = read_trade_off(runs.at(of.trade_off))
         points = found.pop("points")
         for kind, columns in points.items():
             std = found["noise_std"].get(kind)
@@ -71,7 +71,7 @@ def numbers(runs: Runs, plan: Plan) -> Table:
             difference = asdict(more_than(np.array(samples), np.array(noise), method, "trade-off"))
         paper = {noise_at(i): level.text for i, level in enumerate(NOISE[method])}
         told[method] = {
-            **about(audit_at(runs, plan.of(method).audit)),
+            **about(audit_at(runs, of.audit)),
             **found,
             "noise_in_the_paper": paper,
             "difference": difference,
