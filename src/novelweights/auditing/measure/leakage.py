@@ -7,6 +7,7 @@ compared, who is whose copy is asked of the checkpoints themselves.
 import numpy as np
 from jaxtyping import Float, Int
 
+from novelweights.auditing.judge.recognition import TWINS
 from novelweights.auditing.measure.originals import Originals
 from novelweights.auditing.prepare import Prepared
 from novelweights.auditing.result import Measurements
@@ -21,8 +22,6 @@ trials on real zoos lay at 0.75, but of 200 MNIST networks of ten hidden neurons
 up alike once aligned, at 0.20; there the nearest two training runs lay at 0.25."""
 OF_LEAST = 0.5
 """Share of the least distance between two training runs, for the same."""
-ONE_RUN = 0.1
-"""Training runs nearer than this share of the median are one run under two names."""
 
 
 def leak_radius(among: Float[np.ndarray, " n"]) -> float:
@@ -35,7 +34,7 @@ def leak_radius(among: Float[np.ndarray, " n"]) -> float:
         A distance; 0 if all training runs are equal.
     """
     usual = float(np.median(among))
-    apart = among[among > ONE_RUN * usual]
+    apart = among[among > TWINS * usual]
     return min(LEAKED * usual, OF_LEAST * float(apart.min())) if len(apart) else 0.0
 
 
